@@ -1,0 +1,53 @@
+"""XANES imaging: from a stack of X-ray images over energy to maps of elements and chemical states.
+
+The names below are the public API (``import napari_xanes as nx``).  They are loaded when first used,
+so importing this package is quick and needs neither Qt nor napari.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "EnergyStack": "stack",
+    "read_stack": "io",
+    "read_references": "io",
+    "Reference": "io",
+    "flat_field": "background",
+    "optical_density": "absorbance",
+    "estimate_drift": "registration",
+    "apply_drift": "registration",
+    "Drift": "registration",
+    "find_e0": "edge",
+    "normalize_edge": "edge",
+    "EdgeNormalization": "edge",
+    "fit_references": "lincombo",
+    "ReferenceFit": "lincombo",
+    "Recipe": "recipe",
+    "run_recipe": "pipeline",
+    "Result": "result",
+    "save_result": "io",
+    "load_result": "io",
+    "simulate": "phantom",
+    "Simulation": "phantom",
+    "XanesError": "errors",
+    "InputError": "errors",
+    "DataFileError": "errors",
+    "ResourceError": "errors",
+    "Cancelled": "errors",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}._core.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

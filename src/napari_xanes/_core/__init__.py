@@ -1,0 +1,1 @@
+"""The science: arrays and files in, arrays and files out.  Nothing here knows napari or Qt."""

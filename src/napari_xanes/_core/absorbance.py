@@ -1,0 +1,60 @@
+"""From transmission to optical density: -ln, frame by frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_xanes._core.chain import Chain, Found
+from napari_xanes._core.params import Params
+from napari_xanes._core.progress import Progress
+from napari_xanes._core.stack import Float32
+
+
+class OpticalDensityParams(Params):
+    """Nothing to choose: optical density is -ln of the transmission."""
+
+
+def optical_density(transmission: ArrayLike) -> Float32:
+    """Return -ln(transmission) as float32.
+
+    Parameters
+    ----------
+    transmission : array
+        I/I0, any shape.
+
+    Returns
+    -------
+    array
+        Optical density of the same shape; NaN where the transmission is not above 0.
+    """
+    return _negative_log(np.array(transmission, dtype=np.float32))
+
+
+def _negative_log(values: Float32) -> Float32:
+    """Turn transmission into optical density in place."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.log(values, out=values)
+    np.negative(values, out=values)
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def optical_density_step(
+    chain: Chain, params: OpticalDensityParams, progress: Progress
+) -> tuple[OpticalDensityParams, Found]:
+    """Add -ln to the chain; data that are absorption already are left as they are, and that is said."""
+    if chain.signal in ("optical_density", "normalized"):
+        return params, {"skipped": f"the data are {chain.signal.replace('_', ' ')} already"}
+    read = chain.frames(progress)
+    found: Found = {}
+    if chain.signal == "counts":
+        found["warnings"] = [
+            "-ln was taken of counts that were not divided by a flat; every energy keeps its beam intensity"
+        ]
+
+    def read_density(index: int, rows: slice = slice(None)) -> Float32:
+        return _negative_log(read(index, rows))
+
+    chain.wrap(read_density, "optical_density")
+    return params, found

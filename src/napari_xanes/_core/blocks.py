@@ -1,0 +1,182 @@
+"""How work runs over pixels: in which pieces, on how many threads, with progress and cancelling.
+
+Nothing else in the project starts threads for numerics.  BLAS is held to one thread meanwhile, because
+the pieces are the parallelism.
+
+The pieces depend on the image's shape alone, never on memory, threads or where the data lie: so a result
+is the same to the last bit in memory, streamed from a file, in the window and on the command line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from math import prod
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from napari_xanes._core.progress import Progress, no_progress
+
+CHUNK_PIXELS = 4096
+"""Pixels that are worked on at once: with 100 energies in float32 they fill 1.6 MB, about a core's cache."""
+
+T = TypeVar("T")
+FloatArray = NDArray[np.floating[Any]]
+
+
+class PixelKernel(Protocol):
+    """A step that sees whole spectra of a few pixels.
+
+    Called with spectra ``y`` (E, n), which it may change in place if `writes` is true, and with one view
+    (*leading, n) for each of its `maps` to fill.
+    """
+
+    maps: Mapping[str, tuple[int, ...]]
+    writes: bool
+
+    def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None: ...
+
+
+def default_workers() -> int:
+    """Return the number of threads used when none is asked for."""
+    return max(1, min(os.cpu_count() or 1, 8))
+
+
+def pixel_chunks(image_shape: Sequence[int]) -> list[slice]:
+    """Split the flattened image into ranges of about `CHUNK_PIXELS`, cut at row ends where rows are short."""
+    width = image_shape[-1] if image_shape else 1
+    total = prod(image_shape)
+    if width >= CHUNK_PIXELS:
+        return [
+            slice(line + start, line + min(start + CHUNK_PIXELS, width))
+            for line in range(0, total, width)
+            for start in range(0, width, CHUNK_PIXELS)
+        ]
+    size = _rows_per_chunk(width) * width
+    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def _rows_per_chunk(width: int) -> int:
+    return max(1, CHUNK_PIXELS // max(width, 1))
+
+
+def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float = 48.0) -> list[slice]:
+    """Split the image into bands of rows of about `megabytes` in float32, each a whole number of chunks.
+
+    Rows are the first image axis: y, or z of a volume.
+    """
+    row_bytes = prod(image_shape[1:]) * n_energies * 4
+    rows_wanted = max(1, int(megabytes * 2**20 / max(row_bytes, 1)))
+    unit = _rows_per_chunk(image_shape[-1]) if len(image_shape) == 2 else 1
+    rows = max(unit, rows_wanted // unit * unit)
+    return [slice(a, min(a + rows, image_shape[0])) for a in range(0, image_shape[0], rows)]
+
+
+def run(
+    work: Callable[[T], None],
+    items: Sequence[T],
+    *,
+    progress: Progress = no_progress,
+    text: str = "",
+    workers: int | None = None,
+) -> None:
+    """Call `work` with every item on a pool of threads, reporting from the calling thread.
+
+    The first exception (also one raised by `progress`, which is how work is cancelled) stops what has not
+    begun, waits for what has, and comes out here.
+    """
+    count = workers or default_workers()
+    total, done = len(items), 0
+    progress(0, total, text)
+    queue = iter(items)
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+        pending: set[Future[None]] = {pool.submit(work, item) for item in islice(queue, 2 * count)}
+        try:
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                    done += 1
+                    progress(done, total, text)
+                pending |= {pool.submit(work, item) for item in islice(queue, len(finished))}
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def run_kernels(
+    kernels: Sequence[PixelKernel],
+    mu: FloatArray,
+    *,
+    out: FloatArray | None = None,
+    progress: Progress = no_progress,
+    text: str = "",
+    workers: int | None = None,
+) -> list[dict[str, FloatArray]]:
+    """Apply kernels, one after the other, to every spectrum of `mu` in memory.
+
+    Parameters
+    ----------
+    kernels : sequence of PixelKernel
+        Each sees the spectra as the one before it left them.
+    mu : array
+        (E, ...), C-contiguous; not written to unless `out` is `mu`.
+    out : array, optional
+        Where the changed spectra go, like `mu`.  Without it only maps are kept.
+
+    Returns
+    -------
+    list of dict
+        The maps of each kernel, shape (*leading, ...).
+    """
+    image_shape = mu.shape[1:]
+    maps = allocate_maps(kernels, image_shape, mu.dtype)
+    source = mu.reshape(mu.shape[0], -1)
+    target = None if out is None else out.reshape(source.shape)
+    chunks = pixel_chunks(image_shape)
+    groups = [chunks[i : i + 8] for i in range(0, len(chunks), 8)]
+
+    def work(group: Iterable[slice]) -> None:
+        for chunk in group:
+            apply_kernels(kernels, _writable(kernels, source, target, chunk), maps, chunk)
+
+    run(work, groups, progress=progress, text=text, workers=workers)
+    return maps
+
+
+def allocate_maps(
+    kernels: Sequence[PixelKernel], image_shape: Sequence[int], dtype: Any = np.float32
+) -> list[dict[str, FloatArray]]:
+    """Return an array (*leading, *image_shape) for every map of every kernel, to be filled."""
+    return [{name: np.empty((*lead, *image_shape), dtype) for name, lead in k.maps.items()} for k in kernels]
+
+
+def apply_kernels(
+    kernels: Sequence[PixelKernel],
+    y: FloatArray,
+    maps: Sequence[Mapping[str, FloatArray]],
+    pixels: slice,
+) -> None:
+    """Run the kernels over spectra `y` (E, n) of the given flat pixel range, filling `maps`."""
+    for kernel, arrays in zip(kernels, maps, strict=True):
+        kernel(y, {name: _flat(arrays[name], lead)[..., pixels] for name, lead in kernel.maps.items()})
+
+
+def _flat(array: FloatArray, lead: tuple[int, ...]) -> FloatArray:
+    return array.reshape(*lead, -1)
+
+
+def _writable(
+    kernels: Sequence[PixelKernel], source: FloatArray, target: FloatArray | None, chunk: slice
+) -> FloatArray:
+    view = source[:, chunk]
+    if target is not None:
+        if target is not source and not np.shares_memory(target, source):
+            target[:, chunk] = view
+        return target[:, chunk]
+    return view.copy() if any(k.writes for k in kernels) else view

@@ -1,0 +1,140 @@
+"""Run a recipe on a stack: the one runner behind the window, the command line and scripts.
+
+`run_recipe` reads, runs and returns named maps; `run_steps` is the same for a stack that is open already,
+and can keep the stack as it is after the last step (which is how the window works, a step at a time).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from napari_xanes._core.chain import Chain, NamedMap
+from napari_xanes._core.io import read_stack
+from napari_xanes._core.params import Params
+from napari_xanes._core.progress import Progress, no_progress
+from napari_xanes._core.recipe import STEPS, Recipe
+from napari_xanes._core.result import Result
+from napari_xanes._core.stack import EnergyStack, rows_are_cheap
+
+logger = logging.getLogger("napari_xanes")
+
+
+def run_recipe(
+    recipe: Recipe | str | Path,
+    path_or_stack: EnergyStack | str | Path | Sequence[str | Path],
+    *,
+    progress: Progress | None = None,
+    in_memory: bool | None = None,
+    workers: int | None = None,
+) -> Result:
+    """Read a scan, carry out the steps of a recipe and return the maps.
+
+    Parameters
+    ----------
+    recipe : Recipe or path
+        What to do.
+    path_or_stack : EnergyStack, path or list of paths
+        What to do it with; files are read as the recipe's ``[input]`` says.
+    progress : callable, optional
+        ``progress(done, total, text)``; raises `Cancelled` to stop.
+    in_memory : bool, optional
+        True keeps the whole stack in memory as float32, False streams it in bands of rows and keeps only maps;
+        None streams whenever rows can be read cheaply or memory would not do.  The numbers are the same.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    XanesError
+        With one sentence for the user.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    if isinstance(path_or_stack, EnergyStack):
+        stack = path_or_stack
+    else:
+        stack = read_stack(path_or_stack, **recipe.input.model_dump())
+    return run_steps(
+        stack,
+        recipe.steps,
+        keep_stack=recipe.output.stack,
+        progress=progress,
+        in_memory=in_memory,
+        workers=workers,
+    )
+
+
+def run_steps(
+    stack: EnergyStack,
+    steps: Sequence[tuple[str, Params]],
+    *,
+    keep_stack: bool = False,
+    progress: Progress | None = None,
+    in_memory: bool | None = None,
+    workers: int | None = None,
+) -> Result:
+    """Carry out steps on an open stack; with `keep_stack` the stack after them is in the result.
+
+    See `run_recipe` for the other parameters.  The input stack is never written to.
+    """
+    report = progress or no_progress
+    chain = Chain(stack, in_memory=_choose_memory(stack) if in_memory is None else in_memory, workers=workers)
+    history = list(stack.history)
+    for name, params in steps:
+        step, _ = STEPS[name]
+        logger.info("%s: %s", stack.name, name)
+        resolved, found = step(chain, params, report)
+        history.append(
+            {
+                "do": name,
+                "params": resolved.model_dump(mode="json", exclude_none=True),
+                "found": found,
+            }
+        )
+    data = chain.run(keep_stack=keep_stack, progress=report)
+    kept = None
+    if data is not None:
+        kept = stack.replace(data=data, signal=chain.signal, flat=None, dark=None, history=tuple(history))
+    warnings = _warnings(stack, history)
+    for warning in warnings:
+        logger.warning("%s: %s", stack.name, warning)
+    return Result(
+        maps={name: m.data for name, m in chain.maps.items()},
+        info={name: _info(m) for name, m in chain.maps.items()},
+        energy=stack.energy,
+        history=tuple(history),
+        source=stack.source,
+        pixel_size_um=stack.pixel_size_um,
+        name=stack.name,
+        stack=kept,
+        extra=chain.extra,
+        warnings=warnings,
+    )
+
+
+def _choose_memory(stack: EnergyStack) -> bool:
+    """Whether to keep the stack in memory: only where streaming would unpack every frame again and again."""
+    fits = 4 * prod(stack.shape) < 0.5 * psutil.virtual_memory().available
+    return fits and not rows_are_cheap(stack.data)
+
+
+def _info(named: NamedMap) -> dict[str, Any]:
+    return {"kind": named.kind, "unit": named.unit, "reference": named.reference}
+
+
+def _warnings(stack: EnergyStack, history: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Collect what the reader and the steps warned of, in order."""
+    new = history[len(stack.history) :]
+    return (
+        *stack.warnings,
+        *(text for entry in new for text in entry["found"].get("warnings", ())),
+    )

@@ -1,0 +1,230 @@
+"""A recipe: which steps, in which order, with which parameters; and `STEPS`, the one table of steps.
+
+A recipe is data.  `pipeline` runs it; the window, the command line and scripts all go through there.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from napari_xanes._core import absorbance, background, edge, lincombo, registration
+from napari_xanes._core.chain import Chain, Found
+from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.params import Params, make_params
+from napari_xanes._core.params import field as param
+from napari_xanes._core.progress import Progress
+from napari_xanes._core.result import Result
+from napari_xanes._core.stack import EnergyStack
+
+SCHEMA = 1
+
+StepFunction = Callable[[Chain, Any, Progress], tuple[Params, Found]]
+"""Adds a step to the chain and returns its parameters as resolved, and what it found."""
+
+STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
+    "flat_field": (background.flat_field_step, background.FlatFieldParams),
+    "optical_density": (absorbance.optical_density_step, absorbance.OpticalDensityParams),
+    "align": (registration.align_step, registration.AlignParams),
+    "normalize": (edge.normalize_step, edge.NormalizeParams),
+    "fit": (lincombo.fit_step, lincombo.FitParams),
+}
+
+
+class InputParams(Params):
+    """How the files are read: the keywords of `read_stack`."""
+
+    images: str | None = param(
+        None,
+        "Images",
+        "Dataset inside the HDF5 file that holds the images; found by itself when empty.",
+    )
+    energy: str | None = param(
+        None,
+        "Energies",
+        "Dataset, text file next to the images, or start:stop:step; found by itself when empty.",
+    )
+    flat: str | None = param(
+        None, "Flats", "Dataset or file with images without sample, or a beam spectrum (I0)."
+    )
+    dark: str | None = param(None, "Darks", "Dataset or file with images without beam.")
+    energy_unit: Literal["eV", "keV"] | None = param(None, "Energy unit", "Told from the numbers when empty.")
+    signal: Literal["counts", "transmission", "optical_density", "normalized"] | None = param(
+        None, "Signal", "What the values are; told from the numbers when empty."
+    )
+    pixel_size_um: float | None = param(
+        None, "Pixel size", "Size of a pixel; taken from the file when empty.", unit="um", gt=0
+    )
+
+
+class OutputParams(Params):
+    """What is written besides the result file."""
+
+    stack: bool = param(False, "Keep the stack", "Also save the stack as it is after the last step.")
+    export: tuple[Literal["tiff", "csv"], ...] = param((), "Export", "Other formats to write the maps in.")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps with their parameters, how to read the input and what to write.
+
+    Attributes
+    ----------
+    steps : tuple of (name, Params)
+        In the order they run; names are keys of `STEPS`.
+    input : InputParams
+    output : OutputParams
+    """
+
+    steps: tuple[tuple[str, Params], ...]
+    input: InputParams = field(default_factory=InputParams)
+    output: OutputParams = field(default_factory=OutputParams)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read a recipe from a TOML file.
+
+        Relative paths in it are relative to the file's folder.
+
+        Raises
+        ------
+        DataFileError
+            If the file cannot be read as TOML.
+        InputError
+            If it has unknown keys, steps or parameters, or a newer schema.
+        """
+        path = Path(path)
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except FileNotFoundError:
+            raise DataFileError(f"{path}: there is no such recipe file.") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise DataFileError(f"{path} is not a readable recipe (TOML): {error}.") from None
+        return cls.from_dict(table, where=path.name, folder=path.parent)
+
+    @classmethod
+    def from_dict(cls, table: dict[str, Any], *, where: str = "recipe", folder: Path | None = None) -> Recipe:
+        """Make a recipe from plain values as a TOML file holds them."""
+        unknown = set(table) - {"schema", "input", "step", "output"}
+        if unknown:
+            raise InputError(
+                f"{where}: unknown table '{min(unknown)}'; a recipe has schema, input, step and output."
+            )
+        schema = table.get("schema")
+        if schema != SCHEMA:
+            raise InputError(
+                f"{where}: schema is {schema!r}, this version reads schema {SCHEMA}; install a version that matches."
+            )
+        entries = table.get("step", [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise InputError(f'{where}: steps are written as [[step]] tables, each with do = "name".')
+        steps = tuple(_make_step(dict(entry), f"{where}, step {i}") for i, entry in enumerate(entries, 1))
+        recipe = cls(
+            steps,
+            make_params(InputParams, table.get("input", {}), f"{where}, [input]"),  # type: ignore[arg-type]
+            make_params(OutputParams, table.get("output", {}), f"{where}, [output]"),  # type: ignore[arg-type]
+        )
+        return recipe if folder is None else recipe._with_paths_from(folder)
+
+    @classmethod
+    def of(cls, made: EnergyStack | Result) -> Recipe:
+        """Return the recipe that makes a stack or a result again, from its history and source."""
+        given = {key: made.source.get(key) for key in InputParams.model_fields}
+        table = {
+            "schema": SCHEMA,
+            "input": {key: value for key, value in given.items() if value is not None},
+            "step": [{"do": entry["do"], **entry["params"]} for entry in made.history],
+        }
+        return cls.from_dict(table, where=f"history of {made.name}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain values; what is automatic is left out."""
+        table: dict[str, Any] = {"schema": SCHEMA}
+        if given := _plain(self.input):
+            table["input"] = given
+        table["step"] = [{"do": name, **_plain(params)} for name, params in self.steps]
+        if given := _plain(self.output):
+            table["output"] = given
+        return table
+
+    def to_toml(self) -> str:
+        """Return the recipe as the text of a TOML file."""
+        return tomli_w.dumps(self.to_dict())
+
+    def save(self, path: str | Path) -> None:
+        """Write the recipe to a TOML file."""
+        Path(path).write_text(self.to_toml(), encoding="utf-8")
+
+    def _with_paths_from(self, folder: Path) -> Recipe:
+        """Resolve relative paths of reference files against the recipe's folder."""
+        steps = tuple(
+            (
+                name,
+                params.model_copy(
+                    update={"references": tuple(_resolve(p, folder) for p in params.references)}
+                ),
+            )
+            if isinstance(params, lincombo.FitParams)
+            else (name, params)
+            for name, params in self.steps
+        )
+        files = {
+            key: _resolve(value, folder)
+            for key in ("energy", "flat", "dark")
+            if (value := getattr(self.input, key)) and (folder / value).is_file()
+        }
+        return Recipe(steps, self.input.model_copy(update=files), self.output)
+
+
+def _resolve(path: str, folder: Path) -> str:
+    return str(folder.resolve() / path)
+
+
+def _make_step(entry: dict[str, Any], where: str) -> tuple[str, Params]:
+    name = entry.pop("do", None)
+    if name not in STEPS:
+        raise InputError(f"{where}: do is {name!r}, expected one of {', '.join(STEPS)}.")
+    return name, make_params(STEPS[name][1], entry, f"{where} ({name})")
+
+
+def _plain(params: Params) -> dict[str, Any]:
+    """Return the parameters that differ from automatic, as TOML and json can write them."""
+    values = params.model_dump(mode="json", exclude_none=True)
+    return {key: value for key, value in values.items() if value not in ([], {})}
+
+
+def template() -> str:
+    """Return a commented recipe with every step and every parameter, ready to be edited."""
+    lines = [
+        "# Recipe of napari-xanes.  Lines with a leading # are automatic or at their default;",
+        "# remove the # to set a value.  Steps run in the order written; delete those not wanted.",
+        f"schema = {SCHEMA}",
+        "",
+        "[input]",
+        *_template_lines(InputParams),
+    ]
+    for name, (_, params) in STEPS.items():
+        lines += ["", "[[step]]", f'do = "{name}"', *_template_lines(params)]
+    lines += ["", "[output]", *_template_lines(OutputParams)]
+    return "\n".join(lines) + "\n"
+
+
+def _template_lines(params: type[Params]) -> list[str]:
+    lines = []
+    for name, info in params.model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        unit = f" ({extra['unit']})" if extra.get("unit") else ""
+        lines.append(f"# {info.title}{unit}: {info.description}")
+        value = info.get_default(call_default_factory=True)
+        example = (
+            tomli_w.dumps({name: list(value) if isinstance(value, tuple) else value}).strip()
+            if value is not None
+            else f"{name} = "
+        )
+        lines.append(f"# {example}" if not info.is_required() else f"{name} = ")
+    return lines

@@ -1,0 +1,18 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(os.environ.get("NAPARI_XANES_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real measurements and phantoms; tests that need it are skipped where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip(f"test data not found at {DATA}; set NAPARI_XANES_DATA to their folder")
+    return DATA
