@@ -48,7 +48,14 @@ def default_workers() -> int:
 
 
 def pixel_chunks(image_shape: Sequence[int]) -> list[slice]:
-    """Split the flattened image into ranges of about `CHUNK_PIXELS`, cut at row ends where rows are short."""
+    """Split the flattened image into ranges of about `CHUNK_PIXELS`.
+
+    Rows are kept whole where they are short, and no range goes on into the next plane of a volume, so
+    that every band of `row_blocks` is a whole number of them.
+    """
+    if len(image_shape) > 2:
+        plane, size = pixel_chunks(image_shape[1:]), prod(image_shape[1:])
+        return [slice(z + c.start, z + c.stop) for z in range(0, image_shape[0] * size, size) for c in plane]
     width = image_shape[-1] if image_shape else 1
     total = prod(image_shape)
     if width >= CHUNK_PIXELS:

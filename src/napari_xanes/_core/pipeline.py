@@ -103,7 +103,15 @@ def run_steps(
     data = chain.run(keep_stack=keep_stack, progress=report)
     kept = None
     if data is not None:
-        kept = stack.replace(data=data, signal=chain.signal, flat=None, dark=None, history=tuple(history))
+        thickness = chain.maps["thickness"].data if "thickness" in chain.maps else stack.thickness
+        kept = stack.replace(
+            data=data,
+            signal=chain.signal,
+            flat=None,
+            dark=None,
+            thickness=thickness if chain.signal == "normalized" else None,
+            history=tuple(history),
+        )
     warnings = _warnings(stack, history)
     for warning in warnings:
         logger.warning("%s: %s", stack.name, warning)

@@ -57,6 +57,8 @@ class EnergyStack:
         (N, Y, X), or a beam spectrum (E,).
     dark : array-like, optional
         Images without beam, counts: (Y, X) or (N, Y, X), averaged.
+    thickness : array, optional
+        Of a normalised stack: the thickness (edge step) that was divided out, image shape; amounts need it.
     pixel_size_um : float, optional
         Size of a pixel in micrometres.
     name : str
@@ -79,6 +81,7 @@ class EnergyStack:
     signal: Signal
     flat: ArrayLike | None = None
     dark: ArrayLike | None = None
+    thickness: FloatArray | None = None
     pixel_size_um: float | None = None
     name: str = ""
     source: dict[str, Any] = field(default_factory=dict)
