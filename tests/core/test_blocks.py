@@ -13,8 +13,10 @@ from napari_xanes._core.errors import Cancelled
 class Double:
     """A kernel that doubles spectra in place and keeps their sum and ends."""
 
-    maps = {"sum": (), "ends": (2,)}
     writes = True
+
+    def __init__(self):
+        self.maps = {"sum": (), "ends": (2,)}
 
     def __call__(self, y, out):
         y *= 2
