@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from napari_xanes._core import blocks
 from napari_xanes._core.errors import InputError, ResourceError
 from napari_xanes._core.progress import Progress, no_progress
-from napari_xanes._core.stack import EnergyStack, Float32, FrameReader, Signal, rows_are_cheap
+from napari_xanes._core.stack import EnergyStack, Float32, FrameReader, Signal
 
 logger = logging.getLogger("napari_xanes")
 
@@ -76,7 +76,6 @@ class Chain:
         data = self.stack.data
         self.signal = self.stack.signal
         self.read: FrameReader = self.stack.read
-        self._cheap_rows = rows_are_cheap(data)
         ready = isinstance(data, np.ndarray) and data.dtype == np.float32 and data.flags.c_contiguous
         self._array: Float32 | None = data if isinstance(data, np.ndarray) and ready else None
         self._owned = False  # whether _array may be written into
@@ -134,7 +133,7 @@ class Chain:
         mean = np.full(self.energy.size, np.nan)
 
         def measure(i: int) -> None:
-            if self._cheap_rows or self._array is not None:
+            if self.stack.cheap_rows or self._array is not None:
                 values = np.concatenate([self.read(i, slice(r, r + 1)) for r in picked])
             else:
                 values = self.read(i, slice(None))[picked]

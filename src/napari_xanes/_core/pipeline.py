@@ -20,7 +20,7 @@ from napari_xanes._core.params import Params
 from napari_xanes._core.progress import Progress, no_progress
 from napari_xanes._core.recipe import STEPS, Recipe
 from napari_xanes._core.result import Result
-from napari_xanes._core.stack import EnergyStack, rows_are_cheap
+from napari_xanes._core.stack import EnergyStack
 
 logger = logging.getLogger("napari_xanes")
 
@@ -132,7 +132,7 @@ def run_steps(
 def _choose_memory(stack: EnergyStack) -> bool:
     """Whether to keep the stack in memory: only where streaming would unpack every frame again and again."""
     fits = 4 * prod(stack.shape) < 0.5 * psutil.virtual_memory().available
-    return fits and not rows_are_cheap(stack.data)
+    return fits and not stack.cheap_rows
 
 
 def _info(named: NamedMap) -> dict[str, Any]:

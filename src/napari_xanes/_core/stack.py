@@ -108,6 +108,11 @@ class EnergyStack:
         """Shape of one frame: (Y, X) or (Z, Y, X)."""
         return self.shape[1:]
 
+    @property
+    def cheap_rows(self) -> bool:
+        """Whether rows of a frame and of its flat can be read without unpacking whole frames."""
+        return all(rows_are_cheap(a) for a in (self.data, self.flat) if a is not None and a.ndim > 1)
+
     def replace(self, **changes: Any) -> EnergyStack:
         """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)
