@@ -1,0 +1,108 @@
+"""Steps put together: frame-wise and per-pixel, in memory and streamed."""
+
+import numpy as np
+import pytest
+
+from napari_xanes import Cancelled, EnergyStack, InputError, ResourceError
+from napari_xanes._core.chain import Chain, NamedMap, check_memory
+
+ENERGY = np.linspace(8300, 8400, 6)
+
+
+class Subtract:
+    """Takes the first energy off every spectrum and keeps it as a map."""
+
+    writes = True
+
+    def __init__(self):
+        self.maps = {"first": ()}
+
+    def __call__(self, y, out):
+        out["first"][...] = y[0]
+        y -= out["first"]
+
+
+def add_subtract(chain, name="first"):
+    found = {}
+    chain.add_kernel(
+        Subtract(), lambda raw: ({name: NamedMap(raw["first"], "first")}, {"n": raw["first"].size}), found
+    )
+    return found
+
+
+def add_double(chain):
+    read = chain.frames()
+    chain.wrap(lambda i, rows=slice(None): read(i, rows) * 2)
+
+
+def make_stack(shape=(6, 70, 90), dtype=np.uint16):
+    data = np.random.default_rng(3).integers(1, 1000, shape).astype(dtype)
+    return EnergyStack(data, ENERGY, "optical_density", name="scan")
+
+
+@pytest.mark.parametrize("shape", [(6, 70, 90), (6, 5, 30, 40)])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("keep", [True, False])
+def test_every_way_of_running_gives_the_same(shape, dtype, in_memory, keep):
+    stack = make_stack(shape, dtype)
+    before = stack.data.copy()
+    chain = Chain(stack, in_memory=in_memory, workers=2)
+    add_double(chain)
+    found = add_subtract(chain)
+    data = chain.run(keep_stack=keep)
+    np.testing.assert_array_equal(stack.data, before)
+    np.testing.assert_array_equal(chain.maps["first"].data, 2.0 * before[0])
+    assert found == {"n": before[0].size}
+    if keep:
+        np.testing.assert_array_equal(data, 2.0 * (before - before[0].astype(np.float32)))
+    else:
+        assert data is None
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_kernels_alone_never_write_into_the_callers_array(keep):
+    stack = make_stack(dtype=np.float32)
+    before = stack.data.copy()
+    chain = Chain(stack)
+    add_subtract(chain)
+    chain.run(keep_stack=keep)
+    np.testing.assert_array_equal(stack.data, before)
+
+
+def test_a_frame_step_after_a_pixel_step_sees_its_result():
+    stack = make_stack()
+    chain = Chain(stack, in_memory=False)
+    add_subtract(chain)
+    add_double(chain)
+    add_subtract(chain, "second")
+    data = chain.run(keep_stack=True)
+    np.testing.assert_array_equal(data, 2.0 * (stack.data - stack.data[0].astype(np.float32)))
+    assert not chain.maps["second"].data.any() and chain.maps["first"].data.any()
+
+
+def test_sample_names_lost_frames():
+    data = np.ones((6, 70, 90), np.float32)
+    data[2] = np.nan
+    mean, usable = Chain(EnergyStack(data, ENERGY, "optical_density")).sample()
+    np.testing.assert_array_equal(usable, [True, True, False, True, True, True])
+    np.testing.assert_array_equal(mean[usable], 1)
+    with pytest.raises(InputError, match="no valid number in any of its 6 frames"):
+        Chain(EnergyStack(data * np.nan, ENERGY, "optical_density")).sample()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_cancelling_stops_the_pass(in_memory):
+    def stop(done, total, text):
+        raise Cancelled
+
+    chain = Chain(make_stack(), in_memory=in_memory)
+    add_subtract(chain)
+    with pytest.raises(Cancelled):
+        chain.run(progress=stop)
+    assert not chain.maps
+
+
+def test_what_cannot_fit_is_refused_with_numbers():
+    with pytest.raises(ResourceError, match=r"scan needs 931322574.6 GiB of memory, .* are free"):
+        check_memory(10**18, "scan")
