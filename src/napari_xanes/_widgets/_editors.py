@@ -1,0 +1,335 @@
+"""Editors of single parameters: each shows one value of a given type and says when it changes.
+
+An editor has ``value()``, ``set_value(value)`` and the signal ``changed``; single numbers, choices and texts
+are magicgui widgets.  Which editor a parameter gets is decided in `_form`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from magicgui import widgets
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+DECIMALS = {"eV": 2, "px": 2, "um": 4}
+LARGEST = 1e9
+FILE_FILTER = "Spectra (*.txt *.dat *.csv *.xdi *.nor *.xmu *.asc);;All files (*)"
+
+
+class Editor(QWidget):
+    """Base of the editors."""
+
+    changed = Signal()
+
+    def value(self) -> Any:
+        """Return what is shown."""
+        raise TypeError(f"{type(self).__name__} shows no value")
+
+    def set_value(self, value: Any) -> None:
+        """Show a value."""
+        raise TypeError(f"{type(self).__name__} takes no value")
+
+    def as_text(self, value: Any) -> str:
+        """Return a value in the words of this editor."""
+        return str(value)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let the wheel scroll the panel rather than change a number or a choice in passing."""
+        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
+    def _leave_wheel(self, native: QWidget) -> None:
+        native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        native.installEventFilter(self)
+
+    def _row(self, *parts: QWidget, stretch: int | None = None) -> None:
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for i, part in enumerate(parts):
+            layout.addWidget(part, 1 if i == stretch else 0)
+
+
+class MagicEditor(Editor):
+    """Any single magicgui widget: a check box, a choice, a text."""
+
+    def __init__(self, widget: Any, to_text: dict[Any, str] | None = None) -> None:
+        super().__init__()
+        self.widget = widget
+        self._texts = to_text or {}
+        self._row(widget.native, stretch=0)
+        self._leave_wheel(widget.native)
+        widget.changed.connect(lambda _: self.changed.emit())
+
+    def value(self) -> Any:
+        """Return what is shown; an empty text is None."""
+        value = self.widget.value
+        return None if value == "" else value
+
+    def set_value(self, value: Any) -> None:
+        """Show a value."""
+        if isinstance(self.widget, widgets.ComboBox) and value not in self.widget.choices:
+            self.widget.set_choice(str(value), value)  # a recipe may hold more than the form offers
+        self.widget.value = "" if value is None else value
+
+    def as_text(self, value: Any) -> str:
+        """Return the choice's name."""
+        return self._texts.get(value, str(value))
+
+
+class NumberEditor(Editor):
+    """A whole or floating number within limits.
+
+    A value that is set and not edited is given back to the last bit, although fewer digits are shown.
+    """
+
+    def __init__(self, whole: bool, low: float, high: float, unit: str = "") -> None:
+        super().__init__()
+        kind = widgets.SpinBox if whole else widgets.FloatSpinBox
+        self._decimals = 0 if whole else DECIMALS.get(unit, 4)
+        step = 1 if whole or unit == "eV" else 0.1
+        top = min(high, 2**31 - 1 if whole else LARGEST)
+        self.widget = kind(min=max(low, -top), max=top, step=step)
+        native = self.widget.native
+        if not whole:
+            native.setDecimals(self._decimals)
+        native.setMinimumWidth(64)
+        native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._leave_wheel(native)
+        self._exact: float | None = None
+        self._row(native, stretch=0)
+        self.widget.changed.connect(lambda _: self.changed.emit())
+
+    def value(self) -> float:
+        """Return the number."""
+        shown = self.widget.value
+        exact = self._exact
+        return exact if exact is not None and round(exact, self._decimals) == shown else shown
+
+    def set_value(self, value: float) -> None:
+        """Show a number, held to the limits by the parameters' own check, not here."""
+        self._exact = value
+        self.widget.value = min(max(round(value, self._decimals), self.widget.min), self.widget.max)
+
+    def as_text(self, value: float) -> str:
+        """Return the number as shown."""
+        return f"{value:.{self._decimals}f}"
+
+
+class SeveralEditor(Editor):
+    """Several numbers in a row or a block, given and taken as one tuple."""
+
+    def __init__(self, parts: Sequence[NumberEditor], names: Sequence[str], columns: int) -> None:
+        super().__init__()
+        self.parts = list(parts)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for i, (part, name) in enumerate(zip(self.parts, names, strict=True)):
+            row, column = divmod(i, columns)
+            if name:
+                layout.addWidget(QLabel(name), row, 2 * column)
+            layout.addWidget(part, row, 2 * column + 1)
+            layout.setColumnStretch(2 * column + 1, 1)
+            part.changed.connect(self.changed)
+
+    def value(self) -> tuple[float, ...]:
+        """Return the numbers."""
+        return tuple(part.value() for part in self.parts)
+
+    def set_value(self, value: Sequence[float]) -> None:
+        """Show the numbers."""
+        for part, number in zip(self.parts, value, strict=True):
+            part.set_value(number)
+
+    def as_text(self, value: Sequence[float]) -> str:
+        """Return the numbers, two of them as a range."""
+        texts = [part.as_text(number) for part, number in zip(self.parts, value, strict=True)]
+        return " to ".join(texts) if len(texts) == 2 else ", ".join(texts)
+
+
+class FrameEditor(Editor):
+    """Either one of some words or the number of a frame, counted from 1 and shown so; -1 is the last frame."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__()
+        self._words = list(words)
+        choices = [
+            ("last frame", "last"),
+            *[(f"{word} frame", word) for word in words],
+            ("frame no.", "number"),
+        ]
+        self.choice = widgets.ComboBox(choices=choices)
+        self.number = NumberEditor(True, 1, 1e6)
+        self._row(self.choice.native, self.number, stretch=0)
+        self.number.setVisible(False)
+        self._leave_wheel(self.choice.native)
+        self.choice.changed.connect(self._on_choice)
+        self.number.changed.connect(self.changed)
+
+    def _on_choice(self, choice: str) -> None:
+        self.number.setVisible(choice == "number")
+        self.changed.emit()
+
+    def value(self) -> int | str:
+        """Return the word, or the index of the frame counted from 0."""
+        choice = self.choice.value
+        if choice == "number":
+            return int(self.number.value()) - 1
+        return -1 if choice == "last" else choice
+
+    def set_value(self, value: int | str) -> None:
+        """Show a word or a frame."""
+        if isinstance(value, str):
+            self.choice.value = value
+        elif value == -1:
+            self.choice.value = "last"
+        else:
+            self.number.set_value(value + 1)
+            self.choice.value = "number"
+
+
+class WindowsEditor(Editor):
+    """Any number of energy windows, written "8330-8340, 8350-8360"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = widgets.LineEdit()
+        self.text.native.setPlaceholderText("none; such as 8330-8340, 8350-8352")
+        self._row(self.text.native, stretch=0)
+        self.text.changed.connect(lambda _: self.changed.emit())
+
+    def value(self) -> tuple[Any, ...]:
+        """Return the windows; what is not a number stays text, for the parameters' check to name."""
+        return tuple(
+            tuple(_number(end) for end in window.replace("to", "-").split("-"))
+            for window in self.text.value.replace(";", ",").split(",")
+            if window.strip()
+        )
+
+    def set_value(self, value: Sequence[tuple[float, float]]) -> None:
+        """Show the windows."""
+        self.text.value = ", ".join(f"{lo:.12g}-{hi:.12g}" for lo, hi in value)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip()
+
+
+class FilesEditor(Editor):
+    """A list of files, with buttons to add and remove."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.list = QListWidget()
+        self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.list.setFixedHeight(72)
+        add, remove = QPushButton("Add files..."), QPushButton("Remove")
+        add.clicked.connect(self._ask)
+        remove.clicked.connect(self._remove)
+        buttons = QHBoxLayout()
+        buttons.addWidget(add)
+        buttons.addWidget(remove)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.list)
+        layout.addLayout(buttons)
+
+    def value(self) -> tuple[str, ...]:
+        """Return the paths."""
+        return tuple(self.list.item(i).toolTip() for i in range(self.list.count()))
+
+    def set_value(self, value: Sequence[str]) -> None:
+        """Show the paths, by the name of the file."""
+        self.list.clear()
+        self.add(value)
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Add those that are not in the list yet."""
+        for path in paths:
+            if str(path) not in self.value():
+                item = QListWidgetItem(Path(path).name)
+                item.setToolTip(str(path))
+                self.list.addItem(item)
+        self.changed.emit()
+
+    def _ask(self) -> None:
+        here = str(Path(self.value()[-1]).parent) if self.list.count() else ""
+        paths, _ = QFileDialog.getOpenFileNames(self, "Reference spectra", here, FILE_FILTER)
+        if paths:
+            self.add(paths)
+
+    def _remove(self) -> None:
+        for item in self.list.selectedItems() or [self.list.currentItem()]:
+            if item is not None:
+                self.list.takeItem(self.list.row(item))
+        self.changed.emit()
+
+
+class AutoEditor(Editor):
+    """Any editor with an "auto" box before it: ticked, the value is None and what was chosen is shown."""
+
+    def __init__(self, inner: Editor, start: Callable[[], Any] | None = None) -> None:
+        super().__init__()
+        self.inner = inner
+        self.auto = QCheckBox("auto")
+        self.auto.setToolTip("Ticked: chosen for you when the step runs; untick to set it yourself.")
+        self.auto.setChecked(True)
+        self.chosen = QLabel()
+        self.chosen.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._start = start
+        self._row(self.auto, self.chosen, inner)
+        self.layout().setStretch(1, 1)
+        self.layout().setStretch(2, 100)
+        inner.setVisible(False)
+        self.auto.toggled.connect(self._on_auto)
+        inner.changed.connect(self.changed)
+
+    def _on_auto(self, auto: bool) -> None:
+        self.chosen.setVisible(auto)
+        self.inner.setVisible(not auto)
+        self.changed.emit()
+
+    def value(self) -> Any:
+        """Return None while automatic."""
+        return None if self.auto.isChecked() else self.inner.value()
+
+    def set_value(self, value: Any) -> None:
+        """Show a value; None ticks the box."""
+        if value is not None:
+            self.inner.set_value(value)
+        self.auto.setChecked(value is None)
+        self.changed.emit()
+
+    def show_chosen(self, value: Any) -> None:
+        """Say what was chosen; unticking the box starts from there.  What the user typed stays."""
+        if not self.auto.isChecked():
+            return
+        if value is None:
+            self.chosen.clear()
+            return
+        self.chosen.setText(self.inner.as_text(value))
+        self.inner.set_value(value)

@@ -1,0 +1,173 @@
+"""The form of a step, made from its Params class, and back.
+
+Label, tooltip, unit, limits and default come from the `field` of each parameter; there is no code here for
+any one step.  What the user typed stays until a recipe or another value is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from magicgui import widgets
+from pydantic.fields import FieldInfo
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+
+from napari_xanes._core.params import Params, make_params
+from napari_xanes._widgets._editors import (
+    LARGEST,
+    AutoEditor,
+    Editor,
+    FilesEditor,
+    FrameEditor,
+    MagicEditor,
+    NumberEditor,
+    SeveralEditor,
+    WindowsEditor,
+)
+
+BACKGROUNDS: dict[tuple[int, ...], str] = {
+    (): "none",
+    (0,): "constant",
+    (0, 1): "line",
+    (0, 1, 2): "quadratic",
+}
+
+
+class ParamsForm(QWidget):
+    """Edits one Params class.
+
+    Parameters
+    ----------
+    cls : type of Params
+    title : str
+        How an error names the form.
+    hidden : sequence of str
+        Parameters that are not shown and keep their default.
+    """
+
+    changed = Signal()
+
+    def __init__(self, cls: type[Params], title: str = "", hidden: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.cls = cls
+        self.title = title or cls.__name__
+        self.editors: dict[str, Editor] = {}
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(5)
+        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for name, info in cls.model_fields.items():
+            if name not in hidden:
+                self._add(layout, name, info)
+
+    def _add(self, layout: QFormLayout, name: str, info: FieldInfo) -> None:
+        editor = make_editor(info)
+        if not info.is_required():
+            editor.set_value(info.get_default(call_default_factory=True))
+        tooltip = f"<p>{info.description}</p>"  # as rich text it wraps
+        label = QLabel(_label(info))
+        label.setToolTip(tooltip)
+        editor.setToolTip(tooltip)
+        editor.changed.connect(self.changed)
+        self.editors[name] = editor
+        if isinstance(editor, FilesEditor):
+            layout.addRow(label)
+            layout.addRow(editor)
+        else:
+            layout.addRow(label, editor)
+
+    def values(self) -> dict[str, Any]:
+        """Return what is shown, unchecked."""
+        return {name: editor.value() for name, editor in self.editors.items()}
+
+    def params(self) -> Params:
+        """Return the parameters; raises InputError with a sentence on the first one that cannot be."""
+        return make_params(self.cls, self.values(), self.title)
+
+    def set(self, params: Params) -> None:
+        """Show parameters."""
+        for name, editor in self.editors.items():
+            editor.set_value(getattr(params, name))
+
+    def show_chosen(self, values: dict[str, Any]) -> None:
+        """Say what was chosen for the parameters left automatic, as a step's history has it."""
+        for name, editor in self.editors.items():
+            if isinstance(editor, AutoEditor):
+                editor.show_chosen(values.get(name))
+
+    def forget_chosen(self) -> None:
+        """Clear what was chosen, because the data are other ones now."""
+        self.show_chosen({})
+
+
+def _label(info: FieldInfo) -> str:
+    unit = _extra(info).get("unit")
+    return f"{info.title} ({unit})" if unit else str(info.title)
+
+
+def _extra(info: FieldInfo) -> dict[str, Any]:
+    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+
+
+def make_editor(info: FieldInfo) -> Editor:
+    """Return the editor for a parameter, by its type and its hint."""
+    members = _members(info.annotation)
+    optional = NoneType in members
+    members = [m for m in members if m is not NoneType]
+    editor = _editor_of(members, info)
+    plain_text = members == [str]  # an empty text already says None
+    return AutoEditor(editor) if optional and not plain_text else editor
+
+
+def _members(annotation: Any) -> list[Any]:
+    if get_origin(annotation) in (Union, UnionType):
+        return [m for member in get_args(annotation) for m in _members(member)]
+    return [annotation]
+
+
+def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
+    hint, unit = _extra(info).get("widget", ""), _extra(info).get("unit", "")
+    words = [word for m in members if get_origin(m) is Literal for word in get_args(m)]
+    if words and int in members:
+        return FrameEditor(words)
+    if words:
+        names = {word: str(word).replace("_", " ") for word in words}
+        return MagicEditor(widgets.ComboBox(choices=[(names[w], w) for w in words]), names)
+    kind = members[0]
+    if kind is bool:
+        return MagicEditor(widgets.CheckBox(text=""))
+    if kind is str:
+        return MagicEditor(widgets.LineEdit())
+    if kind in (int, float):
+        return NumberEditor(kind is int, *_limits(info), unit)
+    if get_origin(kind) is tuple:
+        return _tuple_editor(get_args(kind), hint, unit)
+    raise TypeError(f"there is no editor for {info.title!r} of type {info.annotation}")
+
+
+def _tuple_editor(items: tuple[Any, ...], hint: str, unit: str) -> Editor:
+    if items == (str, ...):
+        return FilesEditor()
+    if items == (int, ...):
+        return MagicEditor(
+            widgets.ComboBox(choices=[(text, orders) for orders, text in BACKGROUNDS.items()]),
+            dict(BACKGROUNDS),
+        )
+    if len(items) == 2 and items[1] is Ellipsis:
+        return WindowsEditor()
+    whole = items[0] is int
+    parts = [NumberEditor(whole, 0 if whole else -LARGEST, LARGEST, unit) for _ in items]
+    if hint == "roi" or len(items) == 4:
+        return SeveralEditor(parts, ("y from", "to", "x from", "to"), 2)
+    return SeveralEditor(parts, ("", *["to"] * (len(items) - 1)), len(items))
+
+
+def _limits(info: FieldInfo) -> tuple[float, float]:
+    low, high = -LARGEST, LARGEST
+    for limit in info.metadata:
+        low = getattr(limit, "ge", getattr(limit, "gt", low))
+        high = getattr(limit, "le", getattr(limit, "lt", high))
+    return low, high

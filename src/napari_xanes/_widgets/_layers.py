@@ -1,0 +1,224 @@
+"""Layers to stacks and results, and back: the only module that adds or changes layers.
+
+Every layer made here carries in ``metadata``:
+
+``"xanes"``
+    A dict that json can write: schema, id, kind, name (of the scan), energy, signal, history, source,
+    made_from (the id of the stack it was computed from) and what the kind needs.
+``"xanes_stack"``
+    Of stacks: the `EnergyStack` itself, because flats, darks and thickness cannot be json.  Its data is the
+    layer's own array, never a second copy.
+``"xanes_results"``
+    Of stacks: the `Result` of each step run on it, with all its maps, those not shown included.
+
+Layers are found again by these ids, not by name or identity: users rename layers, and napari hands out proxies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from napari.layers import Image, Layer
+
+from napari_xanes._core.errors import InputError
+from napari_xanes._core.result import Result
+from napari_xanes._core.stack import EnergyStack
+from napari_xanes._widgets._tuples import SHOWN_KINDS, LayerTuple, map_tuple, ordered, stack_tuple
+
+# -- what a layer says of itself ------------------------------------------------------------------
+
+
+def about(layer: Layer) -> dict[str, Any]:
+    """Return what this plugin wrote about a layer; empty for a layer of someone else."""
+    return layer.metadata.get("xanes") or {}
+
+
+def stack_layers(viewer: Any) -> Iterator[Layer]:
+    """Yield the layers that any step can take, in the order of the layer list.
+
+    A layer that the user duplicated carries the id of the other and is given one of its own here.
+    """
+    seen = set()
+    for layer in viewer.layers:
+        said = about(layer)
+        if isinstance(layer, Image) and said.get("kind") == "stack":
+            if said["id"] in seen:
+                layer.metadata = {**layer.metadata, "xanes": {**said, "id": uuid4().hex}}
+            seen.add(about(layer)["id"])
+            yield layer
+
+
+def find(viewer: Any, layer_id: str | None) -> Layer | None:
+    """Return the layer with an id, or None."""
+    return next((layer for layer in viewer.layers if layer_id and about(layer).get("id") == layer_id), None)
+
+
+def lineage(viewer: Any, layer: Layer) -> list[Layer]:
+    """Return a stack's layer, the layer it was made from, and so on up to the file."""
+    line = [layer]
+    while parent := find(viewer, about(line[-1]).get("made_from")):
+        line.append(parent)
+    return line
+
+
+def stack_of(layer: Layer) -> EnergyStack:
+    """Return the stack that a layer shows, with the flats and darks it came with.
+
+    Data that were replaced in the layer since (cropped, edited) are taken as they are now.
+    """
+    said = about(layer)
+    stack = layer.metadata.get("xanes_stack")
+    if stack is None or stack.signal != said["signal"]:
+        stack = EnergyStack(
+            layer.data,
+            np.array(said["energy"]),
+            said["signal"],
+            pixel_size_um=said.get("pixel_size_um"),
+            name=said["name"],
+            source=said["source"],
+            history=tuple(said["history"]),
+        )
+    return stack if stack.data is layer.data else stack.replace(data=layer.data)
+
+
+def results_of(layer: Layer) -> dict[str, Result]:
+    """Return the results of the steps run on a stack, by step, leaving out what an earlier version of it gave."""
+    results: Mapping[str, Result] = layer.metadata.get("xanes_results") or {}
+    return {
+        step: result for step, result in results.items() if _follows(result.history, about(layer)["history"])
+    }
+
+
+def is_stale(viewer: Any, layer: Layer) -> bool:
+    """Whether the stack that a layer was made from has changed since."""
+    parent = find(viewer, about(layer).get("made_from"))
+    return parent is not None and not _follows(about(layer)["history"], about(parent)["history"])
+
+
+def _follows(history: Any, earlier: Any) -> bool:
+    head = list(history)[: len(earlier)]
+    return json.dumps(head, sort_keys=True) == json.dumps(list(earlier), sort_keys=True)
+
+
+# -- changing the viewer --------------------------------------------------------------------------
+
+
+def add_stack(viewer: Any, stack: EnergyStack) -> Layer:
+    """Add the layer of a stack that was just opened."""
+    return viewer.add_layer(Layer.create(*stack_tuple(stack)))
+
+
+def put_result(
+    viewer: Any, parent: Layer, step: str, result: Result, *, stack_name: str = "", more: bool = False
+) -> Layer:
+    """Show what a step made of the stack in `parent`; returns the new stack's layer, or `parent`.
+
+    Layers of an earlier run are updated in place and keep the colormap, limits and visibility the user gave them.
+
+    Parameters
+    ----------
+    step : str
+        Name of the step; its result is kept with the parent, so that maps not shown can be shown or saved later.
+    stack_name : str
+        If not empty, the result's stack becomes a layer named "<scan> <stack_name>" and the parent is hidden.
+    more : bool
+        Whether all maps become layers, not only those that are usually looked at.
+    """
+    kept = {**(parent.metadata.get("xanes_results") or {}), step: replace(result, stack=None)}
+    parent.metadata = {**parent.metadata, "xanes_results": kept}
+    last = parent
+    if stack_name and result.stack is not None:
+        title = f"{result.stack.name} {stack_name}".strip()
+        new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"])
+        new[1].update(_geometry(parent, 0))
+        last = _put(viewer, new, role=stack_name)
+        parent.visible = False
+    show_maps(viewer, parent, step, more=more)
+    return last
+
+
+def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> list[Layer]:
+    """Make or update the layers of a step's maps; hidden ones below, the one to look at first on top."""
+    result = results_of(parent)[step]
+    parent_id = about(parent)["id"]
+    wanted = [
+        name
+        for name, info in result.info.items()
+        if more or info["kind"] in SHOWN_KINDS or _output(viewer, parent_id, name) is not None
+    ]
+    new = []
+    for name in ordered(result, wanted):
+        fresh = _output(viewer, parent_id, name) is None
+        made = map_tuple(name, result, geometry=_geometry(parent, 1), made_from=parent_id)
+        layer = _put(viewer, made, role=name)
+        if fresh:
+            new.append(layer)
+    if new:
+        _show_only(viewer, new[-1])
+    return new
+
+
+def _show_only(viewer: Any, top: Layer) -> None:
+    """Hide the other maps; stacks and layers of others stay as they are."""
+    for layer in viewer.layers:
+        if about(layer).get("map"):
+            layer.visible = about(layer)["id"] == about(top)["id"]
+
+
+def _geometry(parent: Layer, skip: int) -> dict[str, Any]:
+    return {
+        "scale": tuple(parent.scale)[skip:],
+        "translate": tuple(parent.translate)[skip:],
+        "units": tuple(parent.units)[skip:],
+        "axis_labels": tuple(parent.axis_labels)[skip:],
+    }
+
+
+def _output(viewer: Any, made_from: str, role: str) -> Layer | None:
+    for layer in viewer.layers:
+        said = about(layer)
+        if said and said.get("made_from") == made_from and said.get("role", said.get("map")) == role:
+            return layer
+    return None
+
+
+def _put(viewer: Any, made: LayerTuple, role: str) -> Layer:
+    data, kw, kind = made
+    said = kw["metadata"]["xanes"]
+    said["role"] = role
+    old = _output(viewer, said["made_from"], role)
+    if old is None:
+        return viewer.add_layer(Layer.create(data, kw, kind))
+    said["id"] = about(old)["id"]
+    kw["metadata"].pop("xanes_results", None)  # those of the old layer stay as long as their history fits
+    old.data = data
+    old.metadata = {**old.metadata, **kw["metadata"]}
+    for key in ("scale", "translate", "units", "axis_labels"):
+        setattr(old, key, kw[key])
+    return old
+
+
+# -- results from layers --------------------------------------------------------------------------
+
+
+def result_of(viewer: Any, layer: Layer) -> Result:
+    """Return all that is known about a stack and those it was made from, as one result to be saved.
+
+    Raises InputError if no step has been run on it yet.
+    """
+    line = lineage(viewer, layer)
+    found = [result for one in reversed(line) for result in results_of(one).values()]
+    if not found:
+        raise InputError(f"{layer.name}: no step has been run on it yet; run one, then save.")
+    last = found[-1]
+    merged: dict[str, dict[str, Any]] = {"maps": {}, "info": {}, "labels": {}, "extra": {}}
+    for result in found:
+        for part, values in merged.items():
+            values.update(getattr(result, part))
+    warnings = tuple(dict.fromkeys(text for result in found for text in result.warnings))
+    return replace(last, **merged, warnings=warnings)

@@ -1,0 +1,185 @@
+"""Stacks and results as the layer tuples that napari takes from readers and gives to writers.
+
+What stands in their ``metadata`` is said in `_layers`, which puts them into a viewer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from napari_xanes._core.errors import InputError
+from napari_xanes._core.result import Result
+from napari_xanes._core.stack import EnergyStack
+from napari_xanes._widgets._words import SIGNALS
+
+SCHEMA = 1
+LayerTuple = tuple[Any, dict[str, Any], str]
+
+COLORMAPS = {
+    "fraction": "viridis",
+    "amount": "magma",
+    "coefficient": "viridis",
+    "thickness": "magma",
+    "edge_step": "magma",
+    "sigma": "cividis",
+    "error": "inferno",
+    "rms": "inferno",
+    "r_factor": "inferno",
+}
+SHOWN_KINDS = ("fraction", "thickness", "edge_step", "error", "r_factor")
+"""Kinds of maps that become layers without being asked for."""
+FIXED_LIMITS = {"fraction": (0.0, 1.0)}
+
+
+def stack_tuple(stack: EnergyStack, *, name: str = "", made_from: str | None = None) -> LayerTuple:
+    """Return the layer of a stack as napari takes it from readers."""
+    n_space = len(stack.image_shape)
+    pixel = stack.pixel_size_um
+    said = {
+        **_said("stack", stack.name, stack.energy, stack.history, stack.source, made_from),
+        "signal": stack.signal,
+        "pixel_size_um": pixel,
+        "warnings": list(stack.warnings),
+    }
+    kw = {
+        "name": name or stack.name or "XANES stack",
+        "axis_labels": ("energy", *"zyx"[3 - n_space :]),
+        "units": ("pixel", *([("um" if pixel else "pixel")] * n_space)),
+        "scale": (1.0, *([pixel or 1.0] * n_space)),
+        "rgb": False,
+        "multiscale": False,
+        "contrast_limits": _limits_of_stack(stack),
+        "metadata": {"xanes": said, "xanes_stack": stack, "xanes_results": {}},
+    }
+    return stack.data, kw, "image"
+
+
+def map_tuple(
+    name: str, result: Result, *, geometry: Mapping[str, Any] | None = None, made_from: str | None = None
+) -> LayerTuple:
+    """Return the layer of one map of a result."""
+    data, info = result.maps[name], result.info[name]
+    kind = info["kind"]
+    said = {
+        **_said(kind, result.name, result.energy, result.history, result.source, made_from),
+        "map": name,
+        "unit": info.get("unit", ""),
+        "reference": info.get("reference"),
+        "pixel_size_um": result.pixel_size_um,
+    }
+    pixel = result.pixel_size_um
+    own = {
+        "axis_labels": tuple("zyx"[3 - data.ndim :]),
+        "units": (("um" if pixel else "pixel"),) * data.ndim,
+        "scale": (pixel or 1.0,) * data.ndim,
+    }
+    kw = {
+        "name": map_title(name, info, result.name),
+        **(geometry or own),
+        "rgb": False,
+        "multiscale": False,
+        "colormap": COLORMAPS.get(kind, "viridis"),
+        "contrast_limits": FIXED_LIMITS.get(kind) or _percentiles(_thinned(data)),
+        "metadata": {"xanes": said},
+    }
+    return data, kw, "image"
+
+
+def result_tuples(result: Result) -> list[LayerTuple]:
+    """Return the layers of a whole result, as a reader gives them: the stack if it was kept, then the maps."""
+    tuples = []
+    made_from = None
+    if result.stack is not None:
+        title = f"{result.name} {SIGNALS[result.stack.signal]}"
+        tuples.append(stack_tuple(result.stack, name=title))
+        made_from = tuples[0][1]["metadata"]["xanes"]["id"]
+    shown = [name for name, info in result.info.items() if info["kind"] in SHOWN_KINDS] or list(result.maps)
+    for name in ordered(result, shown):
+        tuples.append(map_tuple(name, result, made_from=made_from))
+    for _, kw, _ in tuples[:-1]:
+        kw["visible"] = False
+    return tuples
+
+
+def ordered(result: Result, names: list[str]) -> list[str]:
+    """Return maps in the order they are put on top of each other; the last is what is seen first."""
+    rank = {kind: i for i, kind in enumerate(("r_factor", "error", "edge_step", "thickness", "fraction"))}
+    return sorted(names, key=lambda name: (rank.get(result.info[name]["kind"], -1), -names.index(name)))
+
+
+def map_title(name: str, info: Mapping[str, Any], scan: str) -> str:
+    """Return the name of a map's layer: what it is first, because narrow layer lists cut the end."""
+    reference = info.get("reference")
+    title = f"{reference} {info['kind'].replace('_', ' ')}" if reference else name.replace("_", " ")
+    return f"{title} ({scan})" if scan else title
+
+
+def _said(
+    kind: str, name: str, energy: Any, history: Any, source: Mapping[str, Any], made_from: str | None
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "id": uuid4().hex,
+        "kind": kind,
+        "name": name,
+        "energy": [float(e) for e in energy],
+        "history": list(history),
+        "source": dict(source),
+        "made_from": made_from,
+    }
+
+
+def _limits_of_stack(stack: EnergyStack) -> tuple[float, float]:
+    """Return contrast limits from five frames; napari itself would look at the first alone."""
+    n = stack.shape[0]
+    picked = np.unique(np.linspace(0, n - 1, min(n, 5)).astype(int))
+    middle = stack.image_shape[0] // 2
+    frames = [stack.data[int(i), middle] if stack.data.ndim == 4 else stack.data[int(i)] for i in picked]
+    return _percentiles(np.concatenate([_thinned(np.asarray(frame)).ravel() for frame in frames]))
+
+
+def _thinned(image: np.ndarray) -> np.ndarray:
+    step = max(1, round((image.size / 1e5) ** (1 / image.ndim)))
+    return image[(slice(None, None, step),) * image.ndim]
+
+
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    valid = values[np.isfinite(values)]
+    if valid.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(valid, (0.5, 99.5)))
+    return (low, high) if high > low else (low, low + (abs(low) or 1.0))
+
+
+def result_from_tuples(tuples: list[LayerTuple]) -> Result:
+    """Return the result that map layers were made from, for a writer that sees only the layers given.
+
+    Raises InputError if they hold no map of this plugin, or maps of several scans.
+    """
+    maps = [(data, kw["metadata"]["xanes"]) for data, kw, _ in tuples if _is_map(kw)]
+    if not maps:
+        raise InputError("none of these layers is a XANES map; run Normalise or Fit, and save their layers.")
+    scans = {json.dumps(said["source"], sort_keys=True) + said["name"] for _, said in maps}
+    if len(scans) > 1:
+        raise InputError(
+            f"these layers come from {len(scans)} scans; select those of one scan and save again."
+        )
+    said = max((said for _, said in maps), key=lambda said: len(said["history"]))
+    return Result(
+        maps={one["map"]: np.asarray(data) for data, one in maps},
+        info={one["map"]: {key: one[key] for key in ("kind", "unit", "reference")} for _, one in maps},
+        energy=np.array(said["energy"]),
+        history=tuple(said["history"]),
+        source=said["source"],
+        pixel_size_um=said["pixel_size_um"],
+        name=said["name"],
+    )
+
+
+def _is_map(kw: Mapping[str, Any]) -> bool:
+    return bool((kw.get("metadata", {}).get("xanes") or {}).get("map"))

@@ -1,0 +1,66 @@
+"""Stacks, results and histories in words, for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Layer
+
+from napari_xanes._core.result import Result
+
+SIGNALS = {
+    "counts": "counts",
+    "transmission": "transmission",
+    "optical_density": "optical density",
+    "normalized": "normalised",
+}
+LONGEST = 5
+"""Lists longer than this are summed up."""
+
+
+def frames_text(layer: Layer) -> str:
+    """Return the number and size of the frames of a stack and its layer's name."""
+    n, *size = layer.data.shape
+    return (
+        f"{n} {'volumes' if len(size) == 3 else 'frames'} of {' x '.join(map(str, size))} of '{layer.name}'"
+    )
+
+
+def facts(result: Result, step: str) -> dict[str, Any]:
+    """Return what a step found, the last time it ran."""
+    entries = [entry for entry in result.history if entry["do"] == step]
+    return entries[-1]["found"] if entries else {}
+
+
+def resolved(result: Result, step: str) -> dict[str, Any]:
+    """Return the parameters of a step as they were resolved, the last time it ran."""
+    return [entry for entry in result.history if entry["do"] == step][-1]["params"]
+
+
+def history_text(name: str, source: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
+    """Return one paragraph a step: what was done, with which parameters, and what was found."""
+    lines = [f"{name}: {source.get('path') or 'made in memory'}"]
+    for number, entry in enumerate(history, 1):
+        lines.append(f"{number}. {entry['do'].replace('_', ' ')}")
+        lines += [f"   {key} = {_value(value)}" for key, value in entry["params"].items()]
+        lines += [
+            f"   {key.replace('_', ' ')}: {_value(value)}"
+            for key, value in entry["found"].items()
+            if value != []
+        ]
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str):
+        return Path(value).name if "/" in value or "\\" in value else value
+    if isinstance(value, (list, tuple)):
+        shown = ", ".join(_value(item) for item in value[:LONGEST])
+        return shown if len(value) <= LONGEST else f"{shown}, ... ({len(value)} values)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
+    return str(value)

@@ -1,0 +1,142 @@
+"""The form gives back what it was given, shows what was chosen, and names what cannot be."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_xanes._core.errors import InputError
+from napari_xanes._core.params import Params, Window, field
+from napari_xanes._widgets._editors import AutoEditor, FilesEditor
+from napari_xanes._widgets._form import ParamsForm
+
+
+class AllKinds(Params):
+    """One parameter of every kind that a step may have."""
+
+    pre_edge: Window | None = field(None, "Pre-edge", "Energies before the edge.", unit="eV")
+    e0: float | None = field(None, "Edge energy", "Where the edge is.", unit="eV", gt=0)
+    slope: Literal["pixel", "shared"] = field("pixel", "Slope", "Of each pixel or of all.")
+    method: Literal["direct", "admm"] | None = field(None, "Solver", "How.")
+    rounds: int = field(100, "Rounds", "How often.", ge=1, le=1000)
+    rho: float = field(0.5, "Rho", "How strongly.", gt=0)
+    show: bool = field(True, "Show", "Whether.")
+    reference: int | Literal["previous", "mean"] = field(-1, "Reference", "What frames are aligned to.")
+    roi: tuple[int, int, int, int] | None = field(None, "Region", "Where.", unit="px", widget="roi")
+    background: tuple[int, ...] = field((), "Background", "Orders of a polynomial.")
+    exclude: tuple[Window, ...] = field((), "Leave out", "Windows.", unit="eV")
+    references: tuple[str, ...] = field((), "References", "Files.", widget="references")
+    note: str | None = field(None, "Note", "Any text.")
+
+
+EXAMPLES = [
+    AllKinds(),
+    AllKinds(
+        pre_edge=(8222.123456789, 8312.0),
+        e0=8333.000123,
+        slope="shared",
+        method="admm",
+        rounds=7,
+        rho=0.123456789,
+        show=False,
+        reference="previous",
+        roi=(3, 40, 0, 1999),
+        background=(0, 1),
+        exclude=((8330.25, 8340.0), (8350.0, 8351.5)),
+        references=("/a/ref NiO.txt", "/b/ref_LiNiO2.txt"),
+        note="second try",
+    ),
+    AllKinds(reference=17, background=(0, 3)),
+]
+
+
+@pytest.fixture
+def form(qtbot):
+    widget = ParamsForm(AllKinds, "Everything")
+    qtbot.addWidget(widget)
+    return widget
+
+
+@pytest.mark.parametrize("params", EXAMPLES)
+def test_parameters_come_back_to_the_last_bit(form, params):
+    form.set(params)
+    assert form.params() == params
+
+
+def test_a_new_form_holds_the_defaults(form):
+    assert form.params() == AllKinds()
+
+
+def test_what_automatic_chose_is_shown_and_stays_automatic(form):
+    form.show_chosen({"e0": 8333.256789, "pre_edge": [8222.0, 8312.5]})
+    assert form.editors["e0"].chosen.text() == "8333.26"
+    assert form.editors["pre_edge"].chosen.text() == "8222.00 to 8312.50"
+    assert form.params() == AllKinds()
+    form.editors["e0"].auto.setChecked(False)
+    assert form.params().e0 == 8333.256789
+
+
+def test_what_the_user_typed_is_kept(form):
+    form.set(AllKinds(e0=8340.5))
+    form.show_chosen({"e0": 8333.0})
+    assert form.params().e0 == 8340.5
+
+
+def test_choices_can_be_forgotten(form):
+    form.show_chosen({"e0": 8333.0})
+    form.forget_chosen()
+    assert form.editors["e0"].chosen.text() == ""
+
+
+def test_editing_says_so(form, qtbot):
+    with qtbot.waitSignal(form.changed):
+        form.editors["slope"].widget.value = "shared"
+    with qtbot.waitSignal(form.changed):
+        form.editors["pre_edge"].auto.setChecked(False)
+    form.editors["rho"].widget.value = 0.25
+    assert form.params().rho == 0.25
+
+
+def test_a_value_that_cannot_be_is_named(form):
+    form.editors["exclude"].text.value = "8330-low"
+    with pytest.raises(InputError, match=r"Everything: 'exclude.*low'"):
+        form.params()
+
+
+def test_files_are_listed_once_by_name_and_removed(qtbot):
+    editor = FilesEditor()
+    qtbot.addWidget(editor)
+    editor.add(["/a/NiO.txt", "/b/LiNiO2.txt", "/a/NiO.txt"])
+    assert editor.value() == ("/a/NiO.txt", "/b/LiNiO2.txt")
+    assert editor.list.item(1).text() == "LiNiO2.txt"
+    editor.list.setCurrentRow(0)
+    editor._remove()
+    assert editor.value() == ("/b/LiNiO2.txt",)
+
+
+def test_labels_units_tooltips_and_limits_come_from_the_parameters(form):
+    text = {label.text(): label.toolTip() for label in form.findChildren(type(form.editors["e0"].chosen))}
+    assert "Energies before the edge." in text["Pre-edge (eV)"]
+    rounds = form.editors["rounds"].widget
+    assert (rounds.min, rounds.max) == (1, 1000)
+    optional = {name for name, editor in form.editors.items() if isinstance(editor, AutoEditor)}
+    assert optional == {"pre_edge", "e0", "method", "roi"}
+
+
+def test_hidden_parameters_keep_their_default(qtbot):
+    form = ParamsForm(AllKinds, hidden=("rho", "rounds"))
+    qtbot.addWidget(form)
+    assert "rho" not in form.editors
+    assert form.params() == AllKinds()
+
+
+def test_the_wheel_scrolls_past_numbers(form):
+    number = form.editors["rounds"].widget.native
+    event = QEvent(QEvent.Type.Wheel)
+    assert form.editors["rounds"].eventFilter(number, event)
+    assert not event.isAccepted()
+    QApplication.processEvents()
+    assert form.params().rounds == 100
