@@ -21,7 +21,7 @@ _HOME = {
     "estimate_drift": "registration",
     "apply_drift": "registration",
     "Drift": "registration",
-    "find_e0": "edge",
+    "find_e0": "edge_windows",
     "normalize_edge": "edge",
     "EdgeNormalization": "edge",
     "fit_references": "lincombo",

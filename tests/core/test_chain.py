@@ -84,9 +84,14 @@ def test_a_frame_step_after_a_pixel_step_sees_its_result():
 def test_sample_names_lost_frames():
     data = np.ones((6, 70, 90), np.float32)
     data[2] = np.nan
-    mean, usable = Chain(EnergyStack(data, ENERGY, "optical_density")).sample()
+    chain = Chain(EnergyStack(data, ENERGY, "optical_density"))
+    first, second = {}, {}
+    usable = chain.usable_energies(first)
+    chain.usable_energies(second)
     np.testing.assert_array_equal(usable, [True, True, False, True, True, True])
-    np.testing.assert_array_equal(mean[usable], 1)
+    np.testing.assert_array_equal(chain.sample().mean[usable], 1)
+    assert first["unusable_frames"] == second["unusable_frames"] == [8340.0]
+    assert "8340.00 eV" in first["warnings"][0] and "warnings" not in second
     with pytest.raises(InputError, match="no valid number in any of its 6 frames"):
         Chain(EnergyStack(data * np.nan, ENERGY, "optical_density")).sample()
 

@@ -40,6 +40,15 @@ class NamedMap:
     reference: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Spectra (E, n) of rows spread over the frame, their mean (E,), and which frames have any valid pixel (E,)."""
+
+    spectra: Float32
+    mean: NDArray[np.float64]
+    usable: NDArray[np.bool_]
+
+
 Found = dict[str, Any]
 Collect = Callable[[Mapping[str, NDArray[Any]]], tuple[dict[str, NamedMap], Found]]
 """Turns a kernel's raw maps into named maps and facts for the history."""
@@ -80,7 +89,8 @@ class Chain:
         self._array: Float32 | None = data if isinstance(data, np.ndarray) and ready else None
         self._owned = False  # whether _array may be written into
         self._kernels: list[tuple[blocks.PixelKernel, Collect, Found]] = []
-        self._sample: tuple[NDArray[np.float64], NDArray[np.bool_]] | None = None
+        self._sample: Sample | None = None
+        self._note_lost = False
 
     @property
     def energy(self) -> NDArray[np.float64]:
@@ -118,37 +128,53 @@ class Chain:
         self._kernels.append((kernel, collect, found))
         self.signal = signal or self.signal
 
-    def sample(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the mean spectrum (E,) over spread rows, and which frames have any valid pixel there (E,).
+    def sample(self) -> Sample:
+        """Return spectra of rows spread over the frame; only frame-wise steps are seen, not pending per-pixel ones.
 
-        Only frame-wise steps are seen, not pending per-pixel ones.  Raises InputError if all frames are lost.
+        Raises InputError if no frame holds a valid number.
         """
         if self._sample is None:
-            self._sample = self._measure_sample()
+            self._sample = self._take_sample()
+            self._note_lost = not self._sample.usable.all()
         return self._sample
 
-    def _measure_sample(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def usable_energies(self, found: Found) -> NDArray[np.bool_]:
+        """Return which frames can be used (E,); those that cannot are named in `found`, once with a warning."""
+        usable = self.sample().usable
+        lost = self.energy[~usable]
+        if lost.size:
+            found["unusable_frames"] = lost.tolist()
+        if lost.size and self._note_lost:
+            self._note_lost = False
+            named = ", ".join(f"{e:.2f} eV" for e in lost[:5]) + (", ..." if lost.size > 5 else "")
+            found.setdefault("warnings", []).append(
+                f"{lost.size} of {usable.size} frames hold no valid pixel and are left out: {named}"
+            )
+        return usable
+
+    def _take_sample(self) -> Sample:
         n_rows = self.image_shape[0]
         picked = np.unique(np.linspace(0, n_rows - 1, min(SAMPLE_ROWS, n_rows)).round().astype(int))
-        mean = np.full(self.energy.size, np.nan)
+        spectra = np.empty((self.energy.size, picked.size * prod(self.image_shape[1:])), np.float32)
 
         def measure(i: int) -> None:
             if self.stack.cheap_rows or self._array is not None:
                 values = np.concatenate([self.read(i, slice(r, r + 1)) for r in picked])
             else:
                 values = self.read(i, slice(None))[picked]
-            valid = values[np.isfinite(values)]
-            if valid.size:
-                mean[i] = valid.mean(dtype=np.float64)
+            spectra[i] = values.reshape(-1)
 
         blocks.run(measure, range(self.energy.size), workers=self.workers)
-        usable = np.isfinite(mean)
+        valid = np.isfinite(spectra)
+        usable: NDArray[np.bool_] = np.any(valid, axis=1)
         if not usable.any():
             raise InputError(
                 f"{self.stack.name or 'the stack'} holds no valid number in any of its {usable.size} frames; "
                 "check the file, the flats and the darks."
             )
-        return mean, usable
+        total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
+        mean = np.where(usable, total / np.maximum(valid.sum(axis=1), 1), np.nan)
+        return Sample(spectra, mean, usable)
 
     # -- running ----------------------------------------------------------------------------------
 

@@ -37,9 +37,10 @@ def field(default: Any, label: str, tooltip: str, *, unit: str = "", **limits: A
         Unit shown with the value, such as "eV" or "px".
     **limits : Any
         Passed to `pydantic.Field`: ``ge``, ``gt``, ``le``, ``lt``, ``min_length``; and ``widget``, a hint
-        for the form ("references", "window", "roi", ...).
+        for the form ("references", "window", "roi", ...), and ``example``, shown in the recipe template where
+        there is no default.
     """
-    extra = {"unit": unit, "widget": limits.pop("widget", "")}
+    extra = {"unit": unit, "widget": limits.pop("widget", ""), "example": limits.pop("example", None)}
     return Field(default, title=label, description=tooltip, json_schema_extra=extra, **limits)
 
 

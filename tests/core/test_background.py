@@ -1,0 +1,98 @@
+"""Flat field against its formula; what cannot be divided is NaN and counted."""
+
+import numpy as np
+import pytest
+
+from napari_xanes import EnergyStack, InputError, flat_field
+from napari_xanes._core.background import FlatFieldParams, flat_field_step
+from napari_xanes._core.chain import Chain
+from napari_xanes._core.progress import no_progress
+
+RNG = np.random.default_rng(5)
+T = RNG.uniform(0.2, 1, (4, 9, 11))
+DARK = RNG.uniform(90, 110, (9, 11))
+FLATS = RNG.uniform(8000, 9000, (4, 9, 11))
+ENERGY = [8300.0, 8310, 8320, 8330]
+
+
+@pytest.mark.parametrize(
+    "flat",
+    [
+        FLATS,
+        FLATS[:1],
+        FLATS[0],
+        np.stack([FLATS[0] - 50, FLATS[0] + 50]),
+        np.array([1000.0, 2000, 3000, 4000]),
+    ],
+    ids=["per energy", "one of one", "one", "averaged", "spectrum"],
+)
+@pytest.mark.parametrize(
+    "dark", [None, 100.0, DARK, np.stack([DARK - 3, DARK + 3])], ids=["none", "number", "one", "averaged"]
+)
+def test_transmission_comes_back(flat, dark):
+    offset = 0.0 if dark is None else (dark.mean(axis=0) if np.ndim(dark) == 3 else dark)
+    beam = (
+        flat[:, None, None]
+        if flat.ndim == 1
+        else (flat.mean(axis=0) if flat.ndim == 3 and len(flat) == 2 else flat)
+    )
+    counts = T * (beam - offset) + offset
+    before = counts.copy()
+    found = flat_field(counts, flat, dark)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, T, rtol=1e-5)
+    np.testing.assert_array_equal(counts, before)
+
+
+def test_one_image_and_volumes():
+    np.testing.assert_allclose(flat_field(T[0] * FLATS[0], FLATS[0]), T[0], rtol=1e-5)
+    volumes = np.stack([T, T])
+    np.testing.assert_allclose(flat_field(volumes * FLATS, FLATS), volumes, rtol=1e-5)
+
+
+def test_pixels_without_beam_are_nan_alone():
+    flats = FLATS.copy()
+    flats[:, 2, 3], flats[:, 4, 5] = 0, DARK[4, 5] - 1
+    found = flat_field(T * FLATS, flats, DARK)
+    bad = np.isnan(found[0])
+    assert bad[2, 3] and bad[4, 5] and bad.sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("flat", "dark", "said"),
+    [
+        (FLATS[:, :8], None, r"flat has shape \(4, 8, 11\), the images \(9, 11\)"),
+        (np.ones(3), None, "beam spectrum has 3 values, the stack has 4 energies"),
+        (FLATS * 0, None, "dark is nowhere below the flat"),
+        (FLATS, FLATS[0] + 1e4, "dark is nowhere below the flat"),
+        (FLATS, DARK[:3], r"dark has shape \(3, 11\)"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(flat, dark, said):
+    with pytest.raises(InputError, match=said):
+        flat_field(T, flat, dark)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_step_divides_once_and_counts(in_memory):
+    flats = FLATS.copy()
+    flats[:, 0, 0] = 0
+    stack = EnergyStack(T * (FLATS - DARK) + DARK, ENERGY, "counts", flat=flats, dark=DARK[None])
+    chain = Chain(stack, in_memory=in_memory)
+    _, found = flat_field_step(chain, FlatFieldParams(), no_progress)
+    assert found["pixels_without_beam"] == 1 and "1 pixels" in found["warnings"][0]
+    _, again = flat_field_step(chain, FlatFieldParams(), no_progress)
+    assert again == {"skipped": "the data are transmission already"}
+    data = chain.run(keep_stack=True)
+    np.testing.assert_allclose(data[:, 1:], T[:, 1:], rtol=1e-5)
+    assert np.isnan(data[:, 0, 0]).all()
+    np.testing.assert_array_equal(chain.read(2, slice(3, 5)), data[2, 3:5])
+
+
+def test_step_without_flats_says_what_to_give():
+    with pytest.raises(
+        InputError, match=r"scan.h5 holds counts but no flats; name the dataset or file with flat="
+    ):
+        flat_field_step(
+            Chain(EnergyStack(T, ENERGY, "counts", name="scan.h5")), FlatFieldParams(), no_progress
+        )

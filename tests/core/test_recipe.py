@@ -1,0 +1,120 @@
+"""Recipes as files: read, refused by name, written, and the template."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+
+from napari_xanes import DataFileError, EnergyStack, InputError, Recipe
+from napari_xanes._core.recipe import STEPS, template
+
+MINIMAL = 'schema = 1\n[[step]]\ndo = "optical_density"\n'
+
+
+def load(tmp_path, text):
+    (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
+    return Recipe.load(tmp_path / "recipe.toml")
+
+
+def test_steps_keep_their_order_and_values(tmp_path):
+    recipe = load(tmp_path, MINIMAL + '[[step]]\ndo = "normalize"\ne0 = 8333\npre_edge = [8222, 8312.5]\n')
+    assert [name for name, _ in recipe.steps] == ["optical_density", "normalize"]
+    assert recipe.steps[1][1].e0 == 8333.0 and recipe.steps[1][1].pre_edge == (8222.0, 8312.5)
+    assert recipe.steps[1][1].post_edge is None
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    text = '[input]\nenergy_unit = "keV"\n[output]\nexport = ["tiff"]\n' + MINIMAL.replace("schema = 1\n", "")
+    recipe = load(
+        tmp_path,
+        "schema = 1\n" + text + '[[step]]\ndo = "fit"\nreferences = ["a.txt"]\nbackground = [0, 1]\n',
+    )
+    recipe.save(tmp_path / "again.toml")
+    assert Recipe.load(tmp_path / "again.toml") == recipe
+
+
+def test_reference_paths_are_relative_to_the_recipe(tmp_path):
+    recipe = load(tmp_path, 'schema = 1\n[[step]]\ndo = "fit"\nreferences = ["refs/a.txt", "/b.txt"]\n')
+    assert recipe.steps[0][1].references == (str(tmp_path / "refs/a.txt"), "/b.txt")
+
+
+def test_input_files_beside_the_recipe_are_found_but_datasets_are_left_alone(tmp_path):
+    (tmp_path / "energy.txt").write_text("1\n2\n")
+    recipe = load(tmp_path, 'schema = 1\n[input]\nenergy = "energy.txt"\nflat = "img_bkg"\n' + MINIMAL[11:])
+    assert recipe.input.energy == str(tmp_path / "energy.txt") and recipe.input.flat == "img_bkg"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("schema = 2\n", "schema is 2, this version reads schema 1"),
+        ("", "schema is None"),
+        (MINIMAL + "[outptu]\n", "unknown table 'outptu'"),
+        (
+            MINIMAL + "[input]\nenergi = 3\n",
+            r"\[input\]: unknown parameter 'energi'; it takes images, energy",
+        ),
+        ('schema = 1\n[[step]]\ndo = "normalise"\n', "step 1: do is 'normalise', expected one of flat_field"),
+        ("schema = 1\n[[step]]\ne0 = 5\n", "step 1: do is None"),
+        ("schema = 1\nstep = 5\n", r"\[\[step\]\] tables"),
+        (
+            MINIMAL + '[[step]]\ndo = "normalize"\npre_edg = [1, 2]\n',
+            "step 2 .normalize.: unknown parameter 'pre_edg'",
+        ),
+        (MINIMAL + '[[step]]\ndo = "normalize"\ne0 = "edge"\n', "step 2 .normalize.: 'e0' is 'edge'"),
+        ('schema = 1\n[[step]]\ndo = "fit"\n', "step 1 .fit.: 'references'"),
+    ],
+)
+def test_faults_are_named(tmp_path, text, said):
+    with pytest.raises(InputError, match="recipe.toml.*" + said):
+        load(tmp_path, text)
+
+
+def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(DataFileError, match="no such recipe"):
+        Recipe.load(tmp_path / "none.toml")
+    with pytest.raises(DataFileError, match="not a readable recipe"):
+        load(tmp_path, "schema = = 1")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataFileError, match="not a readable recipe"):
+        Recipe.load(tmp_path / "binary.toml")
+
+
+def test_template_is_a_recipe_that_names_every_parameter():
+    text = template()
+    recipe = Recipe.from_dict(tomllib.loads(text))
+    assert [name for name, _ in recipe.steps] == list(STEPS)
+    for _, params in STEPS.values():
+        for name in params.model_fields:
+            assert re.search(rf"^(# )?{name} = ", text, re.MULTILINE), name
+
+
+def test_every_template_line_holds_when_its_comment_sign_is_removed():
+    """Whoever uncomments a default gets that default, not a fault."""
+    text = re.sub(r"^# (\w+ = \S.*)$", r"\1", template(), flags=re.MULTILINE)
+    assert Recipe.from_dict(tomllib.loads(text)).steps == Recipe.from_dict(tomllib.loads(template())).steps
+
+
+def test_every_parameter_has_a_label_and_a_tooltip():
+    for name, (_, params) in STEPS.items():
+        for key, info in params.model_fields.items():
+            assert info.title and info.description and info.description.endswith("."), f"{name}.{key}"
+
+
+def test_history_becomes_a_recipe():
+    import numpy as np
+
+    history = (
+        {"do": "normalize", "params": {"e0": 8333.0, "pre_edge": [8200, 8300]}, "found": {"edge": "Ni K"}},
+    )
+    stack = EnergyStack(
+        np.zeros((2, 3, 4)),
+        [8300, 8400],
+        "normalized",
+        source={"path": "a.h5", "signal": "counts"},
+        history=history,
+    )
+    recipe = Recipe.of(stack)
+    assert recipe.input.signal == "counts" and recipe.steps[0][1].pre_edge == (8200.0, 8300.0)
