@@ -87,7 +87,7 @@ def run_steps(
     See `run_recipe` for the other parameters.  The input stack is never written to.
     """
     report = progress or no_progress
-    chain = Chain(stack, in_memory=_choose_memory(stack) if in_memory is None else in_memory, workers=workers)
+    chain = Chain(stack, in_memory=choose_memory(stack) if in_memory is None else in_memory, workers=workers)
     history = list(stack.history)
     for name, params in steps:
         step, _ = STEPS[name]
@@ -129,7 +129,7 @@ def run_steps(
     )
 
 
-def _choose_memory(stack: EnergyStack) -> bool:
+def choose_memory(stack: EnergyStack) -> bool:
     """Whether to keep the stack in memory: only where streaming would unpack every frame again and again."""
     fits = 4 * prod(stack.shape) < 0.5 * psutil.virtual_memory().available
     return fits and not stack.cheap_rows

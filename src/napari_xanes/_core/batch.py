@@ -1,0 +1,210 @@
+"""One recipe on many scans: what will be written where, what is done already, and each scan in turn.
+
+Everything that would have to be refused is refused before any work begins; a result appears under its name only
+when it is whole, and last, so that whatever stops a run, it can be resumed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from napari_xanes._core import blocks
+from napari_xanes._core.chain import check_memory
+from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.io import read_stack
+from napari_xanes._core.io.atomic import whole_file
+from napari_xanes._core.io.export import WRITERS, export_maps
+from napari_xanes._core.io.results import read_fact, save_result
+from napari_xanes._core.pipeline import choose_memory, run_recipe
+from napari_xanes._core.progress import Progress
+from napari_xanes._core.recipe import Recipe
+from napari_xanes._core.result import Result
+from napari_xanes._core.stack import EnergyStack
+
+MAPS_AT_MOST = 24
+"""Maps that a chain of steps makes, for the estimate of memory."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scan and where its result goes.
+
+    Attributes
+    ----------
+    scan : Path
+        File or folder.
+    target : Path
+        The result file; ``<target without .h5>.toml`` and ``..._maps/`` stand beside it.
+    done : bool
+        Whether the result is there already, of the same recipe and the same files.
+    """
+
+    scan: Path
+    target: Path
+    done: bool = False
+
+
+def plan(
+    recipe: Recipe,
+    scans: Sequence[str | Path],
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> list[Job]:
+    """Return what is to be done, or refuse it before anything is.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    scans : sequence of path
+        Each one scan: a file, or a folder of files.
+    folder : path
+        Where the results go.
+    resume : bool
+        Leave results alone that are there already, of the same recipe and unchanged files.
+    overwrite : bool
+        Replace any other result that is there.
+
+    Raises
+    ------
+    DataFileError
+        If a scan is missing, or a result is there and may not be replaced.
+    InputError
+        If two scans would give the same result file, or a result would replace its scan.
+    """
+    jobs: dict[Path, Job] = {}
+    for scan in map(Path, scans):
+        if not scan.exists():
+            raise DataFileError(f"{scan}: there is no such file or folder.")
+        target = Path(folder) / f"{scan.resolve().name if scan.is_dir() else scan.stem}.h5"
+        if target in jobs:
+            raise InputError(
+                f"{jobs[target].scan} and {scan} would both be written to {target}; run them into two folders."
+            )
+        if target.resolve() == scan.resolve():
+            raise InputError(
+                f"the result would replace its own scan {scan}; choose another folder than {folder}."
+            )
+        done = resume and read_fact(target, "made_from") == _fingerprint(recipe, scan)
+        if target.exists() and not done and not overwrite:
+            raise DataFileError(_refusal(target, resume))
+        jobs[target] = Job(scan, target, done)
+    return list(jobs.values())
+
+
+def _refusal(target: Path, resume: bool) -> str:
+    if resume:
+        return f"{target} was made by another recipe or from files that have changed since; give --overwrite to replace it."
+    return f"{target} exists already; give --resume to keep it, --overwrite to replace it, or another --out."
+
+
+def run_job(
+    recipe: Recipe,
+    job: Job,
+    *,
+    export: Sequence[str] = (),
+    stack: EnergyStack | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Run a recipe on one scan and write the result, its recipe with all values resolved, and the exports.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    job : Job
+        From `plan`.
+    export : sequence of {"tiff", "csv"}
+        Written besides what the recipe says.
+    stack : EnergyStack, optional
+        The scan, if it is open already.
+    workers, progress
+        See `run_recipe`.
+
+    Raises
+    ------
+    XanesError
+        With one sentence for the user; nothing half-written is left.
+    """
+    made_from = _fingerprint(recipe, job.scan)
+    stack = open_scan(recipe, job.scan) if stack is None else stack
+    result = run_recipe(recipe, stack, progress=progress, workers=workers)
+    result = dataclasses.replace(result, extra=result.extra | {"made_from": made_from})
+    formats = (*recipe.output.export, *export)
+    if formats:
+        export_maps(result, job.target.with_name(f"{job.target.stem}_maps"), formats)
+    resolved = Recipe.of(result)
+    resolved = dataclasses.replace(resolved, output=recipe.output)
+    with whole_file(job.target.with_suffix(".toml")) as part:
+        resolved.save(part)
+    save_result(result, job.target)
+    return result
+
+
+def open_scan(recipe: Recipe, scan: str | Path) -> EnergyStack:
+    """Read a scan as the recipe's ``[input]`` says."""
+    return read_stack(scan, **recipe.input.model_dump())
+
+
+def check_exports(formats: Sequence[str]) -> None:
+    """Refuse formats that cannot be written."""
+    for name in formats:
+        if name not in WRITERS:
+            raise InputError(f"export format is '{name}', expected one of {', '.join(WRITERS)}.")
+
+
+def memory_needed(recipe: Recipe, stack: EnergyStack, workers: int | None = None) -> tuple[int, bool]:
+    """Return about how many bytes the maps of a scan will take to compute, and whether it is streamed.
+
+    Raises
+    ------
+    ResourceError
+        If they are not free.
+    """
+    pixels, energies = prod(stack.image_shape), stack.shape[0]
+    streamed = not (recipe.output.stack or choose_memory(stack))
+    if streamed:
+        band = blocks.row_blocks(stack.image_shape, energies)[0]
+        held = (
+            2
+            * (band.stop - band.start)
+            * prod(stack.image_shape[1:])
+            * energies
+            * (workers or blocks.default_workers())
+        )
+        held = min(held, 2 * pixels * energies)
+    else:
+        held = pixels * energies
+    needed = 4 * (held + MAPS_AT_MOST * pixels)
+    check_memory(needed, f"{stack.name} {stack.shape}")
+    return needed, streamed
+
+
+# -- what a result was made from ----------------------------------------------------------------------
+
+
+def _fingerprint(recipe: Recipe, scan: Path) -> dict[str, Any]:
+    """Return the recipe and the sizes and times of all files that go in, as json can write them."""
+    table = recipe.to_dict()
+    table.pop("output", None)
+    named = [path for _, params in recipe.steps for path in getattr(params, "references", ())]
+    named += [value for value in (recipe.input.energy, recipe.input.flat, recipe.input.dark) if value]
+    files = [Path(path) for path in named if Path(path).is_file()]
+    files += sorted(p for p in scan.iterdir() if p.is_file()) if scan.is_dir() else [scan]
+    return {
+        "recipe": table,
+        "stack": recipe.output.stack,
+        "files": {str(p.resolve()): _stamp(p) for p in files},
+    }
+
+
+def _stamp(path: Path) -> list[int]:
+    about = os.stat(path)
+    return [about.st_size, about.st_mtime_ns]
