@@ -91,10 +91,11 @@ def test_template_is_a_recipe_that_names_every_parameter():
             assert re.search(rf"^(# )?{name} = ", text, re.MULTILINE), name
 
 
-def test_every_template_line_holds_when_its_comment_sign_is_removed():
-    """Whoever uncomments a default gets that default, not a fault."""
-    text = re.sub(r"^# (\w+ = \S.*)$", r"\1", template(), flags=re.MULTILINE)
-    assert Recipe.from_dict(tomllib.loads(text)).steps == Recipe.from_dict(tomllib.loads(template())).steps
+def test_every_template_line_is_valid_when_its_comment_sign_is_removed():
+    text = re.sub(r"^# (\w+ = .*)$", r"\1", template(), flags=re.MULTILINE)
+    recipe = Recipe.from_dict(tomllib.loads(text))
+    for _, params in recipe.steps:
+        assert params.model_fields_set == set(type(params).model_fields)
 
 
 def test_every_parameter_has_a_label_and_a_tooltip():

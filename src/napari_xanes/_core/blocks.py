@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from math import prod
+from threading import local
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -32,14 +33,30 @@ FloatArray = NDArray[np.floating[Any]]
 class PixelKernel(Protocol):
     """A step that sees whole spectra of a few pixels.
 
-    Called with spectra ``y`` (E, n), which it may change in place if `writes` is true, and with one view
-    (*leading, n) for each of its `maps` to fill.
+    Called with spectra ``y`` (E, n), a copy that it may change in place if its `writes` says so, and with one
+    view (*leading, n) for each of its `maps` to fill.
     """
 
     maps: Mapping[str, tuple[int, ...]]
     writes: bool
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None: ...
+
+
+class Scratch(local):
+    """An array for passing results, one a thread and kept, because fresh memory costs more than the arithmetic.
+
+    Spectra are copied into one before work: in a stack the energies of a pixel lie an image apart, often a
+    power of two, which caches bear badly.
+    """
+
+    array: FloatArray | None = None
+
+    def like(self, y: FloatArray) -> FloatArray:
+        """Return an array of the shape and type of `y`, its content arbitrary."""
+        if self.array is None or self.array.shape != y.shape or self.array.dtype != y.dtype:
+            self.array = np.empty(y.shape, y.dtype)
+        return self.array
 
 
 def default_workers() -> int:
@@ -141,16 +158,19 @@ def run_kernels(
     list of dict
         The maps of each kernel, shape (*leading, ...).
     """
-    image_shape = mu.shape[1:]
-    maps = allocate_maps(kernels, image_shape, mu.dtype)
+    maps = allocate_maps(kernels, mu.shape[1:], mu.dtype)
     source = mu.reshape(mu.shape[0], -1)
-    target = None if out is None else out.reshape(source.shape)
-    chunks = pixel_chunks(image_shape)
+    target = source if out is mu else (None if out is None else out.reshape(source.shape))
+    chunks = pixel_chunks(mu.shape[1:])
     groups = [chunks[i : i + 8] for i in range(0, len(chunks), 8)]
+    scratch = Scratch()
 
     def work(group: Iterable[slice]) -> None:
         for chunk in group:
-            apply_kernels(kernels, _writable(kernels, source, target, chunk), maps, chunk)
+            y = scratch.like(source[:, chunk]) if target is None else target[:, chunk]
+            if target is not source:
+                np.copyto(y, source[:, chunk])
+            apply_kernels(kernels, y, maps, chunk)
 
     run(work, groups, progress=progress, text=text, workers=workers)
     return maps
@@ -164,26 +184,12 @@ def allocate_maps(
 
 
 def apply_kernels(
-    kernels: Sequence[PixelKernel],
-    y: FloatArray,
-    maps: Sequence[Mapping[str, FloatArray]],
-    pixels: slice,
+    kernels: Sequence[PixelKernel], y: FloatArray, maps: Sequence[Mapping[str, FloatArray]], pixels: slice
 ) -> None:
-    """Run the kernels over spectra `y` (E, n) of the given flat pixel range, filling `maps`."""
+    """Run the kernels over spectra `y` (E, n) of the given flat pixel range, in place, filling `maps`."""
     for kernel, arrays in zip(kernels, maps, strict=True):
         kernel(y, {name: _flat(arrays[name], lead)[..., pixels] for name, lead in kernel.maps.items()})
 
 
 def _flat(array: FloatArray, lead: tuple[int, ...]) -> FloatArray:
     return array.reshape(*lead, -1)
-
-
-def _writable(
-    kernels: Sequence[PixelKernel], source: FloatArray, target: FloatArray | None, chunk: slice
-) -> FloatArray:
-    view = source[:, chunk]
-    if target is not None:
-        if target is not source and not np.shares_memory(target, source):
-            target[:, chunk] = view
-        return target[:, chunk]
-    return view.copy() if any(k.writes for k in kernels) else view

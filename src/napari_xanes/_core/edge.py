@@ -219,6 +219,7 @@ class NormalizeKernel:
             np.dtype(t): tuple(part.astype(t) for part in (*operator, np.stack([np.ones_like(x), x], axis=1)))
             for t in (np.float32, np.float64)
         }
+        self._scratch = blocks.Scratch()
         self._x_post = float(x[post].mean())
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
@@ -229,10 +230,11 @@ class NormalizeKernel:
         np.add(pre, step, out=out["post_line"])
         out["edge_step"][...] = step[0]
         np.add(step[0], step[1] * y.dtype.type(self._x_post), out=out["thickness"])
-        y -= line @ pre
+        scratch = self._scratch.like(y)
+        y -= np.matmul(line, pre, out=scratch)
         with np.errstate(divide="ignore", invalid="ignore"):
             if self._by_line:
-                divisor = line @ step
+                divisor = np.matmul(line, step, out=scratch)
                 valid = (divisor[0] > 0) & (divisor[-1] > 0)  # it is straight: its ends decide
                 y /= divisor
             else:

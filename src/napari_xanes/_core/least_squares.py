@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from threading import local
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.blocks import Scratch
 from napari_xanes._core.errors import InputError
 
 FloatArray = NDArray[np.floating[Any]]
@@ -175,7 +175,7 @@ class _Solver:
         gain, offset = _solution(r, tuple(range(k)), to_one)
         self._q, self._q_rows = q.astype(dtype), np.ascontiguousarray(q.T.astype(dtype))
         self._r, self._gain, self._offset = r.astype(dtype), gain.astype(dtype), offset.astype(dtype)[:, None]
-        self._scratch = local()
+        self._scratch = Scratch()
         self._sets = _ActiveSets(r, to_one, dtype) if nonnegative else None
 
     def __call__(self, data: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -191,16 +191,10 @@ class _Solver:
             if below.size:
                 x[:, below] = self._sets.solve(np.ascontiguousarray(z[:, below]))
         z[...] = self._r @ x
-        residual = self._buffer(data.shape, data.dtype)
+        residual = self._scratch.like(data)
         np.matmul(self._q, projected, out=residual)
         np.subtract(data, residual, out=residual)
         return x, np.einsum("ij,ij->j", residual, residual)
-
-    def _buffer(self, shape: tuple[int, ...], dtype: Any) -> FloatArray:
-        held: FloatArray | None = getattr(self._scratch, "array", None)
-        if held is None or held.shape != shape:
-            held = self._scratch.array = np.empty(shape, dtype)
-        return held
 
 
 class _ActiveSets:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
+from pydantic_core import PydanticUndefined
 
 from napari_xanes._core import absorbance, background, edge, lincombo, registration
 from napari_xanes._core.chain import Chain, Found
@@ -42,7 +43,8 @@ class InputParams(Params):
     images: str | None = param(
         None,
         "Images",
-        "Dataset inside the HDF5 file that holds the images; found by itself when empty.",
+        "Dataset inside the HDF5 file that holds the images. Empty: found by itself.",
+        example="exchange/data",
     )
     energy: str | None = param(
         None,
@@ -50,15 +52,22 @@ class InputParams(Params):
         "Dataset, text file next to the images, or start:stop:step; found by itself when empty.",
     )
     flat: str | None = param(
-        None, "Flats", "Dataset or file with images without sample, or a beam spectrum (I0)."
+        None,
+        "Flats",
+        "Dataset or file with images without sample, or a text file with the beam spectrum (I0). Empty: found by itself.",
+        example="flat.tif",
     )
-    dark: str | None = param(None, "Darks", "Dataset or file with images without beam.")
-    energy_unit: Literal["eV", "keV"] | None = param(None, "Energy unit", "Told from the numbers when empty.")
+    dark: str | None = param(
+        None, "Darks", "Dataset or file with images without beam. Empty: found by itself.", example="dark.tif"
+    )
+    energy_unit: Literal["eV", "keV"] | None = param(
+        None, "Energy unit", "Unit of the energies in the file. Empty: told from the numbers.", example="keV"
+    )
     signal: Literal["counts", "transmission", "optical_density", "normalized"] | None = param(
-        None, "Signal", "What the values are; told from the numbers when empty."
+        None, "Signal", "What the values are. Empty: told from the numbers.", example="counts"
     )
     pixel_size_um: float | None = param(
-        None, "Pixel size", "Size of a pixel; taken from the file when empty.", unit="um", gt=0
+        None, "Pixel size", "Size of a pixel. Empty: as the file says.", unit="um", gt=0, example=0.02
     )
 
 
@@ -66,7 +75,9 @@ class OutputParams(Params):
     """What is written besides the result file."""
 
     stack: bool = param(False, "Keep the stack", "Also save the stack as it is after the last step.")
-    export: tuple[Literal["tiff", "csv"], ...] = param((), "Export", "Other formats to write the maps in.")
+    export: tuple[Literal["tiff", "csv"], ...] = param(
+        (), "Export", "Other formats to write the maps in.", example=["tiff", "csv"]
+    )
 
 
 @dataclass(frozen=True)
@@ -201,8 +212,8 @@ def _plain(params: Params) -> dict[str, Any]:
 def template() -> str:
     """Return a commented recipe with every step and every parameter, ready to be edited."""
     lines = [
-        "# Recipe of napari-xanes.  Lines with a leading # are automatic or at their default;",
-        "# remove the # to set a value.  Steps run in the order written; delete those not wanted.",
+        "# Recipe of napari-xanes.  Steps run in the order written; delete those not wanted.",
+        "# A parameter behind # is automatic or at its default: take the # away and set a value to change it.",
         f"schema = {SCHEMA}",
         "",
         "[input]",
@@ -218,13 +229,15 @@ def _template_lines(params: type[Params]) -> list[str]:
     lines = []
     for name, info in params.model_fields.items():
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        unit = f" ({extra['unit']})" if extra.get("unit") else ""
+        unit = f", {extra['unit']}" if extra.get("unit") else ""
+        value = extra["example"] if info.default in (None, (), PydanticUndefined) else info.default
         lines.append(f"# {info.title}{unit}: {info.description}")
-        value = info.get_default(call_default_factory=True)
-        example = (
-            tomli_w.dumps({name: list(value) if isinstance(value, tuple) else value}).strip()
-            if value is not None
-            else f"{name} = "
+        lines.append(
+            ("" if info.is_required() else "# ")
+            + tomli_w.dumps({name: value})
+            .replace("\n", "")
+            .replace(",]", "]")
+            .replace("[    ", "[")
+            .replace(",    ", ", ")
         )
-        lines.append(f"# {example}" if not info.is_required() else f"{name} = ")
     return lines

@@ -1,0 +1,249 @@
+"""The fit against scipy, against known amounts, and against noise."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize, nnls
+
+from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
+from napari_xanes._core.chain import Chain
+from napari_xanes._core.lincombo import FitParams, fit_step
+from napari_xanes._core.progress import no_progress
+
+ENERGY = np.concatenate(
+    [np.arange(8300, 8325, 5), np.arange(8325, 8370, 1), np.arange(8370, 8420, 5)]
+).astype(float)
+CENTRES = (8333.0, 8336.5, 8340.0, 8334.5)
+
+
+def spectrum(centre, energy=ENERGY):
+    return (
+        0.5 + np.arctan((energy - centre) / 1.5) / np.pi + 0.6 * np.exp(-(((energy - centre - 5) / 3) ** 2))
+    )
+
+
+def make_references(k):
+    return [Reference(f"ref{i}", ENERGY, spectrum(CENTRES[i])) for i in range(k)]
+
+
+def columns(k):
+    return np.stack([r.mu for r in make_references(k)], axis=1)
+
+
+def random_spectra(k, n=3000, noise=0.05, seed=0, negative=True):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-0.4 if negative else 0.1, 1, (k, n))
+    return columns(k) @ x + noise * rng.normal(size=(ENERGY.size, n)), x
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_free_fit_is_least_squares(k):
+    mu, _ = random_spectra(k)
+    fit = fit_references(mu, ENERGY, make_references(k))
+    expected, residual, *_ = np.linalg.lstsq(columns(k), mu, rcond=None)
+    np.testing.assert_allclose(fit.coefficients, expected, atol=1e-10)
+    np.testing.assert_allclose(fit.error, residual, rtol=1e-9)
+    np.testing.assert_allclose(fit.rms, np.sqrt(residual / ENERGY.size), rtol=1e-9)
+    np.testing.assert_allclose(fit.r_factor, residual / (mu**2).sum(axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 2e-4)])
+def test_nonnegative_is_nnls(k, dtype, tolerance):
+    mu, _ = random_spectra(k, noise=0.3)
+    fit = fit_references(mu.astype(dtype), ENERGY, make_references(k), constraint="nonnegative")
+    expected = np.array([nnls(columns(k), y) for y in mu.T], dtype=object)
+    x = np.stack(expected[:, 0]).T
+    assert (x == 0).any(axis=0).mean() > 0.2, "the bound should matter"
+    np.testing.assert_allclose(fit.coefficients, x, atol=tolerance)
+    np.testing.assert_allclose(fit.error, expected[:, 1].astype(float) ** 2, rtol=1e-4)
+    assert (fit.coefficients >= 0).all()
+
+
+@pytest.mark.parametrize("constraint", ["sum_to_one", "nonnegative_sum_to_one"])
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_sum_to_one_is_the_constrained_minimum(constraint, k):
+    mu, _ = random_spectra(k, n=25, noise=0.3)
+    fit = fit_references(mu, ENERGY, make_references(k), constraint=constraint)
+    np.testing.assert_allclose(fit.coefficients.sum(axis=0), 1, atol=1e-9)
+    bounds = [(0, None)] * k if constraint.startswith("non") else None
+    for y, error in zip(mu.T, fit.error, strict=True):
+        best = minimize(
+            lambda x, y=y: ((columns(k) @ x - y) ** 2).sum(),
+            np.full(k, 1 / k),
+            bounds=bounds,
+            constraints={"type": "eq", "fun": lambda x: x.sum() - 1},
+            options={"ftol": 1e-12},
+        )
+        assert error == pytest.approx(best.fun, rel=1e-6)
+
+
+def test_amounts_and_background_come_back_from_optical_density():
+    mu, x = random_spectra(3, noise=0, negative=False)
+    line = np.linspace(1, 2, mu.shape[1]) - 3e-3 * (ENERGY[:, None] - 8333)
+    fit = fit_references(mu + line, ENERGY, make_references(3), background=(0, 1))
+    np.testing.assert_allclose(fit.coefficients, x, atol=1e-9)
+    np.testing.assert_allclose(fit.fractions, x / x.sum(axis=0), atol=1e-9)
+    model = fit.model(7)
+    np.testing.assert_allclose(model.fitted, model.measured, atol=1e-9)
+    np.testing.assert_allclose(model.background, line[:, 7], atol=1e-7)
+    np.testing.assert_allclose(model.components.sum(axis=0), mu[:, 7], atol=1e-7)
+
+
+def test_energy_range_and_exclusions_choose_the_energies():
+    mu, x = random_spectra(2, noise=0, negative=False)
+    mu[(ENERGY > 8340) & (ENERGY < 8345)] += 50  # a glitch
+    mu[ENERGY < 8310] -= 7
+    fit = fit_references(
+        mu, ENERGY, make_references(2), energy_range=(8310, 8420), exclude=[(8340.5, 8344.5)]
+    )
+    np.testing.assert_allclose(fit.coefficients, x, atol=1e-9)
+    assert fit.energy[0] == 8310 and not ((fit.energy > 8340) & (fit.energy < 8345)).any()
+
+
+def test_sigma_says_how_far_fractions_are_from_truth():
+    mu, x = random_spectra(3, n=20000, noise=0.02, negative=False)
+    fit = fit_references(mu, ENERGY, make_references(3))
+    distance = np.abs(fit.fractions - x / x.sum(axis=0)) / fit.sigma
+    assert 0.66 < (distance < 1).mean() < 0.70 and 0.94 < (distance < 2).mean() < 0.96
+
+
+def test_error_is_at_the_cramer_rao_bound():
+    mu, x = random_spectra(3, n=20000, noise=0.02)
+    fit = fit_references(mu.astype(np.float32), ENERGY, make_references(3))
+    bound = 0.02 * np.sqrt(np.diag(np.linalg.inv(columns(3).T @ columns(3))))
+    rms = np.sqrt(((fit.coefficients - x) ** 2).mean(axis=1))
+    assert (rms < 1.05 * bound).all()
+
+
+def test_fractions_are_invalid_without_a_significant_sum():
+    rng = np.random.default_rng(1)
+    mu = columns(2) @ np.array([[0.5, 0.0, -0.3], [0.5, 0.0, 0.1]]) + 0.02 * rng.normal(size=(ENERGY.size, 3))
+    fit = fit_references(mu, ENERGY, make_references(2), significance=5)
+    assert np.isfinite(fit.coefficients).all()
+    np.testing.assert_array_equal(np.isnan(fit.fractions[0]), [False, True, True])
+
+
+@pytest.mark.parametrize("shape", [(), (6,), (5, 7), (2, 3, 4)])
+def test_maps_have_the_images_shape_and_nan_stays_where_it_is(shape):
+    mu = random_spectra(2, n=int(np.prod(shape)))[0].reshape(-1, *shape)
+    clean = fit_references(mu, ENERGY, make_references(2))
+    assert clean.coefficients.shape == (2, *shape) and clean.error.shape == shape
+    if shape:
+        spoiled = mu.copy()
+        spoiled[(4, *(0,) * len(shape))] = np.nan
+        fit = fit_references(spoiled, ENERGY, make_references(2))
+        assert np.isnan(fit.coefficients[(slice(None), *(0,) * len(shape))]).all()
+        same = fit.coefficients == clean.coefficients
+        assert same.sum() == same.size - 2
+
+
+def test_lost_frames_and_mask_are_left_out():
+    mu, x = random_spectra(2, noise=0, negative=False)
+    mu[[2, 30]] = np.nan
+    mask = np.arange(mu.shape[1]) % 2 == 0
+    fit = fit_references(mu, ENERGY, make_references(2), mask=mask)
+    np.testing.assert_allclose(fit.coefficients[:, mask], x[:, mask], atol=1e-9)
+    assert np.isnan(fit.error[~mask]).all() and fit.energy.size == ENERGY.size - 2
+
+
+@pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+def test_scaling_and_precision_change_nothing(k, scale):
+    mu, _ = random_spectra(k, noise=0.02)
+    one = fit_references(mu, ENERGY, make_references(k), constraint="nonnegative")
+    scaled = fit_references(
+        (scale * mu).astype(np.float32), ENERGY, make_references(k), constraint="nonnegative"
+    )
+    np.testing.assert_allclose(scaled.coefficients, scale * one.coefficients, atol=2e-4 * scale)
+
+
+def test_references_may_be_an_array_at_the_datas_energies():
+    mu, _ = random_spectra(2)
+    by_array = fit_references(mu, ENERGY, columns(2).T)
+    np.testing.assert_array_equal(
+        by_array.coefficients, fit_references(mu, ENERGY, make_references(2)).coefficients
+    )
+
+
+def short(name="short"):
+    return Reference(name, ENERGY[5:], spectrum(8340)[5:])
+
+
+@pytest.mark.parametrize(
+    ("references", "args", "said"),
+    [
+        ([short()], {}, r"short.*8325.*5 of 60|short.*8325"),
+        (
+            [*make_references(1), Reference("copy", ENERGY, spectrum(CENTRES[0]))],
+            {},
+            "'ref0' and 'copy' are the same spectrum",
+        ),
+        (
+            [*make_references(2), Reference("mix", ENERGY, columns(2).mean(axis=1))],
+            {},
+            "cannot be told apart",
+        ),
+        ([], {}, "no references"),
+        (
+            make_references(2),
+            {"energy_range": (8330, 8330.5)},
+            "1 energies are fitted but there are 2 unknowns",
+        ),
+        (make_references(2), {"energy_range": (9000, 9100)}, r"energy_range \(9000, 9100\) eV holds 0"),
+        (make_references(2), {"background": (0, 0)}, "background is .0, 0., expected different"),
+        (make_references(2), {"mask": np.ones(3, bool)}, r"mask has shape \(3,\)"),
+        (columns(2), {}, "references have shape"),
+    ],
+)
+def test_what_cannot_be_fitted_is_said(references, args, said):
+    with pytest.raises(InputError, match=said):
+        fit_references(random_spectra(2)[0], ENERGY, references, **args)
+
+
+@pytest.fixture
+def files(tmp_path):
+    for r in make_references(2):
+        np.savetxt(tmp_path / f"{r.name}.txt", np.stack([r.energy, r.mu], axis=1))
+    return tuple(str(tmp_path / f"ref{i}.txt") for i in range(2))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_step_gives_the_functions_maps(files, in_memory):
+    mu = random_spectra(2, n=80 * 70)[0].reshape(-1, 80, 70).astype(np.float32)
+    chain = Chain(EnergyStack(mu, ENERGY, "optical_density"), in_memory=in_memory)
+    _, found = fit_step(chain, FitParams(references=files, background=(0,)), no_progress)
+    chain.run()
+    fit = fit_references(mu, ENERGY, make_references(2), background=(0,))
+    for name, fraction, coefficient in zip(fit.names, fit.fractions, fit.coefficients, strict=True):
+        np.testing.assert_array_equal(chain.maps[f"fraction_{name}"].data, fraction)
+        np.testing.assert_array_equal(chain.maps[f"coefficient_{name}"].data, coefficient)
+        amount, thickness = chain.maps[f"amount_{name}"].data, chain.maps["thickness"].data
+        np.testing.assert_allclose(amount, np.where(thickness > 0, coefficient, np.nan), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(chain.maps["error"].data, fit.error)
+    assert found["invalid_pixels"] == 0 and found["fitted_energies"] == ENERGY.size
+
+
+def test_amounts_of_a_normalised_stack_need_its_thickness(files):
+    mu, _ = random_spectra(2, n=30, noise=0, negative=False)
+    edge = normalize_edge(
+        mu.reshape(-1, 5, 6), ENERGY, e0=8336, pre_edge=(8300, 8320), post_edge=(8370, 8420)
+    )
+    stack = EnergyStack(edge.normalized, ENERGY, "normalized", thickness=edge.thickness)
+    for given in (stack, stack.replace(thickness=None)):
+        chain = Chain(given)
+        fit_step(chain, FitParams(references=files), no_progress)
+        chain.run()
+        assert ("amount_ref0" in chain.maps) == (given.thickness is not None)
+        assert "thickness" not in chain.maps
+
+
+def test_step_names_what_is_missing(files):
+    mu = random_spectra(2, n=30)[0].reshape(-1, 5, 6)
+    with pytest.raises(InputError, match="put optical_density before it"):
+        fit_step(Chain(EnergyStack(mu, ENERGY, "transmission")), FitParams(references=files), no_progress)
+    with pytest.raises(InputError, match=r"no reference 'NiO' in .*these are: ref0, ref1"):
+        fit_step(
+            Chain(EnergyStack(mu, ENERGY, "normalized")),
+            FitParams(references=files, names=("NiO",)),
+            no_progress,
+        )
