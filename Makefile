@@ -1,0 +1,26 @@
+# make demo: from nothing to chemical maps of a simulated scan, shown in napari (or written, without a screen)
+# make test: lint, types, import contract and the whole test suite on a virtual display
+# make check: the same without the tests
+
+BIN := .venv/bin
+XVFB := xvfb-run -a -s "-screen 0 1920x1080x24"
+
+.PHONY: demo test check setup clean
+
+demo: setup
+	$(BIN)/napari-xanes demo
+
+test: check
+	$(XVFB) $(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup:
+	@sh tools/setup.sh
+
+clean:
+	rm -rf .venv napari-xanes-demo

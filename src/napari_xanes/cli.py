@@ -1,0 +1,239 @@
+"""The command line: the same recipes through the same pipeline as the window, and no window needed.
+
+Results go to stdout, warnings and errors to stderr, one sentence each.  What is heavy to load is loaded by the
+command that needs it; napari and Qt only by `open` and by `demo` on a screen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from napari_xanes import __version__
+from napari_xanes._core.errors import Cancelled, InputError, XanesError
+
+if TYPE_CHECKING:
+    from napari_xanes._core.recipe import Recipe
+    from napari_xanes._core.result import Result
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="XANES imaging: from a raw scan to chemical maps.",
+)
+
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders.")]
+Text = str | None
+
+
+def main() -> None:
+    """Run the command line; every error is one sentence on stderr and exit status 1."""
+    try:
+        app(prog_name="napari-xanes")
+    except (XanesError, OSError, MemoryError) as error:
+        _fail(str(error) or type(error).__name__)
+    except Cancelled:
+        _fail("interrupted; what was finished is kept, and nothing half-written is left.")
+
+
+def _fail(sentence: str) -> NoReturn:
+    _note(f"error: {sentence}")
+    sys.exit(1)
+
+
+def _note(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        _say(f"napari-xanes {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def inspect(
+    files: Files,
+    images: Annotated[Text, typer.Option(help="Dataset that holds the images.")] = None,
+    energy: Annotated[Text, typer.Option(help="File, dataset or start:stop:step with the energies.")] = None,
+    flat: Annotated[Text, typer.Option(help="Dataset or file with images without sample, or I0.")] = None,
+    dark: Annotated[Text, typer.Option(help="Dataset or file with images without beam.")] = None,
+    energy_unit: Annotated[Text, typer.Option(help="eV or keV.")] = None,
+    kind: Annotated[Text, typer.Option("--signal", help="counts, transmission, optical_density or normalized.")] = None,
+    pixel_size_um: Annotated[float | None, typer.Option(help="Size of a pixel in micrometres.")] = None,
+) -> None:
+    """Print what the reader sees in scans, one "key: value" a line."""
+    from napari_xanes._core.io import inspect_stack
+    from napari_xanes._core.params import make_params
+    from napari_xanes._core.recipe import InputParams
+
+    given = {
+        "images": images,
+        "energy": energy,
+        "flat": flat,
+        "dark": dark,
+        "energy_unit": energy_unit,
+        "signal": kind,
+        "pixel_size_um": pixel_size_um,
+    }
+    keywords = make_params(InputParams, given, "the options").model_dump()
+    for number, file in enumerate(files):
+        if number:
+            _say("")
+        for key, value in inspect_stack(file, **keywords).items():
+            for line in value if isinstance(value, list | tuple) else [value]:
+                _say(f"{key}: {line}")
+
+
+@app.command()
+def recipe() -> None:
+    """Print a commented template of a recipe, to be edited."""
+    from napari_xanes._core.recipe import template
+
+    sys.stdout.write(template())
+
+
+@app.command()
+def run(
+    recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).")],
+    scans: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Scans: files, or folders of files.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results, <scan>.h5 each.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Number of threads.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip scans done already with this recipe and unchanged.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    export: Annotated[
+        list[str] | None, typer.Option(metavar="tiff|csv", help="Also write maps in this format; repeatable.")
+    ] = None,
+) -> None:
+    """Run a recipe on scans, each into a result file of its own."""
+    from napari_xanes._core import batch
+    from napari_xanes._core.recipe import Recipe
+
+    batch.check_exports(export or ())
+    loaded = Recipe.load(recipe_file)
+    jobs = batch.plan(loaded, scans, out, resume=resume, overwrite=overwrite)
+    failed = 0
+    for number, job in enumerate(jobs, 1):
+        place = f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""
+        if job.done:
+            _say(f"{place}{job.scan}: done already, {job.target} is kept")
+            continue
+        try:
+            _run_job(loaded, job, place, export or (), workers)
+        except XanesError as error:
+            failed += 1
+            _note(f"error: {error}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | None) -> Result:
+    """Do one job of `batch`, telling what it takes and what came of it."""
+    from napari_xanes._core import batch
+    from napari_xanes._progress import shown_progress
+
+    stack = batch.open_scan(loaded, job.scan)
+    needed, streamed = batch.memory_needed(loaded, stack, workers)
+    how = "read in bands of rows" if streamed else "in memory"
+    size = " x ".join(map(str, stack.shape))
+    _say(f"{place}{job.scan}: {size}, {stack.signal}, {how}, about {needed / 2**20:.0f} MiB of memory")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
+    try:
+        with shown_progress(job.scan.name) as progress:
+            result = batch.run_job(loaded, job, export=export, stack=stack, workers=workers, progress=progress)
+    except KeyboardInterrupt:
+        raise Cancelled from None  # which no library between here and `main` has words of its own for
+    for warning in result.warnings:
+        _note(f"warning: {warning}")
+    _say(f"{place}{job.target}: {len(result.maps)} maps")
+    return result
+
+
+@app.command()
+def demo(
+    no_gui: Annotated[bool, typer.Option("--no-gui", help="Only write files, open no window.")] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for scan, recipe and maps.")] = Path(
+        "napari-xanes-demo"
+    ),
+) -> None:
+    """Do the main job on a simulated scan: raw counts to chemical maps, held against the truth."""
+    from napari_xanes import _demo
+    from napari_xanes._core import batch
+
+    simulation, scan, recipe_file = _demo.prepare(out)
+    loaded = _demo.load_recipe(recipe_file)
+    (job,) = batch.plan(loaded, [scan], out / "maps", overwrite=True)
+    result = _run_job(loaded, job, "", ("tiff", "csv"), None)
+    overview = _demo.overview(result, out)
+    for line in _demo.compare(result, simulation):
+        _say(line)
+    maps = f"{job.target.with_suffix('')}_maps/"
+    for what, where in {
+        "raw scan": scan,
+        "recipe": recipe_file,
+        "result": job.target,
+        "TIFFs": maps,
+        "picture": overview,
+    }.items():
+        _say(f"{what + ':':<10}{where}")
+    if no_gui:
+        return
+    if fault := _no_window():
+        _say(f"No window: {fault}")
+        return
+    from napari_xanes._widgets.launch import open_result
+
+    open_result(scan, job.target)
+
+
+@app.command(name="open")
+def open_files(files: Files) -> None:
+    """Open scans or results in napari."""
+    missing = [file for file in files if not file.exists()]
+    if missing:
+        raise InputError(f"{missing[0]}: there is no such file or folder.")
+    if fault := _no_window():
+        raise InputError(f"napari cannot be opened: {fault}")
+    import napari
+
+    viewer = napari.Viewer()
+    for file in files:
+        viewer.open(file, plugin="napari-xanes")
+    napari.run()
+
+
+def _no_window() -> str:
+    """Return why no window can be opened, or nothing."""
+    from importlib.util import find_spec
+
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not screen and "QT_QPA_PLATFORM" not in os.environ:
+        return "there is no screen; look at the files, or copy them to a machine with one."
+    if find_spec("napari") is None or not any(map(find_spec, ("PyQt6", "PySide6", "PyQt5", "PySide2"))):
+        return 'napari or Qt is not installed; pip install "napari-xanes[all]".'
+    return ""
