@@ -161,8 +161,8 @@ def _write(file: h5py.File, result: Result) -> None:
         _write_stack(_group(entry, "stack", "NXdata", signal="data"), result.stack)
 
 
-def _group(parent: h5py.Group, name: str, nexus: str, **attrs: Any) -> h5py.Group:
-    group = parent.create_group(name)
+def _group(parent: h5py.Group, key: str, nexus: str, /, **attrs: Any) -> h5py.Group:
+    group = parent.create_group(key)
     group.attrs.update({"NX_class": nexus, **attrs})
     return group
 
@@ -206,6 +206,8 @@ def _write_extra(group: h5py.Group, extra: dict[str, Any]) -> None:
                 one = _group(part, str(i), "NXdata", signal="mu", axes=["energy"], name=reference.name)
                 _number(one, "energy", reference.energy, "eV")
                 one["mu"] = reference.mu
+                _write_value(one, "source", reference.source)
+                _write_value(one, "notes", reference.notes)
         elif dataclasses.is_dataclass(value):
             part = _group(group, name, "NXcollection")
             for field in dataclasses.fields(value):
@@ -288,12 +290,15 @@ def _read_extra(group: h5py.Group) -> dict[str, Any]:
     extra = _read_values(group)
     if "references" in group:
         parts = sorted(group["references"].items(), key=lambda item: int(item[0]))
-        extra["references"] = [
-            Reference(part.attrs["name"], part["energy"][()], part["mu"][()]) for _, part in parts
-        ]
+        extra["references"] = [_read_reference(part) for _, part in parts]
     if "drift" in group:
         extra["drift"] = Drift(**_read_values(group["drift"]))
     return extra
+
+
+def _read_reference(group: h5py.Group) -> Reference:
+    values = _read_values(group)
+    return Reference(group.attrs["name"], **(values | {"notes": tuple(values["notes"])}))
 
 
 def _read_stack(group: h5py.Group) -> EnergyStack:
