@@ -1,0 +1,168 @@
+"""Where the energies of a scan come from: its file, a text file beside it, a list, or a range in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.io.table import Table, read_table
+
+SIDECAR_SUFFIXES = (".txt", ".csv", ".dat", ".asc", ".tsv", ".eng", ".energy", ".xsp")
+_NAMED = re.compile(r".*energ.*|e|k?ev|.*[_ (\[]k?ev[)\]]?|x_eng|mono", re.IGNORECASE)
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_RANGE = re.compile(rf"\s*({_NUMBER})\s*:\s*({_NUMBER})\s*:\s*({_NUMBER})\s*")
+MOST_ENERGIES = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyList:
+    """Energies as found: one number per image, in the order of the images, in the unit of their source.
+
+    Attributes
+    ----------
+    values : array (E,)
+    label : str
+        Where they came from, for people.
+    hint : str
+        Name of the column or dataset; may hold the unit.
+    given : str or None
+        What to pass as ``energy`` to read them again; None if they are found again by themselves.
+    """
+
+    values: NDArray[np.float64]
+    label: str
+    hint: str = ""
+    given: str | None = None
+
+
+def from_range(text: str) -> EnergyList | None:
+    """Return the energies of "start:stop:step", stop included; None if the text is no range."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return None
+    start, stop, step = (float(part) for part in match.groups())
+    if step == 0 or (stop - start) / step < 0 or (stop - start) / step > MOST_ENERGIES:
+        raise InputError(
+            f"energy is '{text}', expected start:stop:step with a step that leads from start to stop."
+        )
+    count = int(np.floor((stop - start) / step + 1e-6)) + 1
+    return EnergyList(start + step * np.arange(count), f"the range {text.strip()}", given=text.strip())
+
+
+def from_array(values: Any) -> EnergyList:
+    """Return energies given as numbers."""
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            "energy holds something that is not a number, expected one number per image."
+        ) from None
+    if numbers.ndim != 1 and not (numbers.ndim == 2 and 1 in numbers.shape):
+        raise InputError(f"energy has shape {numbers.shape}, expected one number per image.")
+    return EnergyList(numbers.ravel(), "the given energies")
+
+
+def from_text(path: Path) -> EnergyList:
+    """Return the energies of a text file: its only column, the one named so, or the first that can be energies."""
+    table = read_table(path)
+    column = _column(table)
+    hint = f"{table.names[column]} {path.name}" if table.names else path.name
+    return EnergyList(table.values[:, column], str(path), hint, str(path))
+
+
+def _column(table: Table) -> int:
+    count = table.values.shape[1]
+    named = [i for i, name in enumerate(table.names) if _NAMED.fullmatch(name.strip())]
+    if named:
+        return named[0]
+    first = table.values[:, 0]
+    numbering = len(first) > 1 and any(np.array_equal(first, np.arange(len(first)) + s) for s in (0, 1))
+    return 1 if numbering and count > 1 else 0
+
+
+def find_sidecar(folder: Path, stem: str, count: int, label: str) -> EnergyList | None:
+    """Return the energies of a text file beside the images, or None if there is none.
+
+    It is one with "energ" in its name, or named like the images, that holds `count` numbers.
+
+    Raises
+    ------
+    DataFileError
+        If several such files differ, or those there are have another number of energies.
+    """
+    named, same = _candidates(folder, stem)
+    fits: list[EnergyList] = []
+    others: list[EnergyList] = []
+    faults: list[DataFileError] = []
+    for path in (*named, *same):
+        try:
+            found = from_text(path)
+        except DataFileError as error:
+            if path in named:
+                faults.append(error)
+            continue
+        if found.values.size == count:
+            fits.append(found)
+        elif path in named:
+            others.append(found)
+    fits = [found for found in fits if Path(found.label).name.startswith(stem)] or fits
+    if fits:
+        if not all(np.array_equal(found.values, fits[0].values) for found in fits):
+            names = " and ".join(Path(found.label).name for found in fits[:3])
+            raise DataFileError(f"{label}: the energies could be those of {names}; say which with energy=.")
+        return EnergyList(fits[0].values, fits[0].label, fits[0].hint)
+    if others:
+        raise DataFileError(
+            f"{label} has {count} images but {Path(others[0].label).name} beside it holds "
+            f"{others[0].values.size} energies; there must be one energy per image, give the right list with energy=."
+        )
+    if faults:
+        raise faults[0]
+    return None
+
+
+def _candidates(folder: Path, stem: str) -> tuple[list[Path], list[Path]]:
+    """Return the text files named after energies, and those named like the images."""
+    try:
+        files = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SIDECAR_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
+    except OSError:
+        return [], []
+    named = [path for path in files if "energ" in path.name.lower()]
+    return named, [path for path in files if path.stem == stem and path not in named]
+
+
+def natural_key(name: str) -> list[tuple[int, int | str]]:
+    """Return a key that sorts names as people do: a2 before a10."""
+    return [
+        (0, int(part)) if part.isdigit() else (1, part.lower()) for part in re.split(r"(\d+)", name) if part
+    ]
+
+
+def merged_warnings(energy: NDArray[np.float64], groups: Sequence[tuple[int, ...]]) -> list[str]:
+    """Say whether images were sorted, and which were averaged; `energy` (N,) in the order of the images."""
+    said = []
+    if np.any(np.diff(energy) < 0):
+        falling = bool(np.all(np.diff(energy) <= 0))
+        said.append(
+            f"the energies {'descend' if falling else 'do not ascend'} in the file; images were sorted by energy"
+        )
+    repeated = [group for group in groups if len(group) > 1]
+    if repeated:
+        listed = ", ".join(f"{energy[group[0]]:.2f} eV ({len(group)} images)" for group in repeated[:5])
+        more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""
+        said.append(
+            f"{len(energy)} images were taken at {len(groups)} different energies; "
+            f"images of equal energy were averaged: {listed}{more}"
+        )
+    return said

@@ -1,0 +1,122 @@
+"""What the values of a stack are, told from the values: counts, transmission or optical density."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.errors import DataFileError
+from napari_xanes._core.stack import ArrayLike, Signal
+
+MOST_VALUES = 200_000
+"""Values looked at in a frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """A few frames of a stack, thinned out: early and late ones, as float64 (n, m)."""
+
+    early: NDArray[np.float64]
+    late: NDArray[np.float64]
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """All finite values."""
+        both = np.concatenate([self.early.ravel(), self.late.ravel()])
+        return both[np.isfinite(both)]
+
+
+def glance(data: ArrayLike, name: str) -> Glance:
+    """Look at some of the first and last frames.
+
+    Raises
+    ------
+    DataFileError
+        If no frame holds a finite number, or every number is the same.
+    """
+    n = data.shape[0]
+    picks = sorted({0, 1, 2, n // 2, n - 3, n - 2, n - 1} & set(range(n)))
+    frames = {i: _thinned(data, i) for i in picks}
+    if _is_empty(frames.values()):
+        for i in range(n):
+            frames[i] = _thinned(data, i)
+            if not _is_empty(frames.values()):
+                break
+        else:
+            _refuse(name, list(frames.values()), n)
+    order = sorted(frames)
+    half = max(1, min(3, len(order) // 2))
+    return Glance(np.stack([frames[i] for i in order[:half]]), np.stack([frames[i] for i in order[-half:]]))
+
+
+def _thinned(data: ArrayLike, index: int) -> NDArray[np.float64]:
+    values = np.asarray(data[index]).ravel()
+    return values[:: max(1, values.size // MOST_VALUES)].astype(np.float64)
+
+
+def _is_empty(frames: object) -> bool:
+    """Whether there is nothing to see: no finite value, or only one."""
+    seen: set[float] = set()
+    for frame in frames:  # type: ignore[attr-defined]
+        finite = frame[np.isfinite(frame)]
+        if finite.size:
+            seen |= {float(finite.min()), float(finite.max())}
+        if len(seen) > 1:
+            return False
+    return True
+
+
+def _refuse(name: str, frames: list[NDArray[np.float64]], n: int) -> None:
+    finite = np.concatenate(frames)
+    finite = finite[np.isfinite(finite)]
+    if finite.size == 0:
+        raise DataFileError(f"{name} holds no valid number in any of its {n} frames; the scan is empty.")
+    raise DataFileError(f"every value of {name} is {finite[0]:g}; there is nothing to be seen in it.")
+
+
+def tell_signal(seen: Glance, *, integer: bool, volume: bool, has_flat: bool) -> tuple[Signal, str]:
+    """Return what the values are, and a sentence of doubt if they might be something else.
+
+    Counts are large; absorption rises across the edge and is near 0 beside the sample, transmission falls
+    and is near 1 there.
+    """
+    values = seen.values
+    high, median = float(np.quantile(values, 0.995)), float(np.median(values))
+    if integer or high > 20 or (has_flat and high > 3):
+        return "counts", ""
+    if volume:
+        return "optical_density", ""
+    rises = _edge_sign(seen)
+    votes = [rises < 0, 0.8 < high < 1.6, median > 0.5]
+    if float(np.quantile(values, 0.02)) < -0.02 or high > 1.6:
+        return "optical_density", ""
+    signal: Signal = "transmission" if sum(votes) >= 2 else "optical_density"
+    other = "optical_density" if signal == "transmission" else "transmission"
+    if 0 < sum(votes) < 3 and (rises < 0) != (signal == "transmission"):
+        return signal, (
+            f"the values, {values.min():.3g} to {values.max():.3g}, were taken for {signal.replace('_', ' ')} but "
+            f"might be {other.replace('_', ' ')}; if so, say signal='{other}'"
+        )
+    return signal, ""
+
+
+def _edge_sign(seen: Glance) -> float:
+    """Return whether the strongest changes from before to after the edge are up (> 0) or down (< 0)."""
+    with np.errstate(invalid="ignore"):
+        change = seen.late.mean(axis=0) - seen.early.mean(axis=0)
+    change = change[np.isfinite(change)]
+    if change.size == 0:
+        return 0.0
+    strong = np.abs(change) >= np.quantile(np.abs(change), 0.9)
+    return float(change[strong].mean())
+
+
+def already_divided(images: NDArray[np.float64], flats: NDArray[np.float64]) -> bool:
+    """Whether images are so much smaller than their flats that they were divided by them before."""
+    flats = flats[np.isfinite(flats)]
+    if flats.size == 0 or images.size == 0:
+        return False
+    typical = float(np.median(flats))
+    return typical > 20 and float(np.quantile(images, 0.99)) < min(5.0, 0.1 * typical)

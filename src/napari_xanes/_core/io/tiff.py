@@ -1,0 +1,295 @@
+"""TIFF files as lazy arrays: only the strips or tiles that hold the wanted rows are read and unpacked.
+
+tifffile says where things lie; reading is plain pread, because a memory map fetched row by row from a cold
+disk reads the whole file.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_xanes._core.chain import check_memory
+from napari_xanes._core.errors import DataFileError
+from napari_xanes._core.io.lazy import AnyArray, LazyArray
+
+KEPT_PAGES = 2
+"""Unpacked pages kept, so that a page is not unpacked again for every plot of a pixel."""
+
+MOST_PACKED = 5000
+"""No compression in use packs measured images better than this; a header that claims more is damaged."""
+
+Segments = tuple[tuple[int, int], ...]
+"""Offset and number of bytes of every strip or tile of a page."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How the pages of a file are laid out: what `tifffile` knows of the first of them."""
+
+    keyframe: Any
+    shape: tuple[int, int]
+    stored: np.dtype[Any]
+    plain: bool
+    """Whether a page is one run of bytes, uncompressed."""
+
+
+class TiffArray(LazyArray):
+    """The images of a TIFF file, (N, Y, X), or (N, Z, Y, X) if the file says so.
+
+    Files are opened for every read: nothing is shared between threads, and a thousand files can be one stack.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], layout: Layout, pages: Sequence[Segments]) -> None:
+        volume = len(shape) == 4
+        rows_per_segment = layout.keyframe.chunks[0] if not layout.plain else 1
+        cheap = volume or layout.plain or rows_per_segment * 8 <= layout.shape[0]
+        super().__init__(shape, layout.stored, cheap_rows=bool(cheap))
+        self.path = path
+        self.pixel_size_um: float | None = None
+        self._layout = layout
+        self._pages = list(pages)
+        self._kept: OrderedDict[int, AnyArray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None, "_kept": OrderedDict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def read_rows(self, index: int, rows: slice) -> AnyArray:
+        """Return rows of one frame; rows of a volume are its planes."""
+        try:
+            if self.ndim == 3:
+                return self._page_rows(index, rows)
+            first, full = index * self.shape[1], slice(0, self.shape[2])
+            planes = [self._page_rows(first + z, full) for z in range(rows.start, rows.stop)]
+            return np.stack(planes) if planes else np.empty((0, *self.shape[2:]), self.dtype)
+        except FileNotFoundError:
+            raise DataFileError(f"{self.path}: there is no such file any more.") from None
+        except DataFileError:
+            raise
+        except Exception as error:  # decoders raise anything
+            raise DataFileError(
+                f"{self.path.name}: frame {index + 1} of {self.shape[0]} cannot be read ({error}); "
+                "the file is damaged or its copying was not finished."
+            ) from error
+
+    def _page_rows(self, page: int, rows: slice) -> AnyArray:
+        if self._layout.plain:
+            return self._plain_rows(page, rows)
+        if self.cheap_rows and self.ndim == 3:
+            return self._unpack(page, rows)
+        with self._lock:
+            kept = self._kept.get(page)
+        if kept is None:
+            kept = self._unpack(page, slice(0, self._layout.shape[0]))
+            with self._lock:
+                self._kept[page] = kept
+                while len(self._kept) > KEPT_PAGES:
+                    self._kept.popitem(last=False)
+        return kept[rows].copy()
+
+    def _plain_rows(self, page: int, rows: slice) -> AnyArray:
+        layout = self._layout
+        out = np.empty((rows.stop - rows.start, layout.shape[1]), layout.stored)
+        offset = self._pages[page][0][0] + rows.start * layout.shape[1] * layout.stored.itemsize
+        with open(self.path, "rb", buffering=0) as file:
+            file.seek(offset)
+            _fill(file, memoryview(out).cast("B"))
+        return out if out.dtype == self.dtype else out.astype(self.dtype)
+
+    def _unpack(self, page: int, rows: slice) -> AnyArray:
+        """Read and unpack the strips or tiles that hold the rows."""
+        key = self._layout.keyframe
+        height, width = key.chunks[:2]
+        across = -(-self._layout.shape[1] // width)
+        out = np.empty((rows.stop - rows.start, self._layout.shape[1]), self.dtype)
+        segments = self._pages[page]
+        with open(self.path, "rb", buffering=0) as file:
+            for number in range(rows.start // height * across, -(-rows.stop // height) * across):
+                offset, count = segments[number]
+                packed = bytearray(count)
+                file.seek(offset)
+                _fill(file, memoryview(packed))
+                block, (_, _, y, x, _), size = key.decode(bytes(packed), number)
+                _paste(out, block, y - rows.start, x, size)
+        return out
+
+
+def _paste(out: AnyArray, block: Any, y: int, x: int, size: tuple[int, ...]) -> None:
+    """Put a strip or tile that starts at row y (maybe before the first) into `out`."""
+    if block is None:  # a segment that was never written stands for zeros
+        out[max(y, 0) : y + size[1], x : x + size[2]] = 0
+        return
+    image = block.reshape(block.shape[-3:-1])[: size[1], : size[2]]
+    skip = max(-y, 0)
+    part = image[skip : max(out.shape[0] - y, 0)]
+    out[y + skip : y + skip + part.shape[0], x : x + part.shape[1]] = part
+
+
+def _fill(file: Any, buffer: memoryview) -> None:
+    done = 0
+    while done < len(buffer):
+        got = file.readinto(buffer[done:])
+        if not got:
+            raise EOFError(f"the file ends {len(buffer) - done} bytes too early")
+        done += got
+
+
+def open_tiff(path: Path) -> TiffArray:
+    """Return the images of a TIFF file without reading them.
+
+    Raises
+    ------
+    DataFileError
+        If the file is no TIFF, is cut off, or holds anything but grey images of one shape.
+    """
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = _only_series(path, file)
+            shape = _frame_shape(path, series)
+            layout = _layout(path, series.keyframe)
+            pages = _pages(path, series, layout, prod(shape[:-2]))
+            pixel_size = _pixel_size(file)
+    except DataFileError:
+        raise
+    except Exception as error:  # tifffile raises anything on damaged headers
+        raise DataFileError(
+            f"{path} cannot be read as TIFF ({error}); it is damaged or not a TIFF file."
+        ) from error
+    check_memory(prod(shape[1:]) * layout.stored.itemsize, f"one frame of {path.name} {shape[1:]}")
+    array = TiffArray(path, shape, layout, pages)
+    array.pixel_size_um = pixel_size
+    return array
+
+
+def _only_series(path: Path, file: tifffile.TiffFile) -> Any:
+    if len(file.pages) == 0:
+        raise DataFileError(f"{path} holds no images.")
+    if len(file.series) > 1:
+        shapes = [tuple(series.shape) for series in file.series]
+        raise DataFileError(
+            f"{path} holds images of different shapes or kinds, {shapes[0]} and {shapes[1]}; "
+            "expected one stack of images of the same shape."
+        )
+    return file.series[0]
+
+
+def _frame_shape(path: Path, series: Any) -> tuple[int, ...]:
+    """Return (N, Y, X) or (N, Z, Y, X)."""
+    key = series.keyframe
+    if key.samplesperpixel > 1:
+        raise DataFileError(
+            f"{path} holds colour images ({key.samplesperpixel} values a pixel), expected grey ones; "
+            "export the measured intensities."
+        )
+    if key.dtype is None or key.dtype.kind not in "iuf":
+        raise DataFileError(f"{path} holds values of type {key.dtype}, expected real numbers.")
+    shape = tuple(int(n) for n in series.shape)
+    planes = tuple(n for n in shape[:-2] if n != 1)
+    if len(shape) < 2 or shape[-2:] != (key.imagelength, key.imagewidth) or len(planes) > 2:
+        raise DataFileError(f"{path} has shape {shape}, expected (energy, y, x) or (energy, z, y, x).")
+    return (*(planes or (1,)), *shape[-2:])
+
+
+def _layout(path: Path, key: Any) -> Layout:
+    stored = np.dtype(key.dtype).newbyteorder(key.parent.byteorder)
+    plain = (
+        key.compression == 1
+        and not key.is_tiled
+        and key.fillorder == 1
+        and key.predictor == 1
+        and key.bitspersample == stored.itemsize * 8
+    )
+    return Layout(key, (int(key.imagelength), int(key.imagewidth)), stored, bool(plain))
+
+
+def _pages(path: Path, series: Any, layout: Layout, n_pages: int) -> list[Segments]:
+    """Return where every page lies, after a look whether the file is long enough for all of them."""
+    size = path.stat().st_size
+    page_bytes = prod(layout.shape) * layout.stored.itemsize
+    if layout.plain and series.dataoffset is not None:
+        pages: list[Segments] = [((series.dataoffset + i * page_bytes, page_bytes),) for i in range(n_pages)]
+        _check_ends(path, pages[-1:], size, n_pages * page_bytes, n_pages)
+        return pages
+    if len(series.pages) != n_pages:
+        raise DataFileError(
+            f"{path} has {len(series.pages)} pages but declares {n_pages} images; the file is damaged."
+        )
+    pages = [_segments(page) for page in series.pages]
+    _check_ends(path, pages, size, n_pages * page_bytes, n_pages)
+    if layout.plain:
+        if not all(_joined(page) for page in pages):
+            object.__setattr__(layout, "plain", False)
+        elif any(sum(count for _, count in page) < page_bytes for page in pages):
+            raise DataFileError(f"{path} declares images of {layout.shape} pixels but stores fewer bytes.")
+    return pages
+
+
+def _segments(page: Any) -> Segments:
+    if page is None:
+        raise DataFileError("a page is missing")
+    return tuple(zip(map(int, page.dataoffsets), map(int, page.databytecounts), strict=True))
+
+
+def _joined(page: Segments) -> bool:
+    return all(a + n == b for (a, n), (b, _) in zip(page, page[1:], strict=False))
+
+
+def _check_ends(path: Path, pages: Sequence[Segments], size: int, declared: int, n_pages: int) -> None:
+    for number, page in enumerate(pages):
+        end = max((offset + count for offset, count in page), default=0)
+        if end > size:
+            frame = f"frame {number + 1} of {n_pages} ends" if len(pages) == n_pages else "the images end"
+            raise DataFileError(
+                f"{path} is cut off: {frame} at byte {end}, the file has {size} bytes; copy it again."
+            )
+    if declared > MOST_PACKED * size:
+        raise DataFileError(
+            f"{path} declares {declared / 2**30:.1f} GiB of images but has {size} bytes; the file is damaged."
+        )
+
+
+_UM = {
+    "um": 1.0,
+    "µm": 1.0,
+    "μm": 1.0,
+    "\\u00b5m": 1.0,
+    "micron": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+}
+
+
+def _pixel_size(file: tifffile.TiffFile) -> float | None:
+    """Return the pixel size in micrometres from OME or ImageJ metadata; plain dots per inch mean nothing."""
+    if file.is_ome and file.ome_metadata:
+        described = tifffile.xml2dict(file.ome_metadata).get("OME", {}).get("Image", {})
+        image = described[0] if isinstance(described, list) else described
+        pixels = image.get("Pixels", {})
+        return _micrometres(pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit", "µm"))
+    if file.is_imagej and file.imagej_metadata:
+        tag = file.pages.first.tags.get("XResolution")
+        if tag is not None and tag.value[0]:
+            return _micrometres(tag.value[1] / tag.value[0], str(file.imagej_metadata.get("unit", "")))
+    return None
+
+
+def _micrometres(size: Any, unit: str) -> float | None:
+    factor = _UM.get(unit.strip())
+    if size is None or factor is None or not float(size) > 0:
+        return None
+    return float(size) * factor

@@ -1,0 +1,97 @@
+"""eV or keV, told from the numbers; and which order energies belong in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.errors import InputError
+
+EnergyUnit = Literal["eV", "keV"]
+
+KEV_BELOW = 120.0
+"""Numbers below this are keV: no element has a K edge above 120 keV, few have one below 120 eV."""
+SURE_BELOW = 50.0
+MIXED_RATIO = 50.0
+PLAUSIBLE_EV = (20.0, 200_000.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Energies:
+    """Energies in eV in the order of their file, their unit there, and what is to be said about it."""
+
+    values: NDArray[np.float64]
+    unit: EnergyUnit
+    warnings: tuple[str, ...] = ()
+
+
+def to_ev(values: NDArray[np.float64], label: str, unit: str | None = None, hint: str = "") -> Energies:
+    """Return energies in eV.
+
+    Parameters
+    ----------
+    values : array (E,)
+        As the file has them.
+    label : str
+        Where they came from, for the error.
+    unit : {"eV", "keV"}, optional
+        The unit, if it is known; else it is told from the numbers.
+    hint : str
+        Name of the column or dataset, which may hold the unit; only asked where the numbers leave a doubt.
+
+    Raises
+    ------
+    InputError
+        If a number is not finite or not positive, if units are mixed, or the unit cannot be.
+    """
+    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if bad.size:
+        raise InputError(
+            f"energy {bad[0] + 1} of {values.size} of {label} is {values[bad[0]]}; "
+            "every energy must be a positive number, mend the list."
+        )
+    low, high = float(values.min()), float(values.max())
+    if high / low > MIXED_RATIO:
+        raise InputError(
+            f"the energies of {label} go from {low:g} to {high:g}, as if eV and keV were mixed; "
+            "write all of them in one unit."
+        )
+    warnings: tuple[str, ...] = ()
+    if unit is None:
+        unit = "keV" if high < KEV_BELOW else "eV"
+        if SURE_BELOW <= high < KEV_BELOW:
+            unit = _unit_in(hint) or unit
+            if not _unit_in(hint):
+                warnings = (
+                    f"the energies of {label}, {low:g} to {high:g}, were taken for {unit}; "
+                    f"if they are {'eV' if unit == 'keV' else 'keV'}, say so with energy_unit",
+                )
+    if unit not in ("eV", "keV"):
+        raise InputError(f"energy_unit is {unit!r}, expected 'eV' or 'keV'.")
+    in_ev = values * 1000.0 if unit == "keV" else values.astype(np.float64)
+    if in_ev.min() < PLAUSIBLE_EV[0] or in_ev.max() > PLAUSIBLE_EV[1]:
+        raise InputError(
+            f"the energies of {label}, {low:g} to {high:g}, cannot be {unit} of an X-ray scan; "
+            "give the other energy_unit or mend the list."
+        )
+    return Energies(in_ev, "keV" if unit == "keV" else "eV", warnings)
+
+
+def _unit_in(text: str) -> EnergyUnit | None:
+    lower = text.lower()
+    return "keV" if "kev" in lower else "eV" if "ev" in lower else None
+
+
+def sorted_groups(energy: NDArray[np.float64]) -> list[tuple[int, ...]]:
+    """Return, for ascending energies without duplicates, the indices of the images that belong to each."""
+    order = np.argsort(energy, kind="stable")
+    groups: list[list[int]] = []
+    for i in order.tolist():
+        if groups and energy[groups[-1][0]] == energy[i]:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return [tuple(group) for group in groups]
