@@ -24,9 +24,13 @@ def prepare(folder: Path) -> tuple[Simulation, Path, Path]:
     simulation = simulate()
     scan = simulation.save(folder)
     references = [f"references/{reference.name}.txt" for reference in simulation.references]
-    steps = [{"do": name} for name in ("flat_field", "optical_density", "align", "normalize")]
+    steps = [{"do": name} for name in ("flat_field", "optical_density", "align")]
+    normalize = {
+        "do": "normalize",
+        "slope": "shared",
+    }  # one slope for all pixels: no noise where there is no sample
     fit = {"do": "fit", "references": references, "significance": SIGNIFICANCE}
-    recipe = Recipe.from_dict({"schema": 1, "step": [*steps, fit]})
+    recipe = Recipe.from_dict({"schema": 1, "step": [*steps, normalize, fit]})
     recipe.save(folder / "recipe.toml")
     return simulation, scan, folder / "recipe.toml"
 

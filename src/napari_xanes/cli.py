@@ -80,7 +80,9 @@ def inspect(
     flat: Annotated[Text, typer.Option(help="Dataset or file with images without sample, or I0.")] = None,
     dark: Annotated[Text, typer.Option(help="Dataset or file with images without beam.")] = None,
     energy_unit: Annotated[Text, typer.Option(help="eV or keV.")] = None,
-    kind: Annotated[Text, typer.Option("--signal", help="counts, transmission, optical_density or normalized.")] = None,
+    kind: Annotated[
+        Text, typer.Option("--signal", help="counts, transmission, optical_density or normalized.")
+    ] = None,
     pixel_size_um: Annotated[float | None, typer.Option(help="Size of a pixel in micrometres.")] = None,
 ) -> None:
     """Print what the reader sees in scans, one "key: value" a line."""
@@ -165,7 +167,9 @@ def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | N
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
     try:
         with shown_progress(job.scan.name) as progress:
-            result = batch.run_job(loaded, job, export=export, stack=stack, workers=workers, progress=progress)
+            result = batch.run_job(
+                loaded, job, export=export, stack=stack, workers=workers, progress=progress
+            )
     except KeyboardInterrupt:
         raise Cancelled from None  # which no library between here and `main` has words of its own for
     for warning in result.warnings:
@@ -219,12 +223,9 @@ def open_files(files: Files) -> None:
         raise InputError(f"{missing[0]}: there is no such file or folder.")
     if fault := _no_window():
         raise InputError(f"napari cannot be opened: {fault}")
-    import napari
+    from napari_xanes._widgets import launch
 
-    viewer = napari.Viewer()
-    for file in files:
-        viewer.open(file, plugin="napari-xanes")
-    napari.run()
+    launch.open_files(files)
 
 
 def _no_window() -> str:

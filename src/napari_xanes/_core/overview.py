@@ -1,11 +1,13 @@
-"""A picture of a result: its fractions, thickness and error, and how the sample drifted.
+"""A picture of a result: its fractions, thickness and error, the references, and how the sample drifted.
 
 For a first look where there is no window, and for the notebook; drawn without a screen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.atomic import whole_file
+from napari_xanes._core.io.reference import Reference
 from napari_xanes._core.result import Result
 
 COLUMNS = 3
-PANEL_INCHES = 3.4
+PANEL_INCHES = 3.3
+CURVE_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 NICE_LENGTHS = (1, 2, 5)
 SHOWN = {"thickness": "cividis", "edge_step": "cividis", "error": "magma", "rms": "magma"}
 """Maps besides fractions that are shown, with their colours; only the first of each pair."""
@@ -36,10 +41,11 @@ class _Panel:
     data: NDArray[Any]
     colors: str
     limits: tuple[float, float]
+    logarithmic: bool = False
 
 
 def save_overview(result: Result, path: str | Path) -> None:
-    """Draw all fractions, thickness, error and drift of a result into one PNG.
+    """Draw all fractions, thickness, error, references and drift of a result into one PNG.
 
     Parameters
     ----------
@@ -58,24 +64,27 @@ def save_overview(result: Result, path: str | Path) -> None:
     panels = _panels(result)
     if not panels:
         raise InputError(f"{result.name or 'the result'} holds no fraction, thickness or error map to draw.")
-    drift = result.extra.get("drift")
-    count = len(panels) + (drift is not None)
+    curves = _curves(result)
+    count = len(panels) + len(curves)
     columns = min(COLUMNS, count)
     rows = ceil(count / columns)
     height, width = panels[0].data.shape
-    tall = float(np.clip(height / width, 0.4, 1.6)) * PANEL_INCHES * 0.85 + 0.45
-    figure = Figure(figsize=(columns * PANEL_INCHES, rows * tall + 0.45), layout="constrained", dpi=200)
+    aspect = float(np.clip(height / width, 0.5, 1.6))
+    size = (columns * PANEL_INCHES, rows * (PANEL_INCHES * 0.74 * aspect + 0.55) + 0.35)
+    figure = Figure(figsize=size, layout="constrained", dpi=200)
     axes = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
     for ax, panel in zip(axes, panels, strict=False):
         _draw_map(figure, ax, panel)
+    for ax, draw in zip(axes[len(panels) :], curves, strict=True):
+        draw(ax)
+        _style_curves(ax, aspect)
     _draw_scale(axes[0], result.pixel_size_um, width)
-    if drift is not None:
-        _draw_drift(axes[-1], result.energy, drift.shifts)
     for ax, letter in zip(axes, "abcdefghijklmnopqrstuvwxyz", strict=False):
         ax.set_title(f"({letter})", loc="left", fontsize=9, fontweight="bold")
     figure.suptitle(result.name, fontsize=11)
+    canvas = FigureCanvasAgg(figure)
     with whole_file(path) as part:
-        FigureCanvasAgg(figure).print_png(str(part))
+        canvas.print_figure(part, format="png")
 
 
 def _panels(result: Result) -> list[_Panel]:
@@ -85,12 +94,15 @@ def _panels(result: Result) -> list[_Panel]:
         if info.get("kind") == "fraction":
             title = info.get("reference") or name
             panels.append(_Panel(str(title), "fraction", _plane(data), "viridis", (0, 1)))
+    answered = np.isfinite(panels[0].data) if panels else True
     for pair in (("thickness", "edge_step"), ("error", "rms")):
-        name = next((name for name in pair if name in result.maps), None)
-        if name is not None:
-            data = _plane(result.maps[name])
+        for name in [name for name in pair if name in result.maps][:1]:
+            data, of_fit = _plane(result.maps[name]), name in ("error", "rms")
             unit = result.info.get(name, {}).get("unit") or name.replace("_", " ")
-            panels.append(_Panel(name.replace("_", " "), unit, data, SHOWN[name], _limits(data)))
+            if of_fit:
+                data = np.where(answered & (data > 0), data, np.nan)
+            limits = _limits(data, from_zero=not of_fit)
+            panels.append(_Panel(name.replace("_", " "), unit, data, SHOWN[name], limits, of_fit))
     return panels
 
 
@@ -98,18 +110,19 @@ def _plane(data: NDArray[Any]) -> NDArray[Any]:
     return data if data.ndim == 2 else data[data.shape[0] // 2]
 
 
-def _limits(data: NDArray[Any]) -> tuple[float, float]:
-    """Nought, or what is below it, to what few pixels are above."""
+def _limits(data: NDArray[Any], *, from_zero: bool) -> tuple[float, float]:
+    """Return between which values nearly all pixels are, starting at nought if asked."""
     valid = data[np.isfinite(data)]
     if not valid.size:
-        return 0.0, 1.0
-    low, high = np.percentile(valid, [1, 99.5])
-    low = min(float(low), 0.0)
-    return low, float(high) if high > low else low + 1.0
+        return 0.5, 1.0
+    low, high = (float(v) for v in np.percentile(valid, [1, 99.5 if from_zero else 98]))
+    low = min(low, 0.0) if from_zero else low
+    return low, high if high > low else low + 1.0
 
 
 def _draw_map(figure: Figure, ax: Axes, panel: _Panel) -> None:
-    shown = ax.imshow(panel.data, cmap=_colors(panel.colors), vmin=panel.limits[0], vmax=panel.limits[1])
+    scale = (LogNorm if panel.logarithmic else Normalize)(*panel.limits)
+    shown = ax.imshow(panel.data, cmap=_colors(panel.colors), norm=scale)
     shown.set_interpolation("nearest")
     ax.set_title(panel.title, fontsize=9)
     ax.set_xticks([])
@@ -119,11 +132,10 @@ def _draw_map(figure: Figure, ax: Axes, panel: _Panel) -> None:
 
 def _draw_bar(figure: Figure, ax: Axes, shown: ScalarMappable, panel: _Panel) -> None:
     valid = panel.data[np.isfinite(panel.data)]
-    below, above = (
-        bool(valid.size and f) for f in ((valid < panel.limits[0]).any(), (valid > panel.limits[1]).any())
-    )
+    below, above = bool((valid < panel.limits[0]).any()), bool((valid > panel.limits[1]).any())
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-    bar = figure.colorbar(shown, ax=ax, fraction=0.05, pad=0.02, extend=extend[below, above], extendfrac=0.03)
+    beside = ax.inset_axes((1.03, 0, 0.045, 1))
+    bar = figure.colorbar(shown, cax=beside, extend=extend[below, above], extendfrac=0.03)
     bar.set_label(panel.label, fontsize=8)
     bar.ax.tick_params(labelsize=7, width=0.6, length=2.5)
     bar.outline.set_linewidth(0.6)
@@ -132,9 +144,9 @@ def _draw_bar(figure: Figure, ax: Axes, shown: ScalarMappable, panel: _Panel) ->
 def _colors(name: str) -> Colormap:
     from matplotlib import colormaps
 
-    colors = colormaps[name].copy()
-    colors.set_bad("0.88")  # invalid pixels are grey, which no colour map here holds
-    return colors
+    return colormaps[name].with_extremes(
+        bad="0.88"
+    )  # invalid pixels are grey, which no colour map here holds
 
 
 def _draw_scale(ax: Axes, pixel_size_um: float | None, width: int) -> None:
@@ -151,12 +163,37 @@ def _draw_scale(ax: Axes, pixel_size_um: float | None, width: int) -> None:
         spine.set_linewidth(0.5)
 
 
+def _curves(result: Result) -> list[Callable[[Axes], None]]:
+    """Return what draws the curves that the result has."""
+    curves: list[Callable[[Axes], None]] = []
+    if references := result.extra.get("references"):
+        curves.append(partial(_draw_references, energy=result.energy, references=references))
+    if (drift := result.extra.get("drift")) is not None:
+        curves.append(partial(_draw_drift, energy=result.energy, shifts=drift.shifts))
+    return curves
+
+
+def _draw_references(ax: Axes, energy: NDArray[np.float64], references: list[Reference]) -> None:
+    for reference in references:
+        shown = (reference.energy >= energy[0]) & (reference.energy <= energy[-1])
+        ax.plot(reference.energy[shown], reference.mu[shown], linewidth=1, label=reference.name)
+    ax.set_title("references", fontsize=9)
+    ax.set_ylabel("absorption", fontsize=8)
+
+
 def _draw_drift(ax: Axes, energy: NDArray[np.float64], shifts: NDArray[np.float64]) -> None:
-    for values, label, color in zip(shifts.T, ("dy", "dx"), ("#0072b2", "#d55e00"), strict=True):
-        ax.plot(energy, values, ".-", color=color, label=label, linewidth=1, markersize=3)
+    for values, label in zip(shifts.T, ("dy", "dx"), strict=True):
+        ax.plot(energy, values, ".-", label=label, linewidth=1, markersize=3)
     ax.set_title("drift", fontsize=9)
-    ax.set_xlabel("photon energy (eV)", fontsize=8)
     ax.set_ylabel("displacement (px)", fontsize=8)
+
+
+def _style_curves(ax: Axes, aspect: float) -> None:
+    for line, color in zip(ax.lines, CURVE_COLORS * (len(ax.lines) // len(CURVE_COLORS) + 1), strict=False):
+        line.set_color(color)
+    ax.set_box_aspect(aspect)
+    ax.set_xlabel("photon energy (eV)", fontsize=8)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.tick_params(labelsize=7, width=0.6, length=2.5)
     ax.legend(fontsize=7, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
