@@ -86,7 +86,7 @@ def inspect(
     pixel_size_um: Annotated[float | None, typer.Option(help="Size of a pixel in micrometres.")] = None,
 ) -> None:
     """Print what the reader sees in scans, one "key: value" a line."""
-    from napari_xanes._core.io import inspect_stack
+    from napari_xanes._core.io import inspect_stack, read_stack
     from napari_xanes._core.params import make_params
     from napari_xanes._core.recipe import InputParams
 
@@ -103,9 +103,8 @@ def inspect(
     for number, file in enumerate(files):
         if number:
             _say("")
-        for key, value in inspect_stack(file, **keywords).items():
-            for line in value if isinstance(value, list | tuple) else [value]:
-                _say(f"{key}: {line}")
+        for key, value in inspect_stack(read_stack(file, **keywords)):
+            _say(f"{key}: {value}")
 
 
 @app.command()
