@@ -1,0 +1,310 @@
+"""The command line as a user meets it: what it prints, writes, refuses and leaves behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import napari_xanes as nx
+from napari_xanes import cli
+from napari_xanes._core import batch
+
+BLOCKED = (
+    "napari",
+    "npe2",
+    "qtpy",
+    "magicgui",
+    "superqt",
+    "pyqtgraph",
+    "PyQt5",
+    "PyQt6",
+    "PySide2",
+    "PySide6",
+)
+
+WITHOUT_WINDOW = f"""
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {BLOCKED}:
+            raise ImportError(name + " is not installed")
+
+sys.meta_path.insert(0, Blocked())
+from napari_xanes.cli import main
+main()
+"""
+
+FIT = """schema = 1
+[[step]]
+do = "flat_field"
+[[step]]
+do = "optical_density"
+[[step]]
+do = "fit"
+references = ["references/Ni_reduced.txt", "references/Ni_oxidised.txt"]
+background = [0, 1]
+"""
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """A folder with two small scans that do not drift, references and a recipe."""
+    folder = tmp_path_factory.mktemp("scans")
+    small = {"n_energies": 16, "max_drift": 0}
+    nx.simulate((40, 48), **small).save(folder)
+    (folder / "ni_simulated.h5").rename(folder / "one.h5")
+    nx.simulate((40, 48), **small, seed=1).save(folder)
+    (folder / "ni_simulated.h5").rename(folder / "two.h5")
+    (folder / "recipe.toml").write_text(FIT)
+    return folder
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the command line in this process; return exit status, stdout and stderr."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["napari-xanes", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        shown = capsys.readouterr()
+        return stopped.value.code or 0, shown.out, shown.err
+
+    return run
+
+
+def written(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def assert_same_maps(found, expected):
+    assert list(found.maps) == list(expected.maps)
+    for name, data in expected.maps.items():
+        np.testing.assert_array_equal(found.maps[name], data, err_msg=name)
+
+
+# -- what it says ---------------------------------------------------------------------------------
+
+
+def test_version_help_and_usage(call):
+    assert call("--version") == (0, f"napari-xanes {nx.__version__}\n", "")
+    code, out, _ = call("--help")
+    assert code == 0 and all(word in out for word in ("inspect", "recipe", "run", "demo", "open"))
+    for words in (["run"], ["inspect"], ["nonsense"], ["run", "a.toml", "b.h5"], ["demo", "--fast"]):
+        code, out, err = call(*words)
+        assert code == 2 and "Traceback" not in err and out == "", words
+
+
+def test_recipe_prints_one_that_loads(call, tmp_path):
+    code, out, _ = call("recipe")
+    (tmp_path / "recipe.toml").write_text(out)
+    assert code == 0 and nx.Recipe.load(tmp_path / "recipe.toml").steps
+
+
+def test_inspect_prints_key_and_value(call, scans):
+    code, out, err = call("inspect", scans / "one.h5")
+    assert code == 0, err
+    seen = dict(line.split(": ", 1) for line in out.splitlines() if line)
+    assert seen["signal"].startswith("counts")
+    assert "16" in seen["shape"] and "40" in seen["shape"] and "48" in seen["shape"]
+    code, out, _ = call("inspect", scans / "one.h5", scans / "two.h5")
+    assert code == 0 and out.count("signal: counts") == 2
+
+
+def test_inspect_takes_what_the_user_knows_better(call, scans):
+    code, out, err = call(
+        "inspect", scans / "one.h5", "--signal", "optical_density", "--energy", "8300:8450:10"
+    )
+    assert code == 0, err
+    assert "signal: optical_density" in out and "8450" in out
+    code, _, err = call("inspect", scans / "one.h5", "--signal", "colour")
+    assert code == 1 and err.count("\n") == 1 and "'signal' is 'colour'" in err
+
+
+@pytest.mark.parametrize("command", ["inspect", "open"])
+def test_a_missing_file_is_one_sentence(call, tmp_path, command):
+    code, out, err = call(command, tmp_path / "none.h5")
+    assert (code, out) == (1, "") and err.count("\n") == 1
+    assert err.startswith("error: ") and "none.h5" in err
+
+
+# -- run ------------------------------------------------------------------------------------------
+
+
+def test_run_writes_what_the_library_computes(call, scans, tmp_path):
+    code, out, err = call(
+        "run",
+        scans / "recipe.toml",
+        scans / "one.h5",
+        "--out",
+        tmp_path / "maps",
+        "--export",
+        "tiff",
+        "--export",
+        "csv",
+    )
+    assert code == 0, err
+    assert (
+        "16 x 40 x 48, counts" in out and "MiB of memory" in out and str(tmp_path / "maps" / "one.h5") in out
+    )
+    result = nx.load_result(tmp_path / "maps" / "one.h5")
+    assert_same_maps(result, nx.run_recipe(scans / "recipe.toml", scans / "one.h5"))
+    names = written(tmp_path / "maps")
+    assert {"one.h5", "one.toml", "one_maps/fraction_Ni_reduced.tif", "one_maps/statistics.csv"} <= set(names)
+    assert not [name for name in names if name.endswith(".part")]
+
+
+def test_the_recipe_beside_a_result_makes_it_again(call, scans, tmp_path):
+    assert call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)[0] == 0
+    again = nx.run_recipe(tmp_path / "one.toml", scans / "one.h5")
+    assert_same_maps(again, nx.load_result(tmp_path / "one.h5"))
+
+
+def test_an_existing_result_is_refused_before_any_work(call, scans, tmp_path):
+    (tmp_path / "two.h5").write_text("mine")
+    code, out, err = call("run", scans / "recipe.toml", scans / "one.h5", scans / "two.h5", "--out", tmp_path)
+    assert (code, out) == (1, "") and "two.h5 exists already; give --resume" in err
+    assert written(tmp_path) == ["two.h5"] and (tmp_path / "two.h5").read_text() == "mine"
+
+
+def test_resume_does_what_is_missing_and_leaves_the_rest(call, scans, tmp_path):
+    assert call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)[0] == 0
+    before = (tmp_path / "one.h5").stat()
+    code, out, err = call(
+        "run", scans / "recipe.toml", scans / "one.h5", scans / "two.h5", "--out", tmp_path, "--resume"
+    )
+    assert code == 0, err
+    assert "one.h5: done already" in out and (tmp_path / "two.h5").exists()
+    after = (tmp_path / "one.h5").stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_resume_does_not_take_another_recipe_or_a_changed_scan_for_done(call, scans, tmp_path):
+    scan = tmp_path / "scan.h5"
+    scan.write_bytes((scans / "one.h5").read_bytes())
+    out = tmp_path / "maps"
+    recipe, other = scans / "recipe.toml", scans / "other.toml"
+    other.write_text(FIT.replace("[0, 1]", "[0]"))
+    assert call("run", recipe, scan, "--out", out)[0] == 0
+    for words in ([recipe, scan], [other, scan]):
+        if words[0] == recipe:
+            os.utime(scan, ns=(1, 1))
+        code, _, err = call("run", *words, "--out", out, "--resume")
+        assert code == 1 and "another recipe or from files that have changed" in err
+    code, _, err = call("run", other, scan, "--out", out, "--resume", "--overwrite")
+    assert code == 0, err
+    assert_same_maps(nx.load_result(out / "scan.h5"), nx.run_recipe(other, scan))
+
+
+def test_a_scan_is_never_replaced_by_its_result(call, scans):
+    before = (scans / "one.h5").read_bytes()
+    code, _, err = call("run", scans / "recipe.toml", scans / "one.h5", "--out", scans, "--overwrite")
+    assert code == 1 and "would replace its own scan" in err
+    assert (scans / "one.h5").read_bytes() == before
+
+
+def test_two_scans_of_one_name_are_refused(call, scans, tmp_path):
+    (tmp_path / "one.h5").write_bytes((scans / "one.h5").read_bytes())
+    code, _, err = call(
+        "run", scans / "recipe.toml", scans / "one.h5", tmp_path / "one.h5", "--out", tmp_path / "maps"
+    )
+    assert code == 1 and "would both be written to" in err and not (tmp_path / "maps").exists()
+
+
+def test_a_bad_scan_does_not_stop_the_others(call, scans, tmp_path):
+    (tmp_path / "bad.h5").write_text("no HDF5")
+    code, _, err = call(
+        "run", scans / "recipe.toml", tmp_path / "bad.h5", scans / "two.h5", "--out", tmp_path / "maps"
+    )
+    assert code == 1 and err.count("\n") == 1 and err.startswith("error: ") and "bad.h5" in err
+    assert written(tmp_path / "maps") == ["two.h5", "two.toml"]
+
+
+def test_warnings_go_to_stderr(call, scans, tmp_path):
+    (tmp_path / "recipe.toml").write_text('schema = 1\n[[step]]\ndo = "optical_density"\n')
+    code, out, err = call("run", tmp_path / "recipe.toml", scans / "one.h5", "--out", tmp_path)
+    assert code == 0 and "warning:" not in out
+    assert "warning: -ln was taken of counts" in err
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, nx.Cancelled])
+def test_an_interrupted_run_leaves_nothing_half_written(call, scans, tmp_path, monkeypatch, fault):
+    def stop(*args, **kwargs):
+        raise fault
+
+    monkeypatch.setattr("napari_xanes._core.io.results._write_extra", stop)
+    code, _, err = call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path / "maps")
+    assert code == 1 and err.startswith("error: interrupted") and err.count("\n") == 1
+    assert written(tmp_path / "maps") == ["one.toml"]
+
+
+def test_unknown_export_is_refused_before_any_work(call, scans, tmp_path):
+    code, out, err = call(
+        "run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path, "--export", "png"
+    )
+    assert (code, out) == (1, "") and "export format is 'png', expected one of tiff, csv" in err
+
+
+def test_memory_that_is_not_there_is_refused_with_both_numbers(call, scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**10))
+    code, _, err = call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)
+    assert code == 1 and "GiB of memory" in err and "are free" in err and written(tmp_path) == []
+
+
+def test_a_folder_is_a_scan_of_its_own_name(scans, tmp_path):
+    (tmp_path / "scan.7").mkdir()
+    (job,) = batch.plan(nx.Recipe.load(scans / "recipe.toml"), [tmp_path / "scan.7"], tmp_path)
+    assert job.target.name == "scan.7.h5"
+
+
+# -- without a window -----------------------------------------------------------------------------
+
+
+def test_all_but_the_window_works_without_qt_and_napari(scans, tmp_path):
+    for words in (
+        ["--help"],
+        ["inspect", scans / "one.h5"],
+        ["recipe"],
+        ["run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_WINDOW, *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "one.h5").exists()
+
+
+def test_demo_reaches_the_truth_and_says_where_things_are(call, tmp_path, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    code, out, err = call("demo", "--out", tmp_path / "demo")
+    assert code == 0, err
+    assert "No window: there is no screen" in out
+    values = dict(line.split(": ", 1) for line in out.splitlines() if "RMSE" in line)
+    assert float(values["fraction RMSE against the truth"].split()[0]) < 0.03
+    assert float(values["drift RMSE"].split()[0]) < 0.05
+    for line in out.splitlines()[-6:-1]:
+        assert os.path.exists(line.split(":", 1)[1].strip()), line
+    assert nx.Recipe.load(tmp_path / "demo" / "recipe.toml").steps[-1][0] == "fit"
+
+
+def test_demo_opens_what_it_made(call, tmp_path, monkeypatch):
+    opened = []
+    launch = SimpleNamespace(open_result=lambda stack, result: opened.append((stack, result)))
+    monkeypatch.setitem(sys.modules, "napari_xanes._widgets.launch", launch)
+    monkeypatch.setattr(cli, "_no_window", lambda: "")
+    assert call("demo", "--out", tmp_path)[0] == 0
+    assert opened == [(tmp_path / "ni_simulated.h5", tmp_path / "maps" / "ni_simulated.h5")]
+    opened.clear()
+    assert call("demo", "--no-gui", "--out", tmp_path)[0] == 0
+    assert opened == []

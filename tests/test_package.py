@@ -1,0 +1,64 @@
+"""The package as it is installed: what it offers, what it needs, and one manifest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_xanes
+
+ROOT = Path(__file__).parents[1]
+
+QUIET = """
+import sys
+import napari_xanes as nx
+for name in nx.__all__:
+    getattr(nx, name)
+import napari_xanes.cli
+found = [m for m in ("napari", "npe2", "qtpy", "magicgui", "superqt", "pyqtgraph", "PyQt5", "PyQt6", "PySide6")
+         if m in sys.modules]
+sys.exit(f"imported: {found}" if found else 0)
+"""
+
+
+def test_every_public_name_is_there():
+    for name in napari_xanes.__all__:
+        assert getattr(napari_xanes, name) is not None, name
+    assert set(napari_xanes.__all__) <= set(dir(napari_xanes))
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        napari_xanes.no_such_name  # noqa: B018
+
+
+def test_the_library_and_the_command_line_load_no_window():
+    done = subprocess.run([sys.executable, "-c", QUIET], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_is_light():
+    """The names are loaded when first used: not even numpy comes with the package itself."""
+    code = "import sys, napari_xanes; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_the_manifest_is_one_file():
+    link = ROOT / "napari.yaml"
+    inside = ROOT / "src" / "napari_xanes" / "napari.yaml"
+    assert link.is_symlink() and link.resolve() == inside.resolve()
+
+
+def test_the_manifest_is_valid_and_what_it_names_exists():
+    npe2 = pytest.importorskip("npe2")
+    manifest = npe2.PluginManifest.from_file(ROOT / "napari.yaml")
+    assert manifest.name == "napari-xanes"
+    manifest.validate_imports()
+
+
+def test_version_stands_in_one_place():
+    from importlib.metadata import version
+
+    assert version("napari-xanes") == napari_xanes.__version__
+    for name in ("CHANGELOG.md", "CITATION.cff"):
+        assert napari_xanes.__version__ in (ROOT / name).read_text(encoding="utf-8"), name
