@@ -53,7 +53,8 @@ def from_range(text: str) -> EnergyList | None:
             f"energy is '{text}', expected start:stop:step with a step that leads from start to stop."
         )
     count = int(np.floor((stop - start) / step + 1e-6)) + 1
-    return EnergyList(start + step * np.arange(count), f"the range {text.strip()}", given=text.strip())
+    values = (start + step * np.arange(count)).astype(np.float64)
+    return EnergyList(values, f"the range {text.strip()}", given=text.strip())
 
 
 def from_array(values: Any) -> EnergyList:

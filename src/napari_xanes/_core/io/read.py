@@ -6,31 +6,27 @@ Nothing is loaded here but a few frames, from which it is told what the values a
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike as Numbers
-from numpy.typing import NDArray
 
 from napari_xanes._core.errors import DataFileError, InputError
 from napari_xanes._core.io import energies as lists
 from napari_xanes._core.io import hdf5, sources
+from napari_xanes._core.io.calibration import Calibration, open_calibration
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.lazy import gathered
 from napari_xanes._core.io.signal import already_divided, glance, tell_signal
-from napari_xanes._core.io.table import read_table
 from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
 from napari_xanes._core.stack import SIGNALS, ArrayLike, EnergyStack, Signal
 
 logger = logging.getLogger("napari_xanes")
 
 PathLike = str | Path
-_INSIDE = re.compile(r"(.+\.[A-Za-z0-9]+):(/?[^:\\]+)")
 
 
 def read_stack(
@@ -89,8 +85,8 @@ def read_stack(
     in_ev = to_ev(found.values, found.label, energy_unit, found.hint)
     groups = sorted_groups(in_ev.values)
     sorted_energy = in_ev.values[[group[0] for group in groups]]
-    flats = _flat(opened, flat or None, sorted_energy)
-    darks = _dark(opened, dark or None)
+    flats = open_calibration(opened, flat or None, "flat", sorted_energy)
+    darks = open_calibration(opened, dark or None, "dark", sorted_energy)
     told, flats, said = _signal(opened, signal, flats)
     if told != "counts":
         darks = None
@@ -128,16 +124,8 @@ def _check_options(energy_unit: str | None, signal: str | None, pixel_size_um: f
 def _open(path: PathLike | Sequence[PathLike], images: str | None, energy: Any) -> sources.Opened:
     words = str(energy) if isinstance(energy, (str, Path)) and str(energy) else None
     if isinstance(path, (str, Path)):
-        return sources.open_images(_absolute(path), images, words)
-    return sources.open_list([_absolute(p) for p in path], images, words)
-
-
-def _absolute(path: PathLike) -> Path:
-    return Path(path).expanduser().absolute()
-
-
-def _folder(opened: sources.Opened) -> Path:
-    return opened.files[0].parent
+        return sources.open_images(sources.absolute(path), images, words)
+    return sources.open_list([sources.absolute(p) for p in path], images, words)
 
 
 # -- energies -----------------------------------------------------------------------------------------
@@ -147,7 +135,7 @@ def _energies(opened: sources.Opened, energy: Any) -> EnergyList:
     """Return the energies as the user says, or as they are found."""
     if energy is None or (isinstance(energy, (str, Path)) and not str(energy)):
         found = opened.energy or lists.find_sidecar(
-            _folder(opened), opened.files[0].stem, opened.data.shape[0], opened.name
+            opened.folder, opened.files[0].stem, opened.data.shape[0], opened.name
         )
         if found is None:
             raise DataFileError(
@@ -168,7 +156,7 @@ def _energies(opened: sources.Opened, energy: Any) -> EnergyList:
 
 
 def _energies_of_file(opened: sources.Opened, text: str) -> EnergyList:
-    file, inside = _find_file(opened, text, "energy")
+    file, inside = sources.find_file(opened, text, "energy")
     if sources.kind_of(file) != "hdf5":
         return lists.from_text(file)
     if inside is None:
@@ -179,114 +167,6 @@ def _energies_of_file(opened: sources.Opened, text: str) -> EnergyList:
             raise DataFileError(f"{file} has no dataset {inside}; it holds {hdf5.describe(other)}.")
         found = sources.dataset_energies(file, dataset)
     return EnergyList(found.values, found.label, found.hint, f"{file}:{inside}")
-
-
-def _find_file(opened: sources.Opened, text: str, what: str) -> tuple[Path, str | None]:
-    """Return the file that a text means, and the dataset in it; looked for here and beside the images."""
-    tries: list[tuple[str, str | None]] = [(text, None)]
-    if (match := _INSIDE.fullmatch(text)) is not None:
-        tries.append((match[1], match[2]))
-    for name, inside in tries:
-        for path in (_absolute(name), _folder(opened) / name):
-            if path.exists():
-                return path, inside
-    if opened.file is not None:
-        raise DataFileError(
-            f"{what} is '{text}', which is neither a file nor a dataset of {opened.name}; "
-            f"it holds {hdf5.describe(opened.file)}."
-        )
-    raise DataFileError(f"{what} is '{text}', but there is no such file here or in {_folder(opened)}.")
-
-
-# -- flats and darks ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """Flats or darks, and what to pass to read them again."""
-
-    data: ArrayLike
-    given: str
-
-
-def _flat(opened: sources.Opened, flat: PathLike | None, energy: NDArray[np.float64]) -> Calibration | None:
-    if flat is None:
-        found = None if opened.flat is None else Calibration(*opened.flat)
-    else:
-        found = _calibration(opened, str(flat), "flat", energy)
-    if found is not None:
-        _check_shape(opened, found, "flat")
-    return found
-
-
-def _dark(opened: sources.Opened, dark: PathLike | None) -> Calibration | None:
-    if dark is None:
-        found = None if opened.dark is None else Calibration(*opened.dark)
-    else:
-        found = _calibration(opened, str(dark), "dark", None)
-    if found is not None:
-        _check_shape(opened, found, "dark")
-    return found
-
-
-def _calibration(
-    opened: sources.Opened, text: str, what: str, energy: NDArray[np.float64] | None
-) -> Calibration:
-    """Return flats or darks named by dataset or file."""
-    if opened.file is not None and (dataset := hdf5.named_dataset(opened.file, text)) is not None:
-        return Calibration(_dataset_images(opened.files[0], dataset, what), str(dataset.name))
-    path, inside = _find_file(opened, text, what)
-    kind = "folder" if path.is_dir() else sources.kind_of(path)
-    if kind == "text" and energy is not None:
-        return Calibration(_beam(path, energy, opened.data.shape[0]), str(path))
-    if kind == "hdf5" and inside is not None:
-        file = hdf5.open_hdf5(path)
-        dataset = hdf5.named_dataset(file, inside)
-        if dataset is None:
-            raise DataFileError(f"{path} has no dataset {inside}; it holds {hdf5.describe(file)}.")
-        return Calibration(_dataset_images(path, dataset, what), f"{path}:{dataset.name}")
-    if kind == "hdf5":
-        file = hdf5.open_hdf5(path)
-        dataset = hdf5.find_images(path, file, None, (2, 3))
-        return Calibration(_dataset_images(path, dataset, what), f"{path}:{dataset.name}")
-    return Calibration(sources.open_images(path, None, None).data, str(path))
-
-
-def _dataset_images(path: Path, dataset: Any, what: str) -> ArrayLike:
-    if not hdf5.is_numeric(dataset):
-        raise DataFileError(f"{path}: {dataset.name} holds {dataset.dtype}, expected real numbers as {what}.")
-    if dataset.ndim == 1 or (dataset.ndim == 2 and dataset.shape[1] == 1):
-        return np.asarray(dataset[()], dtype=np.float64).ravel()
-    hdf5.check_images(path, dataset, (2, 3))
-    return hdf5.Hdf5Array(dataset)
-
-
-def _beam(path: Path, energy: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
-    """Return the beam spectrum of a text file: (N,) one per image as they are in the file, or at the energies."""
-    table = read_table(path)
-    if table.values.shape[1] == 1:
-        return table.values[:, 0]
-    order = np.argsort(table.values[:, 0], kind="stable")
-    at, beam = table.values[order, 0], table.values[order, 1]
-    at = to_ev(at, str(path), None, path.name).values
-    outside = energy[(energy < at[0] - 1e-3) | (energy > at[-1] + 1e-3)]
-    if outside.size:
-        raise InputError(
-            f"{path} covers {at[0]:.2f} to {at[-1]:.2f} eV, but {outside.size} of the {energy.size} energies lie "
-            f"outside, {outside[0]:.2f} to {outside[-1]:.2f} eV; give a beam spectrum of the whole scan."
-        )
-    return np.interp(energy, at, beam)
-
-
-def _check_shape(opened: sources.Opened, found: Calibration, what: str) -> None:
-    shape, image = tuple(found.data.shape), tuple(opened.data.shape[1:])
-    if len(shape) == 1:
-        return
-    if shape[-2:] != image[-2:] or len(image) != 2 or len(shape) > 3:
-        raise InputError(
-            f"the {what} {found.given} has shape {shape} but the images of {opened.name} have {image}; "
-            f"give a {what} of the same shape."
-        )
 
 
 def _matched(flat: ArrayLike, n_images: int, groups: Sequence[tuple[int, ...]]) -> ArrayLike:
@@ -361,37 +241,3 @@ def _source(
     if found.label == "the given energies":
         source["energy_values"] = found.values.tolist()
     return source
-
-
-def inspect_stack(stack: EnergyStack) -> list[tuple[str, str]]:
-    """Return what the reader sees in a scan, one (key, value) a line.
-
-    Parameters
-    ----------
-    stack : EnergyStack
-
-    Returns
-    -------
-    list of (str, str)
-    """
-    size = stack.pixel_size_um
-    lines = [
-        ("name", stack.name),
-        ("signal", stack.signal),
-        ("shape", " x ".join(map(str, stack.shape))),
-        ("dtype", str(stack.data.dtype)),
-        ("energies", str(stack.energy.size)),
-        ("unit", str(stack.source.get("file_energy_unit", "eV"))),
-        ("first energy", f"{stack.energy[0]:.3f} eV"),
-        ("last energy", f"{stack.energy[-1]:.3f} eV"),
-        ("energy source", str(stack.source.get("energy_source", "unknown"))),
-        ("flats", _shape_words(stack.flat)),
-        ("darks", _shape_words(stack.dark)),
-        ("pixel size", "unknown" if size is None else f"{size:g} um"),
-        ("warnings", str(len(stack.warnings))),
-    ]
-    return lines + [("warning", text) for text in stack.warnings]
-
-
-def _shape_words(data: ArrayLike | None) -> str:
-    return "none" if data is None else " x ".join(map(str, data.shape))

@@ -25,7 +25,8 @@ class Glance:
     def values(self) -> NDArray[np.float64]:
         """All finite values."""
         both = np.concatenate([self.early.ravel(), self.late.ravel()])
-        return both[np.isfinite(both)]
+        finite: NDArray[np.float64] = both[np.isfinite(both)]
+        return finite
 
 
 def glance(data: ArrayLike, name: str) -> Glance:

@@ -12,13 +12,14 @@ import h5py
 import numpy as np
 
 from napari_xanes._core.errors import DataFileError, InputError
-from napari_xanes._core.io import hdf5
+from napari_xanes._core.io import hdf5, nexus
 from napari_xanes._core.io.energies import EnergyList, natural_key
 from napari_xanes._core.io.lazy import AnyArray, LazyArray, Stacked
 from napari_xanes._core.io.table import looks_like_text
 from napari_xanes._core.io.tiff import open_tiff
 from napari_xanes._core.stack import ArrayLike
 
+_INSIDE = re.compile(r"(.+\.[A-Za-z0-9]+):(/?[^:\\]+)")
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf")
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".he5", ".nx")
 
@@ -57,6 +58,33 @@ class Opened:
     pixel_size_um: float | None = None
     file: h5py.File | None = None
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Where the images lie."""
+        return self.files[0].parent
+
+
+def absolute(path: str | Path) -> Path:
+    """Return a path that stays true when the working folder changes."""
+    return Path(path).expanduser().absolute()
+
+
+def find_file(opened: Opened, text: str, what: str) -> tuple[Path, str | None]:
+    """Return the file that a text means, and the dataset in it; looked for here and beside the images."""
+    tries: list[tuple[str, str | None]] = [(text, None)]
+    if (match := _INSIDE.fullmatch(text)) is not None:
+        tries.append((match[1], match[2]))
+    for name, inside in tries:
+        for path in (absolute(name), opened.folder / name):
+            if path.exists():
+                return path, inside
+    if opened.file is not None:
+        raise DataFileError(
+            f"{what} is '{text}', which is neither a file nor a dataset of {opened.name}; "
+            f"it holds {hdf5.describe(opened.file)}."
+        )
+    raise DataFileError(f"{what} is '{text}', but there is no such file here or in {opened.folder}.")
 
 
 def kind_of(path: Path) -> str:
@@ -150,7 +178,7 @@ def _series(folder: Path, files: list[Path]) -> list[Path]:
     for path in files:
         groups.setdefault(re.sub(r"\d+(\.\d+)?", "#", path.stem) + path.suffix.lower(), []).append(path)
     samples = {
-        key: group for key, group in groups.items() if not (hdf5.FLAT.match(key) or hdf5.DARK.match(key))
+        key: group for key, group in groups.items() if not (nexus.FLAT.match(key) or nexus.DARK.match(key))
     } or groups
     ranked = sorted(samples.values(), key=len, reverse=True)
     if len(ranked) > 1 and len(ranked[0]) == len(ranked[1]):
@@ -163,23 +191,23 @@ def _series(folder: Path, files: list[Path]) -> list[Path]:
 
 def _open_hdf5(path: Path, images: str | None, energy: str | None) -> Opened:
     file = hdf5.open_hdf5(path)
-    dataset = hdf5.find_images(path, file, images)
+    dataset = nexus.find_images(path, file, images)
     opened = Opened(hdf5.Hdf5Array(dataset), path.stem, [path], str(path), str(dataset.name), file=file)
-    opened.pixel_size_um = hdf5.pixel_size(file, dataset)
+    opened.pixel_size_um = nexus.pixel_size(file, dataset)
     if energy is None:
-        found = hdf5.find_energy(path, file, dataset)
+        found = nexus.find_energy(path, file, dataset)
         if found is not None:
             opened.energy = dataset_energies(path, found)
     if dataset.ndim == 3:
-        opened.flat = _calibration(file, dataset, hdf5.FLAT)
-        opened.dark = _calibration(file, dataset, hdf5.DARK)
+        opened.flat = _calibration(file, dataset, nexus.FLAT)
+        opened.dark = _calibration(file, dataset, nexus.DARK)
     return opened
 
 
 def _calibration(
     file: h5py.File, images: h5py.Dataset, pattern: re.Pattern[str]
 ) -> tuple[ArrayLike, str] | None:
-    found = hdf5.find_calibration(file, images, pattern)
+    found = nexus.find_calibration(file, images, pattern)
     return None if found is None else (hdf5.Hdf5Array(found), str(found.name))
 
 
@@ -247,7 +275,7 @@ def _hdf5_series(paths: Sequence[Path], images: str | None, energy: str | None) 
     energy_name, size = energy, None
     for path in paths:
         with hdf5.open_hdf5(path) as file:
-            dataset = hdf5.find_images(path, file, images, (2, 3))
+            dataset = nexus.find_images(path, file, images, (2, 3))
             images = str(dataset.name)
             frames.append(Hdf5Frame(path, dataset))
             found = _scalar_energy(path, file, energy_name)
@@ -256,7 +284,7 @@ def _hdf5_series(paths: Sequence[Path], images: str | None, energy: str | None) 
                 energies.append(float(np.ravel(found[()])[0]))
             elif energies:
                 raise DataFileError(f"{path} has no energy {energy_name}, unlike {paths[0].name} and others.")
-            size = size or hdf5.pixel_size(file, dataset)
+            size = size or nexus.pixel_size(file, dataset)
     shapes = [frame.shape[1:] for frame in frames]
     _check_alike(paths, shapes)
     opened = Opened(Stacked(frames, shapes[0]), paths[0].stem, list(paths), "", images, pixel_size_um=size)
@@ -272,7 +300,7 @@ def _scalar_energy(path: Path, file: h5py.File, name: str | None) -> Any:
         found = hdf5.named_dataset(file, name)
         return found if found is not None and hdf5.is_numeric(found) and found.size == 1 else None
     single = [d for d in hdf5.datasets(file).values() if hdf5.is_numeric(d) and d.size == 1]
-    named = [d for d in single if hdf5.ENERGY.match(str(d.name).rsplit("/", 1)[-1])]
+    named = [d for d in single if nexus.ENERGY.match(str(d.name).rsplit("/", 1)[-1])]
     if len(named) > 1:
         raise DataFileError(
             f"{path}: the energy could be {', '.join(d.name for d in named[:6])}; name one with energy=."

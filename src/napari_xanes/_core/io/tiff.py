@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ class TiffArray(LazyArray):
         offset = self._pages[page][0][0] + rows.start * layout.shape[1] * layout.stored.itemsize
         with open(self.path, "rb", buffering=0) as file:
             file.seek(offset)
-            _fill(file, memoryview(out).cast("B"))
+            _fill(file, out.view(np.uint8).reshape(-1).data)
         return out if out.dtype == self.dtype else out.astype(self.dtype)
 
     def _unpack(self, page: int, rows: slice) -> AnyArray:
@@ -244,7 +245,7 @@ def _segments(page: Any) -> Segments:
 
 
 def _joined(page: Segments) -> bool:
-    return all(a + n == b for (a, n), (b, _) in zip(page, page[1:], strict=False))
+    return all(a + n == b for (a, n), (b, _) in pairwise(page))
 
 
 def _check_ends(path: Path, pages: Sequence[Segments], size: int, declared: int, n_pages: int) -> None:

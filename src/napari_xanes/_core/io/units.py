@@ -63,12 +63,13 @@ def to_ev(values: NDArray[np.float64], label: str, unit: str | None = None, hint
     if unit is None:
         unit = "keV" if high < KEV_BELOW else "eV"
         if SURE_BELOW <= high < KEV_BELOW:
-            unit = _unit_in(hint) or unit
-            if not _unit_in(hint):
-                warnings = (
-                    f"the energies of {label}, {low:g} to {high:g}, were taken for {unit}; "
-                    f"if they are {'eV' if unit == 'keV' else 'keV'}, say so with energy_unit",
-                )
+            named = _unit_in(hint)
+            unit = named or unit
+            other = "eV" if unit == "keV" else "keV"
+            doubt = (
+                f"the energies of {label}, {low:g} to {high:g}, were taken for {unit}; if they are {other}, "
+            )
+            warnings = () if named else (doubt + "say so with energy_unit",)
     if unit not in ("eV", "keV"):
         raise InputError(f"energy_unit is {unit!r}, expected 'eV' or 'keV'.")
     in_ev = values * 1000.0 if unit == "keV" else values.astype(np.float64)
