@@ -6,7 +6,7 @@ are magicgui widgets.  Which editor a parameter gets is decided in `_form`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from magicgui import widgets
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QAbstractSpinBox,
     QCheckBox,
     QFileDialog,
     QGridLayout,
@@ -26,10 +27,19 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 DECIMALS = {"eV": 2, "px": 2, "um": 4}
 LARGEST = 1e9
 FILE_FILTER = "Spectra (*.txt *.dat *.csv *.xdi *.nor *.xmu *.asc);;All files (*)"
+
+
+def _narrow(native: QWidget) -> None:
+    """Let an input be as narrow as the dock asks for, whatever its text."""
+    native.setMinimumWidth(44)
+    if isinstance(native, QAbstractSpinBox):
+        native.setStyleSheet("min-width: 40px; padding: 1px 3px;")  # napari's style asks for 90
+    native.setSizePolicy(QSizePolicy.Policy.Ignored, native.sizePolicy().verticalPolicy())
 
 
 class Editor(QWidget):
@@ -59,6 +69,7 @@ class Editor(QWidget):
     def _leave_wheel(self, native: QWidget) -> None:
         native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         native.installEventFilter(self)
+        _narrow(native)
 
     def _row(self, *parts: QWidget, stretch: int | None = None) -> None:
         layout = QHBoxLayout(self)
@@ -88,7 +99,7 @@ class MagicEditor(Editor):
         """Show a value."""
         if isinstance(self.widget, widgets.ComboBox) and value not in self.widget.choices:
             self.widget.set_choice(str(value), value)  # a recipe may hold more than the form offers
-        self.widget.value = "" if value is None else value
+        self.widget.value = "" if value is None and not isinstance(self.widget, widgets.ComboBox) else value
 
     def as_text(self, value: Any) -> str:
         """Return the choice's name."""
@@ -111,8 +122,8 @@ class NumberEditor(Editor):
         native = self.widget.native
         if not whole:
             native.setDecimals(self._decimals)
-        native.setMinimumWidth(64)
-        native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)  # they would take half of its width
+        native.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._leave_wheel(native)
         self._exact: float | None = None
         self._row(native, stretch=0)
@@ -130,8 +141,9 @@ class NumberEditor(Editor):
         self.widget.value = min(max(round(value, self._decimals), self.widget.min), self.widget.max)
 
     def as_text(self, value: float) -> str:
-        """Return the number as shown."""
-        return f"{value:.{self._decimals}f}"
+        """Return the number with as many digits as are shown, without trailing zeros."""
+        text = f"{value:.{self._decimals}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 class SeveralEditor(Editor):
@@ -213,8 +225,9 @@ class WindowsEditor(Editor):
     def __init__(self) -> None:
         super().__init__()
         self.text = widgets.LineEdit()
-        self.text.native.setPlaceholderText("none; such as 8330-8340, 8350-8352")
+        self.text.native.setPlaceholderText("none; or 8330-8340, ...")
         self._row(self.text.native, stretch=0)
+        _narrow(self.text.native)
         self.text.changed.connect(lambda _: self.changed.emit())
 
     def value(self) -> tuple[Any, ...]:
@@ -237,6 +250,26 @@ def _number(text: str) -> float | str:
         return text.strip()
 
 
+class NamesEditor(Editor):
+    """Any number of names, with commas between."""
+
+    def __init__(self, nothing: str) -> None:
+        super().__init__()
+        self.text = widgets.LineEdit()
+        self.text.native.setPlaceholderText(nothing)
+        self._row(self.text.native, stretch=0)
+        _narrow(self.text.native)
+        self.text.changed.connect(lambda _: self.changed.emit())
+
+    def value(self) -> tuple[str, ...]:
+        """Return the names."""
+        return tuple(name.strip() for name in self.text.value.split(",") if name.strip())
+
+    def set_value(self, value: Sequence[str]) -> None:
+        """Show the names."""
+        self.text.value = ", ".join(value)
+
+
 class FilesEditor(Editor):
     """A list of files, with buttons to add and remove."""
 
@@ -249,6 +282,7 @@ class FilesEditor(Editor):
         add, remove = QPushButton("Add files..."), QPushButton("Remove")
         add.clicked.connect(self._ask)
         remove.clicked.connect(self._remove)
+        _narrow(self.list)
         buttons = QHBoxLayout()
         buttons.addWidget(add)
         buttons.addWidget(remove)
@@ -292,18 +326,24 @@ class FilesEditor(Editor):
 class AutoEditor(Editor):
     """Any editor with an "auto" box before it: ticked, the value is None and what was chosen is shown."""
 
-    def __init__(self, inner: Editor, start: Callable[[], Any] | None = None) -> None:
+    def __init__(self, inner: Editor) -> None:
         super().__init__()
         self.inner = inner
         self.auto = QCheckBox("auto")
-        self.auto.setToolTip("Ticked: chosen for you when the step runs; untick to set it yourself.")
+        self.auto.setToolTip("<p>Ticked: chosen for you when the step runs. Untick to set it yourself.</p>")
         self.auto.setChecked(True)
-        self.chosen = QLabel()
+        self.chosen = QElidingLabel()
         self.chosen.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._start = start
-        self._row(self.auto, self.chosen, inner)
-        self.layout().setStretch(1, 1)
-        self.layout().setStretch(2, 100)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.setColumnStretch(1, 1)
+        layout.addWidget(self.auto, 0, 0)
+        layout.addWidget(self.chosen, 0, 1)
+        if isinstance(inner, SeveralEditor):
+            layout.addWidget(inner, 1, 0, 1, 2)
+        else:
+            layout.addWidget(inner, 0, 1)
         inner.setVisible(False)
         self.auto.toggled.connect(self._on_auto)
         inner.changed.connect(self.changed)
@@ -329,7 +369,8 @@ class AutoEditor(Editor):
         if not self.auto.isChecked():
             return
         if value is None:
-            self.chosen.clear()
+            self.chosen.setText("")
             return
         self.chosen.setText(self.inner.as_text(value))
+        self.chosen.setToolTip(self.chosen.text())
         self.inner.set_value(value)

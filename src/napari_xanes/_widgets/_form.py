@@ -23,11 +23,13 @@ from napari_xanes._widgets._editors import (
     FilesEditor,
     FrameEditor,
     MagicEditor,
+    NamesEditor,
     NumberEditor,
     SeveralEditor,
     WindowsEditor,
 )
 
+FILE_HINTS = ("references", "files")
 BACKGROUNDS: dict[tuple[int, ...], str] = {
     (): "none",
     (0,): "constant",
@@ -67,7 +69,12 @@ class ParamsForm(QWidget):
         editor = make_editor(info)
         if not info.is_required():
             editor.set_value(info.get_default(call_default_factory=True))
-        tooltip = f"<p>{info.description}</p>"  # as rich text it wraps
+        text = (
+            str(info.description).replace("Empty:", "Auto:")
+            if isinstance(editor, AutoEditor)
+            else info.description
+        )
+        tooltip = f"<p>{text}</p>"  # as rich text it wraps
         label = QLabel(_label(info))
         label.setToolTip(tooltip)
         editor.setToolTip(tooltip)
@@ -118,8 +125,10 @@ def make_editor(info: FieldInfo) -> Editor:
     optional = NoneType in members
     members = [m for m in members if m is not NoneType]
     editor = _editor_of(members, info)
-    plain_text = members == [str]  # an empty text already says None
-    return AutoEditor(editor) if optional and not plain_text else editor
+    says_none = members == [str] or (
+        isinstance(editor, MagicEditor) and None in getattr(editor.widget, "choices", ())
+    )
+    return AutoEditor(editor) if optional and not says_none else editor
 
 
 def _members(annotation: Any) -> list[Any]:
@@ -135,6 +144,9 @@ def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
         return FrameEditor(words)
     if words:
         names = {word: str(word).replace("_", " ") for word in words}
+        if len(words) == 1 and NoneType in _members(info.annotation):
+            names = {None: "no", **names}  # the word or nothing; there is no choosing for the user
+            words = list(names)
         return MagicEditor(widgets.ComboBox(choices=[(names[w], w) for w in words]), names)
     kind = members[0]
     if kind is bool:
@@ -150,7 +162,7 @@ def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
 
 def _tuple_editor(items: tuple[Any, ...], hint: str, unit: str) -> Editor:
     if items == (str, ...):
-        return FilesEditor()
+        return FilesEditor() if hint in FILE_HINTS else NamesEditor("all")
     if items == (int, ...):
         return MagicEditor(
             widgets.ComboBox(choices=[(text, orders) for orders, text in BACKGROUNDS.items()]),

@@ -23,7 +23,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image, Layer, Shapes
 
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.result import Result
@@ -151,6 +151,12 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
         for name, info in result.info.items()
         if more or info["kind"] in SHOWN_KINDS or _output(viewer, parent_id, name) is not None
     ]
+    mine = [
+        layer
+        for layer in viewer.layers
+        if about(layer).get("made_from") == parent_id and about(layer).get("map")
+    ]
+    bottom = min((viewer.layers.index(layer) for layer in mine), default=None)
     new = []
     for name in ordered(result, wanted):
         fresh = _output(viewer, parent_id, name) is None
@@ -158,8 +164,15 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
         layer = _put(viewer, made, role=name)
         if fresh:
             new.append(layer)
-    if new:
+    if not new:
+        return new
+    if not any(about(layer)["map"] in result.maps for layer in mine):
         _show_only(viewer, new[-1])
+    else:  # further maps of a result that is shown already: below it, without covering it
+        for layer in new:
+            layer.visible = False
+            viewer.layers.move(viewer.layers.index(layer), bottom)
+        viewer.layers.selection.active = mine[-1]
     return new
 
 
@@ -201,6 +214,29 @@ def _put(viewer: Any, made: LayerTuple, role: str) -> Layer:
     for key in ("scale", "translate", "units", "axis_labels"):
         setattr(old, key, kw[key])
     return old
+
+
+def drawn_rectangle(viewer: Any, layer: Layer) -> tuple[int, int, int, int]:
+    """Return rows and columns (y0, y1, x0, x1) of a stack around the last shape that was drawn.
+
+    The selected Shapes layer counts, else the topmost.  Raises InputError if there is none or it lies outside.
+    """
+    drawn = [one for one in viewer.layers if isinstance(one, Shapes) and len(one.data)]
+    active = viewer.layers.selection.active
+    shapes = next((one for one in drawn if one == active), drawn[-1] if drawn else None)
+    if shapes is None:
+        raise InputError(
+            "there is no drawn rectangle; add a Shapes layer, draw one around a structure, and try again."
+        )
+    corners = np.array([layer.world_to_data(shapes.data_to_world(v))[-2:] for v in shapes.data[-1]])
+    size = np.array(layer.data.shape[-2:])
+    (y0, x0), (y1, x1) = (
+        np.clip(np.round(edge + 0.5), 0, size).astype(int).tolist()
+        for edge in (corners.min(0), corners.max(0))
+    )
+    if y0 >= y1 or x0 >= x1:
+        raise InputError(f"the drawn shape lies outside '{layer.name}'; draw it on the image.")
+    return y0, y1, x0, x1
 
 
 # -- results from layers --------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def map_tuple(
         "rgb": False,
         "multiscale": False,
         "colormap": COLORMAPS.get(kind, "viridis"),
-        "contrast_limits": FIXED_LIMITS.get(kind) or _percentiles(_thinned(data)),
+        "contrast_limits": FIXED_LIMITS.get(kind) or _percentiles(thinned(data)),
         "metadata": {"xanes": said},
     }
     return data, kw, "image"
@@ -140,10 +140,11 @@ def _limits_of_stack(stack: EnergyStack) -> tuple[float, float]:
     picked = np.unique(np.linspace(0, n - 1, min(n, 5)).astype(int))
     middle = stack.image_shape[0] // 2
     frames = [stack.data[int(i), middle] if stack.data.ndim == 4 else stack.data[int(i)] for i in picked]
-    return _percentiles(np.concatenate([_thinned(np.asarray(frame)).ravel() for frame in frames]))
+    return _percentiles(np.concatenate([thinned(np.asarray(frame)).ravel() for frame in frames]))
 
 
-def _thinned(image: np.ndarray) -> np.ndarray:
+def thinned(image: np.ndarray) -> np.ndarray:
+    """Return about a hundred thousand values of an image, evenly spread."""
     step = max(1, round((image.size / 1e5) ** (1 / image.ndim)))
     return image[(slice(None, None, step),) * image.ndim]
 

@@ -9,6 +9,7 @@ from typing import Any
 from napari.layers import Layer
 
 from napari_xanes._core.result import Result
+from napari_xanes._core.stack import EnergyStack
 
 SIGNALS = {
     "counts": "counts",
@@ -28,6 +29,20 @@ def frames_text(layer: Layer) -> str:
     )
 
 
+def stack_text(stack: EnergyStack) -> str:
+    """Return what a stack is, in a line: energies, size, signal, flats and darks."""
+    energy, size = stack.energy, " x ".join(map(str, stack.image_shape))
+    parts = [
+        f"{energy.size} energies, {energy[0]:.1f} to {energy[-1]:.1f} eV",
+        f"{size} px",
+        SIGNALS[stack.signal],
+    ]
+    for name, images in (("flat", stack.flat), ("dark", stack.dark)):
+        if images is not None:
+            parts.append(f"{images.shape[0]} {name}s" if images.ndim > 2 else f"1 {name}")
+    return ", ".join(parts)
+
+
 def facts(result: Result, step: str) -> dict[str, Any]:
     """Return what a step found, the last time it ran."""
     entries = [entry for entry in result.history if entry["do"] == step]
@@ -44,7 +59,7 @@ def history_text(name: str, source: dict[str, Any], history: Sequence[dict[str, 
     lines = [f"{name}: {source.get('path') or 'made in memory'}"]
     for number, entry in enumerate(history, 1):
         lines.append(f"{number}. {entry['do'].replace('_', ' ')}")
-        lines += [f"   {key} = {_value(value)}" for key, value in entry["params"].items()]
+        lines += [f"   {key} = {_value(value)}" for key, value in entry["params"].items() if value != []]
         lines += [
             f"   {key.replace('_', ' ')}: {_value(value)}"
             for key, value in entry["found"].items()

@@ -1,0 +1,86 @@
+"""The npe2 reader: stacks and results as layers.
+
+A plain picture or a folder of something else is left to others at once; what looks like a scan but cannot be
+read is said in one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LayerTuple = tuple[Any, dict[str, Any], str]
+
+HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
+TIFF = (".tif", ".tiff")
+HINT = (
+    "In the window, File > IO Utilities > Import XANES stack... lets you say where images and energies are."
+)
+
+
+def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerTuple]] | None:
+    """Return the reader if `path` may be a scan or a result, else None."""
+    paths = [Path(one) for one in (path if isinstance(path, list) else [path])]
+    return read if paths and all(map(_plausible, paths)) else None
+
+
+def read(path: str | list[str]) -> list[LayerTuple]:
+    """Return the layers of a scan (file, folder, or list of files) or of a result file.
+
+    Raises
+    ------
+    DataFileError, InputError
+        With one sentence for the user.
+    """
+    from napari_xanes._core.errors import InputError, ResourceError, XanesError
+    from napari_xanes._core.io import read_stack
+    from napari_xanes._core.io.results import is_result_file, load_result
+    from napari_xanes._widgets._tuples import result_tuples, stack_tuple
+
+    paths = path if isinstance(path, list) else [path]
+    if all(Path(one).suffix.lower() == ".h5" and is_result_file(one) for one in paths):
+        return [layer for one in paths for layer in result_tuples(load_result(one))]
+    try:
+        stack = read_stack(paths if len(paths) > 1 else paths[0])
+    except ResourceError:
+        raise
+    except XanesError as error:
+        raise InputError(f"{error} {HINT}") from None
+    _show_energy()
+    return [stack_tuple(stack)]
+
+
+def _plausible(path: Path) -> bool:
+    """Tell by the name, and of pictures by the number of pages, without reading any data."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return suffix not in (".zarr", ".n5") and _holds_scan(path)
+    if suffix in TIFF:
+        return _is_stack(path)
+    return suffix in HDF5
+
+
+def _holds_scan(folder: Path) -> bool:
+    return any(file.suffix.lower() in (*TIFF, *HDF5) for file in folder.iterdir() if file.is_file())
+
+
+def _is_stack(path: Path) -> bool:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            return tif.is_imagej or tif.is_ome or len(tif.pages) != 1
+    except (OSError, ValueError, RuntimeError):
+        return True  # damaged: reading it says how
+
+
+def _show_energy() -> None:
+    """Have the energy on the canvas from the start, where there is a window."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        from napari_xanes._widgets.energy_text import show_energy
+
+        show_energy(viewer)

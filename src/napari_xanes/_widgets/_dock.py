@@ -1,0 +1,45 @@
+"""What every dock of this plugin does when it is opened and closed.
+
+Closing a dock in napari does not close the widget inside: it only loses its parent and would go on
+listening to the viewer.  A `Dock` notices and calls its `cleanup`.
+"""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+
+class Dock(QScrollArea):
+    """A scrollable column that cleans up after itself when its dock is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._docked = False
+        self._clean = False
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(330)
+        self.body = QWidget()
+        self.column = QVBoxLayout(self.body)
+        self.column.setContentsMargins(6, 6, 6, 6)
+        self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.setWidget(self.body)
+
+    def event(self, event: QEvent) -> bool:
+        """Notice being taken out of the dock."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.close_down()
+            self._docked = self.parent() is not None
+        return super().event(event)
+
+    def close_down(self) -> None:
+        """Clean up, once."""
+        if not self._clean:
+            self._clean = True
+            self.cleanup()
+
+    def cleanup(self) -> None:
+        """Stop work and disconnect from the viewer."""

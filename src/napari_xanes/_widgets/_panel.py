@@ -1,0 +1,273 @@
+"""What all step panels have in common: forms, a sentence of what will be done, Run, progress, Cancel, the result.
+
+A step's panel says which stack it takes, which steps it runs and how to put the result in words; that is all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from napari.layers import Layer
+from napari.utils.notifications import show_info
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_xanes._core.errors import InputError
+from napari_xanes._core.params import Params
+from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.progress import Progress
+from napari_xanes._core.recipe import STEPS
+from napari_xanes._core.result import Result
+from napari_xanes._widgets._chooser import StackChooser
+from napari_xanes._widgets._form import ParamsForm
+from napari_xanes._widgets._layers import about, find, lineage, put_result, results_of, stack_of
+from napari_xanes._widgets._worker import Background, remaining_text, report_error
+
+Steps = Sequence[tuple[str, Params]]
+
+
+class Runner(QWidget):
+    """Run and Cancel buttons, a progress bar and the background job behind them."""
+
+    run_clicked = Signal()
+
+    def __init__(self, text: str = "Run", *, cancel_always: bool = True) -> None:
+        super().__init__()
+        self._cancel_always = cancel_always
+        self.background = Background(self)
+        self.run = QPushButton(text)
+        self.cancel = QPushButton("Cancel")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run)
+        buttons.addWidget(self.cancel)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.status)
+        self.run.clicked.connect(self.run_clicked)
+        self.cancel.clicked.connect(self._on_cancel)
+        self.background.progressed.connect(self._on_progress)
+        self.background.ended.connect(self._idle)
+        self._ready = True
+        self._idle()
+
+    def set_ready(self, ready: bool) -> None:
+        """Say whether Run makes sense now."""
+        self._ready = ready
+        self.run.setEnabled(ready and not self.background.running)
+
+    def start(self, job: Any, title: str) -> None:
+        """Start a job and show its progress."""
+        self.background.start(job, title)
+        self.run.setEnabled(False)
+        self.cancel.setEnabled(True)
+        self.cancel.setVisible(True)
+        self.bar.setRange(0, 0)
+        self.bar.setVisible(True)
+        self.status.setText("Starting")
+        self.status.setVisible(True)
+
+    def _on_cancel(self) -> None:
+        self.cancel.setEnabled(False)
+        self.status.setText("Cancelling")
+        self.background.cancel()
+
+    def _on_progress(self, done: int, total: int, text: str, remaining: float) -> None:
+        if not self.cancel.isEnabled():
+            return
+        self.bar.setRange(0, 1000 if total > 0 else 0)
+        self.bar.setValue(round(1000 * done / total) if total > 0 else 0)
+        count = f"{done} of {total}" if total > 0 else ""
+        self.status.setText(", ".join(part for part in (text, count, remaining_text(remaining)) if part))
+
+    def _idle(self) -> None:
+        self.run.setEnabled(self._ready)
+        self.cancel.setEnabled(False)
+        self.cancel.setVisible(self._cancel_always)
+        self.bar.setVisible(False)
+        self.status.setVisible(False)
+
+
+class StepPanel(QWidget):
+    """Base of the panels of single steps.
+
+    Signals
+    -------
+    headline(text)
+        The result in a few words, for the title of the collapsed panel.
+    done(layer)
+        The step's result was put into layers; `layer` is the stack to go on with.
+    """
+
+    title = ""
+    key = ""
+    """Under which the result is kept with its stack."""
+    names: tuple[str, ...] = ()
+    """The steps, keys of `STEPS`."""
+    stack_name = ""
+    """What is added to the scan's name for the stack that comes out; empty if only maps do."""
+
+    headline = Signal(str)
+    done = Signal(object)
+
+    def __init__(self, viewer: Any, chooser: StackChooser) -> None:
+        super().__init__()
+        self.viewer, self.chooser = viewer, chooser
+        self._input_id: str | None = None
+        self._running_on: str | None = None
+        self.forms = {name: ParamsForm(STEPS[name][1], self.title) for name in self.names}
+        self.plan = QLabel()
+        self.plan.setWordWrap(True)
+        self.result = QLabel()
+        self.result.setWordWrap(True)
+        self.runner = Runner()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for form in self.forms.values():
+            form.setVisible(bool(form.editors))
+            layout.addWidget(form)
+            form.changed.connect(self.update_plan)
+        for option in self.options():
+            layout.addWidget(option)
+        for part in (self.plan, self.runner, self.result):
+            layout.addWidget(part)
+        self.runner.run_clicked.connect(self.run)
+        self.runner.background.delivered.connect(self._on_delivered)
+        self.runner.background.failed.connect(self._say)
+        self.runner.background.cancelled.connect(lambda: self._say("Cancelled; the layers are as they were."))
+        chooser.changed.connect(self.refresh)
+        self.refresh()
+
+    # -- what a step says of itself -------------------------------------------------------------------
+
+    def options(self) -> list[QWidget]:
+        """Return widgets beside the forms of the parameters."""
+        return []
+
+    def take(self, line: list[Layer]) -> Layer | None:
+        """Return the stack that the step works on: one of the chosen stack and those it was made from."""
+        return line[0]
+
+    def missing(self, line: list[Layer]) -> str:
+        """Say what to do first if there is no such stack."""
+        return ""
+
+    def lacks(self, layer: Layer) -> str:
+        """Say what else is missing before Run makes sense; empty if nothing is."""
+        return ""
+
+    def will(self, layer: Layer) -> str:
+        """Say what Run will do."""
+        return ""
+
+    def steps(self, layer: Layer) -> Steps:
+        """Return the steps that Run carries out on a layer."""
+        return [(name, form.params()) for name, form in self.forms.items()]
+
+    def keeps_stack(self) -> bool:
+        """Whether the stack that comes out becomes a layer."""
+        return bool(self.stack_name)
+
+    def wants_more(self) -> bool:
+        """Whether all maps become layers."""
+        return False
+
+    def tell(self, result: Result) -> tuple[str, str]:
+        """Return the result in a few words, and in a sentence."""
+        return "done", "Done."
+
+    # -- how every step runs --------------------------------------------------------------------------
+
+    def input_layer(self) -> Layer | None:
+        """Return the layer that Run takes, or None while something is missing."""
+        chosen = self.chooser.layer()
+        return None if chosen is None else self.take(lineage(self.viewer, chosen))
+
+    def refresh(self) -> None:
+        """Follow the chosen stack: what will be done, and what was found on it before."""
+        layer = self.input_layer()
+        new_id = None if layer is None else about(layer)["id"]
+        changed, self._input_id = new_id != self._input_id, new_id
+        found = None if layer is None else results_of(layer).get(self.key)
+        if found is not None:
+            self._show(found)
+        elif changed or self.result.property("told"):
+            for form in self.forms.values():
+                form.forget_chosen()
+            self._say("")
+        self.update_plan()
+
+    def update_plan(self) -> None:
+        """Say what Run will do, or what is missing."""
+        chosen, layer = self.chooser.layer(), self.input_layer()
+        lacking = "" if layer is None else self.lacks(layer)
+        if layer is not None:
+            text = lacking or self.will(layer)
+        else:
+            text = "" if chosen is None else self.missing(lineage(self.viewer, chosen))
+        self.plan.setText(text)
+        self.plan.setVisible(bool(text))
+        self.runner.set_ready(layer is not None and not lacking)
+
+    def run(self) -> None:
+        """Start the step in the background."""
+        layer = self.input_layer()
+        if layer is None or self.runner.background.running:
+            return
+        try:
+            steps = self.steps(layer)
+            stack = stack_of(layer)
+        except InputError as error:
+            self._say(report_error(error, self.title))
+            return
+        keep = self.keeps_stack()
+
+        def job(progress: Progress) -> Result:
+            return run_steps(stack, steps, keep_stack=keep, in_memory=True, progress=progress)
+
+        self._running_on = about(layer)["id"]
+        self._say("")
+        self.runner.start(job, f"{self.title}: {layer.name}")
+
+    def _on_delivered(self, result: Result) -> None:
+        parent = find(self.viewer, self._running_on)
+        if parent is None:
+            show_info(f"{self.title}: the stack was removed while it ran; the result is dropped.")
+            return
+        name = self.stack_name if self.keeps_stack() else ""
+        last = put_result(self.viewer, parent, self.key, result, stack_name=name, more=self.wants_more())
+        self.chooser.refresh()
+        self.chooser.choose(last)
+        self.refresh()
+        for warning in result.warnings[len(stack_of(parent).warnings) :]:
+            show_info(warning)
+        self.done.emit(last)
+
+    def _show(self, result: Result) -> None:
+        for entry in result.history:
+            if entry["do"] in self.forms:
+                self.forms[entry["do"]].show_chosen(entry["params"])
+        short, sentence = self.tell(result)
+        self._say(sentence)
+        self.result.setProperty("told", True)
+        self.headline.emit(short)
+
+    def _say(self, sentence: str) -> None:
+        self.result.setText(sentence)
+        self.result.setVisible(bool(sentence))
+        self.result.setProperty("told", False)
+        if not sentence:
+            self.headline.emit("")
+
+    def cleanup(self) -> None:
+        """Stop working and listening: the panel goes away."""
+        self.runner.background.abandon()
+        self.chooser.changed.disconnect(self.refresh)

@@ -1,0 +1,72 @@
+"""Step 2 of the window: how the sample drifted, and undoing it."""
+
+from __future__ import annotations
+
+from napari.layers import Layer
+from qtpy.QtWidgets import QPushButton, QWidget
+
+from napari_xanes._core.errors import InputError
+from napari_xanes._core.result import Result
+from napari_xanes._widgets._layers import about, drawn_rectangle
+from napari_xanes._widgets._panel import StepPanel
+from napari_xanes._widgets._words import SIGNALS, facts, frames_text
+from napari_xanes._widgets._worker import report_error
+
+
+class AlignPanel(StepPanel):
+    """Drift correction."""
+
+    title = "Align"
+    key = "align"
+    names = ("align",)
+    stack_name = "aligned"
+
+    def take(self, line: list[Layer]) -> Layer | None:
+        """Return the nearest stack of optical density that is not aligned yet, else the nearest at all."""
+        density = [one for one in line if about(one)["signal"] == "optical_density"]
+        fresh = [one for one in density if all(entry["do"] != "align" for entry in about(one)["history"])]
+        return next(iter(fresh or density), None)
+
+    def missing(self, line: list[Layer]) -> str:
+        """Say what comes first."""
+        signal = about(line[0])["signal"]
+        if signal == "normalized":
+            return "Nothing to do: this stack was normalised already when it was opened."
+        return f"Needs optical density, this stack is {SIGNALS[signal]}: run 1 Preprocess first."
+
+    def will(self, layer: Layer) -> str:
+        """Say what Run will do."""
+        return f"Finds the drift of {frames_text(layer)} and undoes it. What leaves the view becomes invalid."
+
+    def tell(self, result: Result) -> tuple[str, str]:
+        """Return the largest drift, the frames that cannot be trusted and the area that is always in view."""
+        found = facts(result, "align")
+        short = f"drift up to {found['max_shift_px']:.1f} px"
+        text = f"Drift up to {found['max_shift_px']:.2f} px"
+        doubtful, lost = len(found["doubtful_frames"]), len(found["unusable_frames"])
+        if doubtful:
+            short += f", {doubtful} doubtful"
+            text += f"; {doubtful} frame{'s are' if doubtful > 1 else ' is'} doubtful"
+        if lost:
+            text += f"; {lost} frame{'s' if lost > 1 else ''} could not be aligned and {'are' if lost > 1 else 'is'} invalid"
+        area = " x ".join(str(max(0, hi - lo)) for lo, hi in found["valid_area"])
+        return short, f"{text}; {area} px are in view at all energies."
+
+    def options(self) -> list[QWidget]:
+        """Return a button that takes the region from a drawn rectangle."""
+        button = QPushButton("Region from drawn rectangle")
+        button.setToolTip(
+            "<p>Draw a rectangle in a Shapes layer first; the last one of the selected layer counts.</p>"
+        )
+        button.clicked.connect(self.take_rectangle)
+        return [button]
+
+    def take_rectangle(self) -> None:
+        """Set the region from the last shape that was drawn."""
+        layer = self.input_layer()
+        if layer is None:
+            return
+        try:
+            self.forms["align"].editors["roi"].set_value(drawn_rectangle(self.viewer, layer))
+        except InputError as error:
+            report_error(error, self.title)

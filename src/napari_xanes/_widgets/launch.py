@@ -1,0 +1,54 @@
+"""napari with data and the workflow, for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import napari
+
+from napari_xanes._core.io import read_stack
+from napari_xanes._core.io.results import load_result
+from napari_xanes._core.stack import EnergyStack
+from napari_xanes._widgets._layers import add_result, add_stack
+from napari_xanes._widgets.workflow import XanesWorkflow
+
+PLUGIN = "napari-xanes"
+
+
+def open_result(stack: EnergyStack | str | Path, result: str | Path) -> None:
+    """Open a scan and what was made of it, with the workflow beside, and wait until the window is closed.
+
+    Parameters
+    ----------
+    stack : EnergyStack or path
+        The scan.
+    result : path
+        A result file.
+    """
+    viewer = napari.Viewer(title="napari-xanes")
+    show_result(viewer, stack, result)
+    napari.run()
+
+
+def show_result(viewer: napari.Viewer, stack: EnergyStack | str | Path, result: str | Path) -> XanesWorkflow:
+    """Put a scan, its maps and the workflow dock into a viewer."""
+    opened = stack if isinstance(stack, EnergyStack) else read_stack(stack)
+    layer = add_stack(viewer, opened)
+    add_result(viewer, load_result(result), layer)
+    return add_workflow(viewer)
+
+
+def open_files(paths: Sequence[str | Path]) -> None:
+    """Open scans or results with the workflow beside, and wait until the window is closed."""
+    viewer = napari.Viewer(title="napari-xanes")
+    for path in paths:
+        viewer.open(str(path), plugin=PLUGIN)
+    add_workflow(viewer)
+    napari.run()
+
+
+def add_workflow(viewer: napari.Viewer) -> XanesWorkflow:
+    """Open the workflow dock in a viewer."""
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "XANES workflow")
+    return widget

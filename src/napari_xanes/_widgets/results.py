@@ -1,0 +1,223 @@
+"""Step 5 of the window: recipes and results to files and back, and the history in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QFontDatabase
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+
+from napari_xanes._core.errors import InputError, XanesError
+from napari_xanes._core.io.export import export_maps
+from napari_xanes._core.io.results import save_result
+from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.progress import Progress
+from napari_xanes._core.recipe import Recipe
+from napari_xanes._core.result import Result
+from napari_xanes._core.stack import EnergyStack
+from napari_xanes._widgets._chooser import StackChooser
+from napari_xanes._widgets._layers import about, find, lineage, put_result, result_of, stack_of
+from napari_xanes._widgets._panel import Runner, StepPanel
+from napari_xanes._widgets._words import history_text
+from napari_xanes._widgets._worker import report_error
+
+
+class ResultsPanel(QWidget):
+    """Save and run recipes, save results.
+
+    Parameters
+    ----------
+    panels : mapping of str to StepPanel
+        The panels whose steps a recipe runs, in order.
+    """
+
+    title = "Recipe and results"
+    done = Signal(object)
+
+    def __init__(self, viewer: Any, chooser: StackChooser, panels: Mapping[str, StepPanel]) -> None:
+        super().__init__()
+        self.viewer, self.chooser, self.panels = viewer, chooser, panels
+        self.text = QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setMinimumHeight(170)
+        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.runner = Runner("Load recipe and run...", cancel_always=False)
+        self.runner.run.setToolTip("<p>Run all steps of a recipe file on the scan chosen above.</p>")
+        self.buttons = [
+            self._button(
+                "Save recipe...", "What was done, as a small text file to run again.", self._ask_recipe
+            ),
+            self._button("Save result...", "All maps with their history in one .h5 file.", self._ask_result),
+            self._button(
+                "Export TIFF, CSV...",
+                "Each map as a float TIFF, and tables of statistics and drift, in a folder.",
+                self._ask_export,
+            ),
+        ]
+        grid = QGridLayout()
+        for i, button in enumerate(self.buttons):
+            grid.addWidget(button, i // 2, i % 2)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(grid)
+        layout.addWidget(self.runner)
+        layout.addWidget(QLabel("History of the chosen stack and its maps"))
+        layout.addWidget(self.text)
+        self._running_on: str | None = None
+        self.runner.run_clicked.connect(self._ask_run)
+        self.runner.background.delivered.connect(self._on_delivered)
+        chooser.changed.connect(self.refresh)
+        self.refresh()
+
+    def _button(self, text: str, tooltip: str, action: Callable[[], None]) -> QPushButton:
+        button = QPushButton(text)
+        button.setToolTip(f"<p>{tooltip}</p>")
+        button.clicked.connect(action)
+        return button
+
+    def refresh(self) -> None:
+        """Show the history of what is chosen."""
+        made = self._made()
+        self.text.setPlainText("" if made is None else history_text(made.name, made.source, made.history))
+        self.runner.set_ready(made is not None)
+        for button in self.buttons:
+            button.setEnabled(made is not None)
+
+    def _made(self) -> Result | EnergyStack | None:
+        layer = self.chooser.layer()
+        if layer is None:
+            return None
+        try:
+            return result_of(self.viewer, layer)
+        except InputError:
+            return stack_of(layer)
+
+    # -- files ----------------------------------------------------------------------------------------
+
+    def save_recipe(self, path: str | Path) -> None:
+        """Write what was done to the chosen stack as a recipe."""
+        made = self._made()
+        if made is not None:
+            self._guard(lambda: Recipe.of(made).save(path), f"recipe saved in {path}")
+
+    def save_result(self, path: str | Path) -> None:
+        """Write all maps of the chosen stack to a result file."""
+        self._guard(lambda: save_result(self._result(), path), f"result saved in {path}")
+
+    def export(self, folder: str | Path) -> None:
+        """Write all maps of the chosen stack as TIFF files, and tables of their statistics and the drift."""
+        self._guard(lambda: export_maps(self._result(), folder, ("tiff", "csv")), f"maps written to {folder}")
+
+    def _result(self) -> Result:
+        layer = self.chooser.layer()
+        if layer is None:
+            raise InputError("there is no stack yet; open a scan first.")
+        return result_of(self.viewer, layer)
+
+    def _guard(self, action: Callable[[], Any], success: str) -> None:
+        try:
+            action()
+        except (XanesError, OSError) as error:
+            report_error(error, self.title)
+        else:
+            show_info(success)
+
+    def _ask_recipe(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save recipe", self._start("_recipe.toml"), "Recipe (*.toml)"
+        )
+        if path:
+            self.save_recipe(_with_suffix(path, ".toml"))
+
+    def _ask_result(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save result", self._start("_maps.h5"), "Result (*.h5)")
+        if path:
+            self.save_result(_with_suffix(path, ".h5"))
+
+    def _ask_export(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for TIFF and CSV files", str(Path.cwd()))
+        if folder:
+            self.export(folder)
+
+    def _ask_run(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load recipe and run", str(Path.cwd()), "Recipe (*.toml)")
+        if path:
+            self.run_recipe(path)
+
+    def _start(self, ending: str) -> str:
+        layer = self.chooser.layer()
+        name = "scan" if layer is None else about(layer)["name"].replace(" ", "_") or "scan"
+        return str(Path.cwd() / f"{name}{ending}")
+
+    # -- running a recipe -----------------------------------------------------------------------------
+
+    def run_recipe(self, recipe: Recipe | str | Path) -> None:
+        """Run all steps of a recipe on the scan, as if they were clicked one after the other."""
+        layer = self.chooser.layer()
+        if layer is None or self.runner.background.running:
+            return
+        try:
+            recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+            raw = lineage(self.viewer, layer)[-1]
+            groups = self._groups(recipe)
+            stack = stack_of(raw)
+        except XanesError as error:
+            report_error(error, self.title)
+            return
+        for name, params in recipe.steps:
+            self._panel_of(name).forms[name].set(params)
+        self._running_on = about(raw)["id"]
+
+        def job(progress: Progress) -> list[tuple[StepPanel, Result]]:
+            made, now = [], stack
+            for panel, steps in groups:
+                keep = bool(panel.stack_name)
+                result = run_steps(now, steps, keep_stack=keep, in_memory=True, progress=progress)
+                made.append((panel, result))
+                now = result.stack or now
+            return made
+
+        self.runner.start(job, f"{self.title}: {raw.name}")
+
+    def _panel_of(self, name: str) -> StepPanel:
+        return next(panel for panel in self.panels.values() if name in panel.names)
+
+    def _groups(self, recipe: Recipe) -> list[tuple[StepPanel, list[Any]]]:
+        """Group neighbouring steps by the panel that runs them."""
+        groups: list[tuple[StepPanel, list[Any]]] = []
+        for name, params in recipe.steps:
+            panel = self._panel_of(name)
+            if not groups or groups[-1][0] is not panel or name in dict(groups[-1][1]):
+                groups.append((panel, []))
+            groups[-1][1].append((name, params))
+        return groups
+
+    def _on_delivered(self, made: list[tuple[StepPanel, Result]]) -> None:
+        parent = find(self.viewer, self._running_on)
+        if parent is None:
+            show_info(f"{self.title}: the scan was removed while the recipe ran; the result is dropped.")
+            return
+        for panel, result in made:
+            name = panel.stack_name if result.stack is not None else ""
+            parent = put_result(
+                self.viewer, parent, panel.key, result, stack_name=name, more=panel.wants_more()
+            )
+        self.chooser.refresh()
+        self.chooser.choose(parent)
+        for warning in made[-1][1].warnings if made else ():
+            show_info(warning)
+        self.done.emit(parent)
+
+    def cleanup(self) -> None:
+        """Stop working and listening: the panel goes away."""
+        self.runner.background.abandon()
+        self.chooser.changed.disconnect(self.refresh)
+
+
+def _with_suffix(path: str, suffix: str) -> Path:
+    return Path(path) if Path(path).suffix else Path(path + suffix)

@@ -1,0 +1,119 @@
+"""All steps in order in one dock, and each step as a dock of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from napari_xanes._widgets._chooser import StackChooser
+from napari_xanes._widgets._dock import Dock
+from napari_xanes._widgets._layers import about
+from napari_xanes._widgets._panel import StepPanel
+from napari_xanes._widgets._section import Section
+from napari_xanes._widgets.align import AlignPanel
+from napari_xanes._widgets.energy_text import show_energy
+from napari_xanes._widgets.fit import FitPanel
+from napari_xanes._widgets.normalize import NormalizePanel
+from napari_xanes._widgets.preprocess import PreprocessPanel
+from napari_xanes._widgets.results import ResultsPanel
+
+STEP_PANELS: tuple[type[StepPanel], ...] = (PreprocessPanel, AlignPanel, NormalizePanel, FitPanel)
+FIRST_STEP = {
+    "counts": "preprocess",
+    "transmission": "preprocess",
+    "optical_density": "align",
+    "normalized": "fit",
+}
+
+
+class XanesWorkflow(Dock):
+    """The XANES workflow: choose a stack, then run the steps from top to bottom."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.chooser = StackChooser(napari_viewer)
+        self.panels = {panel.key: panel(napari_viewer, self.chooser) for panel in STEP_PANELS}
+        self.results = ResultsPanel(napari_viewer, self.chooser, self.panels)
+        self.column.addWidget(self.chooser)
+        self.sections: dict[str, Section] = {}
+        for number, (key, panel) in enumerate([*self.panels.items(), ("results", self.results)], 1):
+            section = Section(number, panel.title, panel)
+            self.sections[key] = section
+            self.column.addWidget(section)
+            if isinstance(panel, StepPanel):
+                panel.headline.connect(section.say)
+                panel.done.connect(partial(self._advance, key))
+                panel.refresh()
+        self._shown: str | None = None
+        self.chooser.changed.connect(self._on_stack)
+        self._on_stack()
+        show_energy(napari_viewer)
+
+    def open_step(self, key: str) -> None:
+        """Unfold one step and fold the others."""
+        for name, section in self.sections.items():
+            section.unfold(name == key)
+
+    def _on_stack(self) -> None:
+        """Unfold the step that comes next for a stack that was opened from a file."""
+        layer = self.chooser.layer()
+        chosen = self.chooser.layer_id()
+        if layer is not None and chosen != self._shown and not about(layer)["made_from"]:
+            self.open_step(FIRST_STEP[about(layer)["signal"]])
+        elif layer is None and self._shown is None:
+            self.open_step("preprocess")
+        self._shown = chosen
+
+    def _advance(self, key: str, layer: Any = None) -> None:
+        keys = list(self.sections)
+        self.open_step(keys[keys.index(key) + 1])
+
+    def cleanup(self) -> None:
+        """Stop work and disconnect from the viewer."""
+        for panel in (*self.panels.values(), self.results):
+            panel.cleanup()
+        self.chooser.cleanup()
+
+
+class StepDock(Dock):
+    """One step as a dock of its own, with its own choice of the stack."""
+
+    panel_class: type[StepPanel]
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.chooser = StackChooser(napari_viewer)
+        self.panel = self.panel_class(napari_viewer, self.chooser)
+        self.column.addWidget(self.chooser)
+        self.column.addWidget(self.panel)
+        show_energy(napari_viewer)
+
+    def cleanup(self) -> None:
+        """Stop work and disconnect from the viewer."""
+        self.panel.cleanup()
+        self.chooser.cleanup()
+
+
+class PreprocessDock(StepDock):
+    """Flat field and optical density."""
+
+    panel_class = PreprocessPanel
+
+
+class AlignDock(StepDock):
+    """Drift correction."""
+
+    panel_class = AlignPanel
+
+
+class NormalizeDock(StepDock):
+    """Edge normalisation."""
+
+    panel_class = NormalizePanel
+
+
+class FitDock(StepDock):
+    """Linear-combination fit."""
+
+    panel_class = FitPanel
