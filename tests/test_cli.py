@@ -238,7 +238,7 @@ def test_an_interrupted_run_leaves_nothing_half_written(call, scans, tmp_path, m
     def stop(*args, **kwargs):
         raise fault
 
-    monkeypatch.setattr("napari_xanes._core.io.results._write_extra", stop)
+    monkeypatch.setattr("napari_xanes._core.io.result_layout._write_extra", stop)
     code, _, err = call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path / "maps")
     assert code == 1 and err.startswith("error: interrupted") and err.count("\n") == 1
     assert written(tmp_path / "maps") == ["one.toml"]

@@ -8,26 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-import xraydb
 from numpy.typing import NDArray
-from scipy import ndimage, special
 
+from napari_xanes._core import phantom_parts as parts
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.reference import Reference
+from napari_xanes._core.phantom_parts import Float64
 from napari_xanes._core.stack import EnergyStack, Float32
-
-Float64 = NDArray[np.float64]
 
 MARGIN = 8
 """Pixels simulated around the frame, besides the drift, so that no border moves into view."""
 
-DARK_LEVEL, READ_NOISE = 100.0, 2.0
 BIGGEST_COUNT = 40_000
-LOWEST_EDGE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,28 +125,28 @@ def simulate(
     """
     _check(shape, n_energies, counts, max_drift, n_particles)
     rng = np.random.default_rng(seed)
-    e0 = _k_edge(element)
-    energy = _energies(e0, n_energies)
-    references = _references(element, e0)
-    drift = _drift(rng, n_energies, max_drift)
+    e0 = parts.k_edge(element)
+    energy = parts.scan_energies(e0, n_energies)
+    references = parts.make_references(element, e0)
+    drift = parts.random_drift(rng, n_energies, max_drift)
     pad = int(np.ceil(max_drift)) + MARGIN
-    amounts, film = _sample(rng, (shape[0] + 2 * pad, shape[1] + 2 * pad), n_particles)
-    density = _frames(amounts, film, references, energy, e0, drift, pad)
-    beam = _beam(rng, shape, n_energies, counts)
+    amounts, film = parts.make_sample(rng, (shape[0] + 2 * pad, shape[1] + 2 * pad), n_particles)
+    density = parts.drifting_frames(amounts, film, references, energy, e0, drift, pad)
+    beam = parts.make_beam(rng, shape, n_energies, counts)
     flicker = 1 + 0.0015 * rng.standard_normal((n_energies, 1, 1))
     stack = EnergyStack(
-        data=_expose(rng, beam * flicker * np.exp(-density), 1),
+        data=parts.expose(rng, beam * flicker * np.exp(-density), 1),
         energy=energy,
         signal="counts",
-        flat=_expose(rng, beam, 10),
-        dark=np.rint(rng.normal(DARK_LEVEL, READ_NOISE, (5, *shape))).astype(np.uint16),
+        flat=parts.expose(rng, beam, 10),
+        dark=np.rint(rng.normal(parts.DARK_LEVEL, parts.READ_NOISE, (5, *shape))).astype(np.uint16),
         name=f"{element.lower()}_simulated",
         source={"simulated": element, "seed": seed},
     )
     inside = amounts[:, pad:-pad, pad:-pad]
     thickness = inside.sum(axis=0)
     fractions = np.divide(inside, thickness, out=np.full_like(inside, np.nan), where=thickness > 0)
-    mask = (thickness > 0.15) & _always_seen(shape, drift)
+    mask = (thickness > 0.15) & parts.always_seen(shape, drift)
     return Simulation(
         stack, references, fractions.astype(np.float32), thickness.astype(np.float32), drift, mask
     )
@@ -170,142 +165,3 @@ def _check(
     for name, (value, lowest, highest) in limits.items():
         if not lowest <= value <= highest:
             raise InputError(f"{name} is {value:g}, expected {lowest:g} to {highest:g}.")
-
-
-def _k_edge(element: str) -> float:
-    try:
-        edge = xraydb.xray_edge(element, "K")
-    except ValueError:
-        edge = None
-    if edge is None or edge.energy < LOWEST_EDGE:
-        raise InputError(
-            f"element is {element!r}, expected the symbol of one with a K edge above {LOWEST_EDGE} eV, such as 'Ni'."
-        )
-    return float(edge.energy)
-
-
-def _energies(e0: float, n: int) -> Float64:
-    """Coarse before and after the edge, fine across it."""
-    at = np.interp(np.linspace(0, 1, n), [0, 0.16, 0.78, 1], [-110.0, -14.0, 46.0, 245.0])
-    return e0 + np.round(at, 2)
-
-
-def _references(element: str, e0: float) -> list[Reference]:
-    energy = e0 + np.concatenate([np.arange(-130, -20, 2), np.arange(-20, 60, 0.25), np.arange(60, 281, 2)])
-    shapes = {"reduced": (8.0, 0.75, 2.06), "oxidised": (10.6, 0.55, 1.93)}
-    return [Reference(f"{element}_{name}", energy, _spectrum(energy - e0, *s)) for name, s in shapes.items()]
-
-
-def _spectrum(at: Float64, shift: float, white_line: float, distance: float) -> Float64:
-    """Return a normalised spectrum at `at` eV from the tabulated edge: a step, a white line, fine structure.
-
-    The step rises `shift` eV above the tabulated edge, the white line 7 eV later; the fine structure is that of
-    one shell of neighbours at `distance` angstrom.
-    """
-    x = at - shift
-    step = 0.5 * (0.6 * special.erfc(-x / 2.2) + 0.4 * (1 + 2 / np.pi * np.arctan(x / 1.6)))
-    peak = white_line * np.exp(-0.5 * ((x - 7.0) / 3.4) ** 2)
-    pre_peak = 0.03 * np.exp(-0.5 * ((at - 0.5) / 1.3) ** 2)
-    k = np.sqrt(0.2625 * np.clip(x - 4, 0, None))
-    wiggle = (
-        0.16
-        * np.sin(2 * distance * k - 1.2)
-        * np.exp(-0.03 * k**2)
-        * special.erf(np.clip(x - 10, 0, None) / 14)
-    )
-    return np.asarray(step * (1 + wiggle) + peak + pre_peak, dtype=np.float64)
-
-
-def _drift(rng: np.random.Generator, n: int, farthest: float) -> Float64:
-    """A random walk with one jump, as long as asked, zero in the last frame."""
-    walk = np.cumsum(rng.standard_normal((n, 2)), axis=0)
-    walk[: int(0.6 * n)] += rng.choice([-4, 4], 2)
-    walk -= walk[-1]
-    return np.asarray(walk * farthest / np.hypot(*walk.T).max())
-
-
-def _sample(rng: np.random.Generator, shape: tuple[int, int], n: int) -> tuple[Float64, Float64]:
-    """Return the amounts (2, Y, X) of the references in edge steps, and the support film in optical density."""
-    texture = _texture(rng, shape, 2.5)
-    y, x = np.ogrid[: shape[0], : shape[1]]
-    amounts = np.zeros((2, *shape))
-    for _ in range(n):
-        size = min(shape) * rng.uniform(0.045, 0.12)
-        cy, cx = rng.uniform(0.08, 0.92, 2) * shape
-        turn, stretch = rng.uniform(0, np.pi), rng.uniform(0.75, 1.3)
-        dy, dx = y - cy, x - cx
-        u = (dx * np.cos(turn) + dy * np.sin(turn)) / (size * stretch)
-        v = (dy * np.cos(turn) - dx * np.sin(turn)) * stretch / size
-        radius = np.hypot(u, v) * (1 + 0.05 * texture)
-        thick = rng.uniform(0.5, 1.1) * np.sqrt(np.clip(1 - radius**2, 0, None)) * (1 + 0.12 * texture)
-        core, rim = rng.uniform(0, 0.45), rng.uniform(0.55, 1)
-        oxidised = (
-            core + (rim - core) * special.expit((radius - rng.uniform(0.5, 0.75)) / 0.07) + 0.04 * texture
-        )
-        oxidised = np.clip(oxidised, 0, 1)
-        amounts += np.clip(thick, 0, None) * np.stack([1 - oxidised, oxidised])
-    amounts = ndimage.gaussian_filter(amounts, (0, 0.8, 0.8))
-    amounts[:, amounts.sum(axis=0) < 1e-3] = 0
-    return amounts, 0.12 + 0.015 * _texture(rng, shape, 6)
-
-
-def _texture(rng: np.random.Generator, shape: tuple[int, int], size: float) -> Float64:
-    """Random ups and downs of a size in px, mean 0 and spread 1."""
-    values = ndimage.gaussian_filter(rng.standard_normal(shape), size, mode="wrap")
-    return np.asarray((values - values.mean()) / values.std(), dtype=np.float64)
-
-
-def _frames(
-    amounts: Float64,
-    film: Float64,
-    references: list[Reference],
-    energy: Float64,
-    e0: float,
-    drift: Float64,
-    pad: int,
-) -> Float64:
-    """Return the optical density (E, Y, X) of the drifting sample; the rest of the atoms absorb less and less."""
-    above = (energy - e0) / 1000
-    weights = np.stack([np.interp(energy, r.energy, r.mu) for r in references]) + 0.40 - 0.35 * above
-    parts = [ndimage.spline_filter(part, mode="mirror") for part in (*amounts, film)]
-    inner = (slice(pad, -pad),) * 2
-    size = tuple(n - 2 * pad for n in film.shape)
-    out = np.empty((energy.size, *size))
-    for i, (dy, dx) in enumerate(drift):
-        whole = weights[0, i] * parts[0] + weights[1, i] * parts[1] + (1 - 0.36 * above[i]) * parts[2]
-        out[i] = ndimage.shift(whole, (dy, dx), prefilter=False, mode="mirror")[inner]
-    return out
-
-
-def _beam(rng: np.random.Generator, shape: tuple[int, int], n: int, counts: float) -> Float64:
-    """Return the counts without sample (E, Y, X): a spot and stripes that move, pattern and dust that stay."""
-    y, x = (np.linspace(-1, 1, size) for size in shape)
-    part = np.linspace(0, 1, n)[:, None, None]
-    spot = np.exp(-0.5 * (((y[:, None] - 0.15 + 0.2 * part) / 1.3) ** 2 + ((x - 0.1 * part) / 1.5) ** 2))
-    phase = rng.uniform(0, 2 * np.pi, 3)
-    stripes = sum(
-        a * np.sin(f * y[:, None] + p + 3 * part)
-        for a, f, p in zip((0.03, 0.02, 0.015), (9, 23, 41), phase, strict=True)
-    )
-    pattern = 1 + 0.02 * _texture(rng, shape, 1.2) + 0.03 * _texture(rng, shape, 12)
-    for cy, cx, size in zip(*rng.uniform(0, 1, (2, 12)), rng.uniform(1, 4, 12), strict=True):
-        far = (np.arange(shape[0])[:, None] - cy * shape[0]) ** 2 + (np.arange(shape[1]) - cx * shape[1]) ** 2
-        pattern *= 1 - 0.35 * np.exp(-0.5 * far / size**2)
-    current = 1 + 0.01 * np.cumsum(rng.standard_normal((n, 1, 1)), axis=0) / np.sqrt(n)
-    return np.asarray(counts * current * spot * (1 + stripes) * np.clip(pattern, 0.2, 1.3), dtype=np.float64)
-
-
-def _expose(rng: np.random.Generator, expected: Float64, n: int) -> NDArray[np.uint16]:
-    """Return detector counts, the mean of `n` exposures: shot noise, read noise, dark level."""
-    seen = rng.poisson(n * expected) / n + rng.normal(DARK_LEVEL, READ_NOISE / np.sqrt(n), expected.shape)
-    return np.clip(np.rint(seen), 0, np.iinfo(np.uint16).max).astype(np.uint16)
-
-
-def _always_seen(shape: tuple[int, int], drift: Float64) -> NDArray[np.bool_]:
-    """Where the sample of the last frame is in view in every frame."""
-    seen: Any = True
-    for size, moved, axis in zip(shape, drift.T, (0, 1), strict=True):
-        at = np.arange(size)
-        inside = (at + moved.min() >= 1) & (at + moved.max() <= size - 2)
-        seen = seen & (inside[:, None] if axis == 0 else inside[None])
-    return np.asarray(seen)

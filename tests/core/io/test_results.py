@@ -13,7 +13,8 @@ import tifffile
 
 from napari_xanes import DataFileError, EnergyStack, InputError, Reference, Result, load_result, save_result
 from napari_xanes._core.io.export import export_maps
-from napari_xanes._core.io.results import MARK, is_result_file, read_fact, unique_keys
+from napari_xanes._core.io.result_layout import unique_keys
+from napari_xanes._core.io.results import MARK, is_result_file, read_fact
 from napari_xanes._core.registration import Drift
 
 
@@ -139,7 +140,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, fault):
     def fail(*args, **kwargs):
         raise fault
 
-    monkeypatch.setattr("napari_xanes._core.io.results._write_extra", fail)
+    monkeypatch.setattr("napari_xanes._core.io.result_layout._write_extra", fail)
     with pytest.raises(DataFileError if isinstance(fault, OSError) else KeyboardInterrupt) as caught:
         save_result(make_result(), path)
     if isinstance(fault, OSError):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.atomic import whole_file
-from napari_xanes._core.io.results import unique_keys
+from napari_xanes._core.io.result_layout import unique_keys
 from napari_xanes._core.result import Result
 
 
