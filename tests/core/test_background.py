@@ -96,3 +96,21 @@ def test_step_without_flats_says_what_to_give():
         flat_field_step(
             Chain(EnergyStack(T, ENERGY, "counts", name="scan.h5")), FlatFieldParams(), no_progress
         )
+
+
+@pytest.mark.parametrize("value", [0.0, -5.0, np.inf, np.nan])
+def test_a_beam_that_is_no_number_above_the_dark_spoils_its_pixel_alone(value):
+    flat = FLATS[0].copy()
+    flat[1, 1] = value
+    bad = np.isnan(flat_field(T * 1000, flat))
+    assert bad[:, 1, 1].all() and bad.sum() == len(T)
+
+
+def test_scaling_counts_and_flats_alike_changes_nothing():
+    np.testing.assert_array_equal(flat_field(4 * T * FLATS, 4 * FLATS), flat_field(T * FLATS, FLATS))
+
+
+def test_step_names_the_scan_whose_flats_do_not_fit():
+    stack = EnergyStack(T, ENERGY, "counts", flat=FLATS[:, :8], name="scan.h5")
+    with pytest.raises(InputError, match=r"scan.h5: the flat has shape \(4, 8, 11\), the images \(9, 11\)"):
+        flat_field_step(Chain(stack), FlatFieldParams(), no_progress)

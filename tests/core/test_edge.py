@@ -172,7 +172,8 @@ def test_step_gives_the_functions_numbers(in_memory):
     np.testing.assert_array_equal(chain.maps["thickness"].data, edge.thickness)
     if in_memory:
         np.testing.assert_array_equal(data, edge.normalized)
-    assert found["edge"] == "Ni K" and found["invalid_pixels"] == 0
+    assert found["edge"] == "Ni K"
+    assert 0 < found["invalid_pixels"] == edge.n_invalid
 
 
 @pytest.mark.parametrize(
@@ -182,3 +183,46 @@ def test_step_says_which_step_is_missing(signal, said):
     stack = EnergyStack(make_spectra(4)[0].reshape(-1, 2, 2), ENERGY, signal)
     with pytest.raises(InputError, match=said):
         normalize_step(Chain(stack), NormalizeParams(), no_progress)
+
+
+def test_step_leaves_lost_frames_out_and_names_them():
+    mu = make_spectra(60 * 7)[0].reshape(-1, 60, 7).astype(np.float32)
+    clean = normalize_edge(mu, ENERGY, e0=8333, pre_edge=PRE, post_edge=POST)
+    mu[[3, 40]] = np.nan
+    chain = Chain(EnergyStack(mu, ENERGY, "optical_density"))
+    params = NormalizeParams(e0=8333, pre_edge=PRE, post_edge=POST)
+    _, found = normalize_step(chain, params, no_progress)
+    data = chain.run(keep_stack=True)
+    assert found["unusable_frames"] == ENERGY[[3, 40]].tolist() and "2 of" in found["warnings"][0]
+    assert np.isnan(data[[3, 40]]).all() and np.isfinite(np.delete(data, [3, 40], axis=0)).all()
+    np.testing.assert_allclose(chain.maps["edge_step"].data, clean.edge_step, rtol=1e-4)
+
+
+def test_resolved_parameters_give_the_same_numbers_again():
+    mu = make_spectra(60 * 7, noise=0.02)[0].reshape(-1, 60, 7).astype(np.float32)
+    first, again = (Chain(EnergyStack(mu, ENERGY, "optical_density")) for _ in range(2))
+    resolved, _ = normalize_step(first, NormalizeParams(slope="shared"), no_progress)
+    assert None not in (resolved.e0, resolved.pre_edge, resolved.post_edge)
+    assert normalize_step(again, resolved, no_progress)[0] == resolved
+    np.testing.assert_array_equal(first.run(keep_stack=True), again.run(keep_stack=True))
+
+
+def test_step_refuses_a_constant_stack_in_one_sentence():
+    chain = Chain(EnergyStack(np.ones((ENERGY.size, 5, 6), np.float32), ENERGY, "optical_density"))
+    with pytest.raises(InputError, match=r"constant .1 at every energy., so it has no edge"):
+        normalize_step(chain, NormalizeParams(), no_progress)
+
+
+def test_pixels_that_come_into_view_do_not_move_the_edge():
+    """A drifting border, NaN on one side before the edge, must not look like an edge."""
+    mu, *_ = make_spectra(400)
+    mu[:, :200] += 20
+    mu[:8, :200] = np.nan
+    assert normalize_edge(mu, ENERGY).e0 == 8333.0
+
+
+def test_fine_noisy_grids_do_not_mislead_the_edge_energy():
+    rng = np.random.default_rng(8)
+    energy = np.arange(7080, 7200, 0.05)
+    mu = 0.5 + np.arctan((energy - 7123) / 1.5) / np.pi + 0.005 * rng.normal(size=energy.size)
+    assert find_e0(energy, mu) == pytest.approx(7123, abs=0.6)

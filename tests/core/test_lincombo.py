@@ -6,6 +6,7 @@ from scipy.optimize import minimize, nnls
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
 from napari_xanes._core.chain import Chain
+from napari_xanes._core.edge import NormalizeParams, normalize_step
 from napari_xanes._core.lincombo import FitParams, fit_step
 from napari_xanes._core.progress import no_progress
 
@@ -247,3 +248,47 @@ def test_step_names_what_is_missing(files):
             FitParams(references=files, names=("NiO",)),
             no_progress,
         )
+
+
+@pytest.mark.parametrize("constraint", ["none", "nonnegative", "nonnegative_sum_to_one"])
+def test_normalise_and_fit_streamed_are_the_same_bits_as_in_memory(files, constraint):
+    mu = random_spectra(2, n=300 * 70)[0].reshape(-1, 300, 70).astype(np.float32)
+    mu[7, 20:22] = np.nan
+    mu[11] = np.nan
+    maps = []
+    for in_memory, workers in ((True, 1), (True, 3), (False, 1), (False, 3)):
+        chain = Chain(EnergyStack(mu, ENERGY, "optical_density"), in_memory=in_memory, workers=workers)
+        window = NormalizeParams(e0=8336, pre_edge=(8300, 8320), post_edge=(8370, 8420))
+        normalize_step(chain, window, no_progress)
+        _, found = fit_step(chain, FitParams(references=files, constraint=constraint), no_progress)
+        chain.run()
+        assert found["unusable_frames"] == [ENERGY[11]] and found["fitted_energies"] == ENERGY.size - 1
+        assert found["invalid_pixels"] >= 2 * 70
+        maps.append({name: m.data for name, m in chain.maps.items()})
+    assert {"thickness", "edge_step", "fraction_ref0", "amount_ref1", "sigma_ref0", "error"} <= maps[0].keys()
+    for other in maps[1:]:
+        assert other.keys() == maps[0].keys()
+        for name, data in maps[0].items():
+            np.testing.assert_array_equal(other[name], data, err_msg=name)
+
+
+def test_step_resolves_names_and_energies(files):
+    mu = random_spectra(2, n=30)[0].reshape(-1, 5, 6)
+    chain = Chain(EnergyStack(mu, ENERGY, "normalized"))
+    resolved, _ = fit_step(chain, FitParams(references=files, energy_range=(8301, 8366.5)), no_progress)
+    assert resolved.names == ("ref0", "ref1") and resolved.energy_range == (8305.0, 8366.0)
+    assert [r.name for r in chain.extra["references"]] == ["ref0", "ref1"]
+
+
+def test_step_warns_of_references_that_are_nearly_the_same(files, tmp_path):
+    np.savetxt(tmp_path / "twin.txt", np.stack([ENERGY, spectrum(CENTRES[0] + 0.001)], axis=1), fmt="%.10f")
+    mu = random_spectra(2, n=30)[0].reshape(-1, 5, 6)
+    alike = FitParams(references=(files[0], str(tmp_path / "twin.txt")))
+    _, found = fit_step(Chain(EnergyStack(mu, ENERGY, "normalized")), alike, no_progress)
+    assert found["condition_number"] > 1000 and "ref0, twin are nearly" in found["warnings"][0]
+
+
+def test_a_reference_that_is_zero_is_named():
+    references = [*make_references(1), Reference("nothing", ENERGY, 0 * ENERGY)]
+    with pytest.raises(InputError, match="reference 'nothing' is zero at all fitted energies"):
+        fit_references(random_spectra(1)[0], ENERGY, references)

@@ -116,7 +116,11 @@ def check_beam(beam: BeamReader, dark: Float32 | np.float32, n: int) -> int:
 
 
 def _no_beam(beam: Any, dark: Float32 | np.float32) -> Any:
-    return ~np.asarray(beam - dark > 0)
+    return ~_is_beam(beam - dark)
+
+
+def _is_beam(open_beam: Any) -> Any:
+    return (open_beam > 0) & (open_beam < np.inf)
 
 
 def divide_by_beam(frame: Float32, beam: Any, dark: Float32 | np.float32) -> None:
@@ -125,7 +129,9 @@ def divide_by_beam(frame: Float32, beam: Any, dark: Float32 | np.float32) -> Non
     open_beam = beam - dark
     with np.errstate(divide="ignore", invalid="ignore"):
         np.divide(frame, open_beam, out=frame)
-    frame[np.broadcast_to(~(open_beam > 0), frame.shape)] = np.nan
+    beam_seen = _is_beam(open_beam)
+    if not np.all(beam_seen):
+        frame[np.broadcast_to(~beam_seen, frame.shape)] = np.nan
 
 
 def flat_field_step(
@@ -141,10 +147,14 @@ def flat_field_step(
             "or say signal=... if the values are transmission or optical density."
         )
     read = chain.frames(progress)
-    dark = mean_dark(stack.dark, chain.image_shape)
-    beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
+    try:
+        dark = mean_dark(stack.dark, chain.image_shape)
+        beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
+        bad = check_beam(beam, dark, chain.energy.size)
+    except InputError as error:
+        raise InputError(f"{stack.name or 'the stack'}: {error}") from None
     found: Found = {}
-    if bad := check_beam(beam, dark, chain.energy.size):
+    if bad:
         found["pixels_without_beam"] = bad
         found["warnings"] = [f"{bad} pixels have no beam above the dark and are invalid"]
 

@@ -157,13 +157,13 @@ def normalize_edge(
         raise InputError("mu holds no valid number; check what it was made from.")
     params = NormalizeParams(e0=e0, pre_edge=pre_edge, post_edge=post_edge, slope=slope, divide_by=divide_by)
     resolved, edge = resolve(params, energies, spectra, usable)
-    kernel = NormalizeKernel(resolved, energies, usable, spectra)
+    kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
     normalized = np.empty_like(values)
     (maps,) = blocks.run_kernels([kernel], values, out=normalized)
     assert resolved.e0 and resolved.pre_edge and resolved.post_edge
     return EdgeNormalization(
         normalized=normalized,
-        **{name: maps[name][()] for name in kernel.maps},
+        **{name: maps[name][()] for name in ("thickness", "edge_step", "pre_line", "post_line")},
         e0=resolved.e0,
         edge=edge,
         pre_edge=resolved.pre_edge,
@@ -176,12 +176,24 @@ def resolve(
     params: NormalizeParams, energy: NDArray[np.float64], spectra: FloatArray, usable: NDArray[np.bool_]
 ) -> tuple[NormalizeParams, str | None]:
     """Fill in what was left to choose, from the energies and sampled spectra (E, n); also name the edge."""
-    valid = np.isfinite(spectra)
-    mean = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64) / np.maximum(valid.sum(axis=1), 1)
+    mean = _mean_spectrum(spectra, usable)
     e0, edge = choose_e0(energy[usable], mean[usable], params.e0)
     pre_edge, post_edge = choose_windows(energy[usable], e0, edge, params.pre_edge, params.post_edge)
     resolved = params.model_copy(update={"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge})
     return resolved, str(edge) if edge else None
+
+
+def _mean_spectrum(spectra: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean of the pixels that are valid in all usable frames, of whatever is valid if there are none.
+
+    Pixels at a border that drifts out of view would otherwise put steps of their own into the mean.
+    """
+    valid = np.isfinite(spectra)
+    complete = valid[usable].all(axis=0)
+    valid &= complete | ~complete.any()
+    total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
+    mean: NDArray[np.float64] = total / np.maximum(valid.sum(axis=1), 1)
+    return mean
 
 
 class NormalizeKernel:
@@ -199,14 +211,14 @@ class NormalizeKernel:
         energy: NDArray[np.float64],
         usable: NDArray[np.bool_],
         spectra: FloatArray,
+        *,
+        lines: bool = False,
     ) -> None:
         assert params.e0 and params.pre_edge and params.post_edge
-        self.maps: Mapping[str, tuple[int, ...]] = {
-            "thickness": (),
-            "edge_step": (),
-            "pre_line": (2,),
-            "post_line": (2,),
-        }
+        maps: dict[str, tuple[int, ...]] = {"thickness": (), "edge_step": (), "invalid": ()}
+        self.maps: Mapping[str, tuple[int, ...]] = maps | (
+            {"pre_line": (2,), "post_line": (2,)} if lines else {}
+        )
         self._by_line = params.divide_by == "line"
         x = energy - params.e0
         pre = window_indices(energy, params.pre_edge, "pre_edge", at_least=2, usable=usable)
@@ -226,8 +238,9 @@ class NormalizeKernel:
         from_pre, from_post, line = self._operators[y.dtype]
         lines = from_pre @ y[self._pre] + from_post @ y[self._post]
         pre, step = lines[:2], lines[2:]
-        out["pre_line"][...] = pre
-        np.add(pre, step, out=out["post_line"])
+        if "pre_line" in out:
+            out["pre_line"][...] = pre
+            np.add(pre, step, out=out["post_line"])
         out["edge_step"][...] = step[0]
         np.add(step[0], step[1] * y.dtype.type(self._x_post), out=out["thickness"])
         scratch = self._scratch.like(y)
@@ -240,7 +253,9 @@ class NormalizeKernel:
             else:
                 valid = step[0] > 0
                 y /= step[0]
-        y[:, ~valid] = np.nan
+        np.logical_not(valid, out=out["invalid"], casting="unsafe")
+        if not valid.all():
+            y[:, ~valid] = np.nan
 
 
 Operator = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -312,7 +327,11 @@ def normalize_step(
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         step = raw["edge_step"]
         maps = {name: NamedMap(raw[name], name, "optical density") for name in ("thickness", "edge_step")}
-        return maps, {"invalid_pixels": count_invalid(step), "pixels_without_step": int((step <= 0).sum())}
+        return maps, {
+            "invalid_pixels": int(raw["invalid"].sum(dtype=np.float64)),
+            "pixels_without_data": count_invalid(step),
+            "pixels_without_step": int((step <= 0).sum()),
+        }
 
     chain.add_kernel(
         NormalizeKernel(resolved, chain.energy, usable, sample.spectra), collect, found, "normalized"

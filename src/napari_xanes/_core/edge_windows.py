@@ -13,6 +13,9 @@ from napari_xanes._core.params import Window
 BEFORE, AFTER = 20.0, 60.0
 """Distance in eV kept from the edge on either side, where the scan is long enough."""
 
+RESOLUTION = 1e-4
+"""Relative width over which a spectrum has no detail; on finer grids slopes are taken over at least this much."""
+
 
 def find_e0(energy: ArrayLike, mu: ArrayLike) -> float:
     """Return the energy of the steepest rise of a spectrum.
@@ -36,8 +39,8 @@ def find_e0(energy: ArrayLike, mu: ArrayLike) -> float:
 
     Notes
     -----
-    The slope at a point is that of a parabola fitted to it and its two neighbours on either side; the
-    maximum is that of a parabola through the three largest slopes.
+    The slope at a point is that of a parabola fitted to it and its two neighbours on either side, more on grids
+    finer than `RESOLUTION`; the maximum is that of a parabola through the largest slope and those beside it.
     """
     energies = check_energy(energy, label="the spectrum")
     values = np.asarray(mu, dtype=np.float64)
@@ -53,9 +56,7 @@ def find_e0(energy: ArrayLike, mu: ArrayLike) -> float:
         )
     if np.ptp(values) <= 1e-9 * np.abs(values).max():
         raise InputError(f"the spectrum is constant ({values[0]:g} at every energy), so it has no edge.")
-    slopes = np.array(
-        [_slope(energies[i - 2 : i + 3], values[i - 2 : i + 3]) for i in range(2, energies.size - 2)]
-    )
+    slopes = np.array([_slope(energies, values, i) for i in range(2, energies.size - 2)])
     if slopes.max() <= 0:
         raise InputError(
             "the spectrum falls everywhere, so it has no edge; is it transmission rather than absorption?"
@@ -63,10 +64,13 @@ def find_e0(energy: ArrayLike, mu: ArrayLike) -> float:
     return _parabola_top(energies[2:-2], slopes)
 
 
-def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    centred = x - x[2]
-    scale = np.abs(centred).max()
-    return float(np.polynomial.polynomial.polyfit(centred / scale, y, 2)[1] / scale)
+def _slope(energy: NDArray[np.float64], mu: NDArray[np.float64], i: int) -> float:
+    reach = RESOLUTION * energy[i]
+    first = min(i - 2, int(np.searchsorted(energy, energy[i] - reach)))
+    last = max(i + 3, int(np.searchsorted(energy, energy[i] + reach, side="right")))
+    x = energy[first:last] - energy[i]
+    scale = np.abs(x).max()
+    return float(np.polynomial.polynomial.polyfit(x / scale, mu[first:last], 2)[1] / scale)
 
 
 def _parabola_top(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

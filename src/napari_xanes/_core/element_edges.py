@@ -10,8 +10,11 @@ from functools import lru_cache
 
 import xraydb
 
-LEVELS = ("K", "L3", "L2", "M5", "M4")
-"""Edges that XANES is taken at, the likelier first."""
+LEVELS = {"K": 0.0, "L3": 8.0, "L2": 10.0, "M5": 10.0, "M4": 12.0}
+"""Edges that XANES is taken at, and how many eV further away the less usual ones must seem than a K edge."""
+
+REACH = 20.0
+"""Distance in eV up to which a measured edge is still that of the table."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,19 @@ def all_edges() -> tuple[ElementEdge, ...]:
 def edge_near(energy: float) -> ElementEdge | None:
     """Return the edge that a measured edge at `energy` (eV) most likely is, or None.
 
-    K edges come first, then L3 and so on, within what chemistry and the monochromator's calibration may shift.
+    Oxidation moves an edge up by as much as 15 eV, a monochromator is off by a few eV either way; so an edge
+    of the table that lies above what was measured counts as twice as far.  K edges below 1 keV are the exception,
+    their first resonances lying below the tabulated threshold.
     """
-    tolerance = max(5.0, 2e-3 * energy)
-    near = [edge for edge in all_edges() if abs(edge.energy - energy) <= tolerance]
-    if not near:
-        return None
-    return min(near, key=lambda edge: (LEVELS.index(edge.level), abs(edge.energy - energy)))
+    near = [edge for edge in all_edges() if _distance(edge, energy) <= max(REACH, 2e-3 * energy)]
+    return min(near, key=lambda edge: _distance(edge, energy) + LEVELS[edge.level], default=None)
+
+
+def _distance(edge: ElementEdge, measured: float) -> float:
+    above = measured - edge.energy
+    if above >= 0 or (edge.level == "K" and edge.energy < 1000):
+        return abs(above)
+    return -2 * above
 
 
 def partner(edge: ElementEdge) -> ElementEdge | None:

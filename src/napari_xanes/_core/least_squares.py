@@ -61,7 +61,12 @@ def design(
             f"({references.shape[1]} references, {len(orders)} background terms); fit more energies or fewer unknowns."
         )
     lengths = np.linalg.norm(columns, axis=0)
-    _refuse_alike(columns / np.where(lengths > 0, lengths, 1), len(orders), names)
+    for name, length in zip(names, lengths[len(orders) :], strict=True):
+        if not length > 0:
+            raise InputError(
+                f"reference '{name}' is zero at all fitted energies; leave it out or fit others."
+            )
+    _refuse_alike(columns / lengths, len(orders), names)
     q, r = np.linalg.qr(columns)
     return Design(polynomials, references, q, r, float(np.linalg.cond(columns / lengths)))
 
@@ -122,7 +127,7 @@ class FitKernel:
         out["coefficients"][...] = x
         out["error"][...] = error
         np.sqrt(error / self._n, out=out["rms"])
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             np.divide(error, np.einsum("ij,ij->j", data, data), out=out["r_factor"])
             noise = np.sqrt(error / self._freedom) if self._freedom > 0 else np.full_like(error, np.nan)
             self._fill_fractions(x, noise, out["fractions"], out["sigma"])
@@ -138,10 +143,13 @@ class FitKernel:
         valid = total > 0
         if self._significance:
             valid &= total > self._significance * noise * total.dtype.type(np.sqrt(of_sum))
-        fractions[:, ~valid] = np.nan
+        if not valid.all():
+            fractions[:, ~valid] = np.nan
+        noise /= total
         for k, f in enumerate(fractions):
-            variance = covariance[k, k] - 2 * with_sum[k] * f + of_sum * f * f
-            sigma[k] = np.sqrt(np.maximum(variance, 0)) * noise / total
+            variance = (of_sum * f - 2 * with_sum[k]) * f + covariance[k, k]
+            np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+            np.multiply(variance, noise, out=sigma[k])
 
 
 def _covariance(r: Matrix, to_one: bool) -> Matrix:
@@ -176,6 +184,7 @@ class _Solver:
         self._q, self._q_rows = q.astype(dtype), np.ascontiguousarray(q.T.astype(dtype))
         self._r, self._gain, self._offset = r.astype(dtype), gain.astype(dtype), offset.astype(dtype)[:, None]
         self._scratch = Scratch()
+        self._bound = to_one or nonnegative
         self._sets = _ActiveSets(r, to_one, dtype) if nonnegative else None
 
     def __call__(self, data: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -190,7 +199,8 @@ class _Solver:
             below = np.flatnonzero((x < 0).any(axis=0))
             if below.size:
                 x[:, below] = self._sets.solve(np.ascontiguousarray(z[:, below]))
-        z[...] = self._r @ x
+        if self._bound:  # otherwise the fitted curve is the projection itself
+            z[...] = self._r @ x
         residual = self._scratch.like(data)
         np.matmul(self._q, projected, out=residual)
         np.subtract(data, residual, out=residual)
@@ -208,20 +218,25 @@ class _ActiveSets:
             _conditions(r, chosen, *solution, to_one)
             for chosen, solution in zip(sets, solutions, strict=True)
         ]
-        self._shape = (len(sets), k)
         self._slopes = np.concatenate([t for t, _ in tests]).astype(dtype)
         self._levels = np.concatenate([c for _, c in tests]).astype(dtype)[:, None]
-        self._solutions = [(gain.astype(dtype), offset.astype(dtype)[:, None]) for gain, offset in solutions]
+        chosen = np.array([np.isin(np.arange(k), s) for s in sets])
+        self._lengths = (chosen / np.linalg.norm(r, axis=0)).astype(
+            dtype
+        )  # conditions of the chosen to coefficients
 
     def solve(self, z: FloatArray) -> FloatArray:
-        met = (self._slopes @ z + self._levels).reshape(*self._shape, -1).min(axis=1)
-        best = met.argmax(axis=0)
-        x = np.empty_like(z)
-        for index in np.unique(best):
-            here = best == index
-            gain, offset = self._solutions[index]
-            x[:, here] = gain @ z[:, here] + offset
-        return np.maximum(x, 0, out=x)
+        met = (self._slopes @ z + self._levels).reshape(*self._lengths.shape, -1)
+        worst = met.min(axis=1)
+        best, most = np.zeros(z.shape[1], np.intp), worst[0].copy()
+        for index in range(1, len(worst)):
+            better = worst[index] > most
+            best[better] = index
+            np.maximum(most, worst[index], out=most)
+        pixels = np.arange(z.shape[1])
+        x = np.stack([met[best, row, pixels] * scale[best] for row, scale in enumerate(self._lengths.T)])
+        np.maximum(x, 0, out=x)
+        return x
 
 
 def _conditions(

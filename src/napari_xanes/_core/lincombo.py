@@ -24,6 +24,10 @@ from napari_xanes._core.params import Params, Window, field
 from napari_xanes._core.progress import Progress
 
 FloatArray = NDArray[np.floating[Any]]
+
+ILL_CONDITIONED = 1000.0
+"""Condition number from which a fit is said to be doubtful."""
+
 Extrapolate = Literal["hold"]
 
 
@@ -292,6 +296,8 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
     names = [r.name for r in references]
     basis = design(energy, spectra, names, params.background)
     found |= {"condition_number": round(basis.condition_number, 2), "fitted_energies": int(fitted.size)}
+    if basis.condition_number > ILL_CONDITIONED:
+        found.setdefault("warnings", []).append(_doubt(names, basis.condition_number))
     direct = chain.signal == "optical_density"
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
@@ -311,7 +317,16 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
 
     chain.extra["references"] = references
     chain.add_kernel(FitKernel(basis, fitted, params.constraint, params.significance), collect, found)
-    return params, found
+    ends = (float(energy[0]), float(energy[-1]))
+    resolved = {"names": tuple(names), "energy_range": ends if ends[0] < ends[1] else params.energy_range}
+    return params.model_copy(update=resolved), found
+
+
+def _doubt(names: Sequence[str], condition_number: float) -> str:
+    return (
+        f"the references {', '.join(names)} are nearly combinations of one another or of the background (condition "
+        f"number {condition_number:.0f}), so small noise gives large errors of the fractions; use fewer"
+    )
 
 
 def _divided_out(chain: Chain) -> FloatArray | None:
