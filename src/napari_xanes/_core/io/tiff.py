@@ -6,9 +6,12 @@ disk reads the whole file.
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -133,7 +136,7 @@ def _paste(out: AnyArray, block: Any, y: int, x: int, size: tuple[int, ...]) -> 
     if block is None:  # a segment that was never written stands for zeros
         out[max(y, 0) : y + size[1], x : x + size[2]] = 0
         return
-    image = block.reshape(block.shape[-3:-1])[: size[1], : size[2]]
+    image = block.reshape(block.shape[-3:-1])[: size[1], : min(size[2], out.shape[1] - x)]
     skip = max(-y, 0)
     part = image[skip : max(out.shape[0] - y, 0)]
     out[y + skip : y + skip + part.shape[0], x : x + part.shape[1]] = part
@@ -157,12 +160,13 @@ def open_tiff(path: Path) -> TiffArray:
         If the file is no TIFF, is cut off, or holds anything but grey images of one shape.
     """
     try:
-        with tifffile.TiffFile(path) as file:
+        with _complaints() as complaints, tifffile.TiffFile(path) as file:
             series = _only_series(path, file)
             shape = _frame_shape(path, series)
             layout = _layout(path, series.keyframe)
             pages = _pages(path, series, layout, prod(shape[:-2]))
             pixel_size = _pixel_size(file)
+            _check_chain(path, complaints)
     except DataFileError:
         raise
     except Exception as error:  # tifffile raises anything on damaged headers
@@ -173,6 +177,37 @@ def open_tiff(path: Path) -> TiffArray:
     array = TiffArray(path, shape, layout, pages)
     array.pixel_size_um = pixel_size
     return array
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Collect what tifffile logs as errors: that pages are missing it says nowhere else."""
+    thread, collected = threading.get_ident(), list[str]()
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.thread == thread:
+                collected.append(record.getMessage())
+
+    collector = Collector(logging.ERROR)
+    log = logging.getLogger("tifffile")
+    log.addHandler(collector)
+    try:
+        yield collected
+    finally:
+        log.removeHandler(collector)
+
+
+def _check_chain(path: Path, complaints: Sequence[str]) -> None:
+    """Refuse a file whose list of pages leads nowhere: pages would be missing without a word."""
+    for text in complaints:
+        if match := re.search(r"invalid page offset (\d+)", text):
+            raise DataFileError(
+                f"{path} is cut off or damaged: a page should be at byte {match[1]}, the file has "
+                f"{path.stat().st_size} bytes; copy it again."
+            )
+    if complaints:
+        raise DataFileError(f"{path} is damaged: {complaints[0].split('> ')[-1]}; copy it again.")
 
 
 def _only_series(path: Path, file: tifffile.TiffFile) -> Any:
