@@ -1,0 +1,211 @@
+"""How far one image is displaced against another: Fourier cross-correlation that weighs what the two share.
+
+Between two energies the contrast of a sample changes, noise differs, and dirt on the detector stays put; so
+neither plain nor phase-only correlation is trustworthy.  Two stages avoid their faults.  A coarse one, on
+low frequencies of the whole frames, finds the whole pixels.  A fine one compares only the region that both
+frames show, so nothing wraps round and no window holds the image back, and weighs every ring of spatial
+frequency by the coherence that the two images have in it, as the maximum-likelihood estimator of a delay
+does (Knapp and Carter 1976, doi:10.1109/TASSP.1976.1162830).  The maximum is found by Newton steps on the
+continuous correlation, so there is no grid of fractions.
+
+Everything is n-dimensional: images and volumes take the same road.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from napari_xanes._core.overlap import OverlapMatcher, Target
+from napari_xanes._core.stack import Float32
+
+Spectrum = NDArray[np.complex64]
+Vector = NDArray[np.float64]
+
+TAPER = 0.25  # part of the length over which a window rises and falls
+CUTOFF = 0.5  # cycles per pixel beyond which nothing is used
+_CLOSE = 0.75  # px; a remainder below this needs no new cut of the common region
+_GOOD = 0.9  # confidence from which on no other displacement is tried
+_CANDIDATES = 4
+_TINY = 1e-30
+
+
+class Matcher:
+    """Compares frames of one shape; holds what depends on the shape only and can be shared by threads.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of the frames; they are float32 with mean about 0 and no NaN.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape = tuple(shape)
+        self.padded = tuple(scipy.fft.next_fast_len(n, real=True) for n in self.shape)
+        self.frequencies = [np.fft.fftfreq(n) for n in self.padded[:-1]] + [np.fft.rfftfreq(self.padded[-1])]
+        grid = np.meshgrid(*self.frequencies, indexing="ij", sparse=True)
+        self.radius = np.sqrt(sum(f * f for f in grid)).astype(np.float32)
+        twice = np.full(len(self.frequencies[-1]), 2, np.float32)  # the half spectrum stands for both halves
+        twice[0] = 1
+        if self.padded[-1] % 2 == 0:
+            twice[-1] = 1
+        self.count = np.broadcast_to(twice, self.radius.shape)
+        width = 1.5 / min(self.padded)
+        self.n_rings = int(0.5 / width) + 1
+        self.ring = np.minimum((self.radius / width).astype(np.intp), self.n_rings - 1)
+        self.ring_count = self.ring_sum(np.ones_like(self.radius))
+        self.ring_radius = self.ring_sum(self.radius) / self.ring_count
+        self.fine = self._low_pass(CUTOFF)
+        self._overlap = OverlapMatcher(self.shape)
+        # below this coherence a ring holds nothing but noise; the window correlates neighbouring frequencies
+        self._floor = 3 / np.sqrt(self.ring_count / 2)
+
+    def ring_sum(self, values: NDArray[np.floating[Any]]) -> Vector:
+        """Sum `values`, given on the half spectrum, over rings of equal spatial frequency of the whole one."""
+        weighted = (values * self.count).ravel()
+        return np.asarray(np.bincount(self.ring.ravel(), weighted, self.n_rings), dtype=np.float64)
+
+    def _low_pass(self, cutoff: float) -> Float32:
+        low = np.cos(np.pi / 2 * np.minimum(self.radius / cutoff, 1)) ** 2 * self.count
+        low[(0,) * low.ndim] = 0
+        return np.asarray(low, dtype=np.float32)
+
+    # -- spectra ------------------------------------------------------------------------------------
+
+    def spectrum(self, image: Float32, taper: float = TAPER) -> Spectrum:
+        """Return the half spectrum of an image as large as the frames or smaller, mean off and windowed."""
+        image = image - image.mean()
+        for axis, n in enumerate(image.shape):
+            image *= tapered(n, taper).reshape([-1 if a == axis else 1 for a in range(image.ndim)])
+        return np.asarray(scipy.fft.rfftn(image, self.padded), dtype=np.complex64)
+
+    def phases(self, shift: Vector) -> Spectrum:
+        """Return exp(2 pi i f.shift), which takes a displacement by `shift` out of a spectrum."""
+        factor = np.ones((1,) * len(self.padded), np.complex64)
+        for axis, (f, s) in enumerate(zip(self.frequencies, shift, strict=True)):
+            line = np.exp(2j * np.pi * f * s).astype(np.complex64)
+            factor = factor * line.reshape([-1 if a == axis else 1 for a in range(len(self.padded))])
+        return factor
+
+    # -- displacement -------------------------------------------------------------------------------
+
+    def prepare(self, fixed: Float32) -> Target:
+        """Return what `match` needs of the frame that others are compared with."""
+        return self._overlap.prepare(fixed, fixed=True)
+
+    def match(self, moving: Float32, fixed: Float32, target: Target) -> tuple[Vector, float]:
+        """Return the displacement of `moving` against `fixed`, prepared as `target`, and the confidence.
+
+        Other maxima of the coarse correlation are tried if the highest does not make a good match.
+        """
+        best = (np.full(len(self.shape), np.nan), 0.0)
+        for start in self._overlap.candidates(moving, target, _CANDIDATES):
+            found = self.refine(moving, fixed, start)
+            best = max(best, found, key=lambda match: match[1])
+            if best[1] > _GOOD:
+                break
+        return best
+
+    def refine(self, moving: Float32, fixed: Float32, start: Vector) -> tuple[Vector, float]:
+        """Return the displacement to a fraction of a pixel from one near it, and the confidence.
+
+        The confidence is the correlation coefficient, from 0 to 1, of the region that both show.  Where the
+        two share no structure the displacement is NaN and the confidence 0.
+        """
+        shift, confidence = start, 0.0
+        nowhere = np.full(len(self.shape), np.nan)
+        for _ in range(3):
+            whole = np.round(shift).astype(int)
+            if any(abs(w) > 0.75 * n for w, n in zip(whole, self.shape, strict=True)):
+                return nowhere, 0.0
+            a, b = self._common_region(moving, fixed, whole)
+            rest, confidence = self._remainder(self.spectrum(a), self.spectrum(b), shift - whole)
+            if not np.all(np.isfinite(rest)):
+                return nowhere, 0.0
+            shift = whole + rest
+            if np.all(np.abs(rest) < _CLOSE):
+                break
+        return shift, confidence
+
+    def _common_region(
+        self, moving: Float32, fixed: Float32, whole: NDArray[np.intp]
+    ) -> tuple[Float32, Float32]:
+        pairs = list(zip(whole, self.shape, strict=True))
+        in_moving = tuple(slice(max(w, 0), n + min(w, 0)) for w, n in pairs)
+        in_fixed = tuple(slice(max(-w, 0), n - max(w, 0)) for w, n in pairs)
+        return moving[in_moving], fixed[in_fixed]
+
+    def _remainder(self, a: Spectrum, b: Spectrum, start: Vector) -> tuple[Vector, float]:
+        cross = a * np.conj(b)
+        size = np.abs(cross)
+        power_a, power_b = self.ring_sum(np.abs(a) ** 2), self.ring_sum(np.abs(b) ** 2)
+        both = np.sqrt(power_a * power_b)
+        if not both.any():
+            return np.full(len(start), np.nan), 0.0
+        root = np.sqrt(size + _TINY)
+        shift = self._climb(cross * (self.fine / root), start)
+        for _ in range(2):
+            shared = self.ring_sum((cross * self.phases(shift)).real)
+            weight = self._ring_weights(shared, both)
+            if not weight.any():
+                return np.full(len(start), np.nan), 0.0
+            weights = weight.astype(np.float32)[self.ring] * (self.radius < CUTOFF) * self.count / root
+            shift = self._climb(cross * weights, shift)
+        low = np.cos(np.pi / 2 * np.minimum(self.ring_radius / 0.25, 1)) ** 2
+        low[0] = 0
+        total = np.sqrt((low * power_a).sum() * (low * power_b).sum())
+        return shift, float(np.clip((low * shared).sum() / max(total, _TINY), 0, 1))
+
+    def _ring_weights(self, shared: Vector, both: Vector) -> Vector:
+        """Return coherence / (1 - coherence^2) over the root of the mean amplitude, 0 where it is noise."""
+        coherence = np.clip(shared / np.maximum(both, _TINY), 0, 0.995)
+        coherence[coherence < self._floor] = 0
+        return np.asarray(
+            coherence / (1 - coherence**2) / np.sqrt(np.maximum(both / self.ring_count, _TINY)),
+            dtype=np.float64,
+        )
+
+    def _climb(self, cross: Spectrum, shift: Vector) -> Vector:
+        """Newton steps to the maximum over s of the sum of Re cross(f) exp(2 pi i f.s)."""
+        n = len(shift)
+        for _ in range(5):
+            table = self._moments(cross, shift)
+            unit = np.eye(n, dtype=int)
+            gradient = np.array([table[tuple(unit[i])] for i in range(n)])
+            hessian = np.array([[table[tuple(unit[i] + unit[j])] for j in range(n)] for i in range(n)])
+            step = _newton_step(gradient, hessian)
+            shift = shift + step
+            if np.abs(step).max() < 1e-4:
+                break
+        return shift
+
+    def _moments(self, cross: Spectrum, shift: Vector) -> Vector:
+        """Return derivatives of the correlation at `shift`: order 0 to 2 along every axis, in one product."""
+        table: NDArray[Any] = cross
+        for f, s in zip(reversed(self.frequencies), reversed(shift), strict=True):
+            wave = 2j * np.pi * f
+            line = np.exp(wave * s)
+            basis = np.stack([line, line * wave, line * wave * wave]).astype(np.complex64)
+            # sums out the last image axis; its orders of derivation go before what is there already
+            table = np.moveaxis(table @ basis.T, -1, 0)
+        return np.asarray(table.real, dtype=np.float64)
+
+
+def _newton_step(gradient: Vector, hessian: Vector) -> Vector:
+    """Return the step to the maximum, at most one pixel an axis; uphill where the surface is not a hilltop."""
+    curvature, directions = np.linalg.eigh(hessian)
+    bend = np.maximum(np.abs(curvature), 1e-6 * max(float(np.abs(curvature).max()), _TINY))
+    return np.asarray(np.clip(directions @ ((directions.T @ gradient) / bend), -1, 1), dtype=np.float64)
+
+
+def tapered(n: int, part: float) -> Float32:
+    """Return a window of n values, 1 but for cosine flanks over `part` of it in all."""
+    window = np.ones(n, np.float32)
+    m = int(part * n / 2)
+    rise = np.sin(np.pi / 2 * (np.arange(m) + 0.5) / max(m, 1)) ** 2
+    window[:m], window[n - m :] = rise, rise[::-1]
+    return window

@@ -1,0 +1,325 @@
+"""Drift of the sample from energy to energy: measure it, take it back, and the step that does both.
+
+How drift is found is in `_core.drift_search`, how two frames are compared in `_core.correlation`, how a frame
+is moved in `_core.resampling`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core import blocks
+from napari_xanes._core.chain import Chain, Found, check_memory
+from napari_xanes._core.drift import Drift, Method, Reference, Roi, Transform
+from napari_xanes._core.drift_search import doubtful, measure_drift
+from napari_xanes._core.errors import InputError
+from napari_xanes._core.params import Params, field
+from napari_xanes._core.progress import Progress, no_progress
+from napari_xanes._core.resampling import INTERPOLATIONS, Interpolation, moved_rows, valid_span
+from napari_xanes._core.stack import EnergyStack, Float32
+
+__all__ = ["AlignParams", "Drift", "align_step", "apply_drift", "estimate_drift"]
+
+_SMALLEST = 16  # px; regions smaller than this hold too little to compare
+
+
+class AlignParams(Params):
+    """How drift is measured and taken back."""
+
+    method: Method = field("correlation", "Method", "How frames are compared: by cross-correlation.")
+    transform: Transform = field(
+        "translation", "Transform", "What the sample may do between frames: move without turning."
+    )
+    reference: int | Literal["previous", "mean"] = field(
+        -1,
+        "Reference",
+        "The frame that stays where it is, counted from 0, or from the end if negative. 'mean' puts every frame "
+        "at the mean position; 'previous' compares each frame with the one before it and adds up, for samples "
+        "that change a lot, but its errors add up too.",
+    )
+    roi: Roi | None = field(
+        None,
+        "Region",
+        "Rows and columns (y0, y1, x0, x1) to look at when measuring drift; the whole frame when empty. Choose "
+        "a region with structure that is seen at all energies.",
+        unit="px",
+        widget="roi",
+        example="[100, 400, 150, 500]",
+    )
+    interpolation: Interpolation = field(
+        "lanczos",
+        "Interpolation",
+        "How values between pixels are found: lanczos keeps fine detail, cubic and linear are smoother.",
+    )
+
+
+def estimate_drift(
+    stack: EnergyStack | NDArray[Any],
+    *,
+    method: Method = "correlation",
+    transform: Transform = "translation",
+    reference: Reference = -1,
+    roi: Roi | None = None,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Drift:
+    """Measure how the sample is displaced in every frame.
+
+    Parameters
+    ----------
+    stack : EnergyStack or array
+        Images (E, Y, X) or volumes (E, Z, Y, X) of any signal; optical density is best.
+    method : {"correlation"}
+        Cross-correlation weighted by the coherence of the frames.
+    transform : {"translation"}
+        What is measured.
+    reference : int, "previous" or "mean"
+        The frame that stays in place; or compare each frame with the one before and add up; or put all
+        frames at their mean position.  With an index or "mean", frames are finally compared with the mean of
+        the aligned frames, and what stays put on the detector is recognised and left out.
+    roi : (y0, y1, x0, x1), optional
+        Rows and columns to look at, px.
+    progress : callable, optional
+        ``progress(done, total, text)``; raises `Cancelled` to stop.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    Drift
+        Frames that are lost, constant, or share nothing with the others have NaN shifts and confidence 0.
+
+    Raises
+    ------
+    InputError
+        If an argument does not fit the stack or no frame shows any structure.
+    """
+    _check_choice("method", method, get_args(Method))
+    _check_choice("transform", transform, get_args(Transform))
+    stack = _readable(stack)
+    return _estimate(stack.read, stack.shape, reference, roi, progress or no_progress, workers)
+
+
+def _estimate(
+    read: Callable[[int, slice], Float32],
+    shape: tuple[int, ...],
+    reference: Reference,
+    roi: Roi | None,
+    progress: Progress,
+    workers: int | None,
+) -> Drift:
+    rows, columns, roi = _region(roi, shape)
+    reference = _check_reference(reference, shape[0])
+    volume = len(shape) == 4
+
+    def region(i: int) -> Float32:
+        if volume:
+            return read(i, slice(None))[:, rows, columns]
+        return read(i, rows)[:, columns]
+
+    shifts, confidence, resolved = measure_drift(
+        region, shape[0], reference, progress=progress, workers=workers
+    )
+    return Drift.from_shifts(shifts, confidence, reference=resolved, roi=roi)
+
+
+@overload
+def apply_drift(
+    stack: EnergyStack, drift: Drift, *, interpolation: Interpolation = ..., workers: int | None = ...
+) -> EnergyStack: ...
+@overload
+def apply_drift(
+    stack: NDArray[Any], drift: Drift, *, interpolation: Interpolation = ..., workers: int | None = ...
+) -> Float32: ...
+def apply_drift(
+    stack: EnergyStack | NDArray[Any],
+    drift: Drift,
+    *,
+    interpolation: Interpolation = "lanczos",
+    workers: int | None = None,
+) -> EnergyStack | Float32:
+    """Put every frame where the reference is.
+
+    Parameters
+    ----------
+    stack : EnergyStack or array
+        Images (E, Y, X) or volumes (E, Z, Y, X); not written to.
+    drift : Drift
+        As `estimate_drift` returns it; a drift measured on one stack may be applied to another.
+    interpolation : {"lanczos", "linear", "cubic"}
+        8, 2 or 4 taps along each axis.  Shifts by whole pixels change no value.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    EnergyStack or array
+        Like `stack`, float32 in memory; NaN where there is no data and in frames whose drift is not known.
+
+    Raises
+    ------
+    InputError
+        If the drift is not of this stack's frames.
+    """
+    _check_choice("interpolation", interpolation, INTERPOLATIONS)
+    given = _readable(stack)
+    _check_drift(drift, given.shape)
+    check_memory(4 * int(np.prod(given.shape)), f"the aligned stack {given.shape}")
+    read = _aligned_reader(given.read, given.image_shape, drift, interpolation)
+    out = np.empty(given.shape, np.float32)
+
+    def move(i: int) -> None:
+        out[i] = read(i, slice(None))
+
+    blocks.run(move, range(len(out)), text="Aligning", workers=workers)
+    if not isinstance(stack, EnergyStack):
+        return out
+    params = AlignParams(reference=drift.reference, roi=drift.roi, interpolation=interpolation)
+    entry = {"do": "align", "params": params.model_dump(mode="json", exclude_none=True), "found": {}}
+    return stack.replace(data=out, flat=None, dark=None, history=(*stack.history, entry))
+
+
+def align_step(chain: Chain, params: AlignParams, progress: Progress) -> tuple[AlignParams, Found]:
+    """Measure the drift of the frames as they are by now and add its correction to the chain.
+
+    The drift is left in ``chain.extra["drift"]``.
+    """
+    read = chain.frames(progress)
+    shape = chain.stack.shape
+    found: Found = {"warnings": []}
+    if chain.signal == "counts" and chain.stack.flat is not None:
+        found["warnings"].append(
+            "frames were aligned as counts although there are flats; divide by the flats before aligning"
+        )
+    drift = _estimate(read, shape, params.reference, params.roi, progress, chain.workers)
+    found |= _facts(drift, shape[1:], chain.energy, found["warnings"])
+    if isinstance(params.reference, int) and drift.reference != params.reference % shape[0]:
+        found["warnings"].append(
+            f"the reference frame {params.reference} cannot be used, {_named_reference(drift, chain)} was taken"
+        )
+    if not found["warnings"]:
+        del found["warnings"]
+    chain.extra["drift"] = drift
+    chain.wrap(_aligned_reader(read, chain.image_shape, drift, params.interpolation))
+    return params.model_copy(update={"reference": drift.reference, "roi": drift.roi}), found
+
+
+def _named_reference(drift: Drift, chain: Chain) -> str:
+    if isinstance(drift.reference, int):
+        return f"frame {drift.reference} at {chain.energy[drift.reference]:.2f} eV"
+    return "the mean position"
+
+
+def _aligned_reader(
+    read: Callable[[int, slice], Float32],
+    image_shape: tuple[int, ...],
+    drift: Drift,
+    interpolation: Interpolation,
+) -> Callable[[int, slice], Float32]:
+    shifts = drift.shifts.tolist()
+
+    def read_aligned(index: int, rows: slice = slice(None)) -> Float32:
+        return moved_rows(lambda r: read(index, r), image_shape, shifts[index], rows, interpolation)
+
+    return read_aligned
+
+
+def _facts(
+    drift: Drift, image_shape: tuple[int, ...], energy: NDArray[np.float64], warnings: list[str]
+) -> Found:
+    """Return what the history keeps of a drift, and add sentences about frames that did not go well."""
+    shifts, known = drift.shifts, np.all(np.isfinite(drift.shifts), axis=1)
+    unsure = doubtful(drift.confidence, known)
+    valid = [valid_span(n, shifts[known, axis]) for axis, n in enumerate(image_shape)]
+    found: Found = {
+        "max_shift_px": float(np.linalg.norm(shifts[known], axis=1).max()),
+        "median_confidence": float(np.median(drift.confidence[known])),
+        "doubtful_frames": energy[unsure].tolist(),
+        "unusable_frames": energy[~known].tolist(),
+        "valid_area": [list(span) for span in valid],
+    }
+    if unsure.any():
+        warnings.append(
+            f"the drift of {int(unsure.sum())} of {len(known)} frames is doubtful, look at them: "
+            f"{_energies(energy[unsure])}"
+        )
+    if not known.all():
+        warnings.append(
+            f"{int((~known).sum())} of {len(known)} frames show nothing to align by and are invalid: "
+            f"{_energies(energy[~known])}"
+        )
+    if any(lo >= hi for lo, hi in valid):
+        warnings.append("no pixel is in view at all energies; check the drift")
+    return found
+
+
+def _energies(values: NDArray[np.float64]) -> str:
+    return ", ".join(f"{e:.2f} eV" for e in values[:5]) + (", ..." if len(values) > 5 else "")
+
+
+def _readable(stack: EnergyStack | NDArray[Any]) -> EnergyStack:
+    """Return an EnergyStack to read from; frames of a bare array are numbered in place of energies."""
+    if isinstance(stack, EnergyStack):
+        return stack
+    array = np.asarray(stack)
+    if array.ndim not in (3, 4) or array.dtype.kind not in "fiub" or 0 in array.shape:
+        raise InputError(
+            f"stack has shape {array.shape} and type {array.dtype}, "
+            "expected real numbers of shape (energy, y, x) or (energy, z, y, x)."
+        )
+    return EnergyStack(array, np.arange(1.0, len(array) + 1), "optical_density")
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}, expected one of {', '.join(choices)}.")
+
+
+def _check_reference(reference: object, n: int) -> Reference:
+    if reference in ("previous", "mean"):
+        return reference
+    if isinstance(reference, bool) or not isinstance(reference, int | np.integer):
+        raise InputError(f"reference is {reference!r}, expected a frame number, 'previous' or 'mean'.")
+    if not -n <= reference < n:
+        raise InputError(f"reference is frame {reference}, the stack has frames 0 to {n - 1}; choose one.")
+    return int(reference) % n
+
+
+def _region(roi: Roi | None, shape: tuple[int, ...]) -> tuple[slice, slice, Roi | None]:
+    """Return rows, columns and the checked region."""
+    height, width = shape[-2:]
+    if roi is None:
+        y0, y1, x0, x1 = 0, height, 0, width
+    else:
+        try:
+            y0, y1, x0, x1 = (int(v) for v in roi)
+        except (TypeError, ValueError):
+            raise InputError(f"roi is {roi!r}, expected four whole numbers (y0, y1, x0, x1).") from None
+    if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
+        raise InputError(
+            f"roi ({y0}, {y1}, {x0}, {x1}) does not lie within the image of {height} rows and {width} columns; "
+            "give (y0, y1, x0, x1) with y0 < y1 and x0 < x1."
+        )
+    if min(y1 - y0, x1 - x0) < _SMALLEST:
+        raise InputError(
+            f"{'the image' if roi is None else 'roi'} is {y1 - y0} x {x1 - x0} px, at least "
+            f"{_SMALLEST} x {_SMALLEST} are needed to measure drift; choose a larger region."
+        )
+    return slice(y0, y1), slice(x0, x1), None if roi is None else (y0, y1, x0, x1)
+
+
+def _check_drift(drift: Drift, shape: tuple[int, ...]) -> None:
+    n, axes = drift.shifts.shape
+    if (n, axes) != (shape[0], len(shape) - 1):
+        raise InputError(
+            f"the drift is of {n} frames with {axes} axes, the stack has shape {shape}; measure it on this stack."
+        )
+    linear = drift.matrices[:, :-1, :-1] - np.eye(axes)
+    if np.nanmax(np.abs(linear), initial=0) > 0:
+        raise InputError(
+            "the drift turns or scales frames, only translations can be applied; set them to the identity."
+        )
