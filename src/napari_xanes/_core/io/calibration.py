@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.errors import DataFileError, InputError
-from napari_xanes._core.io import hdf5, nexus, sources
+from napari_xanes._core.io import hdf5, nexus
+from napari_xanes._core.io.opened import Opened, Wanted, find_file, kind_of
+from napari_xanes._core.io.sources import open_images
 from napari_xanes._core.io.table import read_table
 from napari_xanes._core.io.units import to_ev
 from napari_xanes._core.stack import ArrayLike
@@ -25,7 +27,7 @@ class Calibration:
 
 
 def open_calibration(
-    opened: sources.Opened,
+    opened: Opened,
     given: str | Path | None,
     what: Literal["flat", "dark"],
     energy: NDArray[np.float64],
@@ -58,14 +60,14 @@ def open_calibration(
     return found
 
 
-def _named(opened: sources.Opened, text: str, what: str, energy: NDArray[np.float64]) -> Calibration:
+def _named(opened: Opened, text: str, what: str, energy: NDArray[np.float64]) -> Calibration:
     """Return flats or darks named by dataset or file."""
     if opened.file is not None and (dataset := hdf5.named_dataset(opened.file, text)) is not None:
         return Calibration(_dataset_images(opened.files[0], dataset, what), str(dataset.name))
-    path, inside = sources.find_file(opened, text, what)
-    kind = "folder" if path.is_dir() else sources.kind_of(path)
+    path, inside = find_file(opened, text, what)
+    kind = "folder" if path.is_dir() else kind_of(path)
     if kind == "text" and what == "flat":
-        return Calibration(_beam(path, energy, opened.data.shape[0]), str(path))
+        return Calibration(_beam(path, energy), str(path))
     if kind == "hdf5" and inside is not None:
         file = hdf5.open_hdf5(path)
         dataset = hdf5.named_dataset(file, inside)
@@ -76,7 +78,7 @@ def _named(opened: sources.Opened, text: str, what: str, energy: NDArray[np.floa
         file = hdf5.open_hdf5(path)
         dataset = nexus.find_images(path, file, None, (2, 3))
         return Calibration(_dataset_images(path, dataset, what), f"{path}:{dataset.name}")
-    return Calibration(sources.open_images(path, None, None).data, str(path))
+    return Calibration(open_images(path, Wanted()).data, str(path))
 
 
 def _dataset_images(path: Path, dataset: Any, what: str) -> ArrayLike:
@@ -88,7 +90,7 @@ def _dataset_images(path: Path, dataset: Any, what: str) -> ArrayLike:
     return hdf5.Hdf5Array(dataset)
 
 
-def _beam(path: Path, energy: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
+def _beam(path: Path, energy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the beam spectrum of a text file: (N,) one per image as they are in the file, or at the energies."""
     table = read_table(path)
     if table.values.shape[1] == 1:
@@ -107,7 +109,7 @@ def _beam(path: Path, energy: NDArray[np.float64], n_images: int) -> NDArray[np.
     return at_energies
 
 
-def _check_shape(opened: sources.Opened, found: Calibration, what: str) -> None:
+def _check_shape(opened: Opened, found: Calibration, what: str) -> None:
     shape, image = tuple(found.data.shape), tuple(opened.data.shape[1:])
     if len(shape) == 1:
         return

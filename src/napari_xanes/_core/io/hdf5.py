@@ -42,7 +42,8 @@ class Hdf5Array(LazyArray):
     def __getitem__(self, key: Any) -> Any:
         """Index like h5py where it can, which reads a spectrum in one go."""
         if _is_basic(key):
-            return self._native(self._read(key, None))
+            first = key[0] if isinstance(key, tuple) else key
+            return self._native(self._read(key, int(first) if isinstance(first, (int, np.integer)) else None))
         return super().__getitem__(key)
 
     def _read(self, key: Any, index: int | None) -> Any:
@@ -122,7 +123,7 @@ def named_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
         item = None
     if isinstance(item, h5py.Dataset):
         return item
-    found = [d for path, d in datasets(file).items() if path.rsplit("/", 1)[-1] == name]
+    found = [d for path, d in datasets(file).items() if name in (path, path.rsplit("/", 1)[-1])]
     if len(found) > 1:
         raise DataFileError(
             f"{file.filename} holds {len(found)} datasets named {name}: "

@@ -7,7 +7,7 @@ do not decide.  What cannot be decided is asked of the user, never guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,13 @@ PIXEL_SIZE = re.compile(r".*pi?xe?l.?size.*", re.IGNORECASE)
 
 
 def find_images(
-    path: Path, file: h5py.File, name: str | None, ndims: tuple[int, ...] = (3, 4)
+    path: Path,
+    file: h5py.File,
+    name: str | None,
+    ndims: tuple[int, ...] = (3, 4),
+    others: Sequence[str] = (),
 ) -> h5py.Dataset:
-    """Return the dataset of images, named or found.
+    """Return the dataset of images, named or found; it is none of the `others`.
 
     Raises
     ------
@@ -42,6 +46,8 @@ def find_images(
         check_images(path, dataset, ndims)
         return dataset
     found = [d for d in datasets(file).values() if is_numeric(d) and d.ndim in ndims and d.shape[0] > 0]
+    known = [named_dataset(file, other) for other in others]
+    found = [d for d in found if d not in known]
     found = [d for d in found if not (FLAT.match(_leaf(d)) or DARK.match(_leaf(d)))] or found
     if len(found) > 1:
         found = _likeliest(file, found)
@@ -68,13 +74,23 @@ def _leaf(dataset: h5py.Dataset) -> str:
     return str(dataset.name).rsplit("/", 1)[-1]
 
 
+def _parent(dataset: h5py.Dataset) -> str:
+    return str(dataset.name).rsplit("/", 1)[0]
+
+
+def _attrs(dataset: h5py.Dataset) -> Any:
+    """Return the attributes of the group of a dataset."""
+    group = dataset.file.get(_parent(dataset) or "/")  # None where a link leads into another file
+    return {} if group is None else group.attrs
+
+
 def _likeliest(file: h5py.File, found: list[h5py.Dataset]) -> list[h5py.Dataset]:
     """Narrow candidates: those with an energy for every image, then FXI's name, then a usual name."""
     lengths = {_length(d) for d in datasets(file).values() if is_numeric(d) and _is_list(d)}
     rules: tuple[Callable[[h5py.Dataset], bool], ...] = (
         lambda d: d.shape[0] in lengths,
         lambda d: _leaf(d).lower() == "img_xanes",
-        lambda d: d.parent.attrs.get("signal") in (_leaf(d), _leaf(d).encode()),
+        lambda d: _attrs(d).get("signal") in (_leaf(d), _leaf(d).encode()),
         lambda d: IMAGES.fullmatch(_leaf(d)) is not None,
     )
     for rule in rules:
@@ -102,9 +118,7 @@ def find_energy(path: Path, file: h5py.File, images: h5py.Dataset) -> h5py.Datas
         If several could be meant and they differ, or those that are named like energies have a wrong length.
     """
     lists = [d for d in datasets(file).values() if is_numeric(d) and _is_list(d) and _length(d) > 0]
-    named = [
-        d for d in lists if ENERGY.match(_leaf(d)) or ENERGY.match(str(d.parent.name).rsplit("/", 1)[-1])
-    ]
+    named = [d for d in lists if ENERGY.match(_leaf(d)) or ENERGY.match(_parent(d).rsplit("/", 1)[-1])]
     fitting = [d for d in named if _length(d) == images.shape[0]]
     if not fitting and named:
         d = named[0]
@@ -114,7 +128,7 @@ def find_energy(path: Path, file: h5py.File, images: h5py.Dataset) -> h5py.Datas
         )
     if not fitting:
         fitting = [d for d in lists if _length(d) == images.shape[0] and _could_be_energy(d)]
-    near = [d for d in fitting if d.parent == images.parent]
+    near = [d for d in fitting if _parent(d) == _parent(images)]
     for choice in (fitting, [d for d in fitting if ENERGY.match(_leaf(d))], near):
         if choice and all(np.array_equal(np.ravel(d[()]), np.ravel(choice[0][()])) for d in choice):
             return choice[0]
@@ -139,7 +153,7 @@ def find_calibration(file: h5py.File, images: h5py.Dataset, pattern: re.Pattern[
         for d in datasets(file).values()
         if pattern.match(_leaf(d)) and is_numeric(d) and d.ndim in (2, 3) and d != images
     ]
-    found = [d for d in found if d.parent == images.parent] or found
+    found = [d for d in found if _parent(d) == _parent(images)] or found
     exact = [d for d in found if re.fullmatch(r"img_(bkg|dark)|flats?|darks?", _leaf(d), re.IGNORECASE)]
     return (exact or found or [None])[0]
 
@@ -150,8 +164,8 @@ _UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "m": 1e6}
 
 def pixel_size(file: h5py.File, images: h5py.Dataset) -> float | None:
     """Return the pixel size in micrometres if a dataset or attribute states it with its unit."""
-    for holder in (images, images.parent, file):
-        for name, value in holder.attrs.items():
+    for attrs in (images.attrs, _attrs(images), file.attrs):
+        for name, value in attrs.items():
             if PIXEL_SIZE.fullmatch(name) and (size := _size(value, name)) is not None:
                 return size
     for dataset in datasets(file).values():

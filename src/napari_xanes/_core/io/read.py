@@ -16,11 +16,13 @@ from numpy.typing import ArrayLike as Numbers
 
 from napari_xanes._core.errors import DataFileError, InputError
 from napari_xanes._core.io import energies as lists
-from napari_xanes._core.io import hdf5, sources
+from napari_xanes._core.io import hdf5
 from napari_xanes._core.io.calibration import Calibration, open_calibration
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.lazy import gathered
+from napari_xanes._core.io.opened import Opened, Wanted, absolute, dataset_energies, find_file, kind_of
 from napari_xanes._core.io.signal import already_divided, glance, tell_signal
+from napari_xanes._core.io.sources import open_images, open_list
 from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
 from napari_xanes._core.stack import SIGNALS, ArrayLike, EnergyStack, Signal
 
@@ -74,7 +76,7 @@ def read_stack(
         If energies, flats or options do not fit the images.
     """
     _check_options(energy_unit, signal, pixel_size_um)
-    opened = _open(path, images or None, energy)
+    opened = _open(path, images or None, energy, flat, dark)
     found = _energies(opened, energy)
     n = opened.data.shape[0]
     if found.values.size != n:
@@ -121,17 +123,20 @@ def _check_options(energy_unit: str | None, signal: str | None, pixel_size_um: f
         raise InputError(f"pixel_size_um is {pixel_size_um!r}, expected a positive number of micrometres.")
 
 
-def _open(path: PathLike | Sequence[PathLike], images: str | None, energy: Any) -> sources.Opened:
+def _open(
+    path: PathLike | Sequence[PathLike], images: str | None, energy: Any, *others: PathLike | None
+) -> Opened:
     words = str(energy) if isinstance(energy, (str, Path)) and str(energy) else None
+    wanted = Wanted(images, words, tuple(str(other) for other in others if other))
     if isinstance(path, (str, Path)):
-        return sources.open_images(sources.absolute(path), images, words)
-    return sources.open_list([sources.absolute(p) for p in path], images, words)
+        return open_images(absolute(path), wanted)
+    return open_list([absolute(p) for p in path], wanted)
 
 
 # -- energies -----------------------------------------------------------------------------------------
 
 
-def _energies(opened: sources.Opened, energy: Any) -> EnergyList:
+def _energies(opened: Opened, energy: Any) -> EnergyList:
     """Return the energies as the user says, or as they are found."""
     if energy is None or (isinstance(energy, (str, Path)) and not str(energy)):
         found = opened.energy or lists.find_sidecar(
@@ -151,13 +156,13 @@ def _energies(opened: sources.Opened, energy: Any) -> EnergyList:
     if opened.energy is not None:
         return opened.energy  # a dataset of a series of files
     if opened.file is not None and (dataset := hdf5.named_dataset(opened.file, text)) is not None:
-        return sources.dataset_energies(opened.files[0], dataset)
+        return dataset_energies(opened.files[0], dataset)
     return _energies_of_file(opened, text)
 
 
-def _energies_of_file(opened: sources.Opened, text: str) -> EnergyList:
-    file, inside = sources.find_file(opened, text, "energy")
-    if sources.kind_of(file) != "hdf5":
+def _energies_of_file(opened: Opened, text: str) -> EnergyList:
+    file, inside = find_file(opened, text, "energy")
+    if kind_of(file) != "hdf5":
         return lists.from_text(file)
     if inside is None:
         raise DataFileError(f"{file} is an HDF5 file; name its dataset of energies as {file.name}:/dataset.")
@@ -165,7 +170,7 @@ def _energies_of_file(opened: sources.Opened, text: str) -> EnergyList:
         dataset = hdf5.named_dataset(other, inside)
         if dataset is None:
             raise DataFileError(f"{file} has no dataset {inside}; it holds {hdf5.describe(other)}.")
-        found = sources.dataset_energies(file, dataset)
+        found = dataset_energies(file, dataset)
     return EnergyList(found.values, found.label, found.hint, f"{file}:{inside}")
 
 
@@ -179,7 +184,7 @@ def _matched(flat: ArrayLike, n_images: int, groups: Sequence[tuple[int, ...]]) 
 
 
 def _signal(
-    opened: sources.Opened, given: Signal | None, flats: Calibration | None
+    opened: Opened, given: Signal | None, flats: Calibration | None
 ) -> tuple[Signal, Calibration | None, list[str]]:
     """Return what the values are, the flats if they are still to be divided out, and what is to be said."""
     seen = glance(opened.data, opened.name)
@@ -212,7 +217,7 @@ def _signal(
 
 
 def _source(
-    opened: sources.Opened,
+    opened: Opened,
     found: EnergyList,
     in_ev: Energies,
     flats: Calibration | None,

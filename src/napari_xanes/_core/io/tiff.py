@@ -240,6 +240,14 @@ def _frame_shape(path: Path, series: Any) -> tuple[int, ...]:
 
 
 def _layout(path: Path, key: Any) -> Layout:
+    try:
+        tifffile.TIFF.DECOMPRESSORS[key.compression]
+        tifffile.TIFF.UNPREDICTORS[key.predictor]
+    except KeyError as error:
+        raise DataFileError(
+            f"{path} is packed in a way that cannot be read here ({error.args[0]}); "
+            "install it (pip install imagecodecs) or save the file uncompressed."
+        ) from None
     stored = np.dtype(key.dtype).newbyteorder(key.parent.byteorder)
     plain = (
         key.compression == 1
