@@ -94,6 +94,11 @@ def results_of(layer: Layer) -> dict[str, Result]:
     }
 
 
+def has_old_result(layer: Layer, step: str) -> bool:
+    """Whether a step was run on an earlier version of a stack, and not on this one."""
+    return step in (layer.metadata.get("xanes_results") or {}) and step not in results_of(layer)
+
+
 def is_stale(viewer: Any, layer: Layer) -> bool:
     """Whether the stack that a layer was made from has changed since."""
     parent = find(viewer, about(layer).get("made_from"))

@@ -21,7 +21,16 @@ from napari_xanes._core.recipe import STEPS
 from napari_xanes._core.result import Result
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._form import ParamsForm
-from napari_xanes._widgets._layers import about, find, lineage, put_result, results_of, stack_of
+from napari_xanes._widgets._layers import (
+    about,
+    find,
+    has_old_result,
+    is_stale,
+    lineage,
+    put_result,
+    results_of,
+    stack_of,
+)
 from napari_xanes._widgets._worker import Background, remaining_text, report_error
 
 Steps = Sequence[tuple[str, Params]]
@@ -199,6 +208,10 @@ class StepPanel(QWidget):
         found = None if layer is None else results_of(layer).get(self.key)
         if found is not None:
             self._show(found)
+        elif layer is not None and has_old_result(layer, self.key):
+            self._say("Out of date: an earlier step was run again since. Run this one again, too.")
+            self.headline.emit("out of date")
+            self.result.setProperty("told", True)
         elif changed or self.result.property("told"):
             for form in self.forms.values():
                 form.forget_chosen()
@@ -211,6 +224,8 @@ class StepPanel(QWidget):
         lacking = "" if layer is None else self.lacks(layer)
         if layer is not None:
             text = lacking or self.will(layer)
+            if any(is_stale(self.viewer, one) for one in lineage(self.viewer, layer)):
+                text += f" Note: '{layer.name}' is older than what it is made from; run the step that makes it again."
         else:
             text = "" if chosen is None else self.missing(lineage(self.viewer, chosen))
         self.plan.setText(text)

@@ -55,40 +55,41 @@ class PlaceEdit(QWidget):
 
     changed = Signal()
 
-    def __init__(self, title: str, *, files: bool, hint: str = "") -> None:
+    def __init__(self, title: str, *, other: str = "") -> None:
         super().__init__()
-        self._title = title
+        self._title, self._other = title, other
         self.combo = QComboBox()
-        self.combo.setEditable(files)
+        self.combo.setEditable(bool(other))
         self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.combo.addItem(AUTO, None)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.combo, 1)
-        if files:
-            self.combo.lineEdit().setPlaceholderText(hint)
+        if other:
+            self.combo.lineEdit().setPlaceholderText(f"{AUTO}; or {other}")
             browse = QPushButton("File...")
+            browse.setAutoDefault(False)
             browse.clicked.connect(self._ask)
             row.addWidget(browse)
+        self.offer([])
         self.combo.currentTextChanged.connect(lambda _: self.changed.emit())
 
     def offer(self, found: list[tuple[str, str]]) -> None:
         """Offer datasets: (text, name); what was chosen before is given up."""
         self.combo.blockSignals(True)
         self.combo.clear()
-        self.combo.addItem(AUTO, None)
+        if not self._other:
+            self.combo.addItem(AUTO, None)
         for text, name in found:
             self.combo.addItem(text, name)
+        self.combo.setCurrentIndex(-1 if self._other else 0)
         self.combo.blockSignals(False)
 
     def value(self) -> str | None:
         """Return the dataset, the file or the text; None to have it found."""
         text = self.combo.currentText().strip()
         index = self.combo.findText(text)
-        if index >= 0:
-            return self.combo.itemData(index)
-        return text or None
+        return self.combo.itemData(index) if index >= 0 else text or None
 
     def set_value(self, value: str) -> None:
         """Choose a dataset, or write a file or text."""
@@ -120,10 +121,10 @@ class ImportDialog(QDialog):
         self.path = QLineEdit()
         self.path.setPlaceholderText("file with all images, or folder with one file per energy")
         self.places = {
-            "images": PlaceEdit("Images", files=False),
-            "energy": PlaceEdit("Energies", files=True, hint="dataset, text file or 8200:8500:1"),
-            "flat": PlaceEdit("Flats", files=True, hint="dataset or file"),
-            "dark": PlaceEdit("Darks", files=True, hint="dataset or file"),
+            "images": PlaceEdit("Images"),
+            "energy": PlaceEdit("Energies", other="a dataset, a text file, 8200:8500:1"),
+            "flat": PlaceEdit("Flats", other="a dataset or file"),
+            "dark": PlaceEdit("Darks", other="a dataset or file"),
         }
         self.form = ParamsForm(InputParams, "Import", hidden=PLACES)
         self.verdict = QLabel()

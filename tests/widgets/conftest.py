@@ -1,0 +1,53 @@
+"""Small scans for the window's tests, and a way to wait for a step that was started with its button."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import napari_xanes as nx
+from napari_xanes._widgets._panel import StepPanel
+
+
+@pytest.fixture(scope="session")
+def scan_file(tmp_path_factory) -> Path:
+    """A small simulated raw scan with its references beside it, as a beamline writes it."""
+    simulation = nx.simulate((64, 72), n_energies=41, max_drift=2.5, n_particles=5, seed=3)
+    return simulation.save(tmp_path_factory.mktemp("scan"))
+
+
+@pytest.fixture(scope="session")
+def references(scan_file) -> tuple[str, ...]:
+    """Files of the two reference spectra of the scan."""
+    return tuple(sorted(str(path) for path in (scan_file.parent / "references").glob("*.txt")))
+
+
+@pytest.fixture
+def scan(scan_file) -> nx.EnergyStack:
+    """The scan, opened."""
+    return nx.read_stack(scan_file)
+
+
+@pytest.fixture
+def run_step(qtbot):
+    """Press Run of a panel and wait for the result in the layers."""
+
+    def run(panel: StepPanel) -> None:
+        assert panel.runner.run.isEnabled(), panel.plan.text()
+        with qtbot.waitSignal(panel.done, timeout=30_000):
+            panel.runner.run.click()
+        qtbot.waitUntil(lambda: not panel.runner.background.running)
+
+    return run
+
+
+@pytest.fixture
+def window(make_napari_viewer):
+    """A real napari window; needs a display with OpenGL, which the offscreen platform has not."""
+    if os.environ.get("QT_QPA_PLATFORM") == "offscreen":
+        pytest.skip(
+            "napari's canvas needs OpenGL: run under a display or xvfb-run, not QT_QPA_PLATFORM=offscreen"
+        )
+    return make_napari_viewer(show=True)

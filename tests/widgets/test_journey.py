@@ -1,0 +1,115 @@
+"""The main job in a real window: from opening a file to maps, the same to the last bit as from the shell and Python."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import napari_xanes as nx
+from napari_xanes._widgets._layers import about, stack_layers
+from napari_xanes._widgets.workflow import XanesWorkflow
+
+pytestmark = pytest.mark.viewer
+
+STEPS = ("preprocess", "align", "normalize", "fit")
+
+
+def open_workflow(window) -> XanesWorkflow:
+    _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    return workflow
+
+
+def map_layers(window):
+    return {about(layer)["map"]: layer for layer in window.layers if about(layer).get("map")}
+
+
+@pytest.fixture
+def done(window, scan_file, references, run_step):
+    """The window after all steps were run with their buttons, every map shown."""
+    window.open(str(scan_file), plugin="napari-xanes")
+    workflow = open_workflow(window)
+    workflow.panels["fit"].forms["fit"].editors["references"].add(references)
+    workflow.panels["fit"].more.setChecked(True)
+    for key in STEPS:
+        run_step(workflow.panels[key])
+    return window, workflow
+
+
+def test_window_shell_and_python_give_the_same_bits(done, scan_file, references, tmp_path):
+    window, workflow = done
+    workflow.results.save_recipe(tmp_path / "recipe.toml")
+    shown = {name: layer.data for name, layer in map_layers(window).items()}
+
+    streamed = nx.run_recipe(tmp_path / "recipe.toml", scan_file, in_memory=False)
+    assert set(shown) == set(streamed.maps)
+    for name, data in streamed.maps.items():
+        np.testing.assert_array_equal(shown[name], data, err_msg=f"{name} from Python")
+
+    words = ["run", tmp_path / "recipe.toml", scan_file, "--out", tmp_path / "out"]
+    subprocess.run([sys.executable, "-m", "napari_xanes", *map(str, words)], check=True, timeout=300)
+    for name, data in nx.load_result(tmp_path / "out" / f"{scan_file.stem}.h5").maps.items():
+        np.testing.assert_array_equal(shown[name], data, err_msg=f"{name} from the shell")
+
+    workflow.results.save_result(tmp_path / "window.h5")
+    saved = nx.load_result(tmp_path / "window.h5")
+    assert set(saved.maps) == set(streamed.maps)
+    assert [entry["do"] for entry in saved.history] == [entry["do"] for entry in streamed.history]
+
+
+def test_all_automatic_gives_the_same_as_what_the_window_resolved(done, scan_file, references):
+    window, _ = done
+    table = {
+        "schema": 1,
+        "step": [{"do": do} for do in ("flat_field", "optical_density", "align", "normalize")],
+    }
+    table["step"].append({"do": "fit", "references": list(references)})
+    result = nx.run_recipe(nx.Recipe.from_dict(table), scan_file)
+    for name, layer in map_layers(window).items():
+        np.testing.assert_array_equal(layer.data, result.maps[name], err_msg=name)
+
+
+def test_the_maps_are_right(done, scan_file):
+    """Against the truth of the simulation, where there is enough of the element."""
+    import h5py
+
+    window, _ = done
+    with h5py.File(scan_file.parent / "truth.h5") as file:
+        inside = file["mask"][()] & (file["thickness"][()] > 0.4)
+        truth = dict(zip(file["fractions"].attrs["references"], file["fractions"][()], strict=True))
+    for name, fraction in truth.items():
+        found = map_layers(window)[f"fraction_{name}"].data
+        assert np.sqrt(np.nanmean((found - fraction)[inside] ** 2)) < 0.05
+
+
+def test_the_window_after_the_job(done):
+    window, workflow = done
+    assert [layer.name for layer in stack_layers(window)] == [
+        "ni_simulated",
+        "ni_simulated optical density",
+        "ni_simulated aligned",
+        "ni_simulated normalised",
+    ]
+    assert [layer.visible for layer in stack_layers(window)] == [False, False, False, True]
+    assert workflow.sections["results"].is_open()
+    assert "drift up to" in workflow.sections["align"].headline.text()
+    assert "Ni K" in workflow.sections["normalize"].headline.text()
+    assert "4. normalize" in workflow.results.text.toPlainText()
+    shown = workflow.panels["normalize"].forms["normalize"].editors["e0"].chosen.text()
+    assert float(shown) == pytest.approx(8333, abs=2)
+
+
+def test_a_recipe_run_in_the_window_gives_the_same_as_the_clicks(done, scan_file, tmp_path, qtbot):
+    window, workflow = done
+    clicked = {name: layer.data.copy() for name, layer in map_layers(window).items()}
+    workflow.results.save_recipe(tmp_path / "recipe.toml")
+    window.layers.clear()
+    window.open(str(scan_file), plugin="napari-xanes")
+    with qtbot.waitSignal(workflow.results.done, timeout=60_000):
+        workflow.results.run_recipe(tmp_path / "recipe.toml")
+    again = map_layers(window)
+    assert set(again) == set(clicked)
+    for name, data in clicked.items():
+        np.testing.assert_array_equal(again[name].data, data, err_msg=name)
