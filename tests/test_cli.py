@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -300,6 +301,8 @@ def test_demo_reaches_the_truth_and_says_where_things_are(call, tmp_path, monkey
 
 def test_demo_opens_what_it_made(call, tmp_path, monkeypatch):
     opened = []
+    small = partial(nx.simulate, (64, 80), n_energies=20, max_drift=1)
+    monkeypatch.setattr("napari_xanes._core.phantom.simulate", small)
     launch = SimpleNamespace(open_result=lambda stack, result: opened.append((stack, result)))
     monkeypatch.setitem(sys.modules, "napari_xanes._widgets.launch", launch)
     monkeypatch.setattr(cli, "_no_window", lambda: "")
