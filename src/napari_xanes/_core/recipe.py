@@ -5,6 +5,7 @@ A recipe is data.  `pipeline` runs it; the window, the command line and scripts 
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,7 +50,8 @@ class InputParams(Params):
     energy: str | None = param(
         None,
         "Energies",
-        "Dataset, text file next to the images, or start:stop:step; found by itself when empty.",
+        "Dataset, text file, or start:stop:step. Empty: found by itself.",
+        example="energies.txt",
     )
     flat: str | None = param(
         None,
@@ -231,13 +233,6 @@ def _template_lines(params: type[Params]) -> list[str]:
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
         unit = f", {extra['unit']}" if extra.get("unit") else ""
         value = extra["example"] if info.default in (None, (), PydanticUndefined) else info.default
-        lines.append(f"# {info.title}{unit}: {info.description}")
-        lines.append(
-            ("" if info.is_required() else "# ")
-            + tomli_w.dumps({name: value})
-            .replace("\n", "")
-            .replace(",]", "]")
-            .replace("[    ", "[")
-            .replace(",    ", ", ")
-        )
+        mark = "" if info.is_required() else "# "
+        lines += [f"# {info.title}{unit}: {info.description}", f"{mark}{name} = {json.dumps(value)}"]
     return lines

@@ -44,11 +44,11 @@ class AlignParams(Params):
     roi: Roi | None = field(
         None,
         "Region",
-        "Rows and columns (y0, y1, x0, x1) to look at when measuring drift; the whole frame when empty. Choose "
-        "a region with structure that is seen at all energies.",
+        "Rows and columns (y0, y1, x0, x1) to look at when measuring drift, with structure that is seen at all "
+        "energies. Empty: the whole frame.",
         unit="px",
         widget="roi",
-        example="[100, 400, 150, 500]",
+        example=[100, 400, 150, 500],
     )
     interpolation: Interpolation = field(
         "lanczos",
