@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.errors import DataFileError, InputError
 from napari_xanes._core.io import hdf5, nexus
+from napari_xanes._core.io.lazy import gathered
 from napari_xanes._core.io.opened import Opened, Wanted, find_file, kind_of
 from napari_xanes._core.io.sources import open_images
 from napari_xanes._core.io.table import read_table
@@ -24,6 +26,9 @@ class Calibration:
 
     data: ArrayLike
     given: str
+    doubt: str = ""
+    over_energy: bool = False
+    """Whether they are at the energies of the stack already."""
 
 
 def open_calibration(
@@ -31,8 +36,11 @@ def open_calibration(
     given: str | Path | None,
     what: Literal["flat", "dark"],
     energy: NDArray[np.float64],
+    groups: Sequence[tuple[int, ...]],
 ) -> Calibration | None:
     """Return the flats or darks that were named, or those found in the file of the images.
+
+    Flats with one image per image of the scan are put in the order of the energies, as the images are.
 
     Parameters
     ----------
@@ -43,6 +51,8 @@ def open_calibration(
     what : {"flat", "dark"}
     energy : array (E,)
         Ascending, eV; a beam spectrum over energy is interpolated to them.
+    groups : sequence of tuple of int
+        The images of each energy.
 
     Raises
     ------
@@ -57,7 +67,28 @@ def open_calibration(
             return None
         found = Calibration(*in_file)
     _check_shape(opened, found, what)
-    return found
+    return found if what == "dark" else _matched(opened, found, groups)
+
+
+def _matched(opened: Opened, flats: Calibration, groups: Sequence[tuple[int, ...]]) -> Calibration:
+    """Return flats of every image in the order of the energies; others as they are, and that is said."""
+    count, n_images = flats.data.shape[0], opened.data.shape[0]
+    if flats.over_energy or flats.data.ndim == 2 or (count == 1 and flats.data.ndim == 3):
+        return flats
+    if count == n_images:
+        return replace(flats, data=gathered(flats.data, groups))
+    if flats.data.ndim == 1:
+        raise InputError(
+            f"{flats.given} has {count} values but {opened.name} has {n_images} images; "
+            "a beam spectrum without energies needs one value per image."
+        )
+    if count == len(groups):
+        raise InputError(
+            f"{flats.given} has {count} flats but {opened.name} has {n_images} images at {len(groups)} energies; "
+            "give one flat per image, or average the flats."
+        )
+    doubt = f"{count} flats for {n_images} images: they are averaged to one flat for all energies"
+    return replace(flats, doubt=doubt)
 
 
 def _named(opened: Opened, text: str, what: str, energy: NDArray[np.float64]) -> Calibration:
@@ -67,7 +98,7 @@ def _named(opened: Opened, text: str, what: str, energy: NDArray[np.float64]) ->
     path, inside = find_file(opened, text, what)
     kind = "folder" if path.is_dir() else kind_of(path)
     if kind == "text" and what == "flat":
-        return Calibration(_beam(path, energy), str(path))
+        return _beam(path, energy)
     if kind == "hdf5" and inside is not None:
         file = hdf5.open_hdf5(path)
         dataset = hdf5.named_dataset(file, inside)
@@ -90,12 +121,17 @@ def _dataset_images(path: Path, dataset: Any, what: str) -> ArrayLike:
     return hdf5.Hdf5Array(dataset)
 
 
-def _beam(path: Path, energy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the beam spectrum of a text file: (N,) one per image as they are in the file, or at the energies."""
+def _beam(path: Path, energy: NDArray[np.float64]) -> Calibration:
+    """Return the beam spectrum of a text file: one value per image as in the file, or over its own energies."""
     table = read_table(path)
+    bad = np.flatnonzero(~np.isfinite(table.values[:, :2]).all(axis=1))
+    if bad.size:
+        raise InputError(
+            f"row {bad[0] + 1} of {len(table.values)} of the beam spectrum {path} is "
+            f"{' '.join(map(str, table.values[bad[0], :2]))}; mend or remove it."
+        )
     if table.values.shape[1] == 1:
-        beam_only: NDArray[np.float64] = table.values[:, 0]
-        return beam_only
+        return Calibration(table.values[:, 0], str(path))
     order = np.argsort(table.values[:, 0], kind="stable")
     at, beam = table.values[order, 0], table.values[order, 1]
     at = to_ev(at, str(path), None, path.name).values
@@ -105,15 +141,14 @@ def _beam(path: Path, energy: NDArray[np.float64]) -> NDArray[np.float64]:
             f"{path} covers {at[0]:.2f} to {at[-1]:.2f} eV, but {outside.size} of the {energy.size} energies lie "
             f"outside, {outside[0]:.2f} to {outside[-1]:.2f} eV; give a beam spectrum of the whole scan."
         )
-    at_energies: NDArray[np.float64] = np.interp(energy, at, beam)
-    return at_energies
+    return Calibration(np.interp(energy, at, beam), str(path), over_energy=True)
 
 
 def _check_shape(opened: Opened, found: Calibration, what: str) -> None:
     shape, image = tuple(found.data.shape), tuple(opened.data.shape[1:])
-    if len(shape) == 1:
+    if len(shape) == 1 and what == "flat":
         return
-    if shape[-2:] != image[-2:] or len(image) != 2 or len(shape) > 3:
+    if len(shape) < 2 or shape[-2:] != image[-2:] or len(image) != 2 or len(shape) > 3:
         raise InputError(
             f"the {what} {found.given} has shape {shape} but the images of {opened.name} have {image}; "
             f"give a {what} of the same shape."

@@ -115,7 +115,7 @@ def find_sidecar(folder: Path, stem: str, count: int, label: str) -> EnergyList 
             others.append(found)
     fits = [found for found in fits if Path(found.label).name.startswith(stem)] or fits
     if fits:
-        if not all(np.array_equal(found.values, fits[0].values) for found in fits):
+        if not all(np.array_equal(found.values, fits[0].values, equal_nan=True) for found in fits):
             names = " and ".join(Path(found.label).name for found in fits[:3])
             raise DataFileError(f"{label}: the energies could be those of {names}; say which with energy=.")
         return EnergyList(fits[0].values, fits[0].label, fits[0].hint)

@@ -24,7 +24,7 @@ from napari_xanes._core.io.opened import Opened, Wanted, absolute, dataset_energ
 from napari_xanes._core.io.signal import already_divided, glance, tell_signal
 from napari_xanes._core.io.sources import open_images, open_list
 from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
-from napari_xanes._core.stack import SIGNALS, ArrayLike, EnergyStack, Signal
+from napari_xanes._core.stack import SIGNALS, EnergyStack, Signal
 
 logger = logging.getLogger("napari_xanes")
 
@@ -87,8 +87,8 @@ def read_stack(
     in_ev = to_ev(found.values, found.label, energy_unit, found.hint)
     groups = sorted_groups(in_ev.values)
     sorted_energy = in_ev.values[[group[0] for group in groups]]
-    flats = open_calibration(opened, flat or None, "flat", sorted_energy)
-    darks = open_calibration(opened, dark or None, "dark", sorted_energy)
+    flats = open_calibration(opened, flat or None, "flat", sorted_energy, groups)
+    darks = open_calibration(opened, dark or None, "dark", sorted_energy, groups)
     told, flats, said = _signal(opened, signal, flats)
     if told != "counts":
         darks = None
@@ -98,12 +98,13 @@ def read_stack(
         *in_ev.warnings,
         *lists.merged_warnings(in_ev.values, groups),
         *said,
+        *((flats.doubt,) if flats is not None and flats.doubt else ()),
     )
     stack = EnergyStack(
         data=gathered(opened.data, groups),
         energy=sorted_energy,
         signal=told,
-        flat=None if flats is None else _matched(flats.data, n, groups),
+        flat=None if flats is None else flats.data,
         dark=None if darks is None else darks.data,
         pixel_size_um=pixel_size_um or opened.pixel_size_um,
         name=opened.name,
@@ -172,12 +173,6 @@ def _energies_of_file(opened: Opened, text: str) -> EnergyList:
             raise DataFileError(f"{file} has no dataset {inside}; it holds {hdf5.describe(other)}.")
         found = dataset_energies(file, dataset)
     return EnergyList(found.values, found.label, found.hint, f"{file}:{inside}")
-
-
-def _matched(flat: ArrayLike, n_images: int, groups: Sequence[tuple[int, ...]]) -> ArrayLike:
-    """Return flats of every image in the order of the energies; others as they are."""
-    one_each = flat.shape[0] == n_images and flat.ndim in (1, 3)
-    return gathered(flat, groups) if one_each else flat
 
 
 # -- what the values are ------------------------------------------------------------------------------

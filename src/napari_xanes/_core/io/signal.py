@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.errors import DataFileError
 from napari_xanes._core.stack import ArrayLike, Signal
 
-MOST_VALUES = 200_000
+MOST_VALUES = 50_000
 """Values looked at in a frame."""
 
 
@@ -47,14 +48,17 @@ def glance(data: ArrayLike, name: str) -> Glance:
                 break
         else:
             _refuse(name, list(frames.values()), n)
-    order = sorted(frames)
+    order = [i for i in sorted(frames) if np.isfinite(frames[i]).any()]
     half = max(1, min(3, len(order) // 2))
     return Glance(np.stack([frames[i] for i in order[:half]]), np.stack([frames[i] for i in order[-half:]]))
 
 
 def _thinned(data: ArrayLike, index: int) -> NDArray[np.float64]:
-    values = np.asarray(data[index]).ravel()
-    return values[:: max(1, values.size // MOST_VALUES)].astype(np.float64)
+    values = np.asarray(data[index])
+    step = max(1, values.size // MOST_VALUES)
+    while gcd(step, values.shape[-1]) > 1:  # not the same columns in every row
+        step += 1
+    return values.ravel()[::step].astype(np.float64)
 
 
 def _is_empty(frames: object) -> bool:
