@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 
 import napari_xanes as nx
 from napari_xanes import cli
@@ -201,6 +202,24 @@ def test_resume_does_not_take_another_recipe_or_a_changed_scan_for_done(call, sc
     code, _, err = call("run", other, scan, "--out", out, "--resume", "--overwrite")
     assert code == 0, err
     assert_same_maps(nx.load_result(out / "scan.h5"), nx.run_recipe(other, scan))
+
+
+def test_resume_notices_energies_beside_the_images_and_references(call, scans, tmp_path):
+    """Files that the recipe does not name, or names and whose content changes, count as well."""
+    tifffile.imwrite(tmp_path / "scan.tif", nx.read_stack(scans / "one.h5").data[:])
+    np.savetxt(tmp_path / "energies.txt", nx.read_stack(scans / "one.h5").energy)
+    reference = tmp_path / "a.txt"
+    reference.write_bytes((scans / "references" / "Ni_reduced.txt").read_bytes())
+    steps = 'do = "optical_density"\n[[step]]\ndo = "fit"\nreferences = ["a.txt"]\n'
+    (tmp_path / "recipe.toml").write_text(f"schema = 1\n[[step]]\n{steps}")
+    words = ("run", tmp_path / "recipe.toml", tmp_path / "scan.tif", "--out", tmp_path / "maps", "--resume")
+    assert call(*words)[0] == 0
+    assert "done already" in call(*words)[1]
+    for changed in (tmp_path / "energies.txt", reference):
+        os.utime(changed, ns=(1, 1))
+        code, _, err = call(*words)
+        assert code == 1 and "files that have changed" in err, changed
+        assert call(*words, "--overwrite")[0] == 0
 
 
 def test_a_scan_is_never_replaced_by_its_result(call, scans):

@@ -92,7 +92,7 @@ def plan(
             raise InputError(
                 f"the result would replace its own scan {scan}; choose another folder than {folder}."
             )
-        done = resume and read_fact(target, "made_from") == _fingerprint(recipe, scan)
+        done = resume and _is_done(recipe, scan, target)
         if target.exists() and not done and not overwrite:
             raise DataFileError(_refusal(target, resume))
         jobs[target] = Job(scan, target, done)
@@ -133,8 +133,8 @@ def run_job(
     XanesError
         With one sentence for the user; nothing half-written is left.
     """
-    made_from = _fingerprint(recipe, job.scan)
     stack = open_scan(recipe, job.scan) if stack is None else stack
+    made_from = _made_from(recipe, job.scan, stack.source)
     result = run_recipe(recipe, stack, progress=progress, workers=workers)
     result = dataclasses.replace(result, extra=result.extra | {"made_from": made_from})
     formats = (*recipe.output.export, *export)
@@ -172,14 +172,8 @@ def memory_needed(recipe: Recipe, stack: EnergyStack, workers: int | None = None
     streamed = not (recipe.output.stack or choose_memory(stack))
     if streamed:
         band = blocks.row_blocks(stack.image_shape, energies)[0]
-        held = (
-            2
-            * (band.stop - band.start)
-            * prod(stack.image_shape[1:])
-            * energies
-            * (workers or blocks.default_workers())
-        )
-        held = min(held, 2 * pixels * energies)
+        share = (band.stop - band.start) / stack.image_shape[0] * (workers or blocks.default_workers())
+        held = int(2 * min(share, 1) * pixels * energies)
     else:
         held = pixels * energies
     needed = 4 * (held + MAPS_AT_MOST * pixels)
@@ -190,21 +184,46 @@ def memory_needed(recipe: Recipe, stack: EnergyStack, workers: int | None = None
 # -- what a result was made from ----------------------------------------------------------------------
 
 
-def _fingerprint(recipe: Recipe, scan: Path) -> dict[str, Any]:
-    """Return the recipe and the sizes and times of all files that go in, as json can write them."""
+def _made_from(recipe: Recipe, scan: Path, source: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe and the sizes and times of all files that go in, as json can write them.
+
+    The reader's `source` names the files that it found by itself, such as energies beside the images.
+    """
+    found = [Path(value) for value in source.values() if isinstance(value, str) and os.path.isabs(value)]
+    files = [*_scan_files(scan), *_reference_files(recipe), *(path for path in found if path.is_file())]
+    return {**_asked_for(recipe), "files": {str(path.resolve()): _stamp(path) for path in files}}
+
+
+def _is_done(recipe: Recipe, scan: Path, target: Path) -> bool:
+    """Whether a result is of this recipe and of files that are still as they were."""
+    saved = read_fact(target, "made_from")
+    if not isinstance(saved, dict) or {key: saved.get(key) for key in ("recipe", "stack")} != _asked_for(
+        recipe
+    ):
+        return False
+    needed = {str(path.resolve()) for path in (*_scan_files(scan), *_reference_files(recipe))}
+    return needed <= saved["files"].keys() and all(
+        os.path.isfile(path) and _stamp(Path(path)) == stamp for path, stamp in saved["files"].items()
+    )
+
+
+def _asked_for(recipe: Recipe) -> dict[str, Any]:
     table = recipe.to_dict()
     table.pop("output", None)
-    named = [path for _, params in recipe.steps for path in getattr(params, "references", ())]
-    named += [value for value in (recipe.input.energy, recipe.input.flat, recipe.input.dark) if value]
-    files = [Path(path) for path in named if Path(path).is_file()]
-    files += sorted(p for p in scan.iterdir() if p.is_file()) if scan.is_dir() else [scan]
-    return {
-        "recipe": table,
-        "stack": recipe.output.stack,
-        "files": {str(p.resolve()): _stamp(p) for p in files},
-    }
+    return {"recipe": table, "stack": recipe.output.stack}
+
+
+def _scan_files(scan: Path) -> list[Path]:
+    return sorted(path for path in scan.iterdir() if path.is_file()) if scan.is_dir() else [scan]
+
+
+def _reference_files(recipe: Recipe) -> list[Path]:
+    return [Path(path) for _, params in recipe.steps for path in getattr(params, "references", ())]
 
 
 def _stamp(path: Path) -> list[int]:
-    about = os.stat(path)
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise DataFileError(f"{path} cannot be read: {error.strerror}.") from None
     return [about.st_size, about.st_mtime_ns]
