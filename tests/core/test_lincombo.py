@@ -57,6 +57,7 @@ def test_nonnegative_is_nnls(k, dtype, tolerance):
     assert (x == 0).any(axis=0).mean() > 0.2, "the bound should matter"
     np.testing.assert_allclose(fit.coefficients, x, atol=tolerance)
     np.testing.assert_allclose(fit.error, expected[:, 1].astype(float) ** 2, rtol=1e-4)
+    np.testing.assert_allclose(fit.r_factor, fit.error / (mu**2).sum(axis=0), rtol=1e-5)
     assert (fit.coefficients >= 0).all()
 
 

@@ -123,12 +123,12 @@ class FitKernel:
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
         data = y[self._fitted]
-        x, error = self._solvers[y.dtype](data)
+        x, error, power = self._solvers[y.dtype](data)
         out["coefficients"][...] = x
         out["error"][...] = error
         np.sqrt(error / self._n, out=out["rms"])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            np.divide(error, np.einsum("ij,ij->j", data, data), out=out["r_factor"])
+            np.divide(error, power, out=out["r_factor"])
             noise = np.sqrt(error / self._freedom) if self._freedom > 0 else np.full_like(error, np.nan)
             self._fill_fractions(x, noise, out["fractions"], out["sigma"])
 
@@ -187,8 +187,8 @@ class _Solver:
         self._bound = to_one or nonnegative
         self._sets = _ActiveSets(r, to_one, dtype) if nonnegative else None
 
-    def __call__(self, data: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return coefficients (K, n) and the sum of squared residuals (n,)."""
+    def __call__(self, data: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return coefficients (K, n), the sum of squared residuals (n,) and that of squared data (n,)."""
         projected = np.empty((len(self._q_rows), data.shape[1]), data.dtype)
         for row, out in zip(self._q_rows, projected, strict=True):
             np.dot(row, data, out=out)  # a vector at a time: a thin matrix product is slower
@@ -199,12 +199,17 @@ class _Solver:
             below = np.flatnonzero((x < 0).any(axis=0))
             if below.size:
                 x[:, below] = self._sets.solve(np.ascontiguousarray(z[:, below]))
+        explained = np.einsum("ij,ij->j", projected, projected)
         if self._bound:  # otherwise the fitted curve is the projection itself
-            z[...] = self._r @ x
+            fitted = self._r @ x
+            np.subtract(z, fitted, out=z)
+            explained -= np.einsum("ij,ij->j", z, z)
+            z[...] = fitted
         residual = self._scratch.like(data)
         np.matmul(self._q, projected, out=residual)
         np.subtract(data, residual, out=residual)
-        return x, np.einsum("ij,ij->j", residual, residual)
+        error: FloatArray = np.einsum("ij,ij->j", residual, residual)
+        return x, error, error + explained  # Pythagoras, which spares a pass over the data
 
 
 class _ActiveSets:

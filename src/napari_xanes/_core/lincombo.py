@@ -59,6 +59,7 @@ class FitParams(Params):
         "Orders of a polynomial fitted along: [0, 1] is a line, needed when optical density is fitted directly.",
         widget="background",
         max_length=6,
+        example=[0, 1],
     )
     energy_range: Window | None = field(
         None,
@@ -74,6 +75,7 @@ class FitParams(Params):
         "Windows of energies that are not fitted, such as a glitch of the beam.",
         unit="eV",
         widget="windows",
+        example=[[8340.0, 8342.0]],
     )
     extrapolate: Extrapolate | None = field(
         None,
