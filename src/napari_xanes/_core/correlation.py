@@ -21,6 +21,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from napari_xanes._core.overlap import OverlapMatcher, Target
+from napari_xanes._core.resampling import moved_rows, valid_span
 from napari_xanes._core.stack import Float32
 
 Spectrum = NDArray[np.complex64]
@@ -31,6 +32,7 @@ CUTOFF = 0.5  # cycles per pixel beyond which nothing is used
 _CLOSE = 0.75  # px; a remainder below this needs no new cut of the common region
 _GOOD = 0.9  # confidence from which on no other displacement is tried
 _CANDIDATES = 4
+_SETTLED = 0.02  # px; a remainder below this is no longer bent by the window
 _TINY = 1e-30
 
 
@@ -98,7 +100,7 @@ class Matcher:
         return self._overlap.prepare(fixed, fixed=True)
 
     def match(self, moving: Float32, fixed: Float32, target: Target) -> tuple[Vector, float]:
-        """Return the displacement of `moving` against `fixed`, prepared as `target`, and the confidence.
+        """Return displacement and confidence of `moving` against `fixed`, prepared as `target`, from nothing.
 
         Other maxima of the coarse correlation are tried if the highest does not make a good match.
         """
@@ -131,6 +133,27 @@ class Matcher:
                 break
         return shift, confidence
 
+    def polish(self, moving: Float32, fixed: Float32, start: Vector) -> tuple[Vector, float]:
+        """Return displacement and confidence as `refine` does, closer.
+
+        The frame is moved back by what is known, so the fraction left is about 0 and the window, which stays
+        in place, can no longer pull at it.
+        """
+        shift, confidence = start, 0.0
+        for _ in range(4):
+            if not np.all(np.isfinite(shift)):
+                break
+            back = moved_rows(lambda rows: moving[rows], self.shape, shift.tolist())
+            spans = [valid_span(n, np.array([s])) for n, s in zip(self.shape, shift, strict=True)]
+            common = tuple(slice(lo, hi) for lo, hi in spans)
+            rest, confidence = self._remainder(
+                self.spectrum(back[common]), self.spectrum(fixed[common]), np.zeros(len(shift)), near=True
+            )
+            shift = shift + rest
+            if np.all(np.abs(rest) < _SETTLED):
+                break
+        return shift, confidence if np.all(np.isfinite(shift)) else 0.0
+
     def _common_region(
         self, moving: Float32, fixed: Float32, whole: NDArray[np.intp]
     ) -> tuple[Float32, Float32]:
@@ -139,7 +162,10 @@ class Matcher:
         in_fixed = tuple(slice(max(-w, 0), n - max(w, 0)) for w, n in pairs)
         return moving[in_moving], fixed[in_fixed]
 
-    def _remainder(self, a: Spectrum, b: Spectrum, start: Vector) -> tuple[Vector, float]:
+    def _remainder(
+        self, a: Spectrum, b: Spectrum, start: Vector, *, near: bool = False
+    ) -> tuple[Vector, float]:
+        """Return displacement and confidence from spectra; `near` says that `start` is good to 0.1 px or so."""
         cross = a * np.conj(b)
         size = np.abs(cross)
         power_a, power_b = self.ring_sum(np.abs(a) ** 2), self.ring_sum(np.abs(b) ** 2)
@@ -147,8 +173,8 @@ class Matcher:
         if not both.any():
             return np.full(len(start), np.nan), 0.0
         root = np.sqrt(size + _TINY)
-        shift = self._climb(cross * (self.fine / root), start)
-        for _ in range(2):
+        shift = start if near else self._climb(cross * (self.fine / root), start)
+        for _ in range(1 if near else 2):
             shared = self.ring_sum((cross * self.phases(shift)).real)
             weight = self._ring_weights(shared, both)
             if not weight.any():

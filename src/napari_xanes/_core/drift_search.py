@@ -27,10 +27,10 @@ from napari_xanes._core.static_pattern import static_pattern
 
 _MOST_PIXELS = {2: 400**2, 3: 64**3}
 _PATTERN_PASSES = 6
-_MEAN_PASSES = 3
+_MEAN_PASSES = 2
 _DOUBT = 0.6  # of the median confidence
 _DEEPEST = 16  # px of the small copies to which holes are filled
-_SETTLED = 0.003  # px of the small frames; passes end when no shift changes by more
+_SETTLED = 0.01  # px of the small frames; passes end when no shift changes by more
 
 
 @dataclass(eq=False)
@@ -144,18 +144,24 @@ def _small(frame: Float32, bins: int) -> Float32:
 
 def _binned(frame: Float32, bins: int) -> Float32:
     """Return means over blocks of bins^n samples, of the valid ones where some are not."""
-    shape = [k for size in frame.shape for k in (size // bins, bins)]
-    blocked = frame[tuple(slice(size // bins * bins) for size in frame.shape)].reshape(shape)
-    axes = tuple(range(1, 2 * frame.ndim, 2))
-    small = blocked
-    for axis in reversed(axes):
-        small = small.mean(axis=axis, dtype=np.float32)
-    if not np.isfinite(small).all():
-        valid = np.isfinite(blocked)
-        count = valid.sum(axis=axes, dtype=np.float32)
-        total = np.where(valid, blocked, 0).sum(axis=axes, dtype=np.float32)
-        small = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return np.asarray(small, dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities are dealt with below
+        small = _block_sums(frame, bins) / np.float32(bins**frame.ndim)
+    if np.isfinite(small).all():
+        return small
+    valid = np.isfinite(frame)
+    count = _block_sums(valid.astype(np.float32), bins)
+    total = _block_sums(np.where(valid, frame, np.float32(0)), bins)
+    return np.where(count > 0, total / np.maximum(count, 1), np.float32(np.nan))
+
+
+def _block_sums(frame: Float32, bins: int) -> Float32:
+    for axis, size in enumerate(frame.shape):
+        lead, end = (slice(None),) * axis, size // bins * bins
+        total = frame[(*lead, slice(0, end, bins))].copy()
+        for start in range(1, bins):
+            total += frame[(*lead, slice(start, end, bins))]
+        frame = total
+    return frame
 
 
 def _nearest(known: NDArray[np.bool_], index: int) -> int:
@@ -223,7 +229,8 @@ def _by_neighbours(search: _Search) -> None:
 
     def measure(i: int) -> tuple[Vector, float]:
         fixed = frames[before[i]]
-        return matcher.match(frames[i], fixed, matcher.prepare(fixed))
+        shift, _ = matcher.match(frames[i], fixed, matcher.prepare(fixed))
+        return matcher.polish(frames[i], fixed, shift)
 
     search.shifts[order[0]], search.confidence[order[0]] = 0.0, 1.0
     search.each(measure, order[1:].tolist(), "Measuring drift")
@@ -256,7 +263,7 @@ def _to_mean(search: _Search) -> None:
             starts = [before[i]] if np.all(np.isfinite(before[i])) else []
             if astray[i]:
                 starts += _neighbours(before, astray, i)
-            tries = [search.matcher.refine(search.frames[i], others, start) for start in starts]
+            tries = [search.matcher.polish(search.frames[i], others, start) for start in starts]
             return max(tries, key=lambda t: t[1], default=(np.full(others.ndim, np.nan), 0.0))
 
         search.each(measure, np.flatnonzero(search.usable).tolist(), "Measuring drift against the mean")

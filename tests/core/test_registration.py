@@ -1,0 +1,359 @@
+"""Drift: known shifts applied and asked back, on simulated frames and on phantoms with truth."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from napari_xanes import Cancelled, Drift, EnergyStack, InputError, apply_drift, estimate_drift
+from napari_xanes._core.chain import Chain
+from napari_xanes._core.progress import no_progress
+from napari_xanes._core.registration import AlignParams, align_step
+
+SHIFTS = np.array([[0.0, 0.0], [1.3, -2.4], [-4.7, 3.1], [2.2, 5.6], [6.4, -1.9], [3.5, 2.5], [-0.7, -3.3]])
+
+
+def sample(shape, seed=0):
+    """Spectrum of a random image with structure of many sizes, on a grid half as large again."""
+    size = [n + n // 2 for n in shape]
+    grid = np.meshgrid(
+        *[np.fft.fftfreq(n) for n in size[:-1]], np.fft.rfftfreq(size[-1]), indexing="ij", sparse=True
+    )
+    square = sum(f * f for f in grid)
+    noise = np.fft.rfftn(np.random.default_rng(seed).normal(size=size))
+    spectrum = noise * (np.exp(-2 * (np.pi * 1.5) ** 2 * square) + 5 * np.exp(-2 * (np.pi * 6) ** 2 * square))
+    return spectrum, grid, size
+
+
+def make_frames(shape=(96, 110), shifts=SHIFTS, contrast=1.0, noise=0.0, seed=0):
+    """Frames that show a random sample displaced by `shifts`; borders are cut, nothing wraps."""
+    spectrum, grid, size = sample(shape, seed)
+    scale = 1 / np.fft.irfftn(spectrum, size, axes=range(len(size))).std()
+    rng = np.random.default_rng(seed + 1)
+    cut = tuple(slice(n // 4, n // 4 + n) for n in shape)
+    frames = []
+    for shift, gain in zip(shifts, np.broadcast_to(contrast, len(shifts)), strict=True):
+        phase = np.exp(-2j * np.pi * sum(f * s for f, s in zip(grid, shift, strict=True)))
+        image = np.fft.irfftn(spectrum * phase, size, axes=range(len(size)))[cut] * scale
+        frames.append(2 + gain * image + noise * rng.normal(size=shape))
+    return np.array(frames, dtype=np.float32)
+
+
+def drift_error(found, truth):
+    """RMS length of the error, a common offset taken off."""
+    error = found - truth
+    error = error - error.mean(axis=0)
+    return np.sqrt((error**2).sum(axis=1).mean())
+
+
+@pytest.fixture(scope="module")
+def ni(data_dir):
+    """Optical density of the raw Ni phantom and its true shifts."""
+    folder = data_dir / "phantom_ni_2d"
+    with h5py.File(folder / "ni_txm_raw.h5") as file, h5py.File(folder / "truth.h5") as truth:
+        dark = file["img_dark"][()].mean(axis=0)
+        transmission = (file["img_xanes"][()] - dark) / (file["img_bkg"][()] - dark)
+        return (-np.log(transmission)).astype(np.float32), truth["shifts"][()]
+
+
+@pytest.mark.parametrize("reference", [-1, 0, "mean", "previous"])
+@pytest.mark.parametrize("shape", [(96, 110), (131, 87)])
+def test_known_shifts_come_back(reference, shape):
+    drift = estimate_drift(make_frames(shape), reference=reference)
+    zero = {-1: SHIFTS[-1], 0: SHIFTS[0], "mean": SHIFTS.mean(axis=0), "previous": SHIFTS[0]}[reference]
+    np.testing.assert_allclose(drift.shifts, SHIFTS - zero, atol=0.02)
+    assert drift.reference == {-1: 6, 0: 0}.get(reference, reference)
+    assert (drift.confidence > 0.98).all()
+    assert (drift.confidence <= 1).all()
+
+
+def test_volumes():
+    shifts = np.array([[0, 0, 0], [0.6, -1.7, 2.2], [-1.4, 0.8, -0.3], [2.1, 1.1, 0.5]])
+    drift = estimate_drift(make_frames((32, 40, 36), shifts), reference=0)
+    assert drift.matrices.shape == (4, 4, 4)
+    np.testing.assert_allclose(drift.shifts, shifts, atol=0.04)
+
+
+def test_contrast_and_noise():
+    contrast = [0.25, 0.25, 0.3, 0.3, 1, 1, 1]
+    drift = estimate_drift(make_frames((200, 180), contrast=contrast, noise=0.15, seed=5))
+    assert drift_error(drift.shifts, SHIFTS) < 0.06
+
+
+@pytest.mark.parametrize("size", [(48, 48), (16, 70)])
+def test_small_frames(size):
+    drift = estimate_drift(make_frames(size, SHIFTS / 2, seed=3))
+    assert drift_error(drift.shifts, SHIFTS / 2) < 0.1
+
+
+def test_displacement_by_a_fifth_of_the_frame():
+    shifts = np.array([[0, 0], [26, -22], [-24.3, 20.6], [2, 27], [-20.2, 0]])
+    drift = estimate_drift(make_frames((128, 130), shifts, seed=4), reference=0)
+    np.testing.assert_allclose(drift.shifts, shifts, atol=0.03)
+
+
+def test_what_stays_put_on_the_detector_does_not_hold_the_sample_back():
+    shifts = np.cumsum(np.random.default_rng(8).normal(0, 2, (12, 2)), axis=0)
+    frames = make_frames((192, 200), shifts, seed=9) * 0.1
+    dirt = np.random.default_rng(10).normal(size=(192, 200))
+    spectrum = np.fft.rfft2(dirt)
+    fy, fx = np.fft.fftfreq(192)[:, None], np.fft.rfftfreq(200)[None]
+    dirt = np.fft.irfft2(spectrum * np.exp(-2 * np.pi**2 * (fy**2 + fx**2)), (192, 200))
+    frames += (0.05 * dirt / dirt.std()).astype(np.float32)
+    assert drift_error(estimate_drift(frames).shifts, shifts) < 0.06
+
+
+@pytest.mark.parametrize("reference", [-1, 0, "mean", "previous"])
+def test_phantom(ni, reference):
+    frames, truth = ni
+    drift = estimate_drift(frames, reference=reference)
+    assert drift_error(drift.shifts, truth) <= 0.030
+    assert (drift.confidence > 0.9).all()
+
+
+def test_phantom_volume(data_dir):
+    folder = data_dir / "phantom_ni_3d"
+    files = sorted(folder.glob("recon_scan_*.h5"))[::4]
+    frames = np.stack([h5py.File(path)["img"][()] for path in files])
+    with h5py.File(folder / "truth.h5") as file:
+        truth = file["shifts"][::4]
+    assert drift_error(estimate_drift(frames).shifts, truth) <= 0.06
+
+
+def test_lost_constant_and_partly_invalid_frames(ni):
+    frames, truth = ni[0][::4].copy(), ni[1][::4]
+    frames[3] = np.nan
+    frames[6] = 1.0
+    frames[8, :50] = np.nan
+    frames[9, 20:22, 30:50] = np.inf
+    frames[9, 21, 30:50] = -np.inf
+    frames[:, 90:98, 100:108] = np.nan
+    drift = estimate_drift(frames)
+    known = np.isfinite(drift.shifts).all(axis=1)
+    np.testing.assert_array_equal(np.flatnonzero(~known), [3, 6])
+    np.testing.assert_array_equal(drift.confidence[~known], 0)
+    assert drift_error(drift.shifts[known], truth[known]) < 0.04
+    aligned = apply_drift(frames, drift)
+    assert np.isnan(aligned[[3, 6]]).all()
+    assert np.isfinite(aligned[0]).mean() > 0.9
+
+
+def test_frame_of_noise_is_not_given_a_place():
+    frames = make_frames(noise=0.02)
+    frames[2] = np.random.default_rng(3).normal(size=frames[2].shape)
+    drift = estimate_drift(frames)
+    assert drift.confidence[2] < 0.3
+    others = np.arange(len(frames)) != 2
+    assert drift_error(drift.shifts[others], SHIFTS[others]) < 0.03
+
+
+def test_lost_frames_do_not_break_the_sum_of_neighbours():
+    frames = make_frames()
+    frames[3] = np.nan
+    drift = estimate_drift(frames, reference="previous")
+    known = [0, 1, 2, 4, 5, 6]
+    np.testing.assert_allclose(drift.shifts[known], SHIFTS[known], atol=0.02)
+    assert np.isnan(drift.shifts[3]).all()
+
+
+def test_region():
+    frames = make_frames((120, 140))
+    frames[:, :, :40] = make_frames((120, 40), SHIFTS[::-1], seed=7)  # something else moves there
+    drift = estimate_drift(frames, roi=(5, 115, 45, 140), reference=0)
+    np.testing.assert_allclose(drift.shifts, SHIFTS, atol=0.02)
+    assert drift.roi == (5, 115, 45, 140)
+
+
+def test_scale_of_the_intensities_does_not_matter():
+    frames = make_frames(noise=0.05)
+    wanted = estimate_drift(frames).shifts
+    np.testing.assert_allclose(estimate_drift(frames * 1e-9).shifts, wanted, atol=1e-3)
+    np.testing.assert_allclose(estimate_drift((frames + 20) * 1000).shifts, wanted, atol=2e-3)
+    counts = np.round((frames + 20) * 1000).astype(np.uint16)
+    np.testing.assert_allclose(estimate_drift(counts).shifts, wanted, atol=2e-3)
+
+
+def test_order_of_the_frames_does_not_matter():
+    frames = make_frames(noise=0.05)
+    wanted = estimate_drift(frames, reference=0).shifts
+    order = np.array([0, 4, 2, 6, 1, 3, 5])
+    np.testing.assert_allclose(estimate_drift(frames[order], reference=0).shifts, wanted[order], atol=2e-3)
+
+
+def test_threads_give_the_same_bits():
+    frames = make_frames(noise=0.05)
+    one, three = estimate_drift(frames, workers=1), estimate_drift(frames, workers=3)
+    np.testing.assert_array_equal(one.matrices, three.matrices)
+
+
+def test_aligned_frames_show_the_same():
+    frames = make_frames()
+    before = frames.copy()
+    drift = estimate_drift(frames, reference=0)
+    aligned = apply_drift(frames, drift)
+    np.testing.assert_array_equal(frames, before)
+    valid = np.isfinite(aligned).all(axis=0)
+    assert 0.7 < valid.mean() < 0.9
+    assert np.abs(aligned[:, valid] - frames[0][valid]).max() < 0.1
+    assert np.abs(frames[:, valid] - frames[0][valid]).max() > 1
+
+
+def test_matrix_takes_a_point_to_where_the_frame_shows_it():
+    drift = Drift.from_shifts(np.array([[0.0, 0.0], [3.0, -2.0]]))
+    np.testing.assert_array_equal(drift.matrices[1] @ [10, 20, 1], [13, 18, 1])
+    frame = np.zeros((2, 30, 30), np.float32)
+    frame[0, 10, 20] = frame[1, 13, 18] = 1
+    aligned = apply_drift(frame, drift)
+    assert aligned[0, 10, 20] == aligned[1, 10, 20] == 1
+
+
+def test_drift_survives_json_to_the_last_bit():
+    frames = make_frames()
+    frames[3] = np.nan
+    drift = estimate_drift(frames, roi=(2, 90, 3, 100))
+    text = json.dumps(drift.to_dict(), allow_nan=False)
+    again = Drift.from_dict(json.loads(text))
+    np.testing.assert_array_equal(again.matrices, drift.matrices)
+    np.testing.assert_array_equal(again.confidence, drift.confidence)
+    assert (again.reference, again.roi, again.method) == (drift.reference, drift.roi, drift.method)
+
+
+def make_stack(frames, signal="optical_density", **more):
+    return EnergyStack(frames, np.linspace(8300, 8400, len(frames)), signal, name="scan", **more)
+
+
+def align(stack, *, in_memory, workers=None, **params):
+    chain = Chain(stack, in_memory=in_memory, workers=workers)
+    resolved, found = align_step(chain, AlignParams(**params), no_progress)
+    return chain, resolved, found
+
+
+class First:
+    """Keeps the mean spectrum of every pixel, so that a streamed run has something to compute."""
+
+    maps, writes = {"sum": ()}, False
+
+    def __call__(self, y, out):
+        out["sum"][...] = y.sum(axis=0)
+
+
+def test_step_gives_the_same_bits_streamed_and_in_memory():
+    stack = make_stack(make_frames((96, 6000), noise=0.05)[:, :, :400])
+    sums = {}
+    for key, kwargs in {
+        "memory": {"in_memory": True},
+        "bands": {"in_memory": False, "workers": 1},
+        "threads": {"in_memory": False, "workers": 3},
+    }.items():
+        chain, _, found = align(stack, **kwargs)
+        chain.add_kernel(First(), lambda raw: ({}, {"sum": raw["sum"]}), found)
+        chain.run()
+        sums[key] = found["sum"]
+    wanted = apply_drift(stack.data, estimate_drift(stack)).sum(axis=0)
+    np.testing.assert_array_equal(sums["memory"], wanted)
+    np.testing.assert_array_equal(sums["bands"], wanted)
+    np.testing.assert_array_equal(sums["threads"], wanted)
+
+
+def test_step_reports_and_resolves():
+    frames = make_frames()
+    frames[3] = np.nan
+    chain, resolved, found = align(make_stack(frames), in_memory=True)
+    assert resolved.reference == 6
+    longest = np.linalg.norm(np.delete(SHIFTS - SHIFTS[6], 3, axis=0), axis=1).max()
+    assert found["max_shift_px"] == pytest.approx(longest, abs=0.05)
+    assert found["unusable_frames"] == [8350.0]
+    assert found["doubtful_frames"] == []
+    assert found["warnings"] == ["1 of 7 frames show nothing to align by and are invalid: 8350.00 eV"]
+    json.dumps(found, allow_nan=False)
+    (y0, y1), (x0, x1) = found["valid_area"]
+    data = np.delete(chain.run(keep_stack=True), 3, axis=0)
+    inside = np.isfinite(data).all(axis=0)
+    assert inside[y0:y1, x0:x1].all()
+    assert inside.sum() == (y1 - y0) * (x1 - x0)
+    assert isinstance(chain.extra["drift"], Drift)
+
+
+def test_lost_reference_is_replaced_and_said():
+    frames = make_frames()
+    frames[-1] = np.nan
+    _, resolved, found = align(make_stack(frames), in_memory=True)
+    assert resolved.reference == 5
+    assert any(
+        "reference frame -1 cannot be used, frame 5 at 8383.33 eV" in text for text in found["warnings"]
+    )
+
+
+def test_doubtful_frame_is_named():
+    frames = make_frames()
+    frames[2] = 0.3 * frames[2] + make_frames(seed=20)[2]  # mostly something else
+    _, _, found = align(make_stack(frames), in_memory=True)
+    assert found["doubtful_frames"] == pytest.approx([8333.33], abs=0.01)
+    assert any("doubtful, look at them: 8333.33 eV" in text for text in found["warnings"])
+
+
+def test_counts_with_flats_are_warned_about():
+    stack = make_stack(make_frames(), "counts", flat=np.ones((96, 110), np.float32))
+    _, _, found = align(stack, in_memory=True)
+    assert any("divide by the flats before aligning" in text for text in found["warnings"])
+
+
+def test_stack_in_stack_out():
+    stack = make_stack(make_frames(), pixel_size_um=0.04)
+    drift = estimate_drift(stack, reference=0)
+    aligned = apply_drift(stack, drift, interpolation="cubic")
+    np.testing.assert_array_equal(aligned.data, apply_drift(stack.data, drift, interpolation="cubic"))
+    assert aligned.pixel_size_um == 0.04
+    assert aligned.history[-1]["do"] == "align"
+    assert aligned.history[-1]["params"]["reference"] == 0
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"method": "magic"}, "method is 'magic', expected one of correlation"),
+        ({"transform": "affine"}, "transform is 'affine', expected one of translation"),
+        ({"reference": 7}, "reference is frame 7, the stack has frames 0 to 6"),
+        ({"reference": "first"}, "reference is 'first', expected a frame number, 'previous' or 'mean'"),
+        ({"reference": 1.5}, "reference is 1.5"),
+        ({"roi": (0, 97, 0, 50)}, r"roi \(0, 97, 0, 50\) does not lie within the image of 96 rows"),
+        ({"roi": (0, 10, 0, 50)}, "roi is 10 x 50 px, at least 16 x 16"),
+        ({"roi": (0, 10)}, "expected four whole numbers"),
+    ],
+)
+def test_bad_arguments(keywords, message):
+    with pytest.raises(InputError, match=message):
+        estimate_drift(make_frames(), **keywords)
+
+
+def test_bad_stacks():
+    with pytest.raises(InputError, match="expected real numbers of shape"):
+        estimate_drift(np.zeros((10, 10)))
+    with pytest.raises(InputError, match="no frame shows any structure"):
+        estimate_drift(np.ones((3, 32, 32)))
+    with pytest.raises(InputError, match="the image is 8 x 40 px"):
+        estimate_drift(np.ones((3, 8, 40)))
+
+
+def test_drift_of_another_stack():
+    frames = make_frames()
+    drift = Drift.from_shifts(np.zeros((3, 2)))
+    with pytest.raises(
+        InputError, match=r"drift is of 3 frames with 2 axes, the stack has shape \(7, 96, 110\)"
+    ):
+        apply_drift(frames, drift)
+    turned = Drift(np.tile([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]], (7, 1, 1)), np.ones(7))
+    with pytest.raises(InputError, match="only translations can be applied"):
+        apply_drift(frames, turned)
+    with pytest.raises(InputError, match="interpolation is 'nearest'"):
+        apply_drift(frames, Drift.from_shifts(np.zeros((7, 2))), interpolation="nearest")
+
+
+def test_cancelling_stops_the_work():
+    def stop(done, total, text):
+        if done > 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        estimate_drift(make_frames(), progress=stop)
