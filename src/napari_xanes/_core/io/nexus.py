@@ -130,13 +130,17 @@ def find_energy(path: Path, file: h5py.File, images: h5py.Dataset) -> h5py.Datas
         fitting = [d for d in lists if _length(d) == images.shape[0] and _could_be_energy(d)]
     near = [d for d in fitting if _parent(d) == _parent(images)]
     for choice in (fitting, [d for d in fitting if ENERGY.match(_leaf(d))], near):
-        if choice and all(np.array_equal(np.ravel(d[()]), np.ravel(choice[0][()])) for d in choice):
+        if choice and all(_same_values(d, choice[0]) for d in choice):
             return choice[0]
     if fitting:
         raise DataFileError(
             f"{path}: the energies could be {', '.join(d.name for d in fitting[:6])}; name one with energy=."
         )
     return None
+
+
+def _same_values(one: h5py.Dataset, two: h5py.Dataset) -> bool:
+    return one == two or np.array_equal(np.ravel(one[()]), np.ravel(two[()]), equal_nan=True)
 
 
 def _could_be_energy(dataset: h5py.Dataset) -> bool:
@@ -151,7 +155,7 @@ def find_calibration(file: h5py.File, images: h5py.Dataset, pattern: re.Pattern[
     found = [
         d
         for d in datasets(file).values()
-        if pattern.match(_leaf(d)) and is_numeric(d) and d.ndim in (2, 3) and d != images
+        if pattern.match(_leaf(d)) and is_numeric(d) and d.ndim in (2, 3) and d != images and 0 not in d.shape
     ]
     found = [d for d in found if _parent(d) == _parent(images)] or found
     exact = [d for d in found if re.fullmatch(r"img_(bkg|dark)|flats?|darks?", _leaf(d), re.IGNORECASE)]

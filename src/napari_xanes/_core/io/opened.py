@@ -9,12 +9,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from napari_xanes._core.errors import DataFileError
+from napari_xanes._core.errors import DataFileError, InputError
 from napari_xanes._core.io import hdf5
-from napari_xanes._core.io.energies import EnergyList
+from napari_xanes._core.io.energies import MOST_ENERGIES, EnergyList
 from napari_xanes._core.io.table import looks_like_text
 from napari_xanes._core.stack import ArrayLike
 
+LONGEST_PATH = 4000
 _INSIDE = re.compile(r"(.+\.[A-Za-z0-9]+):(/?[^:\\]+)")
 
 
@@ -69,7 +70,17 @@ class Opened:
 
 
 def absolute(path: str | Path) -> Path:
-    """Return a path that stays true when the working folder changes."""
+    """Return a path that stays true when the working folder changes, or say that it can be none."""
+    if not isinstance(path, (str, Path)):
+        raise InputError(f"the path is {path!r}, expected the name of a file or folder.")
+    text = str(path)
+    if (
+        not text
+        or "\0" in text
+        or len(text) > LONGEST_PATH
+        or any(len(part) > 255 for part in Path(text).parts)
+    ):
+        raise InputError(f"'{text[:60]}' cannot be the name of a file or folder.")
     return Path(path).expanduser().absolute()
 
 
@@ -79,7 +90,7 @@ def find_file(opened: Opened, text: str, what: str) -> tuple[Path, str | None]:
     if (match := _INSIDE.fullmatch(text)) is not None:
         tries.append((match[1], match[2]))
     for name, inside in tries:
-        for path in (absolute(name), opened.folder / name):
+        for path in (absolute(name), absolute(opened.folder / name)):
             if path.exists():
                 return path, inside
     if opened.file is not None:
@@ -116,8 +127,9 @@ def kind_of(path: Path) -> str:
 
 def dataset_energies(path: Path, dataset: h5py.Dataset) -> EnergyList:
     """Return the energies of a dataset."""
-    if not hdf5.is_numeric(dataset) or not 0 < dataset.size <= 100_000_000:
-        raise DataFileError(f"{path}: {dataset.name} holds {dataset.dtype}, expected one number per image.")
+    if not hdf5.is_numeric(dataset) or not 0 < dataset.size <= MOST_ENERGIES:
+        held = dataset.dtype if dataset.shape is None else f"{tuple(dataset.shape)} of {dataset.dtype}"
+        raise DataFileError(f"{path}: {dataset.name} holds {held}, expected one number per image.")
     unit = dataset.attrs.get("units", b"")
     hint = f"{unit.decode() if isinstance(unit, bytes) else unit} {dataset.name}"
     values = np.asarray(dataset[()], dtype=np.float64)

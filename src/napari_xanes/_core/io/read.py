@@ -6,7 +6,7 @@ Nothing is loaded here but a few frames, from which it is told what the values a
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def _open(
 ) -> Opened:
     words = str(energy) if isinstance(energy, (str, Path)) and str(energy) else None
     wanted = Wanted(images, words, tuple(str(other) for other in others if other))
-    if isinstance(path, (str, Path)):
+    if isinstance(path, (str, Path)) or not isinstance(path, Iterable):
         return open_images(absolute(path), wanted)
     return open_list([absolute(p) for p in path], wanted)
 

@@ -108,13 +108,16 @@ def _open_hdf5(path: Path, wanted: Wanted) -> Opened:
         if found is not None:
             opened.energy = dataset_energies(path, found)
     if dataset.ndim == 3:
-        opened.flat = _calibration(file, dataset, nexus.FLAT)
-        opened.dark = _calibration(file, dataset, nexus.DARK)
+        opened.flat = _calibration(path, file, dataset, nexus.FLAT)
+        opened.dark = _calibration(path, file, dataset, nexus.DARK)
     return opened
 
 
 def _calibration(
-    file: h5py.File, images: h5py.Dataset, pattern: re.Pattern[str]
+    path: Path, file: h5py.File, images: h5py.Dataset, pattern: re.Pattern[str]
 ) -> tuple[ArrayLike, str] | None:
     found = nexus.find_calibration(file, images, pattern)
-    return None if found is None else (hdf5.Hdf5Array(found), str(found.name))
+    if found is None:
+        return None
+    hdf5.check_images(path, found, (2, 3))
+    return hdf5.Hdf5Array(found), str(found.name)
