@@ -22,7 +22,9 @@ HINT = (
 def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerTuple]] | None:
     """Return the reader if `path` may be a scan or a result, else None."""
     paths = [Path(one) for one in (path if isinstance(path, list) else [path])]
-    return read if paths and all(map(_plausible, paths)) else None
+    if len(paths) > 1:  # opened as a stack: one image or volume a file
+        return read if all(one.suffix.lower() in (*TIFF, *HDF5) for one in paths) else None
+    return read if paths and _plausible(paths[0]) else None
 
 
 def read(path: str | list[str]) -> list[LayerTuple]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
@@ -59,46 +60,55 @@ def test_window_shell_and_python_give_the_same_bits(done, scan_file, references,
     assert [entry["do"] for entry in saved.history] == [entry["do"] for entry in streamed.history]
 
 
-def test_all_automatic_gives_the_same_as_what_the_window_resolved(done, scan_file, references):
-    window, _ = done
-    table = {
-        "schema": 1,
-        "step": [{"do": do} for do in ("flat_field", "optical_density", "align", "normalize")],
-    }
-    table["step"].append({"do": "fit", "references": list(references)})
-    result = nx.run_recipe(nx.Recipe.from_dict(table), scan_file)
-    for name, layer in map_layers(window).items():
-        np.testing.assert_array_equal(layer.data, result.maps[name], err_msg=name)
-
-
-def test_the_maps_are_right(done, scan_file):
-    """Against the truth of the simulation, where there is enough of the element."""
-    import h5py
-
-    window, _ = done
-    with h5py.File(scan_file.parent / "truth.h5") as file:
-        inside = file["mask"][()] & (file["thickness"][()] > 0.4)
-        truth = dict(zip(file["fractions"].attrs["references"], file["fractions"][()], strict=True))
-    for name, fraction in truth.items():
-        found = map_layers(window)[f"fraction_{name}"].data
-        assert np.sqrt(np.nanmean((found - fraction)[inside] ** 2)) < 0.05
-
-
-def test_the_window_after_the_job(done):
+def test_the_window_after_the_job(done, scan_file, references):
     window, workflow = done
-    assert [layer.name for layer in stack_layers(window)] == [
+    check_layers(window)
+    check_words(workflow)
+    check_truth(map_layers(window), scan_file)
+    check_automatic(map_layers(window), scan_file, references)
+
+
+def check_layers(window):
+    stacks = list(stack_layers(window))
+    names = [
         "ni_simulated",
         "ni_simulated optical density",
         "ni_simulated aligned",
         "ni_simulated normalised",
     ]
-    assert [layer.visible for layer in stack_layers(window)] == [False, False, False, True]
+    assert [layer.name for layer in stacks] == names
+    assert [layer.visible for layer in stacks] == [False, False, False, True]
+
+
+def check_words(workflow):
     assert workflow.sections["results"].is_open()
     assert "drift up to" in workflow.sections["align"].headline.text()
     assert "Ni K" in workflow.sections["normalize"].headline.text()
     assert "4. normalize" in workflow.results.text.toPlainText()
     shown = workflow.panels["normalize"].forms["normalize"].editors["e0"].chosen.text()
     assert float(shown) == pytest.approx(8333, abs=2)
+
+
+def check_truth(layers, scan_file):
+    """Fractions are right where there is enough of the element."""
+    with h5py.File(scan_file.parent / "truth.h5") as file:
+        inside = file["mask"][()] & (file["thickness"][()] > 0.4)
+        truth = dict(zip(file["fractions"].attrs["references"], file["fractions"][()], strict=True))
+    for name, fraction in truth.items():
+        error = (layers[f"fraction_{name}"].data - fraction)[inside]
+        assert np.sqrt(np.nanmean(error**2)) < 0.05
+
+
+def check_automatic(layers, scan_file, references):
+    """A recipe that leaves everything automatic gives what the window resolved step by step."""
+    table = {
+        "schema": 1,
+        "step": [{"do": do} for do in ("flat_field", "optical_density", "align", "normalize")],
+    }
+    table["step"].append({"do": "fit", "references": list(references)})
+    result = nx.run_recipe(nx.Recipe.from_dict(table), scan_file)
+    for name, layer in layers.items():
+        np.testing.assert_array_equal(layer.data, result.maps[name], err_msg=name)
 
 
 def test_a_recipe_run_in_the_window_gives_the_same_as_the_clicks(done, scan_file, tmp_path, qtbot):

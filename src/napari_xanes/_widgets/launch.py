@@ -9,8 +9,9 @@ import napari
 
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.io.results import load_result
+from napari_xanes._core.recipe import Recipe
 from napari_xanes._core.stack import EnergyStack
-from napari_xanes._widgets._layers import add_result, add_stack
+from napari_xanes._widgets._layers import add_stack, put_result
 from napari_xanes._widgets.workflow import XanesWorkflow
 
 PLUGIN = "napari-xanes"
@@ -34,9 +35,13 @@ def open_result(stack: EnergyStack | str | Path, result: str | Path) -> None:
 def show_result(viewer: napari.Viewer, stack: EnergyStack | str | Path, result: str | Path) -> XanesWorkflow:
     """Put a scan, its maps and the workflow dock into a viewer."""
     opened = stack if isinstance(stack, EnergyStack) else read_stack(stack)
+    made = load_result(result)
     layer = add_stack(viewer, opened)
-    add_result(viewer, load_result(result), layer)
-    return add_workflow(viewer)
+    workflow = add_workflow(viewer)
+    workflow.results.fill_forms(Recipe.of(made))
+    put_result(viewer, layer, "recipe", made)
+    workflow.open_step("results")
+    return workflow
 
 
 def open_files(paths: Sequence[str | Path]) -> None:

@@ -169,8 +169,7 @@ class ResultsPanel(QWidget):
         except XanesError as error:
             report_error(error, self.title)
             return
-        for name, params in recipe.steps:
-            self._panel_of(name).forms[name].set(params)
+        self.fill_forms(recipe)
         self._running_on = about(raw)["id"]
 
         def job(progress: Progress) -> list[tuple[StepPanel, Result]]:
@@ -183,6 +182,11 @@ class ResultsPanel(QWidget):
             return made
 
         self.runner.start(job, f"{self.title}: {raw.name}")
+
+    def fill_forms(self, recipe: Recipe) -> None:
+        """Show the parameters of a recipe in the forms of its steps."""
+        for name, params in recipe.steps:
+            self._panel_of(name).forms[name].set(params)
 
     def _panel_of(self, name: str) -> StepPanel:
         return next(panel for panel in self.panels.values() if name in panel.names)

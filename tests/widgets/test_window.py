@@ -1,0 +1,107 @@
+"""What only a real window shows: docks that close and open again, menus, the sample, several themes and 3D."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QDockWidget
+
+import napari_xanes as nx
+from napari_xanes._widgets import launch
+from napari_xanes._widgets._layers import about, add_stack
+from napari_xanes._widgets.energy_text import KEY, show_energy
+from napari_xanes._widgets.import_dialog import import_stack
+
+pytestmark = pytest.mark.viewer
+
+
+def listeners(viewer):
+    events = viewer.layers.events
+    return [
+        len(e.callbacks)
+        for e in (events.inserted, events.removed, events.renamed, viewer.dims.events.current_step)
+    ]
+
+
+def test_docks_close_and_open_again_without_leftovers(window, scan, qtbot):
+    add_stack(window, scan)
+    show_energy(window)
+    before, gone = listeners(window), []
+    for _ in range(3):
+        dock, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+        assert listeners(window) != before
+        gone.append(weakref.ref(workflow))
+        window.window.remove_dock_widget(dock)
+        assert listeners(window) == before
+        del dock, workflow
+        qtbot.wait(10)
+    gc.collect()
+    window.dims.set_current_step(0, 3)
+    assert "(4 of 41)" in show_energy(window).text
+    assert KEY in window.canvas.overlays.keys()  # noqa: SIM118
+
+
+def test_closing_the_dock_stops_its_work(window, scan, qtbot):
+    add_stack(window, scan)
+    dock, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    background = workflow.panels["preprocess"].runner.background
+    workflow.panels["preprocess"].runner.run.click()
+    window.window.remove_dock_widget(dock)
+    assert not background.running
+    qtbot.wait(300)
+    assert len(window.layers) == 1
+
+
+def test_every_step_opens_as_a_dock(window):
+    for name in ("preprocess", "align", "normalise", "fit"):
+        dock, widget = window.window.add_plugin_dock_widget("napari-xanes", f"XANES {name}")
+        assert isinstance(dock, QDockWidget) and widget.panel.title.lower() == name
+
+
+def test_the_sample_opens_with_its_energy_on_the_canvas(window, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    window.open_sample("napari-xanes", "ni_scan")
+    assert [layer.name for layer in window.layers] == ["Ni scan"]
+    assert show_energy(window).text.endswith("of 61)")
+
+
+def test_the_import_dialog_opens_over_the_window(window, qtbot):
+    dialog = import_stack(window)
+    assert dialog.isVisible() and dialog.parent() is not None
+    dialog.reject()
+
+
+def test_a_result_is_opened_beside_its_scan(window, scan_file, tmp_path):
+    table = {"schema": 1, "step": [{"do": do} for do in ("flat_field", "optical_density", "normalize")]}
+    nx.save_result(nx.run_recipe(nx.Recipe.from_dict(table), scan_file), tmp_path / "maps.h5")
+    workflow = launch.show_result(window, scan_file, tmp_path / "maps.h5")
+    kinds = [about(layer)["kind"] for layer in window.layers]
+    assert kinds[0] == "stack" and set(kinds) == {"stack", "thickness", "edge_step"}
+    assert "3. normalize" in workflow.results.text.toPlainText()
+    assert workflow.panels["normalize"].forms["normalize"].params().e0 == pytest.approx(8333, abs=2)
+
+
+def test_a_series_of_volumes_is_shown_in_three_dimensions(window, run_step):
+    energy = np.linspace(8300, 8400, 21)
+    edge = 1 / (1 + np.exp(-(energy - 8340)))
+    body = np.random.default_rng(0).random((6, 9, 10)) + 0.5
+    volumes = (edge[:, None, None, None] * body).astype(np.float32)
+    layer = add_stack(
+        window, nx.EnergyStack(volumes, energy, "optical_density", name="tomo", pixel_size_um=0.1)
+    )
+    _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    assert "21 volumes of 6 x 9 x 10" in workflow.panels["normalize"].plan.text()
+    form = workflow.panels["normalize"].forms["normalize"]
+    form.editors["e0"].set_value(8340.0)
+    form.editors["pre_edge"].set_value((8300.0, 8325.0))
+    form.editors["post_edge"].set_value((8360.0, 8400.0))
+    run_step(workflow.panels["normalize"])
+    window.dims.ndisplay = 3
+    thickness = next(one for one in window.layers if about(one)["kind"] == "thickness")
+    np.testing.assert_allclose(thickness.data, body, rtol=0.01)
+    assert thickness.axis_labels == ("z", "y", "x")
+    window.dims.set_current_step(0, 20)
+    assert layer.visible is False and "(21 of 21)" in show_energy(window).text
