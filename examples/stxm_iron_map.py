@@ -60,6 +60,7 @@ def draw(result: nx.Result, spectrum: np.ndarray, picture: Path) -> None:
         title="Fe L$_{3,2}$ of the richest 5 %", xlabel="photon energy (eV)", ylabel="normalised absorption"
     )
     right.margins(x=0)
+    figure.get_layout_engine().set(w_pad=0.1)
     figure.savefig(picture, dpi=150)
 
 

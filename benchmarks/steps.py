@@ -1,0 +1,103 @@
+"""Every step of the main job against its baseline and against the memory bandwidth of this machine.
+
+    python benchmarks/steps.py [--size 1024] [--energies 100] [--rounds 5]
+
+Prints a table: median seconds, ratio to the baseline named, ratio to reading the stack once with all threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+from pystackreg import StackReg
+from scipy import ndimage
+
+import napari_xanes as nx
+from napari_xanes._core import blocks
+
+
+def make_stack(size: int, energies: int) -> tuple[np.ndarray, np.ndarray, list[nx.Reference]]:
+    """Return optical density (E, size, size) of smooth texture, energies, and four references."""
+    rng = np.random.default_rng(0)
+    energy = np.linspace(8230, 8580, energies)
+    spectra = [
+        0.5 + np.arctan((energy - e0) / 1.5) / np.pi + 0.6 * np.exp(-(((energy - e0 - 5) / 4) ** 2))
+        for e0 in (8333, 8337, 8341, 8335)
+    ]
+    amounts = [ndimage.gaussian_filter(rng.random((size, size), np.float32), 2) for _ in spectra]
+    mu = np.empty((energies, size, size), np.float32)
+    for i in range(energies):
+        mu[i] = sum(a * s[i] for a, s in zip(amounts, spectra, strict=True))
+        mu[i] += 0.3 + 0.01 * rng.standard_normal((size, size), np.float32)
+    return mu, energy, [nx.Reference(f"reference {k}", energy, s) for k, s in enumerate(spectra)]
+
+
+def measure(rounds: int, **jobs: Callable[[], object]) -> dict[str, float]:
+    """Return the median seconds of each job, the jobs taking turns."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            job()
+            times[name].append(time.perf_counter() - start)
+    return {name: median(seconds) for name, seconds in times.items()}
+
+
+def copy_stack(mu: np.ndarray) -> None:
+    """Copy into a new array with all threads."""
+    target = np.empty_like(mu)
+    blocks.run(lambda i: np.copyto(target[i], mu[i]), range(len(mu)))
+
+
+def stackreg(frames: np.ndarray) -> None:
+    """Measure translations against the last frame as pystackreg does."""
+    for frame in frames[:-1]:
+        StackReg(StackReg.TRANSLATION).register(frames[-1], frame)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--energies", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    mu, energy, references = make_stack(args.size, args.energies)
+    few = mu[-5:]
+    half = nx.Drift.from_shifts(np.full((5, 2), 0.37))
+    fit = {"constraint": "nonnegative"}
+    found = measure(
+        args.rounds,
+        read=lambda: blocks.run(lambda i: mu[i].max(), range(len(mu))),
+        copy=lambda: copy_stack(mu),
+        normalize=lambda: nx.normalize_edge(mu, energy),
+        fit_2=lambda: nx.fit_references(mu, energy, references[:2]),
+        fit_4=lambda: nx.fit_references(mu, energy, references),
+        nonnegative_2=lambda: nx.fit_references(mu, energy, references[:2], **fit),
+        nonnegative_4=lambda: nx.fit_references(mu, energy, references, **fit),
+        spline_shift=lambda: [ndimage.shift(frame, 0.37, order=3) for frame in few],
+        apply_drift=lambda: nx.apply_drift(few, half),
+    )
+    slow = measure(1, stackreg=lambda: stackreg(few), estimate_drift=lambda: nx.estimate_drift(few))
+    found |= slow
+    baseline = {"normalize": "copy", "apply_drift": "spline_shift", "estimate_drift": "stackreg"}
+    per_stack = args.energies / len(few)
+    print(f"{args.energies} x {args.size} x {args.size} float32, {blocks.default_workers()} threads")
+    print(f"{'step':16}{'seconds':>9}  {'ratio to baseline':28}{'to reading once':>15}")
+    for name, seconds in found.items():
+        scale = per_stack if name in ("spline_shift", "apply_drift", "stackreg", "estimate_drift") else 1
+        base = baseline.get(name, "read")
+        ratio = found[base] / seconds if base in ("spline_shift", "stackreg") else seconds / found[base]
+        word = (
+            f"{ratio:6.1f} x faster than {base}"
+            if base in ("spline_shift", "stackreg")
+            else f"{ratio:6.1f} x {base}"
+        )
+        print(f"{name:16}{seconds:9.3f}  {word:28}{seconds * scale / found['read']:15.1f}")
+
+
+if __name__ == "__main__":
+    main()
