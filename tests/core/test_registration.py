@@ -148,6 +148,27 @@ def test_frame_of_noise_is_not_given_a_place():
     assert drift_error(drift.shifts[others], SHIFTS[others]) < 0.03
 
 
+@pytest.mark.parametrize("reference", [0, "mean", "previous"])
+def test_a_single_frame_stays_where_it_is(reference):
+    frames = make_frames(shifts=SHIFTS[:3])
+    np.testing.assert_array_equal(estimate_drift(frames[:1], reference=reference).shifts, [[0, 0]])
+    frames[1:] = np.nan
+    found = estimate_drift(frames, reference=reference).shifts
+    np.testing.assert_array_equal(found, [[0, 0], [np.nan] * 2, [np.nan] * 2])
+
+
+def test_two_frames():
+    shifts = estimate_drift(make_frames(shifts=SHIFTS[1:3]), reference=0).shifts
+    np.testing.assert_allclose(shifts, SHIFTS[1:3] - SHIFTS[1], atol=0.05)
+
+
+def test_frames_without_anything_in_common():
+    frames = np.random.default_rng(5).normal(size=(2, 64, 64))
+    drift = estimate_drift(frames, reference=0)
+    assert np.isfinite(drift.shifts).all(axis=1).any()
+    assert drift.confidence.min() < 0.3
+
+
 def test_lost_frames_do_not_break_the_sum_of_neighbours():
     frames = make_frames()
     frames[3] = np.nan

@@ -250,6 +250,8 @@ def _to_mean(search: _Search) -> None:
     for _ in range(_MEAN_PASSES):
         known = np.flatnonzero(search.known)
         search.shifts -= search.shifts[known].mean(axis=0)
+        if len(known) < 2:
+            return
         before, astray = search.shifts.copy(), doubtful(search.confidence, search.usable)
         sums = _aligned_sum(search, known)
 
@@ -267,8 +269,10 @@ def _to_mean(search: _Search) -> None:
             return max(tries, key=lambda t: t[1], default=(np.full(others.ndim, np.nan), 0.0))
 
         search.each(measure, np.flatnonzero(search.usable).tolist(), "Measuring drift against the mean")
-        change = np.abs(search.shifts - before)
-        if not np.nanmax(change, initial=0) > _SETTLED:
+        if not search.known.any():  # two frames that have nothing in common
+            search.shifts[known[-1]] = 0.0
+            return
+        if not np.nanmax(np.abs(search.shifts - before), initial=0) > _SETTLED:
             break
     search.shifts -= search.shifts[search.known].mean(axis=0)
 
