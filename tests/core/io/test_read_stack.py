@@ -236,9 +236,23 @@ def test_the_signal_is_told_from_the_values(tmp_path, make, signal):
 
 
 def test_doubt_is_said_with_the_remedy(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.exp(0.55 * absorbing_stack()) / 1.9)  # rises, and is near 1
+    tifffile.imwrite(tmp_path / "a.tif", np.exp(0.5 * absorbing_stack()) / 1.8)  # rises, but is near 1
     stack = read_stack(tmp_path / "a.tif", energy="8300:8311:1")
+    assert stack.signal == "optical_density", "no transmission rises across an edge"
     assert len(stack.warnings) == 1 and "say signal='" in stack.warnings[0]
+
+
+def test_counts_of_any_scale_are_told_by_their_flats(tmp_path):
+    transmission = np.exp(-absorbing_stack())
+    tifffile.imwrite(tmp_path / "a.tif", 1.7 * transmission)
+    tifffile.imwrite(tmp_path / "flat.tif", np.full((30, 40), 1.7, np.float32))
+    tifffile.imwrite(tmp_path / "counts.tif", np.full((30, 40), 3000.0, np.float32))
+    scaled = read_stack(tmp_path / "a.tif", energy="8300:8311:1", flat="flat.tif")
+    assert scaled.signal == "counts" and scaled.flat is not None and not scaled.warnings
+    tifffile.imwrite(tmp_path / "b.tif", absorbing_stack())
+    divided = read_stack(tmp_path / "b.tif", energy="8300:8311:1", flat="counts.tif")
+    assert divided.signal == "optical_density" and divided.flat is None
+    assert "counts.tif are not applied again" in divided.warnings[0]
 
 
 def test_a_lost_frame_does_no_harm_but_an_empty_scan_is_refused(tmp_path):

@@ -21,7 +21,7 @@ from napari_xanes._core.io.calibration import Calibration, open_calibration
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.lazy import gathered
 from napari_xanes._core.io.opened import Opened, Wanted, absolute, dataset_energies, find_file, kind_of
-from napari_xanes._core.io.signal import already_divided, glance, tell_signal
+from napari_xanes._core.io.signal import already_divided, glance, same_scale, tell_signal
 from napari_xanes._core.io.sources import open_images, open_list
 from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
 from napari_xanes._core.stack import SIGNALS, EnergyStack, Signal
@@ -183,29 +183,22 @@ def _signal(
 ) -> tuple[Signal, Calibration | None, list[str]]:
     """Return what the values are, the flats if they are still to be divided out, and what is to be said."""
     seen = glance(opened.data, opened.name)
-    said: list[str] = []
-    told = given
-    if flats is not None and flats.data.ndim > 1 and given is None:
-        sample = np.asarray(flats.data[0], dtype=np.float64)
-        if already_divided(seen.values, sample):
-            told = "transmission"
-            said.append(
-                f"the images are transmission already (median {np.median(seen.values):.3g}, flats "
-                f"{np.median(sample):.3g} counts); the flats and darks in the file are not applied again"
-            )
-            return told, None, said
-    if told is None:
-        told, doubt = tell_signal(
-            seen,
-            integer=np.dtype(opened.data.dtype).kind in "iu",
-            volume=opened.data.ndim == 4,
-            has_flat=flats is not None,
-        )
-        said += [doubt] * bool(doubt)
-    if told != "counts" and flats is not None:
-        said.append(f"the flats {flats.given} are not used because the images are {told.replace('_', ' ')}")
-        return told, None, said
-    return told, flats, said
+    integer, volume = np.dtype(opened.data.dtype).kind in "iu", opened.data.ndim == 4
+    sample = None if flats is None else np.asarray(flats.data[0], dtype=np.float64).ravel()
+    if given is not None:
+        told, doubt = given, ""
+    elif sample is not None and same_scale(seen.values, sample):
+        told, doubt = "counts", ""
+    else:
+        told, doubt = tell_signal(seen, integer=integer, volume=volume)
+    if sample is None or flats is None:
+        return told, flats, [doubt] * bool(doubt)
+    if told == "counts":
+        return told, flats, []
+    divided = already_divided(seen.values, sample)
+    scale = f" (median {np.median(seen.values):.3g}, flats {np.nanmedian(sample):.3g})" if divided else ""
+    said = f"the images are {told.replace('_', ' ')} already{scale}; the flats {flats.given} are not applied again"
+    return told, None, [said, *[doubt] * bool(doubt)]
 
 
 # -- where it came from -------------------------------------------------------------------------------

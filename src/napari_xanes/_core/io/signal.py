@@ -13,6 +13,10 @@ from napari_xanes._core.stack import ArrayLike, Signal
 
 MOST_VALUES = 50_000
 """Values looked at in a frame."""
+LEAST_COUNTS = 20.0
+"""Neither transmission nor optical density of a usable scan reaches this."""
+SURE_EDGE = 0.6
+"""Part of the strongest changes over the scan that goes one way, from which on an edge is sure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,41 +85,53 @@ def _refuse(name: str, frames: list[NDArray[np.float64]], n: int) -> None:
     raise DataFileError(f"every value of {name} is {finite[0]:g}; there is nothing to be seen in it.")
 
 
-def tell_signal(seen: Glance, *, integer: bool, volume: bool, has_flat: bool) -> tuple[Signal, str]:
+def tell_signal(seen: Glance, *, integer: bool, volume: bool) -> tuple[Signal, str]:
     """Return what the values are, and a sentence of doubt if they might be something else.
 
-    Counts are large; absorption rises across the edge and is near 0 beside the sample, transmission falls
-    and is near 1 there.
+    Counts are large.  Across an absorption edge, absorption rises and transmission falls; beside the sample,
+    absorption is near 0 and transmission near 1.
     """
     values = seen.values
-    high, median = float(np.quantile(values, 0.995)), float(np.median(values))
-    if integer or high > 20 or (has_flat and high > 3):
+    low, median, high = (float(q) for q in np.quantile(values, (0.02, 0.5, 0.995)))
+    if integer or high > LEAST_COUNTS:
         return "counts", ""
-    if volume:
+    if volume or low < -0.02 or high > 1.6:
         return "optical_density", ""
-    rises = _edge_sign(seen)
-    votes = [rises < 0, 0.8 < high < 1.6, median > 0.5]
-    if float(np.quantile(values, 0.02)) < -0.02 or high > 1.6:
-        return "optical_density", ""
-    signal: Signal = "transmission" if sum(votes) >= 2 else "optical_density"
+    edge = _edge_sign(seen)
+    near_one = [high > 0.8, median > 0.5]
+    if abs(edge) > SURE_EDGE:
+        signal: Signal = "transmission" if edge < 0 else "optical_density"
+        sure = any(near_one) if edge < 0 else not all(near_one)
+    else:
+        votes = [*near_one, edge < 0]
+        signal = "transmission" if sum(votes) >= 2 else "optical_density"
+        sure = all(votes) or not any(votes)
+    if sure:
+        return signal, ""
     other = "optical_density" if signal == "transmission" else "transmission"
-    if 0 < sum(votes) < 3 and (rises < 0) != (signal == "transmission"):
-        return signal, (
-            f"the values, {values.min():.3g} to {values.max():.3g}, were taken for {signal.replace('_', ' ')} but "
-            f"might be {other.replace('_', ' ')}; if so, say signal='{other}'"
-        )
-    return signal, ""
+    return signal, (
+        f"the values, {values.min():.3g} to {values.max():.3g}, were taken for {signal.replace('_', ' ')} but "
+        f"might be {other.replace('_', ' ')}; if so, say signal='{other}'"
+    )
 
 
 def _edge_sign(seen: Glance) -> float:
-    """Return whether the strongest changes from before to after the edge are up (> 0) or down (< 0)."""
+    """Return whether the strongest changes from before to after the edge go up (to 1) or down (to -1)."""
     with np.errstate(invalid="ignore"):
         change = seen.late.mean(axis=0) - seen.early.mean(axis=0)
     change = change[np.isfinite(change)]
-    if change.size == 0:
-        return 0.0
-    strong = np.abs(change) >= np.quantile(np.abs(change), 0.9)
-    return float(change[strong].mean())
+    strong = change[np.abs(change) >= np.quantile(np.abs(change), 0.9)] if change.size else change
+    total = float(np.abs(strong).sum())
+    return float(strong.sum()) / total if total > 0 else 0.0
+
+
+def same_scale(images: NDArray[np.float64], flats: NDArray[np.float64]) -> bool:
+    """Whether images and flats are of one kind: what passes the sample is a good part of the beam."""
+    flats = flats[np.isfinite(flats)]
+    if flats.size == 0 or images.size == 0:
+        return False
+    ratio = float(np.quantile(images, 0.99)) / max(float(np.median(flats)), 1e-30)
+    return 0.2 < ratio < 5
 
 
 def already_divided(images: NDArray[np.float64], flats: NDArray[np.float64]) -> bool:
