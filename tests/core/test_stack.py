@@ -46,6 +46,8 @@ def test_bad_shape_and_signal_are_named():
 def test_window_holds_its_ends_and_says_when_it_is_empty():
     energy = check_energy([10, 20, 30, 40])
     np.testing.assert_array_equal(window_indices(energy, (20, 30), "pre_edge"), [1, 2])
+    shown = check_energy([9.997, 20.003, 30.02])  # 10.00, 20.00 and 30.02 on the screen
+    np.testing.assert_array_equal(window_indices(shown, (10, 20), "pre_edge"), [0, 1])
     with pytest.raises(
         InputError, match=r"pre_edge \(21, 29\) eV holds 0 of the energies, at least 2.*10 to 40 eV"
     ):

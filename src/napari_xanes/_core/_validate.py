@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Window
 
+SHOWN = 0.005
+"""eV; energies are shown and typed with two decimals, so 8222.00 is meant to hold 8221.997."""
+
 
 def check_energy(energy: ArrayLike, n: int | None = None, label: str = "the stack") -> NDArray[np.float64]:
     """Return `energy` as float64 (E,), or say what is wrong with it.
@@ -74,7 +77,7 @@ def window_indices(
     Energies that are not `usable` (a lost frame) do not count.
     """
     lo, hi = check_window(window, name)
-    inside = (energy >= lo) & (energy <= hi)
+    inside = in_window(energy, (lo, hi))
     if usable is not None:
         inside &= usable
     found = int(inside.sum())
@@ -84,6 +87,12 @@ def window_indices(
             f"the data cover {energy[0]:g} to {energy[-1]:g} eV, so choose another window."
         )
     return np.flatnonzero(inside)
+
+
+def in_window(energy: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
+    """Return which energies lie in a window, its ends included as they are shown, to `SHOWN`."""
+    lo, hi = window
+    return (energy >= lo - SHOWN) & (energy <= hi + SHOWN)
 
 
 def check_window(window: Window, name: str) -> Window:

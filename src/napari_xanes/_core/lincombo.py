@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core import blocks
-from napari_xanes._core._validate import check_mu, check_window, window_indices
+from napari_xanes._core._validate import check_mu, check_window, in_window, window_indices
 from napari_xanes._core.chain import Chain, Found, NamedMap, count_invalid
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.reference import Reference, interpolate_reference, read_references
@@ -242,8 +242,7 @@ def fitted_indices(
     """Return the indices of the energies that are fitted."""
     keep = usable.copy()
     for window in exclude:
-        lo, hi = check_window(window, "exclude")
-        keep &= ~((energy >= lo) & (energy <= hi))
+        keep &= ~in_window(energy, check_window(window, "exclude"))
     if energy_range is None:
         energy_range = (float(energy[0]), float(energy[-1]))
     return window_indices(energy, energy_range, "energy_range", usable=keep)
