@@ -215,3 +215,19 @@ def test_garbage_is_refused(tmp_path, raw):
     (tmp_path / "a.tif").write_bytes(raw)
     with pytest.raises(DataFileError, match=r"a\.tif"):
         open_tiff(tmp_path / "a.tif")
+
+
+def test_imagej_stack_with_a_single_page_header(tmp_path):
+    """ImageJ writes large stacks as one header and then one image after the other."""
+    path = written(tmp_path, imagej=True)
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.offset + 2 + 12 * len(file.pages.first.tags)
+    with open(path, "r+b") as file:
+        file.seek(place)
+        file.write(bytes(4))
+    with tifffile.TiffFile(path) as file:
+        assert len(file.pages) == 1
+    array = open_tiff(path)
+    assert array.shape == STACK.shape
+    np.testing.assert_array_equal(array[:], STACK)
+    np.testing.assert_array_equal(array[4, 2:5], STACK[4, 2:5])

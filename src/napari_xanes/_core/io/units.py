@@ -61,15 +61,8 @@ def to_ev(values: NDArray[np.float64], label: str, unit: str | None = None, hint
         )
     warnings: tuple[str, ...] = ()
     if unit is None:
-        unit = "keV" if high < KEV_BELOW else "eV"
-        if SURE_BELOW <= high < KEV_BELOW:
-            named = _unit_in(hint)
-            unit = named or unit
-            other = "eV" if unit == "keV" else "keV"
-            doubt = (
-                f"the energies of {label}, {low:g} to {high:g}, were taken for {unit}; if they are {other}, "
-            )
-            warnings = () if named else (doubt + "say so with energy_unit",)
+        unit, doubt = _told(low, high, label, hint)
+        warnings = (doubt,) * bool(doubt)
     if unit not in ("eV", "keV"):
         raise InputError(f"energy_unit is {unit!r}, expected 'eV' or 'keV'.")
     in_ev = values * 1000.0 if unit == "keV" else values.astype(np.float64)
@@ -79,6 +72,19 @@ def to_ev(values: NDArray[np.float64], label: str, unit: str | None = None, hint
             "give the other energy_unit or mend the list."
         )
     return Energies(in_ev, "keV" if unit == "keV" else "eV", warnings)
+
+
+def _told(low: float, high: float, label: str, hint: str) -> tuple[EnergyUnit, str]:
+    """Return the unit of energies, and a sentence of doubt where the numbers could be either."""
+    unit: EnergyUnit = "keV" if high < KEV_BELOW else "eV"
+    if not SURE_BELOW <= high < KEV_BELOW:
+        return unit, ""
+    if (named := _unit_in(hint)) is not None:
+        return named, ""
+    return unit, (
+        f"the energies of {label}, {low:g} to {high:g}, were taken for {unit}; if they are eV, "
+        "say so with energy_unit"
+    )
 
 
 def _unit_in(text: str) -> EnergyUnit | None:
