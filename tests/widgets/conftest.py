@@ -44,10 +44,10 @@ def run_step(qtbot):
 
 
 @pytest.fixture
-def window(make_napari_viewer):
+def window(request):
     """A real napari window; needs a display with OpenGL, which the offscreen platform has not."""
     if os.environ.get("QT_QPA_PLATFORM") == "offscreen":
         pytest.skip(
             "napari's canvas needs OpenGL: run under a display or xvfb-run, not QT_QPA_PLATFORM=offscreen"
         )
-    return make_napari_viewer(show=True)
+    return request.getfixturevalue("make_napari_viewer")(show=True)

@@ -10,8 +10,9 @@ from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params, Window, field
-from napari_xanes._widgets._editors import AutoEditor, FilesEditor
+from napari_xanes._widgets._editors import AutoEditor
 from napari_xanes._widgets._form import ParamsForm
+from napari_xanes._widgets._list_editors import FilesEditor
 
 
 class AllKinds(Params):

@@ -62,7 +62,7 @@ def add_references(workflow, references):
 
 
 def test_with_nothing_open_the_dock_says_how_to_open(workflow):
-    assert "File > Open Sample > XANES" in workflow.chooser.note.text()
+    assert "File > Open Sample" in workflow.chooser.note.text()
     assert workflow.sections["preprocess"].is_open()
     for panel in workflow.panels.values():
         assert not panel.runner.run.isEnabled()

@@ -7,13 +7,15 @@ import weakref
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QDockWidget
+import tifffile
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QDockWidget
 
 import napari_xanes as nx
 from napari_xanes._widgets import launch
 from napari_xanes._widgets._layers import about, add_stack
 from napari_xanes._widgets.energy_text import KEY, show_energy
-from napari_xanes._widgets.import_dialog import import_stack
+from napari_xanes._widgets.import_dialog import ImportDialog, import_stack
 
 pytestmark = pytest.mark.viewer
 
@@ -56,9 +58,9 @@ def test_closing_the_dock_stops_its_work(window, scan, qtbot):
 
 
 def test_every_step_opens_as_a_dock(window):
-    for name in ("preprocess", "align", "normalise", "fit"):
-        dock, widget = window.window.add_plugin_dock_widget("napari-xanes", f"XANES {name}")
-        assert isinstance(dock, QDockWidget) and widget.panel.title.lower() == name
+    for name in ("Preprocess", "Align", "Normalise", "Fit"):
+        dock, widget = window.window.add_plugin_dock_widget("napari-xanes", name)
+        assert isinstance(dock, QDockWidget) and widget.panel.title == name
 
 
 def test_the_sample_opens_with_its_energy_on_the_canvas(window, tmp_path, monkeypatch):
@@ -72,6 +74,31 @@ def test_the_import_dialog_opens_over_the_window(window, qtbot):
     dialog = import_stack(window)
     assert dialog.isVisible() and dialog.parent() is not None
     dialog.reject()
+
+
+def in_event_loop(qtbot, action):
+    """Do something as if the user did it, while the window runs."""
+    QTimer.singleShot(0, action)
+    qtbot.wait(300)
+
+
+def test_what_the_reader_cannot_find_is_asked_for(window, tmp_path, qtbot):
+    path = tmp_path / "scan.tif"
+    tifffile.imwrite(path, np.ones((5, 30, 40), np.uint16), photometric="minisblack")
+    in_event_loop(qtbot, lambda: window.open(str(path), plugin="napari-xanes"))
+    (dialog,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, ImportDialog) and w.isVisible()]
+    qtbot.waitUntil(lambda: "no energies were found" in dialog.verdict.text(), timeout=10_000)
+    dialog.reject()
+    assert list(window.layers) == []
+
+
+def test_what_cannot_be_read_is_a_notification(window, tmp_path, qtbot, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari.utils.notifications.show_error", said.append)
+    (tmp_path / "text.h5").write_text("this is not HDF5")
+    in_event_loop(qtbot, lambda: window.open(str(tmp_path / "text.h5"), plugin="napari-xanes"))
+    assert len(said) == 1 and "text.h5" in said[0]
+    assert list(window.layers) == []
 
 
 def test_a_result_is_opened_beside_its_scan(window, scan_file, tmp_path):

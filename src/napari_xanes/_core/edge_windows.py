@@ -10,7 +10,7 @@ from napari_xanes._core.element_edges import ElementEdge, edge_near, partner
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Window
 
-BEFORE, AFTER = 20.0, 60.0
+BEFORE, AFTER = 20.0, 55.0
 """Distance in eV kept from the edge on either side, where the scan is long enough."""
 
 RESOLUTION = 1e-4
