@@ -6,6 +6,7 @@ read is said in one sentence.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 
 HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 TIFF = (".tif", ".tiff")
-HINT = (
-    "In the window, File > IO Utilities > Import XANES stack... lets you say where images and energies are."
-)
+NOTHING: Any = [(None,)]
+"""What npe2 takes for "read, and no layer came of it"."""
+ASKABLE = re.compile(r"\b(energy|images|flat|signal|energy_unit)=")
+"""Errors that name a keyword of `read_stack` can be mended in the import dialog."""
+HINT = "File > IO Utilities > Import XANES stack... lets you say where images and energies are."
 
 
 def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerTuple]] | None:
@@ -30,17 +33,32 @@ def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerTuple]] | Non
 def read(path: str | list[str]) -> list[LayerTuple]:
     """Return the layers of a scan (file, folder, or list of files) or of a result file.
 
+    In the window, what cannot be read is a notification, and what cannot be found is asked for; a script
+    gets an error.
+
     Raises
     ------
-    DataFileError, InputError
+    XanesError
         With one sentence for the user.
     """
+    from napari_xanes._core.errors import XanesError
+
+    paths = path if isinstance(path, list) else [path]
+    try:
+        return _layers(paths)
+    except XanesError as error:
+        if not _in_window():
+            raise type(error)(str(error)) from None
+        _tell(str(error), paths)
+        return NOTHING
+
+
+def _layers(paths: list[str]) -> list[LayerTuple]:
     from napari_xanes._core.errors import InputError, ResourceError, XanesError
     from napari_xanes._core.io import read_stack
     from napari_xanes._core.io.results import is_result_file, load_result
     from napari_xanes._widgets._tuples import result_tuples, stack_tuple
 
-    paths = path if isinstance(path, list) else [path]
     if all(Path(one).suffix.lower() == ".h5" and is_result_file(one) for one in paths):
         return [layer for one in paths for layer in result_tuples(load_result(one))]
     try:
@@ -51,6 +69,34 @@ def read(path: str | list[str]) -> list[LayerTuple]:
         raise InputError(f"{error} {HINT}") from None
     _show_energy()
     return [stack_tuple(stack)]
+
+
+def _tell(sentence: str, paths: list[str]) -> None:
+    """Ask for what the reader could not find, if the import dialog can ask for it; else only say it."""
+    from napari.utils.notifications import show_error
+
+    if len(paths) == 1 and ASKABLE.search(sentence):
+        import napari
+        from qtpy.QtCore import QTimer
+
+        from napari_xanes._widgets.import_dialog import import_stack
+
+        viewer = napari.current_viewer()
+        QTimer.singleShot(0, lambda: import_stack(viewer, paths[0]))
+    else:
+        show_error(sentence)
+
+
+def _in_window() -> bool:
+    """Whether a user waits at a running window, rather than a script for a return value."""
+    import napari
+
+    if napari.current_viewer() is None:
+        return False
+    from qtpy.QtCore import QThread
+    from qtpy.QtWidgets import QApplication
+
+    return QApplication.instance() is not None and QThread.currentThread().loopLevel() > 0
 
 
 def _plausible(path: Path) -> bool:

@@ -12,8 +12,8 @@ from napari_xanes._widgets._layers import about, find, stack_layers, stack_of
 from napari_xanes._widgets._words import stack_text
 
 NOTHING = (
-    "Open a scan: drag a file or folder into the window, or File > IO Utilities > Import XANES stack..., "
-    "or File > Open Sample > XANES."
+    "Open a scan: drag a file or folder into the window, or use File > IO Utilities > Import XANES stack..., or "
+    "File > Open Sample > Ni K-edge scan."
 )
 
 

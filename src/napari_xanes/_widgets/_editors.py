@@ -7,34 +7,26 @@ are magicgui widgets.  Which editor a parameter gets is decided in `_form`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from magicgui import widgets
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QAbstractSpinBox,
     QCheckBox,
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
-    QPushButton,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 from superqt import QElidingLabel
 
 DECIMALS = {"eV": 2, "px": 2, "um": 4}
 LARGEST = 1e9
-FILE_FILTER = "Spectra (*.txt *.dat *.csv *.xdi *.nor *.xmu *.asc);;All files (*)"
 
 
-def _narrow(native: QWidget) -> None:
+def narrow(native: QWidget) -> None:
     """Let an input be as narrow as the dock asks for, whatever its text."""
     native.setMinimumWidth(44)
     if isinstance(native, QAbstractSpinBox):
@@ -69,7 +61,7 @@ class Editor(QWidget):
     def _leave_wheel(self, native: QWidget) -> None:
         native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         native.installEventFilter(self)
-        _narrow(native)
+        narrow(native)
 
     def _row(self, *parts: QWidget, stretch: int | None = None) -> None:
         layout = QHBoxLayout(self)
@@ -217,110 +209,6 @@ class FrameEditor(Editor):
         else:
             self.number.set_value(value + 1)
             self.choice.value = "number"
-
-
-class WindowsEditor(Editor):
-    """Any number of energy windows, written "8330-8340, 8350-8360"."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.text = widgets.LineEdit()
-        self.text.native.setPlaceholderText("none; or 8330-8340, ...")
-        self._row(self.text.native, stretch=0)
-        _narrow(self.text.native)
-        self.text.changed.connect(lambda _: self.changed.emit())
-
-    def value(self) -> tuple[Any, ...]:
-        """Return the windows; what is not a number stays text, for the parameters' check to name."""
-        return tuple(
-            tuple(_number(end) for end in window.replace("to", "-").split("-"))
-            for window in self.text.value.replace(";", ",").split(",")
-            if window.strip()
-        )
-
-    def set_value(self, value: Sequence[tuple[float, float]]) -> None:
-        """Show the windows."""
-        self.text.value = ", ".join(f"{lo:.12g}-{hi:.12g}" for lo, hi in value)
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text.strip()
-
-
-class NamesEditor(Editor):
-    """Any number of names, with commas between."""
-
-    def __init__(self, nothing: str) -> None:
-        super().__init__()
-        self.text = widgets.LineEdit()
-        self.text.native.setPlaceholderText(nothing)
-        self._row(self.text.native, stretch=0)
-        _narrow(self.text.native)
-        self.text.changed.connect(lambda _: self.changed.emit())
-
-    def value(self) -> tuple[str, ...]:
-        """Return the names."""
-        return tuple(name.strip() for name in self.text.value.split(",") if name.strip())
-
-    def set_value(self, value: Sequence[str]) -> None:
-        """Show the names."""
-        self.text.value = ", ".join(value)
-
-
-class FilesEditor(Editor):
-    """A list of files, with buttons to add and remove."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.list = QListWidget()
-        self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.list.setFixedHeight(72)
-        add, remove = QPushButton("Add files..."), QPushButton("Remove")
-        add.clicked.connect(self._ask)
-        remove.clicked.connect(self._remove)
-        _narrow(self.list)
-        buttons = QHBoxLayout()
-        buttons.addWidget(add)
-        buttons.addWidget(remove)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.list)
-        layout.addLayout(buttons)
-
-    def value(self) -> tuple[str, ...]:
-        """Return the paths."""
-        return tuple(self.list.item(i).toolTip() for i in range(self.list.count()))
-
-    def set_value(self, value: Sequence[str]) -> None:
-        """Show the paths, by the name of the file."""
-        self.list.clear()
-        self.add(value)
-
-    def add(self, paths: Sequence[str]) -> None:
-        """Add those that are not in the list yet."""
-        for path in paths:
-            if str(path) not in self.value():
-                item = QListWidgetItem(Path(path).name)
-                item.setToolTip(str(path))
-                self.list.addItem(item)
-        self.changed.emit()
-
-    def _ask(self) -> None:
-        here = str(Path(self.value()[-1]).parent) if self.list.count() else ""
-        paths, _ = QFileDialog.getOpenFileNames(self, "Reference spectra", here, FILE_FILTER)
-        if paths:
-            self.add(paths)
-
-    def _remove(self) -> None:
-        for item in self.list.selectedItems() or [self.list.currentItem()]:
-            if item is not None:
-                self.list.takeItem(self.list.row(item))
-        self.changed.emit()
 
 
 class AutoEditor(Editor):

@@ -20,14 +20,12 @@ from napari_xanes._widgets._editors import (
     LARGEST,
     AutoEditor,
     Editor,
-    FilesEditor,
     FrameEditor,
     MagicEditor,
-    NamesEditor,
     NumberEditor,
     SeveralEditor,
-    WindowsEditor,
 )
+from napari_xanes._widgets._list_editors import FilesEditor, NamesEditor, WindowsEditor
 
 FILE_HINTS = ("references", "files")
 BACKGROUNDS: dict[tuple[int, ...], str] = {
@@ -81,7 +79,7 @@ class ParamsForm(QWidget):
         editor.changed.connect(self.changed)
         self.editors[name] = editor
         if isinstance(editor, FilesEditor):
-            layout.addRow(label)
+            editor.title.setText(label.text())
             layout.addRow(editor)
         else:
             layout.addRow(label, editor)

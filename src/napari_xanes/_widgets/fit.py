@@ -115,7 +115,8 @@ class FitPanel(StepPanel):
         text = f"{len(fractions)} references, {found['fitted_energies']} energies, {quality}"
         if none := found.get("invalid_fractions", 0):
             text += f"; {none} of {result.maps['r_factor'].size} pixels have no fractions"
-        return f"{len(fractions)} references, {quality}", text + "."
+        short = f"{len(fractions)} references" + (f", R {np.median(valid):.2g}" if valid.size else "")
+        return short, text + "."
 
     def _normalises_first(self, layer: Layer) -> bool:
         return self.choice.isVisibleTo(self) and self.what.currentIndex() == NORMALISED

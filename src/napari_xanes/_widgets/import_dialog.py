@@ -42,10 +42,11 @@ PLACES = ("images", "energy", "flat", "dark")
 FILE_FILTER = "Scans (*.h5 *.hdf5 *.hdf *.nxs *.tif *.tiff);;All files (*)"
 
 
-def import_stack(viewer: Viewer) -> ImportDialog:
-    """Open the dialog; it adds the layer when OK is pressed."""
+def import_stack(viewer: Viewer, path: str = "") -> ImportDialog:
+    """Open the dialog, on a file or folder if given; it adds the layer when OK is pressed."""
     windows = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMainWindow) and w.isVisible()]
     dialog = ImportDialog(viewer, QApplication.activeWindow() or next(iter(windows), None))
+    dialog.path.setText(path)
     dialog.open()
     return dialog
 

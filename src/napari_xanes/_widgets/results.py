@@ -21,7 +21,8 @@ from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._layers import about, find, lineage, put_result, result_of, stack_of
-from napari_xanes._widgets._panel import Runner, StepPanel
+from napari_xanes._widgets._panel import StepPanel
+from napari_xanes._widgets._runner import Runner
 from napari_xanes._widgets._words import history_text
 from napari_xanes._widgets._worker import report_error
 

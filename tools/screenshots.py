@@ -1,0 +1,73 @@
+"""Make the pictures of the README and the docs: the sample goes through all steps in a real napari window.
+
+Run as ``xvfb-run -a -s "-screen 0 1366x768x24" python tools/screenshots.py [--theme light] [--out docs/images]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SIZE = (1366, 740)
+
+
+def main() -> None:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "images")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")  # the user's own stay untouched
+        os.environ["XDG_CACHE_HOME"] = folder
+        take(options.theme, options.out)
+
+
+def take(theme: str, out: Path) -> None:
+    """Open the sample, run every step and take a picture after each."""
+    import napari
+    from qtpy.QtWidgets import QApplication
+
+    from napari_xanes._widgets.import_dialog import import_stack
+    from napari_xanes._widgets.launch import add_workflow
+
+    def settle(until: Callable[[], bool] = lambda: False, at_most: float = 0.5) -> None:
+        end = time.monotonic() + at_most
+        while time.monotonic() < end and not until():
+            QApplication.processEvents()
+            time.sleep(0.01)
+
+    viewer = napari.Viewer(show=True)
+    viewer.theme = theme
+    viewer.window.resize(*SIZE)
+
+    def picture(name: str) -> None:
+        settle()
+        viewer.screenshot(str(out / f"{name}.png"), canvas_only=False, flash=False)
+        print(out / f"{name}.png")
+
+    (layer,) = viewer.open_sample("napari-xanes", "ni_scan")
+    workflow = add_workflow(viewer)
+    picture("open")
+    for key, panel in workflow.panels.items():
+        panel.run()
+        settle(lambda panel=panel: not panel.runner.background.running, 120)
+        workflow.open_step(key)
+        picture({"fit": "window"}.get(key, key))
+    workflow.open_step("results")
+    picture("results")
+    dialog = import_stack(viewer, str(layer.metadata["xanes"]["source"]["path"]))
+    settle(lambda: dialog.stack is not None, 10)
+    settle()
+    dialog.grab().save(str(out / "import.png"))
+    dialog.reject()
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()
