@@ -77,7 +77,7 @@ def check_layers(window):
         "ni_simulated normalised",
     ]
     assert [layer.name for layer in stacks] == names
-    assert [layer.visible for layer in stacks] == [False, False, False, True]
+    assert [about(layer)["map"] for layer in window.layers if layer.visible] == ["fraction_Ni_oxidised"]
 
 
 def check_words(workflow):

@@ -130,7 +130,7 @@ def put_result(
     step : str
         Name of the step; its result is kept with the parent, so that maps not shown can be shown or saved later.
     stack_name : str
-        If not empty, the result's stack becomes a layer named "<scan> <stack_name>" and the parent is hidden.
+        If not empty, the result's stack becomes a layer named "<scan> <stack_name>" and is shown.
     more : bool
         Whether all maps become layers, not only those that are usually looked at.
     """
@@ -142,7 +142,7 @@ def put_result(
         new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"])
         new[1].update(_geometry(parent, 0))
         last = _put(viewer, new, role=stack_name)
-        parent.visible = False
+        _show_only(viewer, last)
     show_maps(viewer, parent, step, more=more)
     return last
 
@@ -182,9 +182,9 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
 
 
 def _show_only(viewer: Any, top: Layer) -> None:
-    """Hide the other maps; stacks and layers of others stay as they are."""
+    """Hide our other layers: invalid pixels of a map are transparent and would show what lies under it."""
     for layer in viewer.layers:
-        if about(layer).get("map"):
+        if about(layer):
             layer.visible = about(layer)["id"] == about(top)["id"]
 
 
