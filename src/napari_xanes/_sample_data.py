@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xanes import __version__
-
-SIGNIFICANCE = 12.0
-"""Suggested for the fit of normalised spectra: leaves one in a thousand of the pixels without nickel, and all with it."""
+from napari_xanes._demo import SIGNIFICANCE
 
 
 def ni_scan() -> list[tuple[Any, dict[str, Any], str]]:

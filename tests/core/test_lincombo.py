@@ -8,6 +8,7 @@ from napari_xanes import EnergyStack, InputError, Reference, fit_references, nor
 from napari_xanes._core.chain import Chain
 from napari_xanes._core.edge import NormalizeParams, normalize_step
 from napari_xanes._core.lincombo import FitParams, fit_step
+from napari_xanes._core.pipeline import run_steps
 from napari_xanes._core.progress import no_progress
 
 ENERGY = np.concatenate(
@@ -237,6 +238,24 @@ def test_amounts_of_a_normalised_stack_need_its_thickness(files):
         chain.run()
         assert ("amount_ref0" in chain.maps) == (given.thickness is not None)
         assert "thickness" not in chain.maps
+
+
+@pytest.mark.parametrize("slope", ["pixel", "shared"])
+@pytest.mark.parametrize("runs", [1, 2])
+def test_normalised_noise_is_not_significant(files, slope, runs):
+    """The error of the edge step that was divided out counts, in one run and in two as in the window."""
+    rng = np.random.default_rng(6)
+    empty = np.arange(20_000) % 5 > 0
+    mu = np.where(empty, 0, spectrum(CENTRES[0])[:, None]) + 0.02 * rng.normal(size=(ENERGY.size, empty.size))
+    stack = EnergyStack(mu.astype(np.float32).reshape(-1, 100, 200), ENERGY, "optical_density")
+    steps = [
+        ("normalize", NormalizeParams(e0=8336, pre_edge=(8300, 8320), post_edge=(8370, 8420), slope=slope)),
+        ("fit", FitParams(references=files, significance=3)),
+    ]
+    if runs == 2:
+        stack = run_steps(stack, steps[:1], keep_stack=True).stack
+    found = np.isfinite(run_steps(stack, steps[runs - 1 :]).maps["fraction_ref0"].ravel())
+    assert found[~empty].mean() > 0.999 and found[empty].mean() < 0.004
 
 
 def test_step_names_what_is_missing(files):

@@ -72,6 +72,8 @@ class Chain:
         Named maps so far; those of per-pixel steps come with `run`.
     extra : dict
         What else a step wants in the result, by name (the drift, the references used).
+    step_noise : float
+        Of normalised spectra: the standard error of the edge step divided out, for noise of one in optical density.
     """
 
     stack: EnergyStack
@@ -85,6 +87,8 @@ class Chain:
         data = self.stack.data
         self.signal = self.stack.signal
         self.read: FrameReader = self.stack.read
+        found = [entry["found"].get("step_noise", 0.0) for entry in self.stack.history]
+        self.step_noise = max(found, default=0.0)
         ready = isinstance(data, np.ndarray) and data.dtype == np.float32 and data.flags.c_contiguous
         self._array: Float32 | None = data if isinstance(data, np.ndarray) and ready else None
         self._owned = False  # whether _array may be written into

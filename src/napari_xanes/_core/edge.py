@@ -200,7 +200,7 @@ class NormalizeKernel:
     """Both lines of every pixel by one product with fixed matrices, then subtract and divide in place.
 
     With x = E - e0 the lines are C0 + C1 x and post - pre = D0 + D1 x; (C0, C1, D0, D1) is linear in the
-    spectrum's values in the two windows.
+    spectrum's values in the two windows.  `step_noise` is the standard error of the edge step D0 for noise of one.
     """
 
     writes = True
@@ -226,6 +226,7 @@ class NormalizeKernel:
         operator = _pixel_operator(x, pre, post)
         if params.slope == "shared":
             operator = _shared_operator(x, pre, post, _donor_lines(spectra, operator, pre, post))
+        self.step_noise = float(np.linalg.norm(np.concatenate([part[2] for part in operator])))
         self._pre, self._post = _as_slice(pre), _as_slice(post)
         self._operators: dict[Any, tuple[FloatArray, ...]] = {
             np.dtype(t): tuple(part.astype(t) for part in (*operator, np.stack([np.ones_like(x), x], axis=1)))
@@ -333,7 +334,7 @@ def normalize_step(
             "pixels_without_step": int((step <= 0).sum()),
         }
 
-    chain.add_kernel(
-        NormalizeKernel(resolved, chain.energy, usable, sample.spectra), collect, found, "normalized"
-    )
+    kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
+    chain.step_noise = found["step_noise"] = kernel.step_noise
+    chain.add_kernel(kernel, collect, found, "normalized")
     return resolved, found

@@ -93,8 +93,15 @@ class FitKernel:
     writes = False
 
     def __init__(
-        self, basis: Design, fitted: NDArray[np.intp], constraint: Constraint, significance: float | None
+        self,
+        basis: Design,
+        fitted: NDArray[np.intp],
+        constraint: Constraint,
+        significance: float | None,
+        *,
+        step_noise: float = 0.0,
     ) -> None:
+        """Set up; `step_noise` is the error of the edge step that was divided out, for noise of one."""
         k = basis.references.shape[1]
         if constraint.startswith("nonnegative") and k > MOST_CONSTRAINED:
             raise InputError(
@@ -119,6 +126,7 @@ class FitKernel:
         }
         self._freedom = self._n - basis.q.shape[1] + (1 if to_one else 0)
         self._significance = significance or 0.0
+        self._step_noise = step_noise
         self._covariance = _covariance(r, to_one)
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
@@ -142,7 +150,8 @@ class FitKernel:
         np.divide(x, total, out=fractions)
         valid = total > 0
         if self._significance:
-            valid &= total > self._significance * noise * total.dtype.type(np.sqrt(of_sum))
+            error_of_sum = noise * np.sqrt(of_sum + (self._step_noise * total) ** 2, dtype=total.dtype)
+            valid &= total > self._significance * error_of_sum
         if not valid.all():
             fractions[:, ~valid] = np.nan
         noise /= total

@@ -86,8 +86,8 @@ class FitParams(Params):
     significance: float | None = field(
         None,
         "Least significance",
-        "Fractions are invalid where the sum of coefficients is less than this many times its uncertainty: "
-        "pixels without the element. Empty: only where the sum is not positive.",
+        "Fractions are invalid where there is less of the element than this many times its uncertainty. "
+        "Empty: only where there is none.",
         ge=0,
         example=3.0,
     )
@@ -317,7 +317,9 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
         return maps, invalid
 
     chain.extra["references"] = references
-    chain.add_kernel(FitKernel(basis, fitted, params.constraint, params.significance), collect, found)
+    step_noise = 0.0 if direct else chain.step_noise
+    kernel = FitKernel(basis, fitted, params.constraint, params.significance, step_noise=step_noise)
+    chain.add_kernel(kernel, collect, found)
     ends = (float(energy[0]), float(energy[-1]))
     resolved = {"names": tuple(names), "energy_range": ends if ends[0] < ends[1] else params.energy_range}
     return params.model_copy(update=resolved), found
