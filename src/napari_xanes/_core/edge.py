@@ -168,7 +168,7 @@ def normalize_edge(
         edge=edge,
         pre_edge=resolved.pre_edge,
         post_edge=resolved.post_edge,
-        n_invalid=int(np.isnan(normalized[usable]).any(axis=0).sum()),
+        n_invalid=int(maps["invalid"].sum(dtype=np.float64)),
     )
 
 

@@ -85,16 +85,11 @@ def test_fluorescence_counts_are_divided_by_the_beam(tmp_path):
     assert "If/I0" in found.notes[0]
 
 
-def test_unnamed_further_columns_are_left_out_and_said(tmp_path):
-    found = read_references(write(tmp_path, "8200 1 9 9\n8300 2 9 9\n"))
-    assert len(found) == 1 and "2 further columns without names" in found[0].notes[0]
-    np.testing.assert_array_equal(found[0].mu, [1, 2])
-
-
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
         ("8200\n8300\n", DataFileError, r"NiO\.txt has one column"),
+        ("8200 1 9 9\n8300 2 9 9\n", DataFileError, r"NiO\.txt has 4 columns without names"),
         (
             "energy,I0,sigma\n8200,1,2\n8300,1,2\n",
             DataFileError,

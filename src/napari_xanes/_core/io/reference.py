@@ -165,9 +165,12 @@ def _spectra(
     """Return the spectra by name, and what is to be said about them."""
     values, others = table.values, [i for i in range(table.values.shape[1]) if i != energy_column]
     if not roles:
-        left = len(others) - 1
-        note = f"{left} further columns without names were left out" if left else ""
-        return {path.stem: values[:, others[0]]}, (note,) * bool(note)
+        if len(others) > 1:
+            raise DataFileError(
+                f"{path} has {len(others) + 1} columns without names, so which is the absorption cannot be told; "
+                "name them in a header line, or save energy and absorption as two columns."
+            )
+        return {path.stem: values[:, others[0]]}, ()
     chosen = [i for i in others if roles[i] == "mu"]
     if not chosen and "i0" in roles and ("it" in roles or "if" in roles):
         return _from_counts(path, table, roles)
