@@ -6,6 +6,7 @@ command that needs it; napari and Qt only by `open` and by `demo` on a screen.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -34,6 +35,7 @@ Text = str | None
 
 def main() -> None:
     """Run the command line; every error is one sentence on stderr and exit status 1."""
+    logging.getLogger("napari_xanes").addHandler(logging.NullHandler())  # warnings are shown once, with the result
     try:
         app(prog_name="napari-xanes")
     except (XanesError, OSError, MemoryError) as error:

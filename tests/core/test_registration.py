@@ -277,6 +277,22 @@ def test_step_gives_the_same_bits_streamed_and_in_memory():
     np.testing.assert_array_equal(sums["threads"], wanted)
 
 
+@pytest.mark.parametrize(("reference", "moved"), [(-1, [0, 3]), ("mean", [0, 3]), ("previous", [1, 3, 4])])
+@pytest.mark.parametrize("seed", range(3))
+def test_frames_that_show_nothing_move_with_those_beside_them(reference, moved, seed):
+    """As below the edge of an element that is alone in the sample: the frames hold data, but no structure."""
+    frames = make_frames(noise=0.02, seed=seed)
+    frames[[0, 3]] = 2 + 0.02 * np.random.default_rng(seed + 8).normal(size=(2, *frames.shape[1:]))
+    chain, _, found = align(make_stack(frames), in_memory=True, reference=reference)
+    drift = chain.extra["drift"]
+    energy = chain.energy[moved]
+    np.testing.assert_allclose(drift.shifts[0], drift.shifts[1])
+    np.testing.assert_allclose(drift.shifts[3], (drift.shifts[2] + drift.shifts[4]) / 2)
+    assert drift_error(drift.shifts[[1, 2]], SHIFTS[[1, 2]]) < 0.1
+    assert found["bridged_frames"] == energy.tolist() and found["unusable_frames"] == []
+    assert f"moved like the frames beside them: {energy[0]:.2f} eV" in found["warnings"][0]
+
+
 def test_step_reports_and_resolves():
     frames = make_frames()
     frames[3] = np.nan
@@ -286,7 +302,7 @@ def test_step_reports_and_resolves():
     assert found["max_shift_px"] == pytest.approx(longest, abs=0.05)
     assert found["unusable_frames"] == [8350.0]
     assert found["doubtful_frames"] == []
-    assert found["warnings"] == ["1 of 7 frames show nothing to align by and are invalid: 8350.00 eV"]
+    assert found["warnings"] == ["1 of 7 frames are lost or constant and are invalid: 8350.00 eV"]
     json.dumps(found, allow_nan=False)
     (y0, y1), (x0, x1) = found["valid_area"]
     data = np.delete(chain.run(keep_stack=True), 3, axis=0)

@@ -25,7 +25,8 @@ class Drift:
         Homogeneous matrices in array axis order, (y, x, 1) or (z, y, x, 1), px: ``matrices[i] @ (y, x, 1)`` is
         where frame i shows what the reference shows at (y, x).  NaN for frames that could not be measured.
     confidence : array (E,)
-        Correlation coefficient, 0 to 1, with what the frame was finally compared with; 0 if nothing was measured.
+        Correlation coefficient, 0 to 1, with what the frame was finally compared with; 0 if nothing was measured and
+        the frame is lost (NaN) or moved like those beside it.
     reference : int, "previous" or "mean"
         The frame that stays where it is, as an index; "previous": the first usable one; "mean": the mean
         of all shifts is 0.

@@ -29,6 +29,8 @@ _MOST_PIXELS = {2: 400**2, 3: 64**3}
 _PATTERN_PASSES = 6
 _MEAN_PASSES = 2
 _DOUBT = 0.6  # of the median confidence
+_CHANCE = 6.0  # standard deviations that noise reaches somewhere in the search
+_ALIKE = 10.0  # px of the small copies over which structure is alike, so that they count as one
 _DEEPEST = 16  # px of the small copies to which holes are filled
 _SETTLED = 0.01  # px of the small frames; passes end when no shift changes by more
 
@@ -69,6 +71,9 @@ def measure_drift(
 ) -> tuple[FloatMatrix, FloatMatrix, Reference]:
     """Return shifts (E, n) in px, confidence (E,), and the reference as resolved.
 
+    A frame that holds data but nothing to go by, as below the edge of an element that is alone in the sample,
+    moves with the frames beside it, linearly between them; its confidence is 0.
+
     Parameters
     ----------
     read : callable
@@ -107,10 +112,32 @@ def measure_drift(
     _to_one(search, anchor)
     _without_pattern(search, anchor)
     _to_mean(search)
+    _bridge(search)
     if reference == "mean":
         return search.shifts * bins, search.confidence, "mean"
     resolved = _nearest(search.known, int(reference))
     return (search.shifts - search.shifts[resolved]) * bins, search.confidence, resolved
+
+
+def _by_chance(search: _Search) -> NDArray[np.bool_]:
+    """Return which frames match no better than noise would somewhere (E,).
+
+    Noise correlates like one over the root of the number of independent values in the overlap.
+    """
+    sizes = np.array(search.matcher.shape)
+    overlap = np.maximum(sizes - np.abs(search.shifts), 1).prod(axis=1)
+    chance: NDArray[np.bool_] = search.confidence < _CHANCE / np.sqrt(overlap / _ALIKE)
+    return search.known & chance
+
+
+def _bridge(search: _Search) -> None:
+    """Let frames that could not be measured move with those beside them."""
+    search.shifts[_by_chance(search)] = np.nan
+    gaps, at = np.flatnonzero(search.usable & ~search.known), np.flatnonzero(search.known)
+    for axis in range(search.shifts.shape[1]):
+        search.shifts[gaps, axis] = np.interp(gaps, at, search.shifts[at, axis]) if at.size else 0.0
+    search.confidence[gaps] = 0
+    search.shifts -= search.shifts[at].mean(axis=0) if at.size else 0.0
 
 
 def _small_copies(
@@ -234,11 +261,9 @@ def _by_neighbours(search: _Search) -> None:
 
     search.shifts[order[0]], search.confidence[order[0]] = 0.0, 1.0
     search.each(measure, order[1:].tolist(), "Measuring drift")
-    total = np.zeros(search.shifts.shape[1])
-    for i in order:
-        if np.all(np.isfinite(search.shifts[i])):
-            total = total + search.shifts[i]
-            search.shifts[i] = total
+    unmeasured = search.usable & ~search.known | _by_chance(search)
+    search.shifts[unmeasured], search.confidence[unmeasured] = 0.0, 0.0  # stays with the frame before
+    search.shifts[order] = np.cumsum(search.shifts[order], axis=0)
 
 
 def _to_mean(search: _Search) -> None:
@@ -279,7 +304,7 @@ def _to_mean(search: _Search) -> None:
 
 def doubtful(confidence: FloatMatrix, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which usable frames match far worse than most do (E,)."""
-    return usable & (confidence < _DOUBT * np.median(confidence[usable]))
+    return usable & (confidence < _DOUBT * np.median(confidence[usable])) if usable.any() else usable
 
 
 def _neighbours(shifts: FloatMatrix, astray: NDArray[np.bool_], index: int) -> list[Vector]:

@@ -91,7 +91,8 @@ def estimate_drift(
     Returns
     -------
     Drift
-        Frames that are lost, constant, or share nothing with the others have NaN shifts and confidence 0.
+        Frames that are lost or constant have NaN shifts; those that share nothing with the others have the shifts
+        of the frames beside them.  Both have confidence 0.
 
     Raises
     ------
@@ -233,12 +234,15 @@ def _facts(
 ) -> Found:
     """Return what the history keeps of a drift, and add sentences about frames that did not go well."""
     shifts, known = drift.shifts, np.all(np.isfinite(drift.shifts), axis=1)
-    unsure = doubtful(drift.confidence, known)
+    bridged = known & (drift.confidence == 0)
+    measured = known & ~bridged
+    unsure = doubtful(drift.confidence, measured)
     valid = [valid_span(n, shifts[known, axis]) for axis, n in enumerate(image_shape)]
     found: Found = {
         "max_shift_px": float(np.linalg.norm(shifts[known], axis=1).max()),
-        "median_confidence": float(np.median(drift.confidence[known])),
+        "median_confidence": float(np.median(drift.confidence[measured])) if measured.any() else 0.0,
         "doubtful_frames": energy[unsure].tolist(),
+        "bridged_frames": energy[bridged].tolist(),
         "unusable_frames": energy[~known].tolist(),
         "valid_area": [list(span) for span in valid],
     }
@@ -247,9 +251,14 @@ def _facts(
             f"the drift of {int(unsure.sum())} of {len(known)} frames is doubtful, look at them: "
             f"{_energies(energy[unsure])}"
         )
+    if bridged.any():
+        warnings.append(
+            f"{int(bridged.sum())} of {len(known)} frames show nothing to align by and are moved like the frames beside "
+            f"them: {_energies(energy[bridged])}"
+        )
     if not known.all():
         warnings.append(
-            f"{int((~known).sum())} of {len(known)} frames show nothing to align by and are invalid: "
+            f"{int((~known).sum())} of {len(known)} frames are lost or constant and are invalid: "
             f"{_energies(energy[~known])}"
         )
     if any(lo >= hi for lo, hi in valid):
