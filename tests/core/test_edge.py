@@ -152,6 +152,17 @@ def test_what_cannot_be_normalised_is_said(energy, mu, args, said):
         normalize_edge(values, energy, **args)
 
 
+@pytest.mark.parametrize("part", [ENERGY < 8322, ENERGY > 8372, ENERGY > 0])
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_without_an_edge_is_not_taken_for_one(part, seed):
+    energy = ENERGY[part]
+    mu = 0.4 - 2e-4 * (energy - 8300) + 1e-3 * np.random.default_rng(seed).normal(size=energy.size)
+    with pytest.raises(
+        InputError, match="shows no edge between|falls everywhere|before the edge|after the edge"
+    ):
+        normalize_edge(mu, energy)
+
+
 def test_e0_is_found_between_grid_points_in_noise():
     rng = np.random.default_rng(4)
     for e0 in (8333.0, 8333.4, 8335.7):

@@ -26,6 +26,9 @@ FloatArray = NDArray[np.floating[Any]]
 Slope = Literal["pixel", "shared"]
 DivideBy = Literal["line", "step"]
 
+SEEN = 2.0
+"""A step of the mean spectrum below this many times the scatter about its lines is not taken for an edge by itself."""
+
 SHARED_SAMPLE = 100_000
 """At most this many spectra are looked at for the shared slopes."""
 
@@ -179,8 +182,29 @@ def resolve(
     mean = _mean_spectrum(spectra, usable)
     e0, edge = choose_e0(energy[usable], mean[usable], params.e0)
     pre_edge, post_edge = choose_windows(energy[usable], e0, edge, params.pre_edge, params.post_edge)
+    if params.e0 is None:
+        _refuse_flat(energy[usable], mean[usable], e0, pre_edge, post_edge)
     resolved = params.model_copy(update={"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge})
     return resolved, str(edge) if edge else None
+
+
+def _refuse_flat(
+    energy: NDArray[np.float64], mean: NDArray[np.float64], e0: float, pre_edge: Window, post_edge: Window
+) -> None:
+    """Say so when the steepest rise of the mean spectrum is not an edge but noise."""
+    pre, post = (window_indices(energy, w, "window") for w in (pre_edge, post_edge))
+    x = energy - e0
+    from_pre, from_post = _pixel_operator(x, pre, post)
+    c0, c1, d0, d1 = from_pre @ mean[pre] + from_post @ mean[post]
+    before = mean[pre] - c0 - c1 * x[pre]
+    after = mean[post] - (c0 + d0) - (c1 + d1) * x[post]
+    freedom = max(pre.size + post.size - 4, 1)
+    scatter = float(np.sqrt((before @ before + after @ after) / freedom))
+    if not d0 > SEEN * scatter:
+        raise InputError(
+            f"the mean spectrum shows no edge between {energy[0]:g} and {energy[-1]:g} eV (a step of {d0:.3g} at {e0:.2f} eV "
+            f"against a scatter of {scatter:.2g}); scan from before to after the edge, or give e0 if it is there."
+        )
 
 
 def _mean_spectrum(spectra: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
