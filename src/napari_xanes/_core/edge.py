@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
 
 from napari_xanes._core import blocks
 from napari_xanes._core._validate import check_mu, window_indices
@@ -26,8 +27,8 @@ FloatArray = NDArray[np.floating[Any]]
 Slope = Literal["pixel", "shared"]
 DivideBy = Literal["line", "step"]
 
-SEEN = 2.0
-"""A step of the mean spectrum below this many times the scatter about its lines is not taken for an edge by itself."""
+SURE = 0.999
+"""How sure it must be, against the scatter about its lines, that the mean spectrum has a step, to take that for an edge."""
 
 SHARED_SAMPLE = 100_000
 """At most this many spectra are looked at for the shared slopes."""
@@ -200,7 +201,9 @@ def _refuse_flat(
     after = mean[post] - (c0 + d0) - (c1 + d1) * x[post]
     freedom = max(pre.size + post.size - 4, 1)
     scatter = float(np.sqrt((before @ before + after @ after) / freedom))
-    if not d0 > SEEN * scatter:
+    limit = float(student.ppf(SURE, freedom)) * scatter
+    jump, jump_noise = mean[post].mean() - mean[pre].mean(), np.sqrt(1 / pre.size + 1 / post.size)
+    if not (d0 > limit * _step_noise((from_pre, from_post)) or jump > limit * jump_noise):
         raise InputError(
             f"the mean spectrum shows no edge between {energy[0]:g} and {energy[-1]:g} eV (a step of {d0:.3g} at {e0:.2f} eV "
             f"against a scatter of {scatter:.2g}); scan from before to after the edge, or give e0 if it is there."
@@ -250,7 +253,7 @@ class NormalizeKernel:
         operator = _pixel_operator(x, pre, post)
         if params.slope == "shared":
             operator = _shared_operator(x, pre, post, _donor_lines(spectra, operator, pre, post))
-        self.step_noise = float(np.linalg.norm(np.concatenate([part[2] for part in operator])))
+        self.step_noise = _step_noise(operator)
         self._pre, self._post = _as_slice(pre), _as_slice(post)
         self._operators: dict[Any, tuple[FloatArray, ...]] = {
             np.dtype(t): tuple(part.astype(t) for part in (*operator, np.stack([np.ones_like(x), x], axis=1)))
@@ -291,6 +294,11 @@ def _pixel_operator(x: NDArray[np.float64], pre: NDArray[np.intp], post: NDArray
     """Least-squares lines, each through its own window."""
     fit_pre, fit_post = (np.linalg.pinv(np.stack([np.ones(i.size), x[i]], axis=1)) for i in (pre, post))
     return np.concatenate([fit_pre, -fit_pre]), np.concatenate([np.zeros_like(fit_post), fit_post])
+
+
+def _step_noise(operator: Operator) -> float:
+    """Standard error of the edge step D0 for values with noise of one."""
+    return float(np.linalg.norm(np.concatenate([part[2] for part in operator])))
 
 
 def _shared_operator(
