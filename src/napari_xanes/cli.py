@@ -35,7 +35,8 @@ Text = str | None
 
 def main() -> None:
     """Run the command line; every error is one sentence on stderr and exit status 1."""
-    logging.getLogger("napari_xanes").addHandler(logging.NullHandler())  # warnings are shown once, with the result
+    # warnings are shown once, with the result
+    logging.getLogger("napari_xanes").addHandler(logging.NullHandler())
     try:
         app(prog_name="napari-xanes")
     except (XanesError, OSError, MemoryError) as error:

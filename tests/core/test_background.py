@@ -6,6 +6,7 @@ import pytest
 from napari_xanes import EnergyStack, InputError, flat_field
 from napari_xanes._core.background import FlatFieldParams, flat_field_step
 from napari_xanes._core.chain import Chain
+from napari_xanes._core.pipeline import run_steps
 from napari_xanes._core.progress import no_progress
 
 RNG = np.random.default_rng(5)
@@ -89,13 +90,17 @@ def test_step_divides_once_and_counts(in_memory):
     np.testing.assert_array_equal(chain.read(2, slice(3, 5)), data[2, 3:5])
 
 
-def test_step_without_flats_says_what_to_give():
+def test_faults_name_the_scan_and_what_to_give():
+    step = [("flat_field", FlatFieldParams())]
+    scan = EnergyStack(T, ENERGY, "counts", name="scan.h5")
     with pytest.raises(
-        InputError, match=r"scan.h5 holds counts but no flats; name the dataset or file with flat="
+        InputError, match=r"scan.h5, flat_field: .* holds counts but no flats; name the dataset"
     ):
-        flat_field_step(
-            Chain(EnergyStack(T, ENERGY, "counts", name="scan.h5")), FlatFieldParams(), no_progress
-        )
+        run_steps(scan, step)
+    with pytest.raises(
+        InputError, match=r"scan.h5, flat_field: the flat has shape \(4, 8, 11\), the images \(9, 11\)"
+    ):
+        run_steps(scan.replace(flat=FLATS[:, :8]), step)
 
 
 @pytest.mark.parametrize("value", [0.0, -5.0, np.inf, np.nan])
@@ -108,9 +113,3 @@ def test_a_beam_that_is_no_number_above_the_dark_spoils_its_pixel_alone(value):
 
 def test_scaling_counts_and_flats_alike_changes_nothing():
     np.testing.assert_array_equal(flat_field(4 * T * FLATS, 4 * FLATS), flat_field(T * FLATS, FLATS))
-
-
-def test_step_names_the_scan_whose_flats_do_not_fit():
-    stack = EnergyStack(T, ENERGY, "counts", flat=FLATS[:, :8], name="scan.h5")
-    with pytest.raises(InputError, match=r"scan.h5: the flat has shape \(4, 8, 11\), the images \(9, 11\)"):
-        flat_field_step(Chain(stack), FlatFieldParams(), no_progress)

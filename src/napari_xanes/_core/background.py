@@ -143,18 +143,14 @@ def flat_field_step(
         return params, {"skipped": f"the data are {chain.signal.replace('_', ' ')} already"}
     if stack.flat is None:
         raise InputError(
-            f"{stack.name or 'the stack'} holds counts but no flats; name the dataset or file with flat=..., "
+            "the stack holds counts but no flats; name the dataset or file with flat=..., "
             "or say signal=... if the values are transmission or optical density."
         )
     read = chain.frames(progress)
-    try:
-        dark = mean_dark(stack.dark, chain.image_shape)
-        beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
-        bad = check_beam(beam, dark, chain.energy.size)
-    except InputError as error:
-        raise InputError(f"{stack.name or 'the stack'}: {error}") from None
+    dark = mean_dark(stack.dark, chain.image_shape)
+    beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
     found: Found = {}
-    if bad:
+    if bad := check_beam(beam, dark, chain.energy.size):
         found["pixels_without_beam"] = bad
         found["warnings"] = [f"{bad} pixels have no beam above the dark and are invalid"]
 

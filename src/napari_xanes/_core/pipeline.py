@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from napari_xanes._core.chain import Chain, NamedMap
+from napari_xanes._core.errors import InputError
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.params import Params
 from napari_xanes._core.progress import Progress, no_progress
@@ -92,7 +93,10 @@ def run_steps(
     for name, params in steps:
         step, _ = STEPS[name]
         logger.info("%s: %s", stack.name, name)
-        resolved, found = step(chain, params, report)
+        try:
+            resolved, found = step(chain, params, report)
+        except InputError as error:
+            raise InputError(f"{stack.name or 'the stack'}, {name}: {error}") from None
         history.append(
             {
                 "do": name,
