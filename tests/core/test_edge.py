@@ -158,7 +158,7 @@ def test_noise_without_an_edge_is_not_taken_for_one(part, seed):
     energy = ENERGY[part]
     mu = 0.4 - 2e-4 * (energy - 8300) + 1e-3 * np.random.default_rng(seed).normal(size=energy.size)
     with pytest.raises(
-        InputError, match="shows no edge between|falls everywhere|before the edge|after the edge"
+        InputError, match=r"shows no edge between|falls everywhere|before the edge|after the edge"
     ):
         normalize_edge(mu, energy)
 
