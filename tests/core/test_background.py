@@ -64,8 +64,8 @@ def test_pixels_without_beam_are_nan_alone():
     [
         (FLATS[:, :8], None, r"flat has shape \(4, 8, 11\), the images \(9, 11\)"),
         (np.ones(3), None, "beam spectrum has 3 values, the stack has 4 energies"),
-        (FLATS * 0, None, "dark is nowhere below the flat"),
-        (FLATS, FLATS[0] + 1e4, "dark is nowhere below the flat"),
+        (FLATS * 0, None, "nowhere above the dark .median"),
+        (FLATS, FLATS[0] + 1e4, "nowhere above the dark .median"),
         (FLATS, DARK[:3], r"dark has shape \(3, 11\)"),
     ],
 )
@@ -113,3 +113,16 @@ def test_a_beam_that_is_no_number_above_the_dark_spoils_its_pixel_alone(value):
 
 def test_scaling_counts_and_flats_alike_changes_nothing():
     np.testing.assert_array_equal(flat_field(4 * T * FLATS, 4 * FLATS), flat_field(T * FLATS, FLATS))
+
+
+@pytest.mark.parametrize("value", [65535, 5000])
+def test_a_frame_of_one_count_is_lost_and_named(value):
+    counts = (T * FLATS).astype(np.uint16)
+    counts[2] = value
+    result = run_steps(
+        EnergyStack(counts, ENERGY, "counts", flat=FLATS),
+        [("flat_field", FlatFieldParams())],
+        keep_stack=True,
+    )
+    assert np.isnan(result.stack.data[2]).all() and np.isfinite(result.stack.data[[0, 1, 3]]).all()
+    assert "1 of 4 frames hold the same count in every pixel and are invalid: 8320.00 eV" in result.warnings

@@ -293,6 +293,12 @@ def test_frames_that_show_nothing_move_with_those_beside_them(reference, moved, 
     assert f"moved like the frames beside them: {energy[0]:.2f} eV" in found["warnings"][0]
 
 
+def test_hot_pixels_hold_nothing_back():
+    frames = make_frames(noise=0.02)
+    frames[:, 10, 12], frames[:, 60, 33] = 900, -400
+    assert drift_error(estimate_drift(frames).shifts, SHIFTS) < 0.05
+
+
 def test_step_reports_and_resolves():
     frames = make_frames()
     frames[3] = np.nan

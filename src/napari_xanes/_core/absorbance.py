@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_xanes._core.chain import Chain, Found
+from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.stack import Float32
@@ -28,7 +29,10 @@ def optical_density(transmission: ArrayLike) -> Float32:
     array
         Optical density of the same shape; NaN where the transmission is not above 0.
     """
-    return _negative_log(np.array(transmission, dtype=np.float32))
+    values = np.asarray(transmission)
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"transmission is of type {values.dtype}, expected real numbers.")
+    return _negative_log(values.astype(np.float32))
 
 
 def _negative_log(values: Float32) -> Float32:

@@ -49,6 +49,8 @@ def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLik
         If shapes do not fit, or the dark is nowhere below the flat.
     """
     images = np.asarray(counts)
+    if any(np.asarray(a).dtype.kind not in "fiub" for a in (images, flat, 0 if dark is None else dark)):
+        raise InputError("counts, flat and dark must be real numbers; export the measured intensities.")
     single = images.ndim == 2
     stack = images[None] if single else images
     if stack.ndim not in (3, 4):
@@ -106,13 +108,16 @@ def _one_image(frames: ArrayLike, image_shape: tuple[int, ...], what: str) -> Fl
 
 def check_beam(beam: BeamReader, dark: Float32 | np.float32, n: int) -> int:
     """Return how many pixels have no beam above the dark in the first, middle or last frame; refuse if all."""
-    bad = np.stack([_no_beam(beam(i, slice(None)), dark) for i in sorted({0, n // 2, n - 1})])
-    if bad.all():
+    looked_at = sorted({0, n // 2, n - 1})
+    bad = [_no_beam(beam(i, slice(None)), dark) for i in looked_at]
+    seen = [b for b in bad if not b.all()]
+    if not seen and all(_no_beam(beam(i, slice(None)), dark).all() for i in range(n)):
+        level = np.ravel(beam(looked_at[0], slice(None)))
         raise InputError(
-            "the dark is nowhere below the flat, so there is no beam to divide by; "
-            "check that flat and dark are not swapped or empty."
+            f"the flat (median {np.median(level):.4g}) is nowhere above the dark (median {np.median(dark):.4g}), so there is no "
+            "beam to divide by; check that flat and dark are not swapped, empty or NaN."
         )
-    return int(bad.any(axis=0).sum()) if bad.ndim > 1 else 0
+    return int(np.any(seen, axis=0).sum()) if seen and np.ndim(seen[0]) else 0
 
 
 def _no_beam(beam: Any, dark: Float32 | np.float32) -> Any:
@@ -150,13 +155,17 @@ def flat_field_step(
     dark = mean_dark(stack.dark, chain.image_shape)
     beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
     found: Found = {}
+    blank = chain.blank_frames(found)
     if bad := check_beam(beam, dark, chain.energy.size):
         found["pixels_without_beam"] = bad
-        found["warnings"] = [f"{bad} pixels have no beam above the dark and are invalid"]
+        text = f"{bad} pixels have no beam above the dark and are invalid"
+        found.setdefault("warnings", []).append(text)
 
     def read_transmission(index: int, rows: slice = slice(None)) -> Float32:
         frame = read(index, rows)
         divide_by_beam(frame, beam(index, rows), dark[rows] if isinstance(dark, np.ndarray) else dark)
+        if blank[index]:
+            frame.fill(np.nan)
         return frame
 
     chain.wrap(read_transmission, "transmission")

@@ -79,11 +79,16 @@ def plan(
     InputError
         If two scans would give the same result file, or a result would replace its scan.
     """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise DataFileError(f"{folder} is a file, expected a folder for the results; choose another.")
+    if not recipe.steps:
+        raise InputError("the recipe has no steps, so there is nothing to do; add [[step]] tables.")
     jobs: dict[Path, Job] = {}
     for scan in map(Path, scans):
         if not scan.exists():
             raise DataFileError(f"{scan}: there is no such file or folder.")
-        target = Path(folder) / f"{scan.resolve().name if scan.is_dir() else scan.stem}.h5"
+        target = folder / f"{scan.resolve().name if scan.is_dir() else scan.stem}.h5"
         if target in jobs:
             raise InputError(
                 f"{jobs[target].scan} and {scan} would both be written to {target}; run them into two folders."
@@ -93,8 +98,13 @@ def plan(
                 f"the result would replace its own scan {scan}; choose another folder than {folder}."
             )
         done = resume and _is_done(recipe, scan, target)
-        if target.exists() and not done and not overwrite:
-            raise DataFileError(_refusal(target, resume))
+        if target.is_dir():
+            raise DataFileError(
+                f"{target} is a folder, the result would be a file of that name; choose another --out."
+            )
+        for written in (target, target.with_suffix(".toml")):
+            if written.exists() and not done and not overwrite:
+                raise DataFileError(_refusal(written, resume))
         jobs[target] = Job(scan, target, done)
     return list(jobs.values())
 

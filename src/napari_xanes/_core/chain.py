@@ -150,11 +150,24 @@ class Chain:
             found["unusable_frames"] = lost.tolist()
         if lost.size and self._note_lost:
             self._note_lost = False
-            named = ", ".join(f"{e:.2f} eV" for e in lost[:5]) + (", ..." if lost.size > 5 else "")
             found.setdefault("warnings", []).append(
-                f"{lost.size} of {usable.size} frames hold no valid pixel and are left out: {named}"
+                f"{lost.size} of {usable.size} frames hold no valid pixel and are left out: {named_energies(lost)}"
             )
         return usable
+
+    def blank_frames(self, found: Found) -> NDArray[np.bool_]:
+        """Return which frames hold one and the same count everywhere (E,), saturated or never read out.
+
+        They are named in `found`.  A stack that is so in all frames is not judged here.
+        """
+        sample = self.sample()
+        blank: NDArray[np.bool_] = sample.usable & (np.ptp(sample.spectra, axis=1) == 0)
+        if blank.any() and not blank[sample.usable].all():
+            found["blank_frames"] = self.energy[blank].tolist()
+            text = f"{int(blank.sum())} of {blank.size} frames hold the same count in every pixel and are invalid"
+            found.setdefault("warnings", []).append(f"{text}: {named_energies(self.energy[blank])}")
+            return blank
+        return np.zeros_like(blank)
 
     def _take_sample(self) -> Sample:
         n_rows = self.image_shape[0]
@@ -270,6 +283,11 @@ class Chain:
             self.maps.update(named)
             found.update(facts)
         self._kernels.clear()
+
+
+def named_energies(energy: NDArray[np.float64]) -> str:
+    """Return some energies in words, the first five of many."""
+    return ", ".join(f"{e:.2f} eV" for e in energy[:5]) + (", ..." if energy.size > 5 else "")
 
 
 def _read_array(data: Float32, index: int, rows: slice = slice(None)) -> Float32:

@@ -20,7 +20,7 @@ from napari_xanes._core._validate import check_mu, window_indices
 from napari_xanes._core.chain import Chain, Found, NamedMap, count_invalid
 from napari_xanes._core.edge_windows import choose_e0, choose_windows
 from napari_xanes._core.errors import InputError
-from napari_xanes._core.params import Params, Window, field
+from napari_xanes._core.params import Params, Window, field, make_params
 from napari_xanes._core.progress import Progress
 
 FloatArray = NDArray[np.floating[Any]]
@@ -159,7 +159,9 @@ def normalize_edge(
     usable = np.isfinite(spectra).any(axis=1)
     if not usable.any():
         raise InputError("mu holds no valid number; check what it was made from.")
-    params = NormalizeParams(e0=e0, pre_edge=pre_edge, post_edge=post_edge, slope=slope, divide_by=divide_by)
+    given = {"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge, "slope": slope, "divide_by": divide_by}
+    params = make_params(NormalizeParams, given, "normalize_edge")
+    assert isinstance(params, NormalizeParams)
     resolved, edge = resolve(params, energies, spectra, usable)
     kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
     normalized = np.empty_like(values)

@@ -13,6 +13,9 @@ from napari_xanes._core.params import Window
 BEFORE, AFTER = 20.0, 55.0
 """Distance in eV kept from the edge on either side, where the scan is long enough."""
 
+LOWEST = 45.0
+"""eV; no edge that XANES is taken at lies below, so such energies are keV."""
+
 RESOLUTION = 1e-4
 """Relative width over which a spectrum has no detail; on finer grids slopes are taken over at least this much."""
 
@@ -90,6 +93,10 @@ def choose_e0(
         if not energy[0] < e0 < energy[-1]:
             raise InputError(f"e0 is {e0:g} eV, outside the data's {energy[0]:g} to {energy[-1]:g} eV.")
         return float(e0), edge_near(e0)
+    if energy[-1] < LOWEST:
+        raise InputError(
+            f"the energies go from {energy[0]:g} to {energy[-1]:g} and must be in eV; if they are keV, multiply by 1000."
+        )
     measured = find_e0(energy, mean)
     edge = edge_near(measured)
     if edge is None or not energy[0] < edge.energy < energy[-1]:

@@ -46,8 +46,10 @@ def design(
     energy: Matrix, spectra: Sequence[Matrix], names: Sequence[str], background: Sequence[int]
 ) -> Design:
     """Set up the fit; an error names what makes it unsolvable."""
-    orders = tuple(background)
-    if any(order < 0 or int(order) != order for order in orders) or len(set(orders)) != len(orders):
+    orders = tuple(background) if isinstance(background, Sequence) else (background,)
+    if any(not isinstance(order, int | np.integer) or order < 0 for order in orders) or len(
+        set(orders)
+    ) != len(orders):
         raise InputError(f"background is {orders}, expected different polynomial orders such as (0, 1).")
     if not spectra:
         raise InputError("there are no references to fit; give at least one.")

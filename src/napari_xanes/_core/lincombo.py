@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -209,9 +209,13 @@ def fit_references(
     M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071.
     """
     values, energies = check_mu(mu, energy)
+    if constraint not in get_args(Constraint):
+        raise InputError(f"constraint is {constraint!r}, expected one of {', '.join(get_args(Constraint))}.")
     usable = np.isfinite(values.reshape(energies.size, -1)).any(axis=1)
+    if not usable.any():
+        raise InputError("mu holds no valid number; check what it was made from.")
     fitted = fitted_indices(energies, usable, energy_range, exclude)
-    spectra = _as_references(references, energies) if isinstance(references, np.ndarray) else list(references)
+    spectra = _as_references(references, energies)
     basis = design(
         energies[fitted],
         [interpolate_reference(r, energies[fitted], extrapolate=extrapolate) for r in spectra],
@@ -248,7 +252,15 @@ def fitted_indices(
     return window_indices(energy, energy_range, "energy_range", usable=keep)
 
 
-def _as_references(spectra: NDArray[Any], energy: NDArray[np.float64]) -> list[Reference]:
+def _as_references(
+    spectra: Sequence[Reference] | NDArray[Any], energy: NDArray[np.float64]
+) -> list[Reference]:
+    if not isinstance(spectra, np.ndarray):
+        if not isinstance(spectra, Sequence) or not all(isinstance(r, Reference) for r in spectra):
+            raise InputError(
+                "references are a list of Reference, as read_references returns it, or an array (K, E)."
+            )
+        return list(spectra)
     table = np.atleast_2d(np.asarray(spectra, dtype=np.float64))
     if table.ndim != 2 or table.shape[1] != energy.size:
         raise InputError(

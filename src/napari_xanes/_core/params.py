@@ -46,6 +46,8 @@ def field(default: Any, label: str, tooltip: str, *, unit: str = "", **limits: A
 
 def make_params(cls: type[Params], values: dict[str, Any], where: str) -> Params:
     """Build `cls` from plain values, turning every fault into one sentence that names `where`."""
+    if not isinstance(values, dict):
+        raise InputError(f"{where} is {values!r}, expected a table of parameters.")
     try:
         return cls(**values)
     except ValidationError as error:
@@ -58,4 +60,6 @@ def _first_fault(cls: type[Params], error: ValidationError, where: str) -> str:
     if fault["type"] == "extra_forbidden":
         known = ", ".join(cls.model_fields) or "none"
         return f"{where}: unknown parameter '{name}'; it takes {known}."
-    return f"{where}: '{name}' is {fault['input']!r}: {fault['msg'].lower()}."
+    if fault["type"] == "missing":
+        return f"{where}: '{name}' is missing, it must be given."
+    return f"{where}: '{name}' is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."

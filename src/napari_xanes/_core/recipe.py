@@ -129,7 +129,7 @@ class Recipe:
                 f"{where}: unknown table '{min(unknown)}'; a recipe has schema, input, step and output."
             )
         schema = table.get("schema")
-        if schema != SCHEMA:
+        if schema != SCHEMA or not isinstance(schema, int) or isinstance(schema, bool):
             raise InputError(
                 f"{where}: schema is {schema!r}, this version reads schema {SCHEMA}; install a version that matches."
             )
@@ -200,7 +200,7 @@ def _resolve(path: str, folder: Path) -> str:
 
 def _make_step(entry: dict[str, Any], where: str) -> tuple[str, Params]:
     name = entry.pop("do", None)
-    if name not in STEPS:
+    if not isinstance(name, str) or name not in STEPS:
         raise InputError(f"{where}: do is {name!r}, expected one of {', '.join(STEPS)}.")
     return name, make_params(STEPS[name][1], entry, f"{where} ({name})")
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core import blocks
-from napari_xanes._core.chain import Chain, Found, check_memory
+from napari_xanes._core.chain import Chain, Found, check_memory, named_energies
 from napari_xanes._core.drift import Drift, Method, Reference, Roi, Transform
 from napari_xanes._core.drift_search import doubtful, measure_drift
 from napari_xanes._core.errors import InputError
@@ -249,25 +249,21 @@ def _facts(
     if unsure.any():
         warnings.append(
             f"the drift of {int(unsure.sum())} of {len(known)} frames is doubtful, look at them: "
-            f"{_energies(energy[unsure])}"
+            f"{named_energies(energy[unsure])}"
         )
     if bridged.any():
         warnings.append(
             f"{int(bridged.sum())} of {len(known)} frames show nothing to align by and are moved like the frames beside "
-            f"them: {_energies(energy[bridged])}"
+            f"them: {named_energies(energy[bridged])}"
         )
     if not known.all():
         warnings.append(
             f"{int((~known).sum())} of {len(known)} frames are lost or constant and are invalid: "
-            f"{_energies(energy[~known])}"
+            f"{named_energies(energy[~known])}"
         )
     if any(lo >= hi for lo, hi in valid):
         warnings.append("no pixel is in view at all energies; check the drift")
     return found
-
-
-def _energies(values: NDArray[np.float64]) -> str:
-    return ", ".join(f"{e:.2f} eV" for e in values[:5]) + (", ..." if len(values) > 5 else "")
 
 
 def _readable(stack: EnergyStack | NDArray[Any]) -> EnergyStack:
@@ -322,6 +318,10 @@ def _region(roi: Roi | None, shape: tuple[int, ...]) -> tuple[slice, slice, Roi 
 
 
 def _check_drift(drift: Drift, shape: tuple[int, ...]) -> None:
+    if not isinstance(drift, Drift):
+        raise InputError(
+            f"drift is a {type(drift).__name__}, expected a Drift; make one of shifts with Drift.from_shifts."
+        )
     n, axes = drift.shifts.shape
     if (n, axes) != (shape[0], len(shape) - 1):
         raise InputError(

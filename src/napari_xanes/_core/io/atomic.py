@@ -37,7 +37,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         reason = error.strerror or str(error)
         raise DataFileError(f"{path} could not be written: {reason}; nothing was left there.") from error
     finally:
-        part.unlink(missing_ok=True)
+        if part.exists():
+            part.unlink()
 
 
 def check_disk(n_bytes: int, path: str | Path) -> None:

@@ -100,11 +100,19 @@ def datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
 
 
 def _walk(group: h5py.Group, seen: set[Any], depth: int) -> Iterator[h5py.Dataset]:
-    for name in group:
+    try:
+        names = list(group)
+    except RuntimeError as error:
+        raise DataFileError(f"{group.file.filename} is damaged ({_reason(error)}); copy it again.") from error
+    for name in names:
         try:
             item = group[name]
         except (KeyError, OSError):  # a link to what is not there
             continue
+        except RuntimeError as error:
+            raise DataFileError(
+                f"{group.file.filename} is damaged ({_reason(error)}); copy it again."
+            ) from error
         info = h5py.h5o.get_info(item.id)
         if (info.fileno, info.addr) in seen:
             continue
@@ -154,7 +162,7 @@ def check_images(path: Path, dataset: h5py.Dataset, ndims: tuple[int, ...]) -> N
             "an image (y, x) or a volume (z, y, x)" if 2 in ndims else "(energy, y, x) or (energy, z, y, x)"
         )
         raise DataFileError(f"{path}: {name} has shape {tuple(shape)}, expected {wanted}.")
-    if dataset.ndim == 4 and shape[-1] in (3, 4) and dataset.dtype == np.uint8:
+    if dataset.ndim == 4 and shape[-1] in (3, 4):
         raise DataFileError(f"{path}: {name} {tuple(shape)} holds colour images, expected grey ones.")
     if 0 in shape:
         raise DataFileError(f"{path}: {name} has shape {tuple(shape)}, it holds no images.")

@@ -120,16 +120,19 @@ class Gathered(LazyArray):
         self.groups = [tuple(group) for group in groups]
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
-        """Return rows of the mean of a group."""
+        """Return rows of the mean of a group, of its valid values where some are lost."""
         group = self.groups[index]
         first = np.asarray(self.source[group[0], rows])
         if len(group) == 1:
             return first.astype(self.dtype, copy=False)
-        total = first.astype(np.float64)
-        for other in group[1:]:
-            total += self.source[other, rows]
-        total /= len(group)
-        return total.astype(self.dtype, copy=False)
+        total, count = np.zeros(first.shape, np.float64), np.zeros(first.shape, np.float64)
+        for member in group:
+            values = np.asarray(self.source[member, rows], dtype=np.float64)
+            valid = np.isfinite(values)
+            total += np.where(valid, values, 0)
+            count += valid
+        with np.errstate(invalid="ignore"):
+            return np.asarray(total / count).astype(self.dtype, copy=False)
 
 
 def gathered(source: ArrayLike, groups: Sequence[tuple[int, ...]]) -> ArrayLike:

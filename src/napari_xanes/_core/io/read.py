@@ -86,6 +86,10 @@ def read_stack(
         )
     in_ev = to_ev(found.values, found.label, energy_unit, found.hint)
     groups = sorted_groups(in_ev.values)
+    if len(groups) == 1 and n > 1:
+        raise DataFileError(
+            f"all {n} energies of {found.label} are {in_ev.values[0]:g} eV; a scan needs different ones, give the right list."
+        )
     sorted_energy = in_ev.values[[group[0] for group in groups]]
     flats = open_calibration(opened, flat or None, "flat", sorted_energy, groups)
     darks = open_calibration(opened, dark or None, "dark", sorted_energy, groups)

@@ -20,6 +20,7 @@ MAX_BYTES = 64 * 2**20
 
 _COMMENT = "#%!*/"
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+_ONE_OR_TWO = re.compile(r"[+-]?\d+,\d+")  # 8222,75
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,13 @@ def read_table(path: str | Path) -> Table:
             )
         values.append(row)
     header = tuple(lines[:start])
-    return Table(np.array(values, dtype=np.float64), _column_names(header, width), header)
+    names = _column_names(header, width)
+    if width == 2 and not names and all(_ONE_OR_TWO.fullmatch(line) for line in lines[start:] if line):
+        raise DataFileError(
+            f"{path}: '{lines[start]}' may be one number with a decimal comma or two numbers; "
+            "write decimal points, or name the columns in a header line."
+        )
+    return Table(np.array(values, dtype=np.float64), names, header)
 
 
 def looks_like_text(start: bytes) -> bool:

@@ -58,7 +58,7 @@ def read_header(path: Path) -> Header:
         If the file is no TIFF, is cut off, or holds anything but grey images of one shape.
     """
     try:
-        with _complaints() as complaints, tifffile.TiffFile(path) as file:
+        with _complaints() as complaints, _opened(path) as file:
             series = _only_series(path, file)
             shape = _frame_shape(path, series)
             layout = _layout(path, series.keyframe)
@@ -72,6 +72,15 @@ def read_header(path: Path) -> Header:
             f"{path} cannot be read as TIFF ({error}); it is damaged or not a TIFF file."
         ) from error
     return header
+
+
+def _opened(path: Path) -> tifffile.TiffFile:
+    """Open a file; images written one by one, each with a shape of its own in its notes, count as one stack."""
+    file = tifffile.TiffFile(path)
+    if len(file.series) < 2:
+        return file
+    file.close()
+    return tifffile.TiffFile(path, is_shaped=False)
 
 
 @contextmanager

@@ -1,0 +1,81 @@
+"""What is given by mistake is named in one sentence, whichever door it comes through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+import napari_xanes as nx
+from napari_xanes._core import batch
+
+ENERGY = np.arange(8300, 8400, 5.0)
+MU = 0.5 + np.arctan((ENERGY - 8340) / 2)[:, None, None] / np.pi + np.zeros((20, 4, 5))
+REFERENCES = [nx.Reference(f"r{e0}", ENERGY, np.arctan((ENERGY - e0) / 2)) for e0 in (8340, 8350)]
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_tiff_written_page_by_page_is_one_stack(tmp_path, compression):
+    counts = np.random.default_rng(0).integers(100, 9000, (20, 6, 7)).astype(np.uint16)
+    with tifffile.TiffWriter(tmp_path / "loop.tif") as writer:
+        for frame in counts:
+            writer.write(frame, compression=compression)
+    stack = nx.read_stack(tmp_path / "loop.tif", energy=ENERGY)
+    np.testing.assert_array_equal(np.asarray(stack.data[:]), counts)
+
+
+def test_decimal_commas_are_asked_about(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "scan.tif", np.ones((20, 6, 7), np.uint16) * np.arange(1, 21)[:, None, None].astype("u2")
+    )
+    (tmp_path / "z.txt").write_text("\n".join(f"{e + 0.75:.2f}".replace(".", ",") for e in ENERGY))
+    with pytest.raises(nx.DataFileError, match="'8300,75' may be one number with a decimal comma or two"):
+        nx.read_stack(tmp_path / "scan.tif", energy=tmp_path / "z.txt")
+    with pytest.raises(nx.DataFileError, match=r"all 20 energies of .* are 8300 eV"):
+        nx.read_stack(tmp_path / "scan.tif", energy=np.full(20, 8300.0))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: nx.fit_references(MU, ENERGY, REFERENCES, constraint="positive"),
+            "constraint is 'positive', expected one of",
+        ),
+        (lambda: nx.fit_references(MU, ENERGY, ["ref.txt"]), "references are a list of Reference"),
+        (
+            lambda: nx.fit_references(MU, ENERGY, REFERENCES, background=("a",)),
+            "background is .'a',., expected different",
+        ),
+        (lambda: nx.fit_references(MU * np.nan, ENERGY, REFERENCES), "mu holds no valid number"),
+        (lambda: nx.normalize_edge(MU, ENERGY / 1000), "8.3 to 8.395 and must be in eV; if they are keV"),
+        (lambda: nx.normalize_edge(MU, ENERGY, slope="x"), "normalize_edge: 'slope' is 'x'"),
+        (lambda: nx.normalize_edge(MU, ENERGY, pre_edge=8222), "normalize_edge: 'pre_edge' is 8222"),
+        (lambda: nx.apply_drift(MU, np.zeros((20, 2))), "drift is a ndarray, expected a Drift"),
+        (lambda: nx.flat_field(MU + 1j, MU[0]), "must be real numbers"),
+        (lambda: nx.optical_density(MU + 1j), "expected real numbers"),
+        (lambda: nx.Recipe.from_dict({"schema": 1, "step": [{"do": ["fit"]}]}), r"do is \['fit'\]"),
+        (lambda: nx.Recipe.from_dict({"schema": True}), "schema is True"),
+        (lambda: nx.Recipe.from_dict({"schema": 1, "input": "x"}), "is 'x', expected a table"),
+    ],
+)
+def test_one_sentence(call, said):
+    with pytest.raises(nx.InputError, match=said) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_is_refused_before_it_begins(tmp_path):
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": [{"do": "optical_density"}]})
+    scan = tmp_path / "scan.nxs"
+    scan.write_bytes(b"x")
+    (tmp_path / "scan.toml").write_text("mine")
+    (tmp_path / "out" / "scan.h5").mkdir(parents=True)
+    with pytest.raises(nx.DataFileError, match=r"scan.toml exists already"):
+        batch.plan(recipe, [scan], tmp_path)
+    with pytest.raises(nx.DataFileError, match=r"scan.nxs is a file, expected a folder"):
+        batch.plan(recipe, [scan], scan)
+    with pytest.raises(nx.DataFileError, match=r"scan.h5 is a folder"):
+        batch.plan(recipe, [scan], tmp_path / "out", overwrite=True)
+    with pytest.raises(nx.InputError, match="the recipe has no steps"):
+        batch.plan(nx.Recipe(()), [scan], tmp_path / "new")
