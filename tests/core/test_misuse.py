@@ -8,6 +8,9 @@ import tifffile
 
 import napari_xanes as nx
 from napari_xanes._core import batch
+from napari_xanes._core.edge import NormalizeParams
+from napari_xanes._core.lincombo import FitParams
+from napari_xanes._core.pipeline import run_steps
 
 ENERGY = np.arange(8300, 8400, 5.0)
 MU = 0.5 + np.arctan((ENERGY - 8340) / 2)[:, None, None] / np.pi + np.zeros((20, 4, 5))
@@ -79,3 +82,23 @@ def test_a_run_is_refused_before_it_begins(tmp_path):
         batch.plan(recipe, [scan], tmp_path / "out", overwrite=True)
     with pytest.raises(nx.InputError, match="the recipe has no steps"):
         batch.plan(nx.Recipe(()), [scan], tmp_path / "new")
+
+
+def fit_warnings(mu, *steps):
+    stack = nx.EnergyStack(mu.astype(np.float32), ENERGY, "optical_density")
+    return " ".join(run_steps(stack, steps).warnings)
+
+
+def test_doubtful_choices_are_said(tmp_path):
+    for reference in REFERENCES:
+        np.savetxt(tmp_path / f"{reference.name}.txt", np.stack([reference.energy, reference.mu], axis=1))
+    files = tuple(str(tmp_path / f"{reference.name}.txt") for reference in REFERENCES)
+    assert "without a background" in fit_warnings(MU, ("fit", FitParams(references=files)))
+    assert not fit_warnings(MU, ("fit", FitParams(references=files, background=(0, 1))))
+
+    windows = {"e0": 8340, "pre_edge": (8300, 8320), "post_edge": (8365, 8395)}
+    steep = MU * np.where(ENERGY > 8340, 1 - 8e-3 * (ENERGY - 8340), 1)[:, None, None]
+    assert "divide_by = 'step'" in fit_warnings(steep, ("normalize", NormalizeParams(**windows)))
+    assert not fit_warnings(MU, ("normalize", NormalizeParams(**windows)))
+    few = windows | {"pre_edge": (8300, 8305), "post_edge": (8390, 8395)}
+    assert "slope = 'shared'" in fit_warnings(MU, ("normalize", NormalizeParams(**few)))

@@ -27,6 +27,12 @@ FloatArray = NDArray[np.floating[Any]]
 Slope = Literal["pixel", "shared"]
 DivideBy = Literal["line", "step"]
 
+NOISY = 5.0
+"""Noise of the edge step, in units of one frame's, from which on shared slopes are advised."""
+
+STEEP = 0.15
+"""Relative change of post- minus pre-edge line after the edge from which on dividing by it is said to be doubtful."""
+
 SURE = 0.999
 """How sure it must be, against the scatter about its lines, that the mean spectrum has a step, to take that for an edge."""
 
@@ -334,6 +340,30 @@ def _donor_lines(
     return lines
 
 
+def _doubts(
+    params: NormalizeParams, kernel: NormalizeKernel, mean: NDArray[np.float64], energy: NDArray[np.float64]
+) -> list[str]:
+    """Return what the user should know of windows that hold little, or of steep lines."""
+    assert params.e0 and params.pre_edge and params.post_edge
+    doubts = []
+    if params.slope == "pixel" and kernel.step_noise > NOISY:
+        doubts.append(
+            f"the lines are fitted to so few energies that the edge step has {kernel.step_noise:.0f} times the noise of one "
+            "frame; slope = 'shared' has far less"
+        )
+    x = energy - params.e0
+    pre, post = (window_indices(energy, w, "window") for w in (params.pre_edge, params.post_edge))
+    from_pre, from_post = _pixel_operator(x, pre, post)
+    step, change = (from_pre @ mean[pre] + from_post @ mean[post])[2:]
+    bend = abs(change) * (energy[post].mean() - params.e0)
+    if params.divide_by == "line" and bend > STEEP * abs(step):
+        doubts.append(
+            f"post- minus pre-edge line changes by {100 * bend / abs(step):.0f} % from e0 to the middle of post_edge, and dividing "
+            "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
+        )
+    return doubts
+
+
 def _as_slice(indices: NDArray[np.intp]) -> slice | NDArray[np.intp]:
     """Return the indices as a slice where they are neighbours, which spares a copy."""
     first, last = int(indices[0]), int(indices[-1])
@@ -370,5 +400,10 @@ def normalize_step(
 
     kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
     chain.step_noise = found["step_noise"] = kernel.step_noise
+    found.setdefault("warnings", []).extend(
+        _doubts(resolved, kernel, sample.mean[usable], chain.energy[usable])
+    )
+    if not found["warnings"]:
+        del found["warnings"]
     chain.add_kernel(kernel, collect, found, "normalized")
     return resolved, found

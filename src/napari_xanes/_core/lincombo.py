@@ -51,7 +51,8 @@ class FitParams(Params):
     constraint: Constraint = field(
         "none",
         "Constraint",
-        "'none' is plain least squares; 'nonnegative' allows no negative amount; 'sum_to_one' suits normalised data.",
+        "'none' is plain least squares; 'nonnegative' allows no negative amount; 'sum_to_one' takes the step of normalised "
+        "data for exact, which noise spoils; 'nonnegative_sum_to_one' is both.",
     )
     background: tuple[int, ...] = field(
         (),
@@ -312,6 +313,11 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
     if basis.condition_number > ILL_CONDITIONED:
         found.setdefault("warnings", []).append(_doubt(names, basis.condition_number))
     direct = chain.signal == "optical_density"
+    if direct and not params.background:
+        found.setdefault("warnings", []).append(
+            "optical density was fitted without a background, so what other elements absorb goes into the references; "
+            "set background = [0, 1], or normalize first"
+        )
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         maps = _name_maps(raw, names, "optical density" if direct else "")

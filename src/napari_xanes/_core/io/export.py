@@ -79,9 +79,8 @@ def _export_csv(result: Result, folder: Path) -> list[Path]:
     drift = result.extra.get("drift")
     if drift is not None:
         columns = zip(result.energy, *drift.shifts.T, drift.confidence, strict=True)
-        paths.append(
-            _write_table(folder / "drift.csv", ("energy_eV", "dy_px", "dx_px", "confidence"), columns)
-        )
+        axes = ("dz_px", "dy_px", "dx_px")[-drift.shifts.shape[1] :]
+        paths.append(_write_table(folder / "drift.csv", ("energy_eV", *axes, "confidence"), columns))
     return paths
 
 
