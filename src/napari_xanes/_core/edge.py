@@ -18,6 +18,13 @@ from scipy.stats import t as student
 from napari_xanes._core import blocks
 from napari_xanes._core._validate import check_mu, window_indices
 from napari_xanes._core.chain import Chain, Found, NamedMap, count_invalid
+from napari_xanes._core.edge_lines import (
+    as_slice,
+    donor_lines,
+    noise_of_step,
+    pixel_operator,
+    shared_operator,
+)
 from napari_xanes._core.edge_windows import choose_e0, choose_windows
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params, Window, field, make_params
@@ -203,7 +210,7 @@ def _refuse_flat(
     """Say so when the steepest rise of the mean spectrum is not an edge but noise."""
     pre, post = (window_indices(energy, w, "window") for w in (pre_edge, post_edge))
     x = energy - e0
-    from_pre, from_post = _pixel_operator(x, pre, post)
+    from_pre, from_post = pixel_operator(x, pre, post)
     c0, c1, d0, d1 = from_pre @ mean[pre] + from_post @ mean[post]
     before = mean[pre] - c0 - c1 * x[pre]
     after = mean[post] - (c0 + d0) - (c1 + d1) * x[post]
@@ -211,7 +218,7 @@ def _refuse_flat(
     scatter = float(np.sqrt((before @ before + after @ after) / freedom))
     limit = float(student.ppf(SURE, freedom)) * scatter
     jump, jump_noise = mean[post].mean() - mean[pre].mean(), np.sqrt(1 / pre.size + 1 / post.size)
-    if not (d0 > limit * _step_noise((from_pre, from_post)) or jump > limit * jump_noise):
+    if not (d0 > limit * noise_of_step((from_pre, from_post)) or jump > limit * jump_noise):
         raise InputError(
             f"the mean spectrum shows no edge between {energy[0]:g} and {energy[-1]:g} eV (a step of {d0:.3g} at {e0:.2f} eV "
             f"against a scatter of {scatter:.2g}); scan from before to after the edge, or give e0 if it is there."
@@ -258,11 +265,11 @@ class NormalizeKernel:
         x = energy - params.e0
         pre = window_indices(energy, params.pre_edge, "pre_edge", at_least=2, usable=usable)
         post = window_indices(energy, params.post_edge, "post_edge", at_least=2, usable=usable)
-        operator = _pixel_operator(x, pre, post)
+        operator = pixel_operator(x, pre, post)
         if params.slope == "shared":
-            operator = _shared_operator(x, pre, post, _donor_lines(spectra, operator, pre, post))
-        self.step_noise = _step_noise(operator)
-        self._pre, self._post = _as_slice(pre), _as_slice(post)
+            operator = shared_operator(x, pre, post, donor_lines(spectra, operator, pre, post))
+        self.step_noise = noise_of_step(operator)
+        self._pre, self._post = as_slice(pre), as_slice(post)
         self._operators: dict[Any, tuple[FloatArray, ...]] = {
             np.dtype(t): tuple(part.astype(t) for part in (*operator, np.stack([np.ones_like(x), x], axis=1)))
             for t in (np.float32, np.float64)
@@ -294,52 +301,6 @@ class NormalizeKernel:
             y[:, ~valid] = np.nan
 
 
-Operator = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Matrices (4, n_pre) and (4, n_post) that give (C0, C1, D0, D1) from the values in the two windows."""
-
-
-def _pixel_operator(x: NDArray[np.float64], pre: NDArray[np.intp], post: NDArray[np.intp]) -> Operator:
-    """Least-squares lines, each through its own window."""
-    fit_pre, fit_post = (np.linalg.pinv(np.stack([np.ones(i.size), x[i]], axis=1)) for i in (pre, post))
-    return np.concatenate([fit_pre, -fit_pre]), np.concatenate([np.zeros_like(fit_post), fit_post])
-
-
-def _step_noise(operator: Operator) -> float:
-    """Standard error of the edge step D0 for values with noise of one."""
-    return float(np.linalg.norm(np.concatenate([part[2] for part in operator])))
-
-
-def _shared_operator(
-    x: NDArray[np.float64], pre: NDArray[np.intp], post: NDArray[np.intp], donor: NDArray[np.float64]
-) -> Operator:
-    """Least squares for a constant and a step, the slopes per unit of step being the donors'."""
-    pre_slope, step_slope = donor[1] / donor[2], donor[3] / donor[2]
-    shape = np.concatenate([pre_slope * x[pre], 1 + (pre_slope + step_slope) * x[post]])
-    fit = np.linalg.pinv(np.stack([np.ones(shape.size), shape], axis=1))
-    lines = np.array([[1, 0], [0, pre_slope], [0, 1], [0, step_slope]]) @ fit
-    return lines[:, : pre.size], lines[:, pre.size :]
-
-
-def _donor_lines(
-    spectra: FloatArray, operator: Operator, pre: NDArray[np.intp], post: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Return (C0, C1, D0, D1) of the mean spectrum of the fifth of the pixels with the largest steps."""
-    rise = spectra[post].mean(axis=0) - spectra[pre].mean(axis=0)
-    valid = np.isfinite(rise)
-    if not valid.any():
-        raise InputError(
-            "no pixel is valid at all energies of both windows, so slopes cannot be shared; use slope='pixel'."
-        )
-    donors = valid & (rise >= np.quantile(rise[valid], 0.8))
-    mean = spectra[:, donors].mean(axis=1, dtype=np.float64)
-    lines: NDArray[np.float64] = operator[0] @ mean[pre] + operator[1] @ mean[post]
-    if not lines[2] > 0:
-        raise InputError(
-            "the pixels with the largest steps show no edge, so slopes cannot be shared; use slope='pixel'."
-        )
-    return lines
-
-
 def _doubts(
     params: NormalizeParams, kernel: NormalizeKernel, mean: NDArray[np.float64], energy: NDArray[np.float64]
 ) -> list[str]:
@@ -353,7 +314,7 @@ def _doubts(
         )
     x = energy - params.e0
     pre, post = (window_indices(energy, w, "window") for w in (params.pre_edge, params.post_edge))
-    from_pre, from_post = _pixel_operator(x, pre, post)
+    from_pre, from_post = pixel_operator(x, pre, post)
     step, change = (from_pre @ mean[pre] + from_post @ mean[post])[2:]
     bend = abs(change) * (energy[post].mean() - params.e0)
     if params.divide_by == "line" and bend > STEEP * abs(step):
@@ -362,12 +323,6 @@ def _doubts(
             "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
         )
     return doubts
-
-
-def _as_slice(indices: NDArray[np.intp]) -> slice | NDArray[np.intp]:
-    """Return the indices as a slice where they are neighbours, which spares a copy."""
-    first, last = int(indices[0]), int(indices[-1])
-    return slice(first, last + 1) if last - first + 1 == indices.size else indices
 
 
 def normalize_step(
