@@ -264,6 +264,65 @@ def test_an_interrupted_run_leaves_nothing_half_written(call, scans, tmp_path, m
     assert written(tmp_path / "maps") == ["one.toml"]
 
 
+def test_ctrl_c_before_the_work_is_one_sentence_too(call, scans, tmp_path, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_xanes._core.batch.plan", stop)
+    code, _, err = call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)
+    assert code == 130 and err.startswith("error: interrupted") and err.count("\n") == 1
+
+
+def test_a_run_killed_while_saving_can_be_resumed(call, scans, tmp_path):
+    """Nothing can clean up after SIGKILL, so the next run must cope with what it finds."""
+    code = (
+        "import os, signal\n"
+        "from napari_xanes._core.io import result_layout\n"
+        "result_layout._write_extra = lambda *a: os.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))\n"
+        "from napari_xanes.cli import main\n"
+        "main()\n"
+    )
+    words = ["run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path, "--resume"]
+    killed = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, timeout=120)
+    assert killed.returncode != 0 and not (tmp_path / "one.h5").exists()
+    assert [name for name in written(tmp_path) if name.endswith(".part")]
+    code, _, err = call(*words)
+    assert code == 0, err
+    assert written(tmp_path) == ["one.h5", "one.toml"]
+
+
+@pytest.mark.parametrize("options", [[], ["--resume"]])
+def test_a_recipe_of_the_users_own_is_not_replaced(call, scans, tmp_path, options):
+    (tmp_path / "one.toml").write_text(FIT)
+    code, _, err = call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path, *options)
+    assert code == 1 and "one.toml" in err and (tmp_path / "one.toml").read_text() == FIT
+
+
+@pytest.mark.parametrize("export", [(), ("tiff",)])
+def test_the_disk_that_is_said_to_be_needed_is_what_is_used(scans, tmp_path, export):
+    nx.simulate((120, 140), n_energies=16).save(tmp_path)
+    steps = '"flat_field"', '"optical_density"', '"normalize"', '"fit"'
+    references = [str(scans / "references" / f"Ni_{name}.txt") for name in ("reduced", "oxidised")]
+    text = (
+        "schema = 1\n"
+        + "".join(f"[[step]]\ndo = {name}\n" for name in steps)
+        + f"references = {references}\n"
+    )
+    (tmp_path / "recipe.toml").write_text(text)
+    loaded = nx.Recipe.load(tmp_path / "recipe.toml")
+    (job,) = batch.plan(loaded, [tmp_path / "ni_simulated.h5"], tmp_path / "maps")
+    said = batch.disk_needed(loaded, batch.open_scan(loaded, job.scan), job.target, export)
+    batch.run_job(loaded, job, export=export)
+    used = sum(path.stat().st_size for path in (tmp_path / "maps").rglob("*") if path.is_file())
+    assert 0.7 * said < used < 1.3 * said
+
+
+def test_a_disk_too_full_is_refused_before_any_work(call, scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=100))
+    code, out, err = call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)
+    assert (code, out) == (1, "") and "MiB of disk" in err and "are free" in err and written(tmp_path) == []
+
+
 def test_unknown_export_is_refused_before_any_work(call, scans, tmp_path):
     code, out, err = call(
         "run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path, "--export", "png"

@@ -24,13 +24,16 @@ install() {
     [ -n "$missing" ] || return 0
     if may_be_root; then
         echo "Installing system packages:$missing"
-        as_root apt-get update -qq
         # shellcheck disable=SC2086
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    else
-        echo "System packages are missing; to install them, run:"
-        echo "  sudo apt-get install -y$missing"
+        if as_root apt-get update -qq &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+        then
+            return 0
+        fi
+        echo "They could not be installed; going on without them."
     fi
+    echo "System packages are missing; to install them, run:"
+    echo "  sudo apt-get install -y$missing"
 }
 
 find_python() {

@@ -32,6 +32,8 @@ app = typer.Typer(
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders.")]
 Text = str | None
 
+INTERRUPTED = "interrupted; what was finished is kept, and nothing half-written is left."
+
 
 def main() -> None:
     """Run the command line; every error is one sentence on stderr and exit status 1."""
@@ -41,8 +43,12 @@ def main() -> None:
         app(prog_name="napari-xanes")
     except (XanesError, OSError, MemoryError) as error:
         _fail(str(error) or type(error).__name__)
-    except Cancelled:
-        _fail("interrupted; what was finished is kept, and nothing half-written is left.")
+    except (Cancelled, KeyboardInterrupt):
+        _fail(INTERRUPTED)
+    except SystemExit as stop:
+        if stop.code == 130:  # Ctrl-C where no work was being done yet
+            _note(f"error: {INTERRUPTED}")
+        raise
 
 
 def _fail(sentence: str) -> NoReturn:
@@ -163,9 +169,11 @@ def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | N
 
     stack = batch.open_scan(loaded, job.scan)
     needed, streamed = batch.memory_needed(loaded, stack, workers)
+    disk = batch.disk_needed(loaded, stack, job.target, export)
     how = "read in bands of rows" if streamed else "in memory"
     size = " x ".join(map(str, stack.shape))
-    _say(f"{place}{job.scan}: {size}, {stack.signal}, {how}, about {needed / 2**20:.0f} MiB of memory")
+    takes = f"about {needed / 2**20:.0f} MiB of memory and {disk / 2**20:.0f} MiB of disk"
+    _say(f"{place}{job.scan}: {size}, {stack.signal}, {how}, {takes}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
     try:
         with shown_progress(job.scan.name) as progress:

@@ -16,19 +16,21 @@ from typing import Any
 
 from napari_xanes._core import blocks
 from napari_xanes._core.chain import check_memory
+from napari_xanes._core.edge import NormalizeParams
 from napari_xanes._core.errors import DataFileError, InputError
 from napari_xanes._core.io import read_stack
-from napari_xanes._core.io.atomic import whole_file
+from napari_xanes._core.io.atomic import check_disk, whole_file
 from napari_xanes._core.io.export import WRITERS, export_maps
 from napari_xanes._core.io.results import read_fact, save_result
+from napari_xanes._core.lincombo import FitParams, choose_references
 from napari_xanes._core.pipeline import choose_memory, run_recipe
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.recipe import Recipe
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
 
-MAPS_AT_MOST = 24
-"""Maps that a chain of steps makes, for the estimate of memory."""
+MARK = "# made by napari-xanes"
+"""How a recipe begins that stands beside a result; such a file may be replaced when its result is made anew."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,18 @@ def plan(
                 f"{target} is a folder, the result would be a file of that name; choose another --out."
             )
         for written in (target, target.with_suffix(".toml")):
-            if written.exists() and not done and not overwrite:
+            if written.exists() and not done and not overwrite and not (resume and _is_left_over(written)):
                 raise DataFileError(_refusal(written, resume))
         jobs[target] = Job(scan, target, done)
     return list(jobs.values())
+
+
+def _is_left_over(written: Path) -> bool:
+    """Whether a file is the recipe of a run that ended before its result was whole."""
+    if written.suffix != ".toml" or written.with_suffix(".h5").exists():
+        return False
+    with open(written, "rb") as file:
+        return file.read(len(MARK)) == MARK.encode()
 
 
 def _refusal(target: Path, resume: bool) -> str:
@@ -153,7 +163,7 @@ def run_job(
     resolved = Recipe.of(result)
     resolved = dataclasses.replace(resolved, output=recipe.output)
     with whole_file(job.target.with_suffix(".toml")) as part:
-        resolved.save(part)
+        part.write_text(f"{MARK}: how {job.target.name} was made\n{resolved.to_toml()}", encoding="utf-8")
     save_result(result, job.target)
     return result
 
@@ -186,9 +196,35 @@ def memory_needed(recipe: Recipe, stack: EnergyStack, workers: int | None = None
         held = int(2 * min(share, 1) * pixels * energies)
     else:
         held = pixels * energies
-    needed = 4 * (held + MAPS_AT_MOST * pixels)
+    needed = 4 * (held + _count_maps(recipe) * pixels)
     check_memory(needed, f"{stack.name} {stack.shape}")
     return needed, streamed
+
+
+def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequence[str] = ()) -> int:
+    """Return about how many bytes the result of a scan and its exports will take on the disk.
+
+    Raises
+    ------
+    ResourceError
+        If they are not free.
+    """
+    pixels, energies = prod(stack.image_shape), stack.shape[0]
+    copies = 2 if "tiff" in (*recipe.output.export, *export) else 1
+    values = copies * _count_maps(recipe) * pixels + (energies * pixels if recipe.output.stack else 0)
+    check_disk(4 * values, target)
+    return 4 * values
+
+
+def _count_maps(recipe: Recipe) -> int:
+    """Return how many maps the steps make."""
+    count = 0
+    for _, params in recipe.steps:
+        if isinstance(params, FitParams):  # four of each reference; error, rms, r_factor, thickness
+            count += 4 * len(choose_references(params)) + 4
+        elif isinstance(params, NormalizeParams):  # thickness, edge_step
+            count += 2
+    return count
 
 
 # -- what a result was made from ----------------------------------------------------------------------

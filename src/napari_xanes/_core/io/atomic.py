@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from napari_xanes._core.errors import DataFileError, ResourceError
 
@@ -29,6 +32,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_over(path)
         yield part
         os.replace(part, path)
     except DataFileError:
@@ -39,6 +43,14 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     finally:
         if part.exists():
             part.unlink()
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove what processes that were killed have left of this file."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        number = part.name.split(".")[-2]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            part.unlink(missing_ok=True)
 
 
 def check_disk(n_bytes: int, path: str | Path) -> None:
