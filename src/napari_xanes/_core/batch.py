@@ -120,6 +120,8 @@ def _is_left_over(written: Path) -> bool:
 
 
 def _refusal(target: Path, resume: bool) -> str:
+    if target.suffix == ".toml" and not target.with_suffix(".h5").exists() and not _is_left_over(target):
+        return f"{target} is not of this program, and the recipe used would replace it; give --overwrite to allow that, or another --out."
     if resume:
         return f"{target} was made by another recipe or from files that have changed since; give --overwrite to replace it."
     return f"{target} exists already; give --resume to keep it, --overwrite to replace it, or another --out."
