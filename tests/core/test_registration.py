@@ -299,6 +299,14 @@ def test_hot_pixels_hold_nothing_back():
     assert drift_error(estimate_drift(frames).shifts, SHIFTS) < 0.05
 
 
+def test_a_small_particle_on_nothing_is_structure():
+    """As in fluorescence without counts beside it."""
+    y, x = np.mgrid[:380, :380]
+    frames = np.stack([np.exp(-((y - 190 - dy) ** 2 + (x - 190 - dx) ** 2) / 8) for dy, dx in SHIFTS])
+    frames[frames < 1e-2] = 0
+    assert drift_error(estimate_drift(frames.astype(np.float32)).shifts, SHIFTS) < 0.1
+
+
 def test_step_reports_and_resolves():
     frames = make_frames()
     frames[3] = np.nan

@@ -161,7 +161,9 @@ class Chain:
         They are named in `found`.  A stack that is so in all frames is not judged here.
         """
         sample = self.sample()
-        blank: NDArray[np.bool_] = sample.usable & (np.ptp(sample.spectra, axis=1) == 0)
+        with np.errstate(invalid="ignore"):
+            lowest, highest = np.fmin.reduce(sample.spectra, axis=1), np.fmax.reduce(sample.spectra, axis=1)
+        blank: NDArray[np.bool_] = sample.usable & (lowest == highest)
         if blank.any() and not blank[sample.usable].all():
             found["blank_frames"] = self.energy[blank].tolist()
             text = f"{int(blank.sum())} of {blank.size} frames hold the same count in every pixel and are invalid"

@@ -165,7 +165,8 @@ def _small(frame: Float32, bins: int) -> Float32:
     if not valid.any() or not np.ptp(small[valid]) > 1e-6 * abs(level):
         return np.zeros(small.shape, np.float32)
     lo, hi = np.percentile(small[valid], [0.1, 99.9])
-    np.clip(small, 2 * lo - hi, 2 * hi - lo, out=small)  # a hot pixel is not structure
+    if hi > lo:  # else structure covers next to nothing of the frame, and is all there is
+        np.clip(small, 2 * lo - hi, 2 * hi - lo, out=small)  # a hot pixel is not structure
     if not valid.all():
         grow_valid(small, _DEEPEST)
     return small
