@@ -8,49 +8,14 @@ Prints a table: median seconds, ratio to the baseline named, ratio to reading th
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
-from statistics import median
 
 import numpy as np
+from common import copy_stack, make_stack, measure, read_stack
 from pystackreg import StackReg
 from scipy import ndimage
 
 import napari_xanes as nx
 from napari_xanes._core import blocks
-
-
-def make_stack(size: int, energies: int) -> tuple[np.ndarray, np.ndarray, list[nx.Reference]]:
-    """Return optical density (E, size, size) of smooth texture, energies, and four references."""
-    rng = np.random.default_rng(0)
-    energy = np.linspace(8230, 8580, energies)
-    spectra = [
-        0.5 + np.arctan((energy - e0) / 1.5) / np.pi + 0.6 * np.exp(-(((energy - e0 - 5) / 4) ** 2))
-        for e0 in (8333, 8337, 8341, 8335)
-    ]
-    amounts = [ndimage.gaussian_filter(rng.random((size, size), np.float32), 2) for _ in spectra]
-    mu = np.empty((energies, size, size), np.float32)
-    for i in range(energies):
-        mu[i] = sum(a * s[i] for a, s in zip(amounts, spectra, strict=True))
-        mu[i] += 0.3 + 0.01 * rng.standard_normal((size, size), np.float32)
-    return mu, energy, [nx.Reference(f"reference {k}", energy, s) for k, s in enumerate(spectra)]
-
-
-def measure(rounds: int, **jobs: Callable[[], object]) -> dict[str, float]:
-    """Return the median seconds of each job, the jobs taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            times[name].append(time.perf_counter() - start)
-    return {name: median(seconds) for name, seconds in times.items()}
-
-
-def copy_stack(mu: np.ndarray) -> None:
-    """Copy into a new array with all threads."""
-    target = np.empty_like(mu)
-    blocks.run(lambda i: np.copyto(target[i], mu[i]), range(len(mu)))
 
 
 def stackreg(frames: np.ndarray) -> None:
@@ -71,7 +36,7 @@ def main() -> None:
     fit = {"constraint": "nonnegative"}
     found = measure(
         args.rounds,
-        read=lambda: blocks.run(lambda i: mu[i].max(), range(len(mu))),
+        read=lambda: read_stack(mu),
         copy=lambda: copy_stack(mu),
         normalize=lambda: nx.normalize_edge(mu, energy),
         fit_2=lambda: nx.fit_references(mu, energy, references[:2]),

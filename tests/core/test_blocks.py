@@ -93,3 +93,27 @@ def test_first_exception_comes_out_and_threads_end():
     with pytest.raises(ValueError, match="item 5"):
         blocks.run(work, range(100), workers=2)
     assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]
+
+
+def test_blas_gets_its_threads_back_when_runs_overlap():
+    """Two runs that overlap without being nested."""
+    before = threads_of_blas()
+    leave, inside = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
+
+    def work(i):
+        inside[i].set()
+        assert leave[i].wait(30)
+
+    runs = [threading.Thread(target=blocks.run, args=(work, [i])) for i in (0, 1)]
+    for thread, event in zip(runs, inside, strict=True):
+        thread.start()
+        assert event.wait(30)
+    leave[0].set()
+    runs[0].join()
+    leave[1].set()
+    runs[1].join()
+    assert threads_of_blas() == before
+
+
+def threads_of_blas():
+    return {p["filepath"]: p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}

@@ -111,3 +111,78 @@ def test_cancelling_stops_the_pass(in_memory):
 def test_what_cannot_fit_is_refused_with_numbers():
     with pytest.raises(ResourceError, match=r"scan needs 931322574.6 GiB of memory, .* are free"):
         check_memory(10**18, "scan")
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_maps_can_be_had_half_way_and_later_passes_see_all_steps_so_far(in_memory, dtype):
+    stack = make_stack(dtype=dtype)
+    before = stack.data.copy()
+    chain = Chain(stack, in_memory=in_memory, workers=2)
+    add_subtract(chain)
+    chain.compute()
+    np.testing.assert_array_equal(chain.maps["first"].data, before[0])
+    wanted = (before - before[0].astype(np.float32)).reshape(6, -1)
+    np.testing.assert_array_equal(np.concatenate([chain.band(b) for b in chain.bands()], axis=1), wanted)
+    chain.add_kernel(Subtract(), lambda raw: ({"zero": NamedMap(raw["first"], "first")}, {}), {})
+    chain.run()
+    assert not chain.maps["zero"].data.any()
+    np.testing.assert_array_equal(stack.data, before)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_the_sample_sees_steps_that_are_pending(in_memory):
+    chain = Chain(make_stack(), in_memory=in_memory)
+    before = chain.sample().spectra.copy()
+    add_subtract(chain)
+    np.testing.assert_array_equal(chain.sample().spectra, before - before[0])
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_mask_takes_pixels_out_of_the_maps_before_and_after_it(in_memory):
+    stack = make_stack()
+    mask = np.zeros(stack.image_shape, bool)
+    mask[10:30, 20:60] = True
+    chain = Chain(stack, in_memory=in_memory)
+    add_subtract(chain)
+    chain.mask_pixels(mask)
+    add_subtract(chain, "second")
+    data = chain.run(keep_stack=True)
+    for name in ("first", "second"):
+        np.testing.assert_array_equal(np.isfinite(chain.maps[name].data), mask)
+    np.testing.assert_array_equal(np.isfinite(data), np.broadcast_to(mask, data.shape))
+
+
+def test_two_steps_that_make_the_same_map_are_refused():
+    chain = Chain(make_stack())
+    add_subtract(chain)
+    add_subtract(chain)
+    with pytest.raises(InputError, match="two steps make a map 'first'"):
+        chain.run()
+
+
+def test_a_frame_that_spoils_most_pixels_is_named_once():
+    stack = make_stack(dtype=np.float32)
+    stack.data[2, :50] = np.nan
+    chain = Chain(stack)
+    found = {}
+    assert chain.usable_energies(found).all()
+    assert "1 of 6 frames are invalid in most pixels" in found["warnings"][0]
+    assert f"{ENERGY[2]:.2f} eV" in found["warnings"][0]
+    again = {}
+    chain.usable_energies(again)
+    assert again == {}
+
+
+def test_geometry_follows_what_steps_say():
+    stack = make_stack().replace(pixel_size_um=0.1, thickness=np.ones((70, 90)))
+    chain = Chain(stack, in_memory=False)
+    read = chain.frames()
+    chain.wrap(
+        lambda i, rows=slice(None): read(i + 1, rows)[:, ::2],
+        energy=ENERGY[1:],
+        image_shape=(70, 45),
+        pixel_size_um=0.2,
+    )
+    assert (chain.shape, chain.pixel_size_um, chain.thickness) == ((5, 70, 45), 0.2, None)
+    np.testing.assert_array_equal(chain.run(keep_stack=True), stack.data[1:, :, ::2])

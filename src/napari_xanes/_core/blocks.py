@@ -34,7 +34,8 @@ class PixelKernel(Protocol):
     """A step that sees whole spectra of a few pixels.
 
     Called with spectra ``y`` (E, n), a copy that it may change in place if its `writes` says so, and with one
-    view (*leading, n) for each of its `maps` to fill.
+    view (*leading, n) for each of its `maps` to fill.  If it has a mapping ``reads`` of images, their values in
+    these pixels (n,) come along by name.
     """
 
     maps: Mapping[str, tuple[int, ...]]
@@ -184,11 +185,21 @@ def allocate_maps(
 
 
 def apply_kernels(
-    kernels: Sequence[PixelKernel], y: FloatArray, maps: Sequence[Mapping[str, FloatArray]], pixels: slice
+    kernels: Sequence[PixelKernel],
+    y: FloatArray,
+    maps: Sequence[Mapping[str, FloatArray]],
+    pixels: slice | NDArray[np.intp],
 ) -> None:
-    """Run the kernels over spectra `y` (E, n) of the given flat pixel range, in place, filling `maps`."""
+    """Run the kernels over spectra `y` (E, n) of the given flat pixels, in place, filling `maps`."""
     for kernel, arrays in zip(kernels, maps, strict=True):
-        kernel(y, {name: _flat(arrays[name], lead)[..., pixels] for name, lead in kernel.maps.items()})
+        views = {name: _flat(arrays[name], lead)[..., pixels] for name, lead in kernel.maps.items()}
+        views |= {name: image.reshape(-1)[pixels] for name, image in images_read(kernel).items()}
+        kernel(y, views)
+
+
+def images_read(kernel: PixelKernel) -> Mapping[str, NDArray[Any]]:
+    """Return the images that a kernel reads besides the spectra."""
+    return getattr(kernel, "reads", {})
 
 
 def _flat(array: FloatArray, lead: tuple[int, ...]) -> FloatArray:

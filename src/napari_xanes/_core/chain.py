@@ -7,9 +7,8 @@ case only maps are kept.  The arithmetic and its pieces are the same, so are the
 
 from __future__ import annotations
 
-import logging
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -21,13 +20,13 @@ from numpy.typing import NDArray
 
 from napari_xanes._core import blocks
 from napari_xanes._core.errors import InputError, ResourceError
+from napari_xanes._core.params import Params
 from napari_xanes._core.progress import Progress, no_progress
+from napari_xanes._core.sampling import sampled_columns, sampled_rows
 from napari_xanes._core.stack import EnergyStack, Float32, FrameReader, Signal
 
-logger = logging.getLogger("napari_xanes")
-
-SAMPLE_ROWS = 48
-"""Rows, spread over the frame, from which the mean spectrum and lost frames are told."""
+MOSTLY = 0.5
+"""A frame with less than this share of the valid pixels of the others is said to spoil them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +53,34 @@ Collect = Callable[[Mapping[str, NDArray[Any]]], tuple[dict[str, NamedMap], Foun
 """Turns a kernel's raw maps into named maps and facts for the history."""
 
 
+class Repeated:
+    """A kernel whose maps were taken in an earlier pass: it changes the spectra again, its maps go nowhere."""
+
+    maps: Mapping[str, tuple[int, ...]] = {}
+    writes = True
+
+    def __init__(self, kernel: blocks.PixelKernel) -> None:
+        self.kernel = kernel
+        self.reads = blocks.images_read(kernel)
+
+    def __call__(self, y: blocks.FloatArray, out: Mapping[str, blocks.FloatArray]) -> None:
+        spare = {name: np.empty((*lead, y.shape[1]), y.dtype) for name, lead in self.kernel.maps.items()}
+        self.kernel(y, {**out, **spare})
+
+
+class MaskKernel:
+    """Makes spectra outside a mask NaN."""
+
+    maps: Mapping[str, tuple[int, ...]] = {}
+    writes = True
+
+    def __init__(self, mask: NDArray[np.bool_]) -> None:
+        self.reads = {"inside": mask}
+
+    def __call__(self, y: blocks.FloatArray, out: Mapping[str, blocks.FloatArray]) -> None:
+        y[:, ~out["inside"].astype(bool)] = np.nan
+
+
 @dataclass(eq=False)
 class Chain:
     """What the steps so far have made of a stack; see the module's docstring.
@@ -66,12 +93,19 @@ class Chain:
         Whether the stack is kept in memory as float32 once, rather than streamed.
     workers : int, optional
         Number of threads.
-    signal : str
-        What the values mean by now.
+    signal, energy, image_shape, pixel_size_um, thickness
+        What the values mean by now, the photon energies in eV (E,), the shape of one frame, its pixels' size, and
+        what an edge normalisation before this run divided out.
     maps : dict
-        Named maps so far; those of per-pixel steps come with `run`.
+        Named maps so far; those of per-pixel steps come with `compute` or `run`.
+    labels : dict
+        Integer images by name: masks, clusters, particles; 0 is outside.
+    tables : dict
+        Tables by name, each a dict of columns.
     extra : dict
         What else a step wants in the result, by name (the drift, the references used).
+    normalization : Params, optional
+        The resolved parameters of the edge normalisation, if there was one in this run.
     step_noise : float
         Of normalised spectra: the standard error of the edge step divided out, for noise of one in optical density.
     """
@@ -79,14 +113,21 @@ class Chain:
     stack: EnergyStack
     in_memory: bool = True
     workers: int | None = None
-    signal: Signal = field(init=False)
     maps: dict[str, NamedMap] = field(default_factory=dict)
+    labels: dict[str, NDArray[Any]] = field(default_factory=dict)
+    tables: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    normalization: Params | None = None
 
     def __post_init__(self) -> None:
         data = self.stack.data
-        self.signal = self.stack.signal
+        self.signal: Signal = self.stack.signal
+        self.energy: NDArray[np.float64] = self.stack.energy
+        self.image_shape: tuple[int, ...] = self.stack.image_shape
+        self.pixel_size_um: float | None = self.stack.pixel_size_um
+        self.thickness: blocks.FloatArray | None = self.stack.thickness
         self.read: FrameReader = self.stack.read
+        self._cheap = self.stack.cheap_rows
         found = [entry["found"].get("step_noise", 0.0) for entry in self.stack.history]
         self.step_noise = max(found, default=0.0)
         ready = isinstance(data, np.ndarray) and data.dtype == np.float32 and data.flags.c_contiguous
@@ -94,17 +135,12 @@ class Chain:
         self._owned = False  # whether _array may be written into
         self._kernels: list[tuple[blocks.PixelKernel, Collect, Found]] = []
         self._sample: Sample | None = None
-        self._note_lost = False
+        self._named: set[float] = set()  # energies of frames that were warned of
 
     @property
-    def energy(self) -> NDArray[np.float64]:
-        """Photon energies in eV, (E,)."""
-        return self.stack.energy
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of one frame."""
-        return self.stack.image_shape
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the stack by now, (E, ...)."""
+        return (self.energy.size, *self.image_shape)
 
     # -- what steps add ---------------------------------------------------------------------------
 
@@ -114,11 +150,27 @@ class Chain:
             self.run(keep_stack=True, progress=progress)
         return self.read
 
-    def wrap(self, read: FrameReader, signal: Signal | None = None) -> None:
-        """Put a frame-wise step on top: `read` gives frames after it, made from what `frames` gave."""
+    def wrap(
+        self,
+        read: FrameReader,
+        signal: Signal | None = None,
+        *,
+        energy: NDArray[np.float64] | None = None,
+        image_shape: Sequence[int] | None = None,
+        pixel_size_um: float | None = None,
+    ) -> None:
+        """Put a frame-wise step on top: `read` gives frames after it, made from what `frames` gave.
+
+        What the step changes besides the values is given by name: the energies, the shape, the pixels' size.
+        A step that moves pixels also puts the `thickness` in place, if there is one.
+        """
         assert not self._kernels, "take the reader from frames(), which computes what is pending"
         self.read = read
         self.signal = signal or self.signal
+        self.energy = self.energy if energy is None else energy
+        if image_shape is not None and tuple(image_shape) != self.image_shape:
+            self.image_shape, self.thickness = tuple(image_shape), None
+        self.pixel_size_um = pixel_size_um or self.pixel_size_um
         self._array, self._owned, self._sample = None, False, None
 
     def add_kernel(
@@ -131,29 +183,53 @@ class Chain:
         """Append a per-pixel step; after the run `collect` names its maps and adds facts to `found`."""
         self._kernels.append((kernel, collect, found))
         self.signal = signal or self.signal
+        if kernel.writes:
+            self._sample = None
+
+    def mask_pixels(self, mask: NDArray[np.bool_], progress: Progress = no_progress) -> None:
+        """Make what lies outside `mask` (image shape) NaN, in the maps so far and in all that follows."""
+        self.compute(progress)
+        for name, one in self.maps.items():
+            masked = np.where(mask, one.data, np.nan).astype(one.data.dtype)
+            self.maps[name] = NamedMap(masked, one.kind, one.unit, one.reference)
+        self.add_kernel(MaskKernel(mask), _nothing, {})
 
     def sample(self) -> Sample:
-        """Return spectra of rows spread over the frame; only frame-wise steps are seen, not pending per-pixel ones.
+        """Return spectra of pixels spread over the frame, after all steps so far.
 
         Raises InputError if no frame holds a valid number.
         """
         if self._sample is None:
             self._sample = self._take_sample()
-            self._note_lost = not self._sample.usable.all()
         return self._sample
 
     def usable_energies(self, found: Found) -> NDArray[np.bool_]:
-        """Return which frames can be used (E,); those that cannot are named in `found`, once with a warning."""
-        usable = self.sample().usable
-        lost = self.energy[~usable]
+        """Return which frames can be used (E,); those that cannot are named in `found`, once with a warning.
+
+        So are those that spoil many pixels, being invalid where the others are not.
+        """
+        sample = self.sample()
+        usable, lost = sample.usable, self.energy[~sample.usable]
         if lost.size:
             found["unusable_frames"] = lost.tolist()
-        if lost.size and self._note_lost:
-            self._note_lost = False
+        if (new := self._new(lost)).size:
             found.setdefault("warnings", []).append(
-                f"{lost.size} of {usable.size} frames hold no valid pixel and are left out: {named_energies(lost)}"
+                f"{new.size} of {usable.size} frames hold no valid pixel and are left out: {named_energies(new)}"
+            )
+        share = np.isfinite(sample.spectra).mean(axis=1)
+        spoiling = usable & (share < MOSTLY * np.median(share[usable]))
+        if (new := self._new(self.energy[spoiling])).size:
+            found.setdefault("warnings", []).append(
+                f"{new.size} of {usable.size} frames are invalid in most pixels, which makes these pixels invalid in all "
+                f"maps: {named_energies(new)}; leave the frames out"
             )
         return usable
+
+    def _new(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the energies that were not warned of before, and remember them."""
+        new = np.array([e for e in energies.tolist() if e not in self._named])
+        self._named.update(new.tolist())
+        return new
 
     def blank_frames(self, found: Found) -> NDArray[np.bool_]:
         """Return which frames hold one and the same count everywhere (E,), saturated or never read out.
@@ -172,18 +248,24 @@ class Chain:
         return np.zeros_like(blank)
 
     def _take_sample(self) -> Sample:
-        n_rows = self.image_shape[0]
-        picked = np.unique(np.linspace(0, n_rows - 1, min(SAMPLE_ROWS, n_rows)).round().astype(int))
-        spectra = np.empty((self.energy.size, picked.size * prod(self.image_shape[1:])), np.float32)
+        rows, columns = sampled_rows(self.image_shape), sampled_columns(self.image_shape)
+        spectra = np.empty((self.energy.size, rows.size * columns.size), np.float32)
 
         def measure(i: int) -> None:
-            if self.stack.cheap_rows or self._array is not None:
-                values = np.concatenate([self.read(i, slice(r, r + 1)) for r in picked])
+            if (self._cheap or self._array is not None) and rows.size < self.image_shape[0]:
+                values = np.concatenate([self.read(i, slice(r, r + 1)) for r in rows])
             else:
-                values = self.read(i, slice(None))[picked]
-            spectra[i] = values.reshape(-1)
+                values = self.read(i, slice(None))[rows]
+            spectra[i] = values.reshape(rows.size, -1)[:, columns].reshape(-1)
 
         blocks.run(measure, range(self.energy.size), workers=self.workers)
+        if self._kernels:
+            pixels = (rows[:, None] * prod(self.image_shape[1:]) + columns).ravel()
+            kernels = [Repeated(kernel) for kernel, _, _ in self._kernels if kernel.writes]
+            blocks.apply_kernels(kernels, spectra, [{}] * len(kernels), pixels)
+        return self._summary(spectra)
+
+    def _summary(self, spectra: Float32) -> Sample:
         valid = np.isfinite(spectra)
         usable: NDArray[np.bool_] = np.any(valid, axis=1)
         if not usable.any():
@@ -198,36 +280,71 @@ class Chain:
     # -- running ----------------------------------------------------------------------------------
 
     def run(self, *, keep_stack: bool = False, progress: Progress = no_progress) -> Float32 | None:
-        """Make the pass over all pixels, complete the maps, and return the stack if it is kept.
+        """Complete the maps in one pass over all pixels, and return the stack if it is kept.
 
         Parameters
         ----------
         keep_stack : bool
             Whether the stack as it is after the last step is wanted, float32 (E, ...).
         """
-        if keep_stack or self._array is not None or (self.in_memory and self._kernels):
-            self._run_in_memory(keep_stack, progress)
-        elif self._kernels:
-            self._run_streamed(progress)
-        return self._array if keep_stack else None
-
-    def _run_in_memory(self, keep_stack: bool, progress: Progress) -> None:
+        if not keep_stack:
+            self.compute(progress)
+            return None
         data = self._materialize(progress)
+        if any(kernel.writes for kernel, _, _ in self._kernels):
+            self._run_in_memory(data if self._owned else self._allocate(), progress)
+        else:
+            self._run_in_memory(None, progress)
+        return self._array
+
+    def compute(self, progress: Progress = no_progress) -> None:
+        """Complete the maps of the per-pixel steps so far."""
+        if all(isinstance(kernel, Repeated) for kernel, _, _ in self._kernels):
+            return
+        if self.in_memory or self._array is not None:
+            data = self._materialize(progress)
+            self._run_in_memory(data if self._owned else None, progress)
+        else:
+            self._run_streamed(progress)
+
+    def bands(self) -> list[slice]:
+        """Return the bands of rows that `band` takes; they depend on the stack's shape only."""
+        return blocks.row_blocks(self.image_shape, self.energy.size)
+
+    def band(self, rows: slice) -> Float32:
+        """Return the spectra (E, n) of a band of rows after all steps so far, not to be written to."""
+        width = prod(self.image_shape[1:])
+        if self._array is not None and not self._kernels:
+            return self._array[:, rows].reshape(self.energy.size, -1)
+        spectra = self._read_band(rows)
+        kernels = [Repeated(kernel) for kernel, _, _ in self._kernels if kernel.writes]
+        for chunk in blocks.pixel_chunks(self.image_shape):
+            if rows.start * width <= chunk.start < rows.stop * width:
+                part = spectra[:, chunk.start - rows.start * width : chunk.stop - rows.start * width]
+                blocks.apply_kernels(kernels, part, [{}] * len(kernels), chunk)
+        return spectra
+
+    def _read_band(self, rows: slice) -> Float32:
+        n = self.energy.size
+        spectra = np.empty((n, (rows.stop - rows.start) * prod(self.image_shape[1:])), np.float32)
+        for i in range(n):
+            spectra[i] = self.read(i, rows).reshape(-1)
+        return spectra
+
+    def _run_in_memory(self, out: Float32 | None, progress: Progress) -> None:
+        """Apply the kernels to the stack in memory; the changed spectra go to `out`, or nowhere."""
+        assert self._array is not None
         if not self._kernels:
             return
-        writes = any(kernel.writes for kernel, _, _ in self._kernels)
-        out = data if self._owned else None
-        if keep_stack and writes and not self._owned:
-            out = self._allocate()
         maps = blocks.run_kernels(
             [k for k, _, _ in self._kernels],
-            data,
+            self._array,
             out=out,
             progress=progress,
             text="Computing maps",
             workers=self.workers,
         )
-        self._collect(maps)
+        self._collect(maps, kept=out is not None)
         if out is not None:
             self._hold(out)
 
@@ -251,9 +368,8 @@ class Chain:
         return self._array
 
     def _allocate(self) -> Float32:
-        shape = self.stack.shape
-        check_memory(prod(shape) * 4, f"{self.stack.name or 'the stack'} {shape} as float32")
-        return np.empty(shape, np.float32)
+        check_memory(prod(self.shape) * 4, f"{self.stack.name or 'the stack'} {self.shape} as float32")
+        return np.empty(self.shape, np.float32)
 
     def _hold(self, data: Float32) -> None:
         self._array, self._owned = data, True
@@ -263,28 +379,38 @@ class Chain:
         kernels = [kernel for kernel, _, _ in self._kernels]
         maps = blocks.allocate_maps(kernels, self.image_shape)
         width = prod(self.image_shape[1:])
-        n = self.energy.size
         chunks = blocks.pixel_chunks(self.image_shape)
         starts = [chunk.start for chunk in chunks]
 
         def work(band: slice) -> None:
             first, last = band.start * width, band.stop * width
-            y = np.empty((n, last - first), np.float32)
-            for i in range(n):
-                y[i] = self.read(i, band).reshape(-1)
+            y = self._read_band(band)
             for chunk in chunks[bisect_left(starts, first) : bisect_left(starts, last)]:
                 blocks.apply_kernels(kernels, y[:, chunk.start - first : chunk.stop - first], maps, chunk)
 
-        bands = blocks.row_blocks(self.image_shape, n)
-        blocks.run(work, bands, progress=progress, text="Computing maps", workers=self.workers)
-        self._collect(maps)
+        blocks.run(work, self.bands(), progress=progress, text="Computing maps", workers=self.workers)
+        self._collect(maps, kept=False)
 
-    def _collect(self, maps: list[dict[str, blocks.FloatArray]]) -> None:
+    def _collect(self, maps: list[dict[str, blocks.FloatArray]], *, kept: bool) -> None:
+        """Name the maps; kernels whose changes were not kept are repeated in passes that follow."""
         for (_, collect, found), raw in zip(self._kernels, maps, strict=True):
             named, facts = collect(raw)
+            twice = named.keys() & self.maps.keys()
+            if twice:
+                raise InputError(
+                    f"two steps make a map '{min(twice)}', and one would be lost; run them as two recipes."
+                )
             self.maps.update(named)
             found.update(facts)
-        self._kernels.clear()
+        repeated = [kernel for kernel, _, _ in self._kernels if kernel.writes and not kept]
+        self._kernels = [
+            (kernel if isinstance(kernel, Repeated) else Repeated(kernel), _nothing, {})
+            for kernel in repeated
+        ]
+
+
+def _nothing(raw: Mapping[str, NDArray[Any]]) -> tuple[dict[str, NamedMap], Found]:
+    return {}, {}
 
 
 def named_energies(energy: NDArray[np.float64]) -> str:

@@ -107,10 +107,12 @@ def run_steps(
     data = chain.run(keep_stack=keep_stack, progress=report)
     kept = None
     if data is not None:
-        thickness = chain.maps["thickness"].data if "thickness" in chain.maps else stack.thickness
+        thickness = chain.maps["thickness"].data if "thickness" in chain.maps else chain.thickness
         kept = stack.replace(
             data=data,
+            energy=chain.energy,
             signal=chain.signal,
+            pixel_size_um=chain.pixel_size_um,
             flat=None,
             dark=None,
             thickness=thickness if chain.signal == "normalized" else None,
@@ -122,10 +124,12 @@ def run_steps(
     return Result(
         maps={name: m.data for name, m in chain.maps.items()},
         info={name: _info(m) for name, m in chain.maps.items()},
-        energy=stack.energy,
+        energy=chain.energy,
         history=tuple(history),
         source=stack.source,
-        pixel_size_um=stack.pixel_size_um,
+        labels=chain.labels,
+        tables=chain.tables,
+        pixel_size_um=chain.pixel_size_um,
         name=stack.name,
         stack=kept,
         extra=chain.extra,

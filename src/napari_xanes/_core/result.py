@@ -22,6 +22,8 @@ class Result:
         "coefficient_<reference>", "amount_<reference>", "sigma_<reference>"; invalid pixels are NaN.
     labels : dict of str to integer array
         Masks and clusters by name.
+    tables : dict of dict
+        Tables by name, each a dict of columns (arrays whose first axis is the row).
     info : dict
         For each map: ``kind``, ``unit``, ``reference``.
     energy : array (E,)
@@ -46,6 +48,7 @@ class Result:
     history: tuple[dict[str, Any], ...]
     source: dict[str, Any]
     labels: dict[str, NDArray[Any]] = field(default_factory=dict)
+    tables: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
     pixel_size_um: float | None = None
     name: str = ""
     stack: EnergyStack | None = None

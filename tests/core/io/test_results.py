@@ -5,13 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import os
+import tomllib
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
 
-from napari_xanes import DataFileError, EnergyStack, InputError, Reference, Result, load_result, save_result
+from napari_xanes import (
+    DataFileError,
+    EnergyStack,
+    InputError,
+    Recipe,
+    Reference,
+    Result,
+    load_result,
+    save_result,
+)
 from napari_xanes._core.io.export import export_maps
 from napari_xanes._core.io.result_layout import unique_keys
 from napari_xanes._core.io.results import MARK, is_result_file, read_fact
@@ -44,6 +54,14 @@ def make_result(shape=(5, 7), **changes):
             "drift": Drift(np.tile(np.eye(3), (3, 1, 1)), rng.normal(size=(3, 2)), np.array([1.0, 0.5, 0.9])),
             "references": [Reference("Ni(II)/NiO", energy, np.array([0.0, 1.5, 1.0]))],
         },
+        "tables": {
+            "particles": {
+                "label": np.array([1, 2]),
+                "material": np.array(["Ni(II)/NiO", "µ"]),
+                "profile": rng.random((2, 3)),
+            },
+            "empty": {"label": np.zeros(0, int)},
+        },
         "warnings": ("a sentence",),
     }
     return Result(**(values | changes))
@@ -57,6 +75,11 @@ def assert_same(found, expected):
     for name in ("info", "history", "source", "pixel_size_um", "name", "warnings"):
         assert getattr(found, name) == getattr(expected, name), name
     np.testing.assert_array_equal(found.energy, expected.energy)
+    assert found.tables.keys() == expected.tables.keys()
+    for name, columns in expected.tables.items():
+        assert list(found.tables[name]) == list(columns)
+        for column, values in columns.items():
+            np.testing.assert_array_equal(found.tables[name][column], values)
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (2, 5, 7)])
@@ -201,6 +224,9 @@ def test_export(tmp_path):
         data = file.asarray()
         assert data.dtype == np.float32
         np.testing.assert_array_equal(data, result.maps["fraction_Ni(II)/NiO"].astype(np.float32))
+        about = json.loads(file.pages[0].description)
+        assert about["map"] == "fraction_Ni(II)/NiO" and about["kind"] == "fraction"
+        assert Recipe.from_dict(tomllib.loads(about["recipe"])).steps[1][1].e0 == 8333.1
         across, per = file.pages[0].tags["XResolution"].value
         assert across / per == pytest.approx(1e4 / 0.04)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "sample.tif"), result.labels["sample"])
@@ -211,6 +237,10 @@ def test_export(tmp_path):
     with open(tmp_path / "out" / "drift.csv", newline="", encoding="utf-8") as file:
         drift = list(csv.DictReader(file))
     assert float(drift[1]["energy_eV"]) == 8333.25
+    with open(tmp_path / "out" / "particles.csv", newline="", encoding="utf-8") as file:
+        particles = list(csv.DictReader(file))
+    assert [p["material"] for p in particles] == ["Ni(II)/NiO", "µ"]
+    assert float(particles[1]["profile_3"]) == result.tables["particles"]["profile"][1, 2]
     assert float(drift[1]["dx_px"]) == pytest.approx(result.extra["drift"].shifts[1, 1])
 
 

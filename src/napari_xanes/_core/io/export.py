@@ -6,7 +6,8 @@ The result file of `results` holds everything; these copies are for ImageJ, spre
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.atomic import whole_file
-from napari_xanes._core.io.result_layout import unique_keys
+from napari_xanes._core.io.result_layout import recipe_text, unique_keys
 from napari_xanes._core.result import Result
 
 
@@ -29,8 +30,9 @@ def export_maps(result: Result, folder: str | Path, formats: Sequence[str]) -> l
     folder : path
         Made if need be.
     formats : sequence of {"tiff", "csv"}
-        "tiff": one file per map, float32 with NaN where invalid (labels keep their integers);
-        "csv": ``statistics.csv`` of every map and, if there is one, ``drift.csv``.
+        "tiff": one file per map, float32 with NaN where invalid (labels keep their integers); its description is
+        JSON that tells what the map is and the recipe that made it;
+        "csv": ``statistics.csv`` of every map, one file per table, and, if there is one, ``drift.csv``.
 
     Returns
     -------
@@ -54,11 +56,19 @@ def _export_tiff(result: Result, folder: Path) -> list[Path]:
     images = {name: data.astype(np.float32) for name, data in result.maps.items()}
     labels = {name: data for name, data in result.labels.items() if name not in images}
     keys = unique_keys([*images, *labels])
+    recipe = recipe_text(result)
     paths = []
     for name, data in (images | labels).items():
         paths.append(folder / f"{keys[name]}.tif")
+        about = {"map": name, **result.info.get(name, {}), "scan": result.name, "recipe": recipe}
         with whole_file(paths[-1]) as part:
-            tifffile.imwrite(part, data, photometric="minisblack", **_resolution(result.pixel_size_um))
+            tifffile.imwrite(
+                part,
+                data,
+                photometric="minisblack",
+                description=json.dumps(about),
+                **_resolution(result.pixel_size_um),
+            )
     return paths
 
 
@@ -76,12 +86,28 @@ def _export_csv(result: Result, folder: Path) -> list[Path]:
         for name, data in result.maps.items()
     )
     paths = [_write_table(folder / "statistics.csv", head, rows)]
+    taken = unique_keys(["statistics", "drift", *result.tables])
+    for name, columns in result.tables.items():
+        flat = dict(_flat_columns(columns))
+        paths.append(
+            _write_table(folder / f"{taken[name]}.csv", list(flat), zip(*flat.values(), strict=True))
+        )
     drift = result.extra.get("drift")
     if drift is not None:
-        columns = zip(result.energy, *drift.shifts.T, drift.confidence, strict=True)
+        rows_of_drift = zip(result.energy, *drift.shifts.T, drift.confidence, strict=True)
         axes = ("dz_px", "dy_px", "dx_px")[-drift.shifts.shape[1] :]
-        paths.append(_write_table(folder / "drift.csv", ("energy_eV", *axes, "confidence"), columns))
+        paths.append(_write_table(folder / "drift.csv", ("energy_eV", *axes, "confidence"), rows_of_drift))
     return paths
+
+
+def _flat_columns(columns: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield the columns of a table, one of several numbers a row as as many columns."""
+    for name, values in columns.items():
+        if np.ndim(values) < 2:
+            yield name, values
+        else:
+            wide = np.reshape(values, (len(values), -1))
+            yield from ((f"{name}_{i}", column) for i, column in enumerate(wide.T, 1))
 
 
 def _statistics(data: NDArray[Any]) -> tuple[Any, ...]:

@@ -21,6 +21,8 @@ from napari_xanes._core.io.reference import Reference
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
 
+Tables = dict[str, dict[str, NDArray[Any]]]
+
 
 def unique_keys(names: list[str]) -> dict[str, str]:
     """Return for each name one that can be part of a path: no slashes, no leading dots, none twice."""
@@ -50,7 +52,7 @@ def write_result(file: h5py.File, result: Result) -> None:
     process["program"] = "napari-xanes"
     process["version"] = __version__
     process["date"] = datetime.now(UTC).isoformat(timespec="seconds")
-    process["recipe"] = _recipe_text(result)
+    process["recipe"] = recipe_text(result)
     for name, value in (
         ("history", result.history),
         ("source", result.source),
@@ -64,6 +66,7 @@ def write_result(file: h5py.File, result: Result) -> None:
     _write_images(entry, "labels", result.labels, result)
     if result.maps:
         entry.attrs["default"] = "maps"
+    _write_tables(_group(entry, "tables", "NXcollection"), result.tables)
     _write_extra(_group(entry, "extra", "NXcollection"), result.extra)
     if result.stack is not None:
         _write_stack(_group(entry, "stack", "NXdata", signal="data"), result.stack)
@@ -80,7 +83,8 @@ def _number(parent: h5py.Group, name: str, value: Any, unit: str) -> None:
     parent[name].attrs["units"] = unit
 
 
-def _recipe_text(result: Result) -> str:
+def recipe_text(result: Result) -> str:
+    """Return the recipe that makes a result again; empty if a step is not of this version."""
     from napari_xanes._core.recipe import Recipe  # recipe imports the steps, which read references from here
 
     try:
@@ -104,6 +108,27 @@ def _write_images(entry: h5py.Group, kind: str, images: dict[str, NDArray[Any]],
             _number(group, axis, np.arange(size) * (step or 1), "um" if step else "px")
     if images:
         parent.attrs["default"] = next(iter(keys.values()))
+
+
+def _write_tables(parent: h5py.Group, tables: Tables) -> None:
+    keys = unique_keys(list(tables))
+    for name, columns in tables.items():
+        group = _group(parent, keys[name], "NXdata", name=name, columns=json.dumps(list(columns)))
+        for number, values in enumerate(columns.values()):
+            array = np.asarray(values)
+            group[str(number)] = (
+                array if array.dtype.kind in "fiub" else np.char.encode(array.astype(str), "utf-8")
+            )
+
+
+def _read_tables(parent: h5py.Group) -> Tables:
+    tables: Tables = {}
+    for group in parent.values():
+        names = json.loads(group.attrs["columns"])
+        values = [group[str(number)][()] for number in range(len(names))]
+        texts = [np.char.decode(v, "utf-8") if v.dtype.kind == "S" else v for v in values]
+        tables[group.attrs["name"]] = dict(zip(names, texts, strict=True))
+    return tables
 
 
 def _write_extra(group: h5py.Group, extra: dict[str, Any]) -> None:
@@ -166,6 +191,7 @@ def read_result(file: h5py.File) -> Result:
         pixel_size_um=float(entry["pixel_size"][()]) if "pixel_size" in entry else None,
         name=entry["title"].asstr()[()],
         stack=_read_stack(entry["stack"]) if "stack" in entry else None,
+        tables=_read_tables(entry["tables"]) if "tables" in entry else {},
         extra=_read_extra(entry["extra"]),
     )
 

@@ -1,0 +1,42 @@
+"""Which pixels are looked at where all would be too many: for mean spectra, shared slopes, choosing a setting.
+
+Pixels depend on the image's shape alone, so that a stack and an array of the same numbers give the same.
+"""
+
+from __future__ import annotations
+
+from math import gcd, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_ROWS = 48
+"""Rows, spread over the frame, that are looked at."""
+
+SAMPLE_SPECTRA = 100_000
+"""About this many spectra are looked at, at most."""
+
+
+def sampled_rows(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return the rows (y, or z of a volume) that are looked at."""
+    n = image_shape[0]
+    most = SAMPLE_ROWS if len(image_shape) > 1 else SAMPLE_SPECTRA
+    return np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(np.intp))
+
+
+def sampled_columns(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return the pixels that are looked at in each of `sampled_rows`, as indices into the flattened row."""
+    width = prod(image_shape[1:])
+    step = max(1, round(min(image_shape[0], SAMPLE_ROWS) * width / SAMPLE_SPECTRA)) if image_shape[1:] else 1
+    while gcd(step, image_shape[-1]) > 1:  # otherwise a volume would be seen in a few columns only
+        step += 1
+    return np.arange(0, width, step, dtype=np.intp)
+
+
+def sampled_spectra(mu: NDArray[Any]) -> NDArray[Any]:
+    """Return the spectra (E, n) that are looked at of an array (E, ...), as a copy."""
+    if mu.ndim == 1:
+        return mu[:, None].copy()
+    rows, columns = sampled_rows(mu.shape[1:]), sampled_columns(mu.shape[1:])
+    return mu[:, rows].reshape(len(mu), rows.size, -1)[:, :, columns].reshape(len(mu), -1)
