@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -155,6 +156,7 @@ def test_run_writes_what_the_library_computes(call, scans, tmp_path):
     assert (
         "16 x 40 x 48, counts" in out and "MiB of memory" in out and str(tmp_path / "maps" / "one.h5") in out
     )
+    assert "fit: names = Ni_reduced, Ni_oxidised, energy_range = 8223 to 8578" in out
     result = nx.load_result(tmp_path / "maps" / "one.h5")
     assert_same_maps(result, nx.run_recipe(scans / "recipe.toml", scans / "one.h5"))
     names = written(tmp_path / "maps")
@@ -220,6 +222,42 @@ def test_resume_notices_energies_beside_the_images_and_references(call, scans, t
         code, _, err = call(*words)
         assert code == 1 and "files that have changed" in err, changed
         assert call(*words, "--overwrite")[0] == 0
+
+
+def test_resume_notices_flats_inside_another_file(call, scans, tmp_path):
+    stack = nx.read_stack(scans / "one.h5")
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["img_xanes"], file["X_eng"] = stack.data[:], stack.energy
+    with h5py.File(tmp_path / "beam.h5", "w") as file:
+        file["flats"] = stack.flat[:]
+    (tmp_path / "recipe.toml").write_text(
+        'schema = 1\n[input]\nflat = "beam.h5:/flats"\n[[step]]\ndo = "flat_field"\n[[step]]\ndo = "optical_density"\n'
+        '[[step]]\ndo = "normalize"\n'
+    )
+    words = ("run", tmp_path / "recipe.toml", tmp_path / "scan.h5", "--out", tmp_path / "maps", "--resume")
+    assert call(*words)[0] == 0
+    assert "done already" in call(*words)[1]
+    os.utime(tmp_path / "beam.h5", ns=(1, 1))
+    code, _, err = call(*words)
+    assert code == 1 and "files that have changed" in err
+
+
+def test_resume_writes_exports_that_are_asked_for_later(call, scans, tmp_path):
+    words = ("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)
+    assert call(*words)[0] == 0
+    before = (tmp_path / "one.h5").stat().st_mtime_ns
+    assert call(*words, "--resume", "--export", "tiff")[0] == 0
+    assert (tmp_path / "one_maps" / "error.tif").exists()
+    assert (tmp_path / "one.h5").stat().st_mtime_ns == before
+
+
+def test_a_terminal_without_greek_letters_gets_a_question_mark(scans, tmp_path):
+    (tmp_path / "µ.h5").write_bytes((scans / "one.h5").read_bytes())
+    words = [sys.executable, "-m", "napari_xanes", "inspect", tmp_path / "µ.h5"]
+    code = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(words, env=os.environ | code, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "?" in done.stdout
 
 
 def test_a_scan_is_never_replaced_by_its_result(call, scans):

@@ -1,15 +1,18 @@
-"""Progress on the terminal: a bar where there is a terminal, a line per stage where there is none."""
+"""What a run tells on the terminal: how far it is (a bar, or a line per stage), and what its steps chose and found."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from napari_xanes._core.params import Params
 from napari_xanes._core.progress import Progress as Report
+from napari_xanes._core.result import Result
 
 
 @contextmanager
@@ -39,3 +42,29 @@ class _Lines:
             self.stage = text
             sys.stdout.write(f"{self.name}: {text}\n")
             sys.stdout.flush()
+
+
+def describe_steps(result: Result, asked: Sequence[tuple[str, Params]]) -> list[str]:
+    """Return a line for each step of a run: what it chose for itself, and what it found."""
+    lines = []
+    for entry, (name, params) in zip(result.history[-len(asked) :], asked, strict=True):
+        given = params.model_dump(mode="json", exclude_none=True)
+        chose = {key: value for key, value in entry["params"].items() if given.get(key) != value}
+        told = [
+            f"{key} = {_short(value)}" for key, value in (chose | entry["found"]).items() if _is_short(value)
+        ]
+        lines.append(f"{name}: {', '.join(told) or 'done'}")
+    return lines
+
+
+def _is_short(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return 0 < len(value) <= 4 and not any(isinstance(v, (list, dict)) or len(str(v)) > 40 for v in value)
+    return value is not None and not isinstance(value, dict)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        window = len(value) == 2 and all(isinstance(v, float) for v in value)
+        return (" to " if window else ", ").join(map(_short, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

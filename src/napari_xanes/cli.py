@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -39,6 +40,9 @@ def main() -> None:
     """Run the command line; every error is one sentence on stderr and exit status 1."""
     # warnings are shown once, with the result
     logging.getLogger("napari_xanes").addHandler(logging.NullHandler())
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot write µ writes something else
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app(prog_name="napari-xanes")
     except (XanesError, OSError, MemoryError) as error:
@@ -152,8 +156,10 @@ def run(
         place = f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""
         if job.done:
             _say(f"{place}{job.scan}: done already, {job.target} is kept")
-            continue
         try:
+            if job.done:
+                batch.export_again(loaded, job, export or ())
+                continue
             _run_job(loaded, job, place, export or (), workers)
         except XanesError as error:
             failed += 1
@@ -165,7 +171,7 @@ def run(
 def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | None) -> Result:
     """Do one job of `batch`, telling what it takes and what came of it."""
     from napari_xanes._core import batch
-    from napari_xanes._progress import shown_progress
+    from napari_xanes._progress import describe_steps, shown_progress
 
     stack = batch.open_scan(loaded, job.scan)
     needed, streamed = batch.memory_needed(loaded, stack, workers)
@@ -182,6 +188,8 @@ def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | N
             )
     except KeyboardInterrupt:
         raise Cancelled from None  # which no library between here and `main` has words of its own for
+    for line in describe_steps(result, loaded.steps):
+        _say(f"  {line}")
     for warning in result.warnings:
         _note(f"warning: {warning}")
     _say(f"{place}{job.target}: {len(result.maps)} maps")

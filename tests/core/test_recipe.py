@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 
+import numpy as np
 import pytest
+import tifffile
 
-from napari_xanes import DataFileError, EnergyStack, InputError, Recipe
+from napari_xanes import DataFileError, EnergyStack, InputError, Recipe, read_stack
 from napari_xanes._core.recipe import STEPS, template
 
 MINIMAL = 'schema = 1\n[[step]]\ndo = "optical_density"\n'
@@ -119,3 +121,16 @@ def test_history_becomes_a_recipe():
     )
     recipe = Recipe.of(stack)
     assert recipe.input.signal == "counts" and recipe.steps[0][1].pre_edge == (8200.0, 8300.0)
+
+
+def test_energies_given_as_numbers_are_in_the_recipe(tmp_path):
+    """A script may give energies that no file holds; the recipe of what it made holds them."""
+    energy = np.array([8300.0, 8310.5, 8320.0])
+    scan = tmp_path / "scan.tif"
+    tifffile.imwrite(scan, np.random.default_rng(0).random((3, 8, 9), np.float32), photometric="minisblack")
+    recipe = Recipe.of(read_stack(scan, energy=energy[::-1], signal="optical_density"))
+    recipe.save(tmp_path / "recipe.toml")
+    again = Recipe.load(tmp_path / "recipe.toml")
+    stack = read_stack(scan, **again.input.model_dump())
+    np.testing.assert_array_equal(stack.energy, energy)
+    np.testing.assert_array_equal(stack.data[:], tifffile.imread(scan)[::-1])

@@ -21,7 +21,7 @@ from napari_xanes._core.errors import DataFileError, InputError
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.io.atomic import check_disk, whole_file
 from napari_xanes._core.io.export import WRITERS, export_maps
-from napari_xanes._core.io.results import read_fact, save_result
+from napari_xanes._core.io.results import load_result, read_fact, save_result
 from napari_xanes._core.lincombo import FitParams, choose_references
 from napari_xanes._core.pipeline import choose_memory, run_recipe
 from napari_xanes._core.progress import Progress
@@ -159,15 +159,24 @@ def run_job(
     made_from = _made_from(recipe, job.scan, stack.source)
     result = run_recipe(recipe, stack, progress=progress, workers=workers)
     result = dataclasses.replace(result, extra=result.extra | {"made_from": made_from})
-    formats = (*recipe.output.export, *export)
-    if formats:
-        export_maps(result, job.target.with_name(f"{job.target.stem}_maps"), formats)
+    if formats := (*recipe.output.export, *export):
+        export_maps(result, _exports(job), formats)
     resolved = Recipe.of(result)
     resolved = dataclasses.replace(resolved, output=recipe.output)
     with whole_file(job.target.with_suffix(".toml")) as part:
         part.write_text(f"{MARK}: how {job.target.name} was made\n{resolved.to_toml()}", encoding="utf-8")
     save_result(result, job.target)
     return result
+
+
+def export_again(recipe: Recipe, job: Job, export: Sequence[str]) -> None:
+    """Write the exports of a result that is there already, if they are asked for and none are there."""
+    if (formats := (*recipe.output.export, *export)) and not _exports(job).exists():
+        export_maps(load_result(job.target), _exports(job), formats)
+
+
+def _exports(job: Job) -> Path:
+    return job.target.with_name(f"{job.target.stem}_maps")
 
 
 def open_scan(recipe: Recipe, scan: str | Path) -> EnergyStack:
@@ -237,7 +246,8 @@ def _made_from(recipe: Recipe, scan: Path, source: dict[str, Any]) -> dict[str, 
 
     The reader's `source` names the files that it found by itself, such as energies beside the images.
     """
-    found = [Path(value) for value in source.values() if isinstance(value, str) and os.path.isabs(value)]
+    texts = [value for value in source.values() if isinstance(value, str) and os.path.isabs(value)]
+    found = [Path(part) for text in texts for part in (text, text.partition(":/")[0])]  # file.h5:/dataset
     files = [*_scan_files(scan), *_reference_files(recipe), *(path for path in found if path.is_file())]
     return {**_asked_for(recipe), "files": {str(path.resolve()): _stamp(path) for path in files}}
 

@@ -47,10 +47,10 @@ class InputParams(Params):
         "Dataset inside the HDF5 file that holds the images. Empty: found by itself.",
         example="exchange/data",
     )
-    energy: str | None = param(
+    energy: str | tuple[float, ...] | None = param(
         None,
         "Energies",
-        "Dataset, text file, or start:stop:step. Empty: found by itself.",
+        "Dataset, text file, start:stop:step, or a list of numbers, one an image. Empty: found by itself.",
         example="energies.txt",
     )
     flat: str | None = param(
@@ -148,6 +148,8 @@ class Recipe:
     def of(cls, made: EnergyStack | Result) -> Recipe:
         """Return the recipe that makes a stack or a result again, from its history and source."""
         given = {key: made.source.get(key) for key in InputParams.model_fields}
+        if given["energy"] is None:
+            given["energy"] = made.source.get("energy_values")
         table = {
             "schema": SCHEMA,
             "input": {key: value for key, value in given.items() if value is not None},
@@ -189,7 +191,7 @@ class Recipe:
         files = {
             key: _resolve(value, folder)
             for key in ("energy", "flat", "dark")
-            if (value := getattr(self.input, key)) and (folder / value).is_file()
+            if isinstance(value := getattr(self.input, key), str) and (folder / value).is_file()
         }
         return Recipe(steps, self.input.model_copy(update=files), self.output)
 

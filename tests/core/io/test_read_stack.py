@@ -12,6 +12,7 @@ import tifffile
 
 from napari_xanes import DataFileError, InputError, read_stack
 from napari_xanes._core.io import inspect_stack
+from napari_xanes._core.io.energies import natural_key
 from napari_xanes._core.recipe import InputParams
 
 N = 5
@@ -98,7 +99,7 @@ def test_energies_of_another_hdf5_file(scan):
         ({"energy.txt": "8300\n8310\n0\n8330\n8340\n"}, None, r"energy 3 of 5 of .*energy\.txt is 0"),
         ({"energy.txt": "8300\n8310\n8.32\n8330\n8340\n"}, None, "as if eV and keV were mixed"),
         (
-            {"a_energy.txt": "1\n2\n3\n4\n5\n", "b_energy.txt": "2\n3\n4\n5\n6\n"},
+            {"a_energy.txt": "11\n12\n13\n14\n15\n", "b_energy.txt": "12\n13\n14\n15\n16\n"},
             None,
             "could be those of a_energy",
         ),
@@ -110,6 +111,11 @@ def test_energies_of_another_hdf5_file(scan):
         ({}, ["a"] * 5, "not a number"),
         ({}, np.ones((2, 5)), r"energy has shape \(2, 5\)"),
         ({"energy.txt": ""}, "energy.txt", r"energy\.txt is empty"),
+        (
+            {"energy.txt": "1\n2\n3\n4\n5\n"},
+            None,
+            r"energy\.txt holds the numbers 1 to 5, which count the images",
+        ),
     ],
 )
 def test_wrong_energies_are_refused(scan, files, energy, said):
@@ -269,6 +275,19 @@ def test_a_lost_frame_does_no_harm_but_an_empty_scan_is_refused(tmp_path):
 
 
 # -- folders, lists and paths -------------------------------------------------------------------------
+
+
+def test_names_with_digits_that_are_no_numbers_are_sorted_too(tmp_path):
+    for name in ("b²1.tif", "b²10.tif", "b²2.tif"):
+        tifffile.imwrite(tmp_path / name, RAW[0])
+    stack = read_stack(tmp_path, energy=[8300, 8301, 8302])
+    assert stack.shape == (3, 7, 9)
+    assert sorted(["b²10", "b²2"], key=natural_key) == ["b²2", "b²10"]
+
+
+def test_a_path_of_an_unknown_user_is_refused():
+    with pytest.raises(InputError, match="user who is not known"):
+        read_stack("~no-such-user-here/scan.tif")
 
 
 def test_a_folder_in_natural_order(tmp_path):

@@ -73,19 +73,24 @@ def from_array(values: Any) -> EnergyList:
 def from_text(path: Path) -> EnergyList:
     """Return the energies of a text file: its only column, the one named so, or the first that can be energies."""
     table = read_table(path)
-    column = _column(table)
+    column = _column(table, path)
     hint = f"{table.names[column]} {path.name}" if table.names else path.name
     return EnergyList(table.values[:, column], str(path), hint, str(path))
 
 
-def _column(table: Table) -> int:
+def _column(table: Table, path: Path) -> int:
     count = table.values.shape[1]
     named = [i for i, name in enumerate(table.names) if _NAMED.fullmatch(name.strip())]
     if named:
         return named[0]
     first = table.values[:, 0]
     numbering = len(first) > 1 and any(np.array_equal(first, np.arange(len(first)) + s) for s in (0, 1))
-    return 1 if numbering and count > 1 else 0
+    if numbering and count == 1:
+        raise DataFileError(
+            f"{path} holds the numbers {first[0]:g} to {first[-1]:g}, which count the images and are no energies; "
+            "give the energies in eV or keV."
+        )
+    return 1 if numbering else 0
 
 
 def find_sidecar(folder: Path, stem: str, count: int, label: str) -> EnergyList | None:
@@ -146,7 +151,7 @@ def _candidates(folder: Path, stem: str) -> tuple[list[Path], list[Path]]:
 def natural_key(name: str) -> list[tuple[int, int | str]]:
     """Return a key that sorts names as people do: a2 before a10."""
     return [
-        (0, int(part)) if part.isdigit() else (1, part.lower()) for part in re.split(r"(\d+)", name) if part
+        (0, int(part)) if part.isdecimal() else (1, part.lower()) for part in re.split(r"(\d+)", name) if part
     ]
 
 

@@ -81,7 +81,10 @@ def absolute(path: str | Path) -> Path:
         or any(len(part) > 255 for part in Path(text).parts)
     ):
         raise InputError(f"'{text[:60]}' cannot be the name of a file or folder.")
-    return Path(path).expanduser().absolute()
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise InputError(f"'{text}' begins with the name of a user who is not known here.") from None
 
 
 def find_file(opened: Opened, text: str, what: str) -> tuple[Path, str | None]:
