@@ -1,15 +1,14 @@
 """Edge normalisation: the absorption before the edge taken off, the step divided out, per pixel.
 
 Follows M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071,
-sections 5 and 7.1: a line is fitted to the energies before the edge and one to those after it.
-Which energies these are, when not given, is decided in `edge_windows`.
+sections 5 and 7.1: a line is fitted to the energies before the edge and one to those after it; and the variants
+that other programs have.  Where the edge is, is decided in `edge_energy`, which energies are before and after it in
+`edge_windows`; the curves are made in `edge_lines`, and `edge_kernel` does the arithmetic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,21 +17,28 @@ from scipy.stats import t as student
 from napari_xanes._core import blocks
 from napari_xanes._core._validate import check_mu, window_indices
 from napari_xanes._core.chain import Chain, Found, NamedMap, count_invalid
-from napari_xanes._core.edge_lines import (
-    as_slice,
-    donor_lines,
-    noise_of_step,
-    pixel_operator,
-    shared_operator,
+from napari_xanes._core.edge_energy import choose_e0, missing_side
+from napari_xanes._core.edge_kernel import NormalizeKernel, window_energies
+from napari_xanes._core.edge_lines import STEP, fitted_curves
+from napari_xanes._core.edge_params import (
+    DivideBy,
+    E0Method,
+    EdgeNormalization,
+    FloatArray,
+    NormalizeParams,
+    PostOrder,
+    Pre,
+    Slope,
+    check_choices,
+    least_energies,
 )
-from napari_xanes._core.edge_windows import choose_e0, choose_windows
+from napari_xanes._core.edge_windows import check_given, choose_windows
 from napari_xanes._core.errors import InputError
-from napari_xanes._core.params import Params, Window, field, make_params
+from napari_xanes._core.params import Window, make_params
 from napari_xanes._core.progress import Progress
+from napari_xanes._core.sampling import sampled_spectra
 
-FloatArray = NDArray[np.floating[Any]]
-Slope = Literal["pixel", "shared"]
-DivideBy = Literal["line", "step"]
+__all__ = ["EdgeNormalization", "NormalizeParams", "normalize_edge", "normalize_step"]
 
 NOISY = 5.0
 """Noise of the edge step, in units of one frame's, from which on shared slopes are advised."""
@@ -42,85 +48,6 @@ STEEP = 0.15
 
 SURE = 0.999
 """How sure it must be, against the scatter about its lines, that the mean spectrum has a step, to take that for an edge."""
-
-SHARED_SAMPLE = 100_000
-"""At most this many spectra are looked at for the shared slopes."""
-
-
-class NormalizeParams(Params):
-    """Parameters of the edge normalisation."""
-
-    e0: float | None = field(
-        None,
-        "Edge energy",
-        "Where the edge step is read off. Empty: the tabulated edge that the mean spectrum shows.",
-        unit="eV",
-        gt=0,
-        example=8333.0,
-    )
-    pre_edge: Window | None = field(
-        None,
-        "Pre-edge",
-        "Energies before the edge to which a line is fitted, well below any pre-edge peak. Empty: chosen for you.",
-        unit="eV",
-        widget="window",
-        example=[8222.0, 8312.0],
-    )
-    post_edge: Window | None = field(
-        None,
-        "Post-edge",
-        "Energies after the edge to which a line is fitted, above the white line. Empty: chosen for you.",
-        unit="eV",
-        widget="window",
-        example=[8392.0, 8577.0],
-    )
-    slope: Slope = field(
-        "pixel",
-        "Slopes",
-        "'pixel' fits both slopes in every pixel; 'shared' takes them from the pixels with most of the element, "
-        "scaled by each pixel's step, for noisy data.",
-    )
-    divide_by: DivideBy = field(
-        "line",
-        "Divide by",
-        "'line' divides every energy by post-edge minus pre-edge line; 'step' divides by the edge step at the edge energy.",
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class EdgeNormalization:
-    """What `normalize_edge` returns.
-
-    Attributes
-    ----------
-    normalized : array (E, ...)
-        Spectra that go from 0 before to 1 after the edge; NaN in invalid pixels.
-    thickness : array (...)
-        Mean of post-edge minus pre-edge line over the post-edge energies.
-    edge_step : array (...)
-        Post-edge minus pre-edge line at e0.
-    pre_line, post_line : array (2, ...)
-        Value at e0 and slope per eV of the two lines.
-    e0 : float
-        Edge energy in eV.
-    edge : str or None
-        Name of the tabulated edge, if it was recognised.
-    pre_edge, post_edge : (float, float)
-        The windows used, eV.
-    n_invalid : int
-        Number of pixels whose spectra cannot be normalised.
-    """
-
-    normalized: FloatArray
-    thickness: FloatArray
-    edge_step: FloatArray
-    pre_line: FloatArray
-    post_line: FloatArray
-    e0: float
-    edge: str | None
-    pre_edge: Window
-    post_edge: Window
-    n_invalid: int
 
 
 def normalize_edge(
@@ -132,6 +59,12 @@ def normalize_edge(
     post_edge: Window | None = None,
     slope: Slope = "pixel",
     divide_by: DivideBy = "line",
+    pre: Pre = "line",
+    post_order: PostOrder = 1,
+    flatten: bool = False,
+    area_range: Window | None = None,
+    gate: float | None = None,
+    e0_method: E0Method = "auto",
 ) -> EdgeNormalization:
     """Normalise absorption spectra to an edge step of one.
 
@@ -142,15 +75,34 @@ def normalize_edge(
     energy : array (E,)
         Photon energies in eV, ascending.
     e0 : float, optional
-        Edge energy in eV; by default the tabulated edge next to the steepest rise of the mean spectrum, or that rise.
+        Edge energy in eV; by default found in the mean spectrum as `e0_method` says.
     pre_edge, post_edge : (float, float), optional
-        Windows in eV to which a line is fitted; each holds every energy lo <= E <= hi.
+        Windows in eV to which a curve is fitted; each holds every energy lo <= E <= hi.
     slope : {"pixel", "shared"}
-        Whether both slopes are fitted in every pixel, or taken from the fifth of the pixels with the largest
-        steps and scaled by each pixel's own step.
-    divide_by : {"line", "step"}
+        Whether both curves are fitted in every pixel, or their shape is taken from the fifth of the pixels with
+        the largest steps and scaled by each pixel's own step.
+    divide_by : {"line", "step", "post", "area"}
         "line": (mu - pre) / (post - pre) at every energy (paper, eq. 2); a pixel where post - pre is not
         positive at every energy is invalid.  "step": (mu - pre) / edge_step; invalid where that is not positive.
+        "post": mu / post, nothing taken off; invalid where post is not positive at every energy.  "area":
+        (mu - pre) divided by its integral over the energies in `area_range`, in eV (trapezoidal rule); invalid
+        where that is not positive.
+    pre : {"line", "constant", "victoreen"}
+        Pre-edge curve: a line, a constant, or a / E^3 + b / E^4.
+    post_order : {0, 1, 2}
+        Order of the post-edge polynomial, which is fitted to mu - pre (with "post": to mu); the post-edge curve is
+        the sum of both.
+    flatten : bool
+        With "step", above e0: takes off (post - pre - edge_step) / edge_step, by which the post-edge curves differ
+        from the step, as Athena and Larch do.
+    area_range : (float, float), optional
+        With "area": the energies that count; by default from the end of `pre_edge` to the end of `post_edge`.
+    gate : float, optional
+        Pixels whose edge step is below this many times its standard error, or not positive, become NaN; the noise
+        is that of the pixel's own scatter about its curves, in both windows together.
+    e0_method : {"auto", "derivative", "half_height"}
+        The tabulated edge next to the steepest rise of the mean spectrum (or that rise, if there is none); the
+        steepest rise; or where it rises through half of its step.  Not used where `e0` is given.
 
     Returns
     -------
@@ -159,69 +111,100 @@ def normalize_edge(
     Raises
     ------
     InputError
-        If the energies do not reach before and after the edge, a window holds fewer than 2 of them, or the
-        spectra show no edge.
+        If the energies do not reach before and after the edge, a window holds too few of them for its curve, the
+        spectra show no edge, or choices exclude one another.
 
     References
     ----------
     M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071.
+    B. Ravel and M. Newville, J. Synchrotron Rad. 12, 537 (2005), doi:10.1107/S0909049505012719 (flattening).
     """
     values, energies = check_mu(mu, energy)
-    spectra = values.reshape(energies.size, -1)
-    spectra = spectra[:, :: max(1, spectra.shape[1] // SHARED_SAMPLE)]
+    spectra = sampled_spectra(values)
     usable = np.isfinite(spectra).any(axis=1)
     if not usable.any():
         raise InputError("mu holds no valid number; check what it was made from.")
-    given = {"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge, "slope": slope, "divide_by": divide_by}
+    given = {
+        "e0": e0,
+        "pre_edge": pre_edge,
+        "post_edge": post_edge,
+        "slope": slope,
+        "divide_by": divide_by,
+        "pre": pre,
+        "post_order": post_order,
+        "flatten": flatten,
+        "area_range": area_range,
+        "gate": gate,
+        "e0_method": e0_method,
+    }
     params = make_params(NormalizeParams, given, "normalize_edge")
     assert isinstance(params, NormalizeParams)
     resolved, edge = resolve(params, energies, spectra, usable)
     kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
     normalized = np.empty_like(values)
     (maps,) = blocks.run_kernels([kernel], values, out=normalized)
-    assert resolved.e0 and resolved.pre_edge and resolved.post_edge
+    return _as_result(resolved, edge, normalized, maps)
+
+
+def _as_result(
+    params: NormalizeParams, edge: str | None, normalized: FloatArray, maps: Mapping[str, FloatArray]
+) -> EdgeNormalization:
+    assert params.e0 and params.pre_edge and params.post_edge
     return EdgeNormalization(
         normalized=normalized,
         **{name: maps[name][()] for name in ("thickness", "edge_step", "pre_line", "post_line")},
-        e0=resolved.e0,
+        e0=params.e0,
         edge=edge,
-        pre_edge=resolved.pre_edge,
-        post_edge=resolved.post_edge,
-        n_invalid=int(maps["invalid"].sum(dtype=np.float64)),
+        pre_edge=params.pre_edge,
+        post_edge=params.post_edge,
+        n_invalid=_count(maps["invalid"]),
+        params=params,
+        edge_step_sigma=maps["edge_step_sigma"][()] if "edge_step_sigma" in maps else None,
+        n_gated=_count(maps["gated"]) if "gated" in maps else 0,
     )
+
+
+def _count(flags: FloatArray) -> int:
+    return int(flags.sum(dtype=np.float64))
 
 
 def resolve(
     params: NormalizeParams, energy: NDArray[np.float64], spectra: FloatArray, usable: NDArray[np.bool_]
 ) -> tuple[NormalizeParams, str | None]:
     """Fill in what was left to choose, from the energies and sampled spectra (E, n); also name the edge."""
-    mean = _mean_spectrum(spectra, usable)
-    e0, edge = choose_e0(energy[usable], mean[usable], params.e0)
-    pre_edge, post_edge = choose_windows(energy[usable], e0, edge, params.pre_edge, params.post_edge)
+    check_choices(params)
+    mean, x, least = _mean_spectrum(spectra, usable)[usable], energy[usable], least_energies(params)
+    check_given(x, params.pre_edge, params.post_edge, least)
+    e0, edge = choose_e0(x, mean, params)
+    pre_edge, post_edge = choose_windows(x, e0, edge, params.pre_edge, params.post_edge, least)
+    update = {"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge}
+    if params.divide_by == "area":
+        inside = window_indices(x, params.area_range or (pre_edge[1], post_edge[1]), "area_range", at_least=2)
+        update["area_range"] = (float(x[inside[0]]), float(x[inside[-1]]))
+    resolved = params.model_copy(update=update)
     if params.e0 is None:
-        _refuse_flat(energy[usable], mean[usable], e0, pre_edge, post_edge)
-    resolved = params.model_copy(update={"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge})
+        _refuse_flat(resolved, x, mean)
     return resolved, str(edge) if edge else None
 
 
-def _refuse_flat(
-    energy: NDArray[np.float64], mean: NDArray[np.float64], e0: float, pre_edge: Window, post_edge: Window
-) -> None:
+def _refuse_flat(params: NormalizeParams, energy: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
     """Say so when the steepest rise of the mean spectrum is not an edge but noise."""
-    pre, post = (window_indices(energy, w, "window") for w in (pre_edge, post_edge))
-    x = energy - e0
-    from_pre, from_post = pixel_operator(x, pre, post)
-    c0, c1, d0, d1 = from_pre @ mean[pre] + from_post @ mean[post]
-    before = mean[pre] - c0 - c1 * x[pre]
-    after = mean[post] - (c0 + d0) - (c1 + d1) * x[post]
-    freedom = max(pre.size + post.size - 4, 1)
+    assert params.e0
+    pre, post = window_energies(params, energy, np.ones(energy.size, np.bool_))
+    curves = fitted_curves(energy, params.e0, pre, post, params.pre, params.post_order)
+    found = curves.coefficients(mean[pre], mean[post])
+    before = mean[pre] - curves.pre_curve[pre] @ found
+    after = mean[post] - curves.post_curve[post] @ found
+    freedom = max(curves.freedom(pre, post), 1.0)
     scatter = float(np.sqrt((before @ before + after @ after) / freedom))
     limit = float(student.ppf(SURE, freedom)) * scatter
     jump, jump_noise = mean[post].mean() - mean[pre].mean(), np.sqrt(1 / pre.size + 1 / post.size)
-    if not (d0 > limit * noise_of_step((from_pre, from_post)) or jump > limit * jump_noise):
+    if not (found[STEP] > limit * curves.noise() or jump > limit * jump_noise):
+        side = missing_side(energy)
         raise InputError(
-            f"the mean spectrum shows no edge between {energy[0]:g} and {energy[-1]:g} eV (a step of {d0:.3g} at {e0:.2f} eV "
-            f"against a scatter of {scatter:.2g}); scan from before to after the edge, or give e0 if it is there."
+            f"the mean spectrum shows no edge between {energy[0]:g} and {energy[-1]:g} eV (a step of {found[STEP]:.3g} at "
+            f"{params.e0:.2f} eV against a scatter of {scatter:.2g}); {side + '; ' if side else ''}"
+            "scan from before to after the edge, or give e0 if it is there."
         )
 
 
@@ -238,90 +221,24 @@ def _mean_spectrum(spectra: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np
     return mean
 
 
-class NormalizeKernel:
-    """Both lines of every pixel by one product with fixed matrices, then subtract and divide in place.
-
-    With x = E - e0 the lines are C0 + C1 x and post - pre = D0 + D1 x; (C0, C1, D0, D1) is linear in the
-    spectrum's values in the two windows.  `step_noise` is the standard error of the edge step D0 for noise of one.
-    """
-
-    writes = True
-
-    def __init__(
-        self,
-        params: NormalizeParams,
-        energy: NDArray[np.float64],
-        usable: NDArray[np.bool_],
-        spectra: FloatArray,
-        *,
-        lines: bool = False,
-    ) -> None:
-        assert params.e0 and params.pre_edge and params.post_edge
-        maps: dict[str, tuple[int, ...]] = {"thickness": (), "edge_step": (), "invalid": ()}
-        self.maps: Mapping[str, tuple[int, ...]] = maps | (
-            {"pre_line": (2,), "post_line": (2,)} if lines else {}
-        )
-        self._by_line = params.divide_by == "line"
-        x = energy - params.e0
-        pre = window_indices(energy, params.pre_edge, "pre_edge", at_least=2, usable=usable)
-        post = window_indices(energy, params.post_edge, "post_edge", at_least=2, usable=usable)
-        operator = pixel_operator(x, pre, post)
-        if params.slope == "shared":
-            operator = shared_operator(x, pre, post, donor_lines(spectra, operator, pre, post))
-        self.step_noise = noise_of_step(operator)
-        self._pre, self._post = as_slice(pre), as_slice(post)
-        self._operators: dict[Any, tuple[FloatArray, ...]] = {
-            np.dtype(t): tuple(part.astype(t) for part in (*operator, np.stack([np.ones_like(x), x], axis=1)))
-            for t in (np.float32, np.float64)
-        }
-        self._scratch = blocks.Scratch()
-        self._x_post = float(x[post].mean())
-
-    def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
-        from_pre, from_post, line = self._operators[y.dtype]
-        lines = from_pre @ y[self._pre] + from_post @ y[self._post]
-        pre, step = lines[:2], lines[2:]
-        if "pre_line" in out:
-            out["pre_line"][...] = pre
-            np.add(pre, step, out=out["post_line"])
-        out["edge_step"][...] = step[0]
-        np.add(step[0], step[1] * y.dtype.type(self._x_post), out=out["thickness"])
-        scratch = self._scratch.like(y)
-        y -= np.matmul(line, pre, out=scratch)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if self._by_line:
-                divisor = np.matmul(line, step, out=scratch)
-                valid = (divisor[0] > 0) & (divisor[-1] > 0)  # it is straight: its ends decide
-                y /= divisor
-            else:
-                valid = step[0] > 0
-                y /= step[0]
-        np.logical_not(valid, out=out["invalid"], casting="unsafe")
-        if not valid.all():
-            y[:, ~valid] = np.nan
-
-
-def _doubts(
-    params: NormalizeParams, kernel: NormalizeKernel, mean: NDArray[np.float64], energy: NDArray[np.float64]
-) -> list[str]:
+def _doubts(params: NormalizeParams, kernel: NormalizeKernel, mean: NDArray[np.float64]) -> list[str]:
     """Return what the user should know of windows that hold little, or of steep lines."""
-    assert params.e0 and params.pre_edge and params.post_edge
     doubts = []
-    if params.slope == "pixel" and kernel.step_noise > NOISY:
+    if params.slope == "pixel" and params.divide_by != "area" and kernel.divisor_noise > NOISY:
+        lower = f"post_order = {params.post_order - 1} or " if params.post_order == 2 else ""
         doubts.append(
-            f"the lines are fitted to so few energies that the edge step has {kernel.step_noise:.0f} times the noise of one "
-            "frame; slope = 'shared' has far less"
+            f"the lines are fitted to so few energies that the edge step has {kernel.divisor_noise:.0f} times the noise of one "
+            f"frame; {lower}slope = 'shared' has far less"
         )
-    x = energy - params.e0
-    pre, post = (window_indices(energy, w, "window") for w in (params.pre_edge, params.post_edge))
-    from_pre, from_post = pixel_operator(x, pre, post)
-    step, change = (from_pre @ mean[pre] + from_post @ mean[post])[2:]
-    bend = abs(change) * (energy[post].mean() - params.e0)
-    if params.divide_by == "line" and bend > STEEP * abs(step):
-        doubts.append(
-            f"post- minus pre-edge line changes by {100 * bend / abs(step):.0f} % from e0 to the middle of post_edge, and dividing "
-            "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
-        )
+    if params.divide_by in ("line", "post"):
+        divisor, at_e0 = kernel.divisor_of(mean), kernel.divisor_at_e0(mean)
+        bend = abs(divisor[kernel.post].mean() - at_e0)
+        if bend > STEEP * abs(at_e0):
+            what = "post- minus pre-edge line" if params.divide_by == "line" else "the post-edge line"
+            doubts.append(
+                f"{what} changes by {100 * bend / abs(at_e0):.0f} % from e0 to the middle of post_edge, and dividing "
+                "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
+            )
     return doubts
 
 
@@ -343,22 +260,30 @@ def normalize_step(
     sample = chain.sample()
     resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
     found["edge"] = edge
+    kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
+    chain.normalization = resolved
+    chain.step_noise = found["step_noise"] = kernel.divisor_noise
+    if doubts := _doubts(resolved, kernel, sample.mean):
+        found.setdefault("warnings", []).extend(doubts)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
-        step = raw["edge_step"]
         maps = {name: NamedMap(raw[name], name, "optical density") for name in ("thickness", "edge_step")}
-        return maps, {
-            "invalid_pixels": int(raw["invalid"].sum(dtype=np.float64)),
-            "pixels_without_data": count_invalid(step),
-            "pixels_without_step": int((step <= 0).sum()),
-        }
+        if "gated" in raw and raw["invalid"].all():
+            found.setdefault("warnings", []).append(
+                f"no pixel has an edge step of {resolved.gate:g} times its uncertainty, so all are invalid; lower gate"
+            )
+        return maps, _facts(raw)
 
-    kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
-    chain.step_noise = found["step_noise"] = kernel.step_noise
-    found.setdefault("warnings", []).extend(
-        _doubts(resolved, kernel, sample.mean[usable], chain.energy[usable])
-    )
-    if not found["warnings"]:
-        del found["warnings"]
     chain.add_kernel(kernel, collect, found, "normalized")
     return resolved, found
+
+
+def _facts(raw: Mapping[str, FloatArray]) -> Found:
+    """Return how many pixels are invalid, and why."""
+    step = raw["edge_step"]
+    facts = {
+        "invalid_pixels": _count(raw["invalid"]),
+        "pixels_without_data": count_invalid(step),
+        "pixels_without_step": int((step <= 0).sum()),
+    }
+    return facts | ({"pixels_below_gate": _count(raw["gated"])} if "gated" in raw else {})
