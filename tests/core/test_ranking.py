@@ -1,0 +1,140 @@
+"""Choosing references: the right ones are found, and none that are not there."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+
+from napari_xanes import InputError, Reference, combination_map, fit_references, rank_combinations
+
+ENERGY = np.linspace(8300, 8400, 60)
+
+
+def edge(e0, white, width):
+    rise = 0.5 + np.arctan((ENERGY - e0) / 1.5) / np.pi
+    return rise + white * np.exp(-(((ENERGY - e0 - 4) / width) ** 2))
+
+
+LIBRARY = [
+    Reference(name, ENERGY, edge(*shape))
+    for name, shape in {
+        "metal": (8333, 0.1, 6),
+        "oxide": (8337, 0.9, 3),
+        "hydroxide": (8338, 0.7, 5),
+        "sulfide": (8334, 0.4, 4),
+        "peroxide": (8341, 0.5, 3),
+    }.items()
+]
+TABLE = np.stack([r.mu for r in LIBRARY])
+
+
+def noisy(weights, noise=0.01, seed=0, n=None):
+    rng = np.random.default_rng(seed)
+    shape = ENERGY.shape if n is None else (*ENERGY.shape, n)
+    clean = np.asarray(weights) @ TABLE
+    return (clean if n is None else clean[:, None]) + noise * rng.standard_normal(shape)
+
+
+@pytest.mark.parametrize("criterion", ["f_test", "aic"])
+@pytest.mark.parametrize("weights", [[0, 1, 0, 0, 0], [0.4, 0, 0, 0, 0.6], [0.3, 0.3, 0, 0.4, 0]])
+def test_the_references_that_are_there_are_found(criterion, weights):
+    ranking = rank_combinations(noisy(weights, 0.002), ENERGY, LIBRARY, criterion=criterion)
+    there = tuple(r.name for r, w in zip(LIBRARY, weights, strict=True) if w)
+    assert set(there) <= set(ranking.best.names)
+    if criterion == "f_test":
+        assert ranking.best.names == there
+        np.testing.assert_allclose(ranking.best.fractions, [w for w in weights if w], atol=0.02)
+    assert ranking.tried == 25
+    assert there[0] in ranking.sentence() and "25 combinations" in ranking.sentence()
+
+
+def test_too_many_references_are_rarely_chosen():
+    """The F-test's significance is for the library as a whole: of single compounds about 5 % get a second one."""
+    chosen = combination_map(noisy([0, 1, 0, 0, 0], n=2000), ENERGY, LIBRARY, constraint="none")
+    assert chosen.combinations[0] == ("oxide",)
+    assert 0.93 < chosen.counts[0] / 2000 < 0.98
+
+
+def test_weights_and_order_are_those_of_the_criterion():
+    ranking = rank_combinations(noisy([0.5, 0.5, 0, 0, 0]), ENERGY, LIBRARY, criterion="aic", at_most=2)
+    aic = [c.aic for c in ranking.combinations]
+    assert aic == sorted(aic) and ranking.best is ranking.combinations[0]
+    assert 0.99 < sum(c.weight for c in ranking.combinations) <= 1
+    ratio = ranking.combinations[1].weight / ranking.combinations[0].weight
+    assert ratio == pytest.approx(np.exp(-(aic[1] - aic[0]) / 2), rel=1e-9)
+    n, best = ENERGY.size, ranking.best
+    p = len(best.names) + 1
+    wanted = n * np.log(best.error / n) + 2 * p + 2 * p * (p + 1) / (n - p - 1)
+    assert best.aic == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("constraint", ["none", "nonnegative", "sum_to_one", "nonnegative_sum_to_one"])
+@pytest.mark.parametrize("background", [(), (0, 1)])
+def test_a_map_agrees_with_fits_of_its_combinations(constraint, background):
+    rng = np.random.default_rng(2)
+    mu = (rng.dirichlet([0.3] * 5, 30) @ TABLE).T + 0.01 * rng.standard_normal((60, 30))
+    options = {"constraint": constraint, "background": background}
+    found = combination_map(mu, ENERGY, LIBRARY, **options)
+    for number, names in enumerate(found.combinations, 1):
+        pixels = found.labels == number
+        chosen = [r for r in LIBRARY if r.name in names]
+        fit = fit_references(mu[:, pixels], ENERGY, chosen, **options)
+        rows = [found.names.index(name) for name in names]
+        np.testing.assert_allclose(found.fractions[rows][:, pixels], fit.fractions, atol=1e-5)
+        others = [k for k in range(5) if k not in rows]
+        assert not found.fractions[others][:, pixels].any()
+    assert found.counts.sum() == 30 and (np.diff(found.counts) <= 0).all()
+
+
+def test_each_number_of_references_is_fitted_as_well_as_can_be():
+    """Against scipy's solver over all subsets."""
+    y = noisy([0.2, 0.2, 0.2, 0.2, 0.2], 0.05, seed=5)
+    ranking = rank_combinations(y, ENERGY, LIBRARY, criterion="aic")
+    listed = {c.names: c.error for c in ranking.combinations}
+    for k in (1, 2, 3):
+        sets = list(combinations(range(5), k))
+        errors = [nnls(TABLE[list(s)].T, y)[1] ** 2 for s in sets]
+        best = tuple(LIBRARY[i].name for i in sets[int(np.argmin(errors))])
+        if best in listed:
+            assert listed[best] == pytest.approx(min(errors), rel=1e-6)
+    assert ranking.best.names in listed
+
+
+def test_scaling_and_type_change_nothing():
+    mu = noisy([0.5, 0, 0, 0.5, 0], n=50)
+    first = combination_map(mu, ENERGY, LIBRARY)
+    scaled = combination_map(3 * mu, ENERGY, LIBRARY)
+    single = combination_map(mu.astype(np.float32).reshape(60, 5, 10), ENERGY, LIBRARY)
+    np.testing.assert_array_equal(first.labels, scaled.labels)
+    np.testing.assert_array_equal(first.labels, single.labels.ravel())
+    np.testing.assert_allclose(first.fractions, scaled.fractions, atol=1e-9)
+
+
+def test_invalid_pixels_have_no_combination():
+    mu = noisy([1, 0, 0, 0, 0], n=3)
+    mu[5, 1] = np.nan
+    mu[:, 2] *= -1
+    found = combination_map(mu, ENERGY, LIBRARY)
+    assert found.labels.tolist() == [1, 0, 0]
+    assert np.isnan(found.fractions[:, 1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"library": []}, "library is empty"),
+        ({"at_most": 0}, "at_most is 0, expected 1 or more"),
+        ({"criterion": "bic"}, "criterion is 'bic', expected one of aic, f_test"),
+        ({"library": LIBRARY * 20, "at_most": 3}, "combinations of up to 3, at most 20000 are tried"),
+        ({"energy_range": (8300, 8306)}, "leaves too few to compare"),
+        ({"spectrum": np.zeros((60, 2))}, "rank the mean of a region"),
+        ({"spectrum": -TABLE[0]}, "no combination of the references explains"),
+    ],
+)
+def test_what_cannot_be_ranked_is_said(changes, said):
+    given = {"spectrum": TABLE[0], "energy": ENERGY, "library": LIBRARY} | changes
+    with pytest.raises(InputError, match=said):
+        rank_combinations(given.pop("spectrum"), given.pop("energy"), given.pop("library"), **given)
