@@ -1,10 +1,12 @@
 # make demo: from nothing to chemical maps of a simulated scan, shown in napari (or written, without a screen)
 # make test: lint, types, import contract and the whole test suite on a virtual display
 # make check: the same without the tests
+# make figures: the pictures of the documentation, anew
+# make benchmark-peers: other programs on the same job, in an environment of their own
 
 BIN := .venv/bin
 
-.PHONY: demo test check setup clean
+.PHONY: demo test check setup figures benchmark-peers clean
 
 demo: setup
 	$(BIN)/napari-xanes demo
@@ -28,5 +30,13 @@ check: setup
 setup:
 	@sh tools/setup.sh
 
+figures: setup
+	@for script in docs/figures/*.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
+
+benchmark-peers:
+	python3 -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --editable . pyxas mantis-xray
+	.venv-peers/bin/python benchmarks/peers.py
+
 clean:
-	rm -rf .venv napari-xanes-demo
+	rm -rf .venv .venv-peers napari-xanes-demo
