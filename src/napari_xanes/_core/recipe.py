@@ -15,7 +15,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic_core import PydanticUndefined
 
-from napari_xanes._core import absorbance, background, edge, lincombo, registration
+from napari_xanes._core import absorbance, background, edge, lincombo, peak, registration, white_line
 from napari_xanes._core.chain import Chain, Found
 from napari_xanes._core.errors import DataFileError, InputError
 from napari_xanes._core.params import Params, make_params
@@ -34,6 +34,8 @@ STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
     "optical_density": (absorbance.optical_density_step, absorbance.OpticalDensityParams),
     "align": (registration.align_step, registration.AlignParams),
     "normalize": (edge.normalize_step, edge.NormalizeParams),
+    "peak": (peak.peak_step, peak.PeakParams),
+    "white_line": (white_line.white_line_step, white_line.WhiteLineParams),
     "fit": (lincombo.fit_step, lincombo.FitParams),
 }
 
