@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+import napari_xanes as nx
 from napari_xanes import Cancelled, EnergyStack, InputError, ResourceError
 from napari_xanes._core.chain import Chain, NamedMap, check_memory
+from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.recipe import STEPS
 
 ENERGY = np.linspace(8300, 8400, 6)
 
@@ -186,3 +189,40 @@ def test_geometry_follows_what_steps_say():
     )
     assert (chain.shape, chain.pixel_size_um, chain.thickness) == ((5, 70, 45), 0.2, None)
     np.testing.assert_array_equal(chain.run(keep_stack=True), stack.data[1:, :, ::2])
+
+
+class Several(Subtract):
+    """Makes a map that is only there for its own sake."""
+
+    def __init__(self):
+        self.maps = {"first": (), "both": (2,)}
+        self.optional = {"both": "detail"}
+
+    def __call__(self, y, out):
+        super().__call__(y, out)
+        out["both"][...] = y[:2]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("kinds", [(), ("first",), ("detail",)])
+def test_maps_that_nobody_wants_are_not_allocated(in_memory, kinds):
+    seen = []
+
+    def collect(raw):
+        seen.append(set(raw))
+        return {name: NamedMap(raw[name], name) for name in raw}, {}
+
+    chain = Chain(make_stack(), in_memory=in_memory, kinds=kinds)
+    chain.add_kernel(Several(), collect, {})
+    chain.run()
+    assert seen == [{"first", "both"} if kinds != ("first",) else {"first"}]
+
+
+def test_a_run_keeps_the_kinds_that_are_wanted():
+    stack = nx.simulate((24, 30), n_energies=16, max_drift=0).stack
+    steps = [(name, STEPS[name][1]()) for name in ("flat_field", "optical_density", "normalize")]
+    all_maps = run_steps(stack, steps)
+    some = run_steps(stack, steps, kinds=("thickness", "fractions"))
+    assert list(some.maps) == ["thickness"] and "edge_step" in all_maps.maps
+    np.testing.assert_array_equal(some.maps["thickness"], all_maps.maps["thickness"])
+    assert "no step makes maps of kind 'fractions'; there are edge_step, thickness" in some.warnings[-1]

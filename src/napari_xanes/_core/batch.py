@@ -228,8 +228,12 @@ def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequen
 
 
 def _count_maps(recipe: Recipe) -> int:
-    """Return how many maps the steps make."""
-    count = 0
+    """Return how many maps the steps make, about; none of those that are not kept."""
+    count = len(recipe.output.maps)
+    if count:
+        return count * max(
+            [len(choose_references(p)) for _, p in recipe.steps if isinstance(p, FitParams)], default=1
+        )
     for _, params in recipe.steps:
         if isinstance(params, FitParams):  # four of each reference; error, rms, r_factor, thickness
             count += 4 * len(choose_references(params)) + 4

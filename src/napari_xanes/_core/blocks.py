@@ -35,7 +35,8 @@ class PixelKernel(Protocol):
 
     Called with spectra ``y`` (E, n), a copy that it may change in place if its `writes` says so, and with one
     view (*leading, n) for each of its `maps` to fill.  If it has a mapping ``reads`` of images, their values in
-    these pixels (n,) come along by name.
+    these pixels (n,) come along by name; a mapping ``optional`` of names of its maps to the kind of result that alone
+    needs them lets these be left out where nobody wants that kind.
     """
 
     maps: Mapping[str, tuple[int, ...]]
@@ -142,6 +143,7 @@ def run_kernels(
     progress: Progress = no_progress,
     text: str = "",
     workers: int | None = None,
+    wanted: Callable[[str], bool] = lambda kind: True,
 ) -> list[dict[str, FloatArray]]:
     """Apply kernels, one after the other, to every spectrum of `mu` in memory.
 
@@ -153,13 +155,15 @@ def run_kernels(
         (E, ...), C-contiguous; not written to unless `out` is `mu`.
     out : array, optional
         Where the changed spectra go, like `mu`.  Without it only maps are kept.
+    wanted : callable, optional
+        Whether a kind of result is wanted, for maps that a kernel says are optional.
 
     Returns
     -------
     list of dict
         The maps of each kernel, shape (*leading, ...).
     """
-    maps = allocate_maps(kernels, mu.shape[1:], mu.dtype)
+    maps = allocate_maps(kernels, mu.shape[1:], mu.dtype, wanted)
     source = mu.reshape(mu.shape[0], -1)
     target = source if out is mu else (None if out is None else out.reshape(source.shape))
     chunks = pixel_chunks(mu.shape[1:])
@@ -178,10 +182,18 @@ def run_kernels(
 
 
 def allocate_maps(
-    kernels: Sequence[PixelKernel], image_shape: Sequence[int], dtype: Any = np.float32
+    kernels: Sequence[PixelKernel],
+    image_shape: Sequence[int],
+    dtype: Any = np.float32,
+    wanted: Callable[[str], bool] = lambda kind: True,
 ) -> list[dict[str, FloatArray]]:
-    """Return an array (*leading, *image_shape) for every map of every kernel, to be filled."""
-    return [{name: np.empty((*lead, *image_shape), dtype) for name, lead in k.maps.items()} for k in kernels]
+    """Return an array (*leading, *image_shape) for every map of every kernel that is wanted, to be filled."""
+    kept: list[dict[str, FloatArray]] = []
+    for kernel in kernels:
+        optional: Mapping[str, str] = getattr(kernel, "optional", {})
+        names = [name for name in kernel.maps if name not in optional or wanted(optional[name])]
+        kept.append({name: np.empty((*kernel.maps[name], *image_shape), dtype) for name in names})
+    return kept
 
 
 def apply_kernels(
@@ -192,7 +204,12 @@ def apply_kernels(
 ) -> None:
     """Run the kernels over spectra `y` (E, n) of the given flat pixels, in place, filling `maps`."""
     for kernel, arrays in zip(kernels, maps, strict=True):
-        views = {name: _flat(arrays[name], lead)[..., pixels] for name, lead in kernel.maps.items()}
+        views = {
+            name: _flat(arrays[name], lead)[..., pixels]
+            if name in arrays
+            else np.empty((*lead, y.shape[1]), y.dtype)  # for a map that nobody keeps
+            for name, lead in kernel.maps.items()
+        }
         views |= {name: image.reshape(-1)[pixels] for name, image in images_read(kernel).items()}
         kernel(y, views)
 

@@ -8,7 +8,7 @@ case only maps are kept.  The arithmetic and its pieces are the same, so are the
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -93,6 +93,8 @@ class Chain:
         Whether the stack is kept in memory as float32 once, rather than streamed.
     workers : int, optional
         Number of threads.
+    kinds : collection of str
+        Kinds of maps that are wanted in the end; empty for all.
     signal, energy, image_shape, pixel_size_um, thickness
         What the values mean by now, the photon energies in eV (E,), the shape of one frame, its pixels' size, and
         what an edge normalisation before this run divided out.
@@ -113,6 +115,7 @@ class Chain:
     stack: EnergyStack
     in_memory: bool = True
     workers: int | None = None
+    kinds: Collection[str] = ()
     maps: dict[str, NamedMap] = field(default_factory=dict)
     labels: dict[str, NDArray[Any]] = field(default_factory=dict)
     tables: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
@@ -141,6 +144,10 @@ class Chain:
     def shape(self) -> tuple[int, ...]:
         """Shape of the stack by now, (E, ...)."""
         return (self.energy.size, *self.image_shape)
+
+    def wants(self, kind: str) -> bool:
+        """Whether maps of a kind are wanted in the end."""
+        return not self.kinds or kind in self.kinds
 
     # -- what steps add ---------------------------------------------------------------------------
 
@@ -343,6 +350,7 @@ class Chain:
             progress=progress,
             text="Computing maps",
             workers=self.workers,
+            wanted=self.wants,
         )
         self._collect(maps, kept=out is not None)
         if out is not None:
@@ -377,7 +385,7 @@ class Chain:
 
     def _run_streamed(self, progress: Progress) -> None:
         kernels = [kernel for kernel, _, _ in self._kernels]
-        maps = blocks.allocate_maps(kernels, self.image_shape)
+        maps = blocks.allocate_maps(kernels, self.image_shape, wanted=self.wants)
         width = prod(self.image_shape[1:])
         chunks = blocks.pixel_chunks(self.image_shape)
         starts = [chunk.start for chunk in chunks]

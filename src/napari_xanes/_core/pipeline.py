@@ -7,7 +7,7 @@ and can keep the stack as it is after the last step (which is how the window wor
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def run_recipe(
         stack,
         recipe.steps,
         keep_stack=recipe.output.stack,
+        kinds=recipe.output.maps,
         progress=progress,
         in_memory=in_memory,
         workers=workers,
@@ -79,16 +80,19 @@ def run_steps(
     steps: Sequence[tuple[str, Params]],
     *,
     keep_stack: bool = False,
+    kinds: Collection[str] = (),
     progress: Progress | None = None,
     in_memory: bool | None = None,
     workers: int | None = None,
 ) -> Result:
     """Carry out steps on an open stack; with `keep_stack` the stack after them is in the result.
 
+    Only maps of the given `kinds` are kept, such as "fraction"; all, if there are none.
     See `run_recipe` for the other parameters.  The input stack is never written to.
     """
     report = progress or no_progress
-    chain = Chain(stack, in_memory=choose_memory(stack) if in_memory is None else in_memory, workers=workers)
+    in_memory = choose_memory(stack) if in_memory is None else in_memory
+    chain = Chain(stack, in_memory, workers, kinds)
     history = list(stack.history)
     for name, params in steps:
         step, _ = STEPS[name]
@@ -118,12 +122,13 @@ def run_steps(
             thickness=thickness if chain.signal == "normalized" else None,
             history=tuple(history),
         )
-    warnings = _warnings(stack, history)
+    maps = {name: one for name, one in chain.maps.items() if chain.wants(one.kind)}
+    warnings = (*_warnings(stack, history), *_unknown_kinds(chain))
     for warning in warnings:
         logger.warning("%s: %s", stack.name, warning)
     return Result(
-        maps={name: m.data for name, m in chain.maps.items()},
-        info={name: _info(m) for name, m in chain.maps.items()},
+        maps={name: m.data for name, m in maps.items()},
+        info={name: _info(m) for name, m in maps.items()},
         energy=chain.energy,
         history=tuple(history),
         source=stack.source,
@@ -141,6 +146,15 @@ def choose_memory(stack: EnergyStack) -> bool:
     """Whether to keep the stack in memory: only where streaming would unpack every frame again and again."""
     fits = 4 * prod(stack.shape) < 0.5 * psutil.virtual_memory().available
     return fits and not stack.cheap_rows
+
+
+def _unknown_kinds(chain: Chain) -> tuple[str, ...]:
+    """Say which kinds of maps were asked for that no step made."""
+    made = {one.kind for one in chain.maps.values()}
+    missing = [kind for kind in chain.kinds if kind not in made]
+    return tuple(
+        f"no step makes maps of kind '{kind}'; there are {', '.join(sorted(made))}" for kind in missing
+    )
 
 
 def _info(named: NamedMap) -> dict[str, Any]:

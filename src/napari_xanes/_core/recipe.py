@@ -78,6 +78,12 @@ class InputParams(Params):
 class OutputParams(Params):
     """What is written besides the result file."""
 
+    maps: tuple[str, ...] = param(
+        (),
+        "Maps",
+        "Kinds of maps to keep, which saves memory and disk. Empty: all.",
+        example=["fraction", "thickness", "error"],
+    )
     stack: bool = param(False, "Keep the stack", "Also save the stack as it is after the last step.")
     export: tuple[Literal["tiff", "csv"], ...] = param(
         (), "Export", "Other formats to write the maps in.", example=["tiff", "csv"]
