@@ -110,6 +110,7 @@ def test_blas_gets_its_threads_back_when_runs_overlap():
         assert event.wait(30)
     leave[0].set()
     runs[0].join()
+    assert set(threads_of_blas().values()) == {1}
     leave[1].set()
     runs[1].join()
     assert threads_of_blas() == before

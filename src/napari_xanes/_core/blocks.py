@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from math import prod
-from threading import local
+from threading import Lock, Thread, local
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -59,6 +59,42 @@ class Scratch(local):
         if self.array is None or self.array.shape != y.shape or self.array.dtype != y.dtype:
             self.array = np.empty(y.shape, y.dtype)
         return self.array
+
+
+class _OneBlasThread:
+    """Holds BLAS to one thread as long as any run is inside.
+
+    BLAS knows one number for the whole process, so runs that overlap must agree on who sets it back.  Each change
+    is made from a thread of its own, as threadpoolctl lets only that thread change it again which did so first.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._limits: threadpool_limits | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                _in_own_thread(self._limit)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._limits is not None:
+                _in_own_thread(self._limits.restore_original_limits)
+
+    def _limit(self) -> None:
+        self._limits = threadpool_limits(limits=1, user_api="blas")
+
+
+def _in_own_thread(job: Callable[[], None]) -> None:
+    thread = Thread(target=job, name="BLAS threads")
+    thread.start()
+    thread.join()
+
+
+_one_blas_thread = _OneBlasThread()
 
 
 def default_workers() -> int:
@@ -120,7 +156,7 @@ def run(
     total, done = len(items), 0
     progress(0, total, text)
     queue = iter(items)
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    with _one_blas_thread, ThreadPoolExecutor(count) as pool:
         pending: set[Future[None]] = {pool.submit(work, item) for item in islice(queue, 2 * count)}
         try:
             while pending:
