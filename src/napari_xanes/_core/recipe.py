@@ -15,7 +15,16 @@ from typing import Any, Literal
 import tomli_w
 from pydantic_core import PydanticUndefined
 
-from napari_xanes._core import absorbance, background, edge, lincombo, peak, registration, white_line
+from napari_xanes._core import (
+    absorbance,
+    background,
+    cluster_steps,
+    edge,
+    lincombo,
+    peak,
+    registration,
+    white_line,
+)
 from napari_xanes._core.chain import Chain, Found
 from napari_xanes._core.errors import DataFileError, InputError
 from napari_xanes._core.params import Params, make_params
@@ -36,6 +45,8 @@ STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
     "normalize": (edge.normalize_step, edge.NormalizeParams),
     "peak": (peak.peak_step, peak.PeakParams),
     "white_line": (white_line.white_line_step, white_line.WhiteLineParams),
+    "cluster": (cluster_steps.cluster_step, cluster_steps.ClusterParams),
+    "decompose": (cluster_steps.decompose_step, cluster_steps.DecomposeParams),
     "fit": (lincombo.fit_step, lincombo.FitParams),
 }
 
