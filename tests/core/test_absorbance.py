@@ -61,3 +61,14 @@ def test_step_warns_where_counts_were_not_divided():
         Chain(EnergyStack(T, ENERGY, "counts")), OpticalDensityParams(), no_progress
     )
     assert "not divided by a flat" in found["warnings"][0]
+
+
+def test_step_warns_where_many_values_show_no_light():
+    """As with the darks of another scan, above the counts."""
+    values = T.copy()
+    values[:, :3] = -0.01
+    chain = Chain(EnergyStack(values, ENERGY, "transmission"))
+    _, found = optical_density_step(chain, OpticalDensityParams(), no_progress)
+    assert "33 % of the values show no light and are invalid" in found["warnings"][0]
+    chain = Chain(EnergyStack(T, ENERGY, "transmission"))
+    assert "warnings" not in optical_density_step(chain, OpticalDensityParams(), no_progress)[1]

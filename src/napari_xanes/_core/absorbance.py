@@ -12,6 +12,10 @@ from napari_xanes._core.progress import Progress
 from napari_xanes._core.stack import Float32
 
 
+DARK = 0.02
+"""Share of values without light from which it is said that there are many."""
+
+
 class OpticalDensityParams(Params):
     """Nothing to choose: optical density is -ln of the transmission."""
 
@@ -56,6 +60,11 @@ def optical_density_step(
         found["warnings"] = [
             "-ln was taken of counts that were not divided by a flat; every energy keeps its beam intensity"
         ]
+    dark = float((chain.sample().spectra <= 0).mean())
+    if dark > DARK:
+        found.setdefault("warnings", []).append(
+            f"{100 * dark:.0f} % of the values show no light and are invalid; check that the darks belong to this scan"
+        )
 
     def read_density(index: int, rows: slice = slice(None)) -> Float32:
         return _negative_log(read(index, rows))

@@ -396,8 +396,15 @@ class Chain:
             for chunk in chunks[bisect_left(starts, first) : bisect_left(starts, last)]:
                 blocks.apply_kernels(kernels, y[:, chunk.start - first : chunk.stop - first], maps, chunk)
 
-        blocks.run(work, self.bands(), progress=progress, text="Computing maps", workers=self.workers)
+        blocks.run(work, self._reading_bands(), progress=progress, text="Computing maps", workers=self.workers)
         self._collect(maps, kept=False)
+
+    def _reading_bands(self) -> list[slice]:
+        """Return the bands that are read: as large as memory allows where each has every frame unpacked anew."""
+        if self._cheap:
+            return self.bands()
+        share = 0.25 * psutil.virtual_memory().available / 2**20 / (self.workers or blocks.default_workers())
+        return blocks.row_blocks(self.image_shape, self.energy.size, megabytes=max(48.0, share))
 
     def _collect(self, maps: list[dict[str, blocks.FloatArray]], *, kept: bool) -> None:
         """Name the maps; kernels whose changes were not kept are repeated in passes that follow."""
