@@ -20,6 +20,7 @@ from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params, Window, field
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.sampling import sampled_spectra
+from napari_xanes._core.smoothing_choice import check_smoothing, choose_for_position
 from napari_xanes._core.smoothing_spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows
 
 MANY_AT_BOUNDARY = 0.05
@@ -44,7 +45,7 @@ class PeakParams(Params):
         None,
         "Smoothing",
         "Weight of the roughness of the spline: 0 goes through every point, more is smoother. "
-        "Empty: chosen by generalised cross-validation.",
+        "Empty: what finds peaks best at the data's noise.",
         unit="eV³",
         ge=0,
         example=1.0,
@@ -90,8 +91,9 @@ def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: flo
         Where the peak lies in eV, lo <= E <= hi; at least 5 energies.
     smoothing : float, optional
         Weight in eV^3 of the integral of the squared second derivative against the sum of squared residuals, as
-        `lam` of `scipy.interpolate.make_smoothing_spline`.  By default the one with the least generalised
-        cross-validation score over a few thousand pixels.
+        `lam` of `scipy.interpolate.make_smoothing_spline`.  By default the one that finds peaks with the smallest
+        rms error in trials: mean spectra of groups of pixels with noise like that of the data.  Where there are too
+        few pixels for that, the one with the least generalised cross-validation score.
 
     Returns
     -------
@@ -113,7 +115,7 @@ def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: flo
     inside = peak_energies(energies, window, usable_frames(sample))
     rows = as_rows(inside)
     spline = SmoothingSpline(energies[inside])
-    weight = choose_smoothing(spline, smoothing, sample[inside])
+    weight = choose_smoothing(spline, energies[inside], smoothing, sample[inside])
     kernel = PeakKernel(spline, energies[inside], slice(None), weight)
     (maps,) = blocks.run_kernels([kernel], values[rows])
     peak = maps["peak_energy"]
@@ -129,7 +131,7 @@ def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: flo
 
 def usable_frames(sample: FloatArray) -> NDArray[np.bool_]:
     """Return which frames of sampled spectra (E, n) hold a valid number, or say that none does."""
-    usable: NDArray[np.bool_] = np.isfinite(sample).any(axis=1)
+    usable: NDArray[np.bool_] = np.any(np.isfinite(sample), axis=1)
     if not usable.any():
         raise InputError("mu holds no valid number; check what it was made from.")
     return usable
@@ -142,13 +144,20 @@ def peak_energies(energy: NDArray[np.float64], window: Window, usable: NDArray[n
     )
 
 
-def choose_smoothing(spline: SmoothingSpline, given: float | None, spectra: FloatArray) -> float:
-    """Return the smoothing that is given, or the one that suits the spectra (m, n)."""
-    if given is None:
-        return spline.choose(spectra)
-    if not (np.isfinite(given) and given >= 0):
-        raise InputError(f"smoothing is {given}, expected 0 (no smoothing) or more, in eV^3.")
-    return float(given)
+def choose_smoothing(
+    spline: SmoothingSpline, energy: NDArray[np.float64], given: float | None, spectra: FloatArray
+) -> float:
+    """Return the smoothing that is given, or the one that finds the peaks of spectra (m, n) best."""
+    if given is not None:
+        return check_smoothing(given)
+
+    def locate(smoothing: float, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        kernel = PeakKernel(spline, energy, slice(None), smoothing)
+        out = {name: np.empty(y.shape[1]) for name in kernel.maps}
+        kernel(y, out)
+        return np.where(out["peak_at_boundary"] == 0, out["peak_energy"], np.nan)
+
+    return choose_for_position(spline, spectra, locate)
 
 
 class PeakKernel:
@@ -251,7 +260,8 @@ def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[Pea
     found: Found = {}
     inside = peak_energies(chain.energy, params.window, chain.usable_energies(found))
     spline = SmoothingSpline(chain.energy[inside])
-    smoothing = choose_smoothing(spline, params.smoothing, chain.sample().spectra[inside])
+    spectra = chain.sample().spectra[inside]
+    smoothing = choose_smoothing(spline, chain.energy[inside], params.smoothing, spectra)
     found["degrees_of_freedom"] = spline.freedom(smoothing)
     kernel = PeakKernel(spline, chain.energy[inside], as_rows(inside), smoothing)
 

@@ -84,26 +84,44 @@ class SmoothingSpline:
         """Return the degrees of freedom, from the number of energies (no smoothing) down to 2 (a line)."""
         return float(np.sum(1 / (1 + smoothing * self.roughness)))
 
-    def choose(self, spectra: FloatArray) -> float:
-        """Return the smoothing with the least generalised cross-validation score over `spectra` (m, n).
+    @property
+    def least_smoothing(self) -> float:
+        """A smoothing so small that nothing is lost."""
+        return float(1e-6 / self.roughness[-1])
 
-        Spectra are measured in their own noise, the power of the rougher half of their components, and those that show nothing but noise do not count as long as
-        there are others: empty pixels, divided by an edge step of nearly nothing, would otherwise decide alone.
+    def components(self, spectra: FloatArray) -> Float64:
+        """Return what spectra (m, n) hold of each mode but straight lines (m - 2, n), ever rougher."""
+        parts: Float64 = self._modes[:, 2:].T @ spectra
+        return parts
+
+    def clear_spectra(self, spectra: FloatArray) -> Float64:
+        """Return some thousands of the spectra (m, n), only those that show more than noise if there are such.
+
+        Empty pixels, divided by an edge step of nearly nothing, would otherwise decide on the smoothing alone.
         """
         step = max(1, spectra.shape[1] // CHOICE_SPECTRA)
         sample = spectra[:, ::step].astype(np.float64)
         sample = sample[:, np.isfinite(sample).all(axis=0)]
-        sample -= sample.mean(axis=0)
-        power = (self._modes.T @ sample)[2:] ** 2
-        half = power.shape[0] // 2
-        noise = power[half:].mean(axis=0) + 1e-20 * power.sum(axis=0)
-        clear = power[:half].mean(axis=0) > CLEAR * noise
-        chosen = clear if clear.any() and clear.mean() >= FEWEST else noise > 0
-        power = (power[:, chosen] / noise[chosen]).sum(axis=1)
-        tried = np.geomspace(1e-6 / self.roughness[-1], 1e3 / self.roughness[2], TRIED)
+        power, noise = self._power(sample)
+        clear = power[: power.shape[0] // 2].mean(axis=0) > CLEAR * noise
+        return sample[:, clear] if clear.any() and clear.mean() >= FEWEST else sample[:, noise > 0]
+
+    def choose(self, spectra: FloatArray) -> float:
+        """Return the smoothing with the least generalised cross-validation score over `spectra` (m, n).
+
+        Each is measured in its own noise, so that their scales do not matter.
+        """
+        power, noise = self._power(self.clear_spectra(spectra))
+        mean_power = (power / noise).sum(axis=1)
+        tried = np.geomspace(self.least_smoothing, 1e3 / self.roughness[2], TRIED)
         removed = tried[:, None] * self.roughness[2:] / (1 + tried[:, None] * self.roughness[2:])
-        score = (removed**2 @ power) / removed.sum(axis=1) ** 2
+        score = (removed**2 @ mean_power) / removed.sum(axis=1) ** 2
         return float(tried[np.argmin(score)])
+
+    def _power(self, spectra: Float64) -> tuple[Float64, Float64]:
+        """Return the squared components of spectra (m, n), and the noise power of each by its rougher half."""
+        power = self.components(spectra - spectra.mean(axis=0)) ** 2
+        return power, power[power.shape[0] // 2 :].mean(axis=0) + 1e-20 * power.sum(axis=0)
 
 
 def as_rows(indices: NDArray[np.intp]) -> slice | NDArray[np.intp]:

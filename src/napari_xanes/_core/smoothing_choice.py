@@ -1,0 +1,96 @@
+"""How much to smooth when it is a position that is wanted: a peak's or an edge's.
+
+Cross-validation asks for the best curve.  In a window with a steep rise that is hardly smoothed at all, and a broad
+peak beside the rise moves with the noise.  Here the smoothing is the one that finds positions best in spectra like
+those of the data with noise like that of the data: the means of many pixels, whose positions are known well, and the
+noise by which pixels differ from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from napari_xanes._core.errors import InputError
+from napari_xanes._core.smoothing_spline import Float64, FloatArray, SmoothingSpline
+
+Locate = Callable[[float, Float64], Float64]
+"""Returns positions (n,) in spectra (m, n) for a smoothing, NaN where there is none."""
+
+GROUPS = 8
+"""Pixels are put into this many groups by their position, so that no mean is of different spectra."""
+
+FEWEST_IN_GROUP = 25
+
+TRIALS = 1500
+
+TRIED = 41
+
+ROUNDS = 3
+
+ENOUGH = 0.9
+"""Share of the trials in which a position must be found."""
+
+
+def check_smoothing(given: float) -> float:
+    """Return a smoothing that is given, or say what is wrong with it."""
+    if not (np.isfinite(given) and given >= 0):
+        raise InputError(f"smoothing is {given}, expected 0 (no smoothing) or more, in eV^3.")
+    return float(given)
+
+
+def choose_for_position(spline: SmoothingSpline, spectra: FloatArray, locate: Locate) -> float:
+    """Return the smoothing with the smallest rms error of positions, in trials like the spectra (m, n).
+
+    With few spectra, or hardly any with a position, it is the one of cross-validation.
+    """
+    sample = spline.clear_spectra(spectra)
+    sample = (sample - sample.mean(axis=0)) / np.sqrt((spline.components(sample) ** 2).mean(axis=0))
+    smoothing = spline.choose(spectra)
+    with threadpool_limits(limits=1, user_api="blas"):
+        for _ in range(ROUNDS):
+            smoothing = _best_in_trials(spline, sample, locate, smoothing)
+    return smoothing
+
+
+def _best_in_trials(spline: SmoothingSpline, sample: Float64, locate: Locate, smoothing: float) -> float:
+    """Return the smoothing that is best in trials; the one given is used to put spectra in order."""
+    position = locate(smoothing, sample)
+    order = np.argsort(position, kind="stable")[: np.isfinite(position).sum()]
+    groups = min(GROUPS, order.size // FEWEST_IN_GROUP)
+    if groups == 0:
+        return smoothing
+    members = np.array_split(order, groups)
+    means = np.stack([sample[:, of].mean(axis=1) for of in members], axis=1)
+    noise = np.median([_relative_noise(spline, sample[:, of], means[:, g]) for g, of in enumerate(members)])
+    truth = locate(spline.choose(means), means)
+    means, truth = means[:, np.isfinite(truth)], truth[np.isfinite(truth)]
+    if truth.size == 0:
+        return smoothing
+    kind = np.arange(TRIALS) % truth.size
+    trials = means[:, kind] + noise * np.random.default_rng(0).normal(size=(len(means), TRIALS))
+    tried = np.geomspace(spline.least_smoothing, 10 / spline.roughness[2], TRIED)
+    errors = [_rms(locate(float(s), trials) - truth[kind]) for s in tried]
+    best = int(np.argmin(errors))
+    return float(tried[best]) if np.isfinite(errors[best]) else smoothing
+
+
+def _relative_noise(spline: SmoothingSpline, spectra: Float64, mean: Float64) -> float:
+    """Return the noise of one value of spectra (m, n) as if all were as strong as their mean.
+
+    It is what neighbours in the order given differ by, in the rougher half of their components.
+    """
+    each, whole = spline.components(spectra), spline.components(mean[:, None])
+    strength = (each * whole).sum(axis=0) / (whole**2).sum()
+    rough = (each[:, strength > 0] / strength[strength > 0])[len(each) // 2 :]
+    if rough.shape[1] < 2:
+        return 0.0
+    return float(np.median(np.sqrt((np.diff(rough, axis=1) ** 2).mean(axis=0) / 2)))
+
+
+def _rms(error: NDArray[np.float64]) -> float:
+    found = error[np.isfinite(error)]
+    return float(np.sqrt(np.mean(found**2))) if found.size >= ENOUGH * error.size else np.inf
