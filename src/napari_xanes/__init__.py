@@ -27,6 +27,8 @@ _HOME = {
     "normalize_references": "edge_references",
     "fit_references": "lincombo",
     "ReferenceFit": "lincombo",
+    "fit_reference_shifts": "reference_shift",
+    "ReferenceShifts": "reference_shift",
     "rank_combinations": "ranking",
     "Ranking": "ranking",
     "combination_map": "ranking",
