@@ -36,7 +36,10 @@ def optical_density(transmission: ArrayLike) -> Float32:
     values = np.asarray(transmission)
     if values.dtype.kind not in "fiub":
         raise InputError(f"transmission is of type {values.dtype}, expected real numbers.")
-    return _negative_log(values.astype(np.float32))
+    density = values.astype(np.float32)
+    for frame in density if density.ndim > 2 else (density,):
+        _negative_log(frame)
+    return density
 
 
 def _negative_log(values: Float32) -> Float32:
