@@ -295,10 +295,10 @@ class CombinationKernel:
 
 def _named(raw: Mapping[str, FloatArray], tried: Combinations, names: tuple[str, ...]) -> CombinationMap:
     """Number the combinations that were chosen by how often they were."""
-    index = raw["index"].astype(np.intp)
-    chosen, counts = np.unique(index[index >= 0], return_counts=True)
-    order = np.argsort(-counts, kind="stable")
+    index = raw["index"].astype(np.int32)  # -1 where there is none
+    counts = np.bincount(index.ravel() + 1, minlength=len(tried.sets) + 1)[1:]
+    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     labels = np.zeros(len(tried.sets) + 1, np.int32)
-    labels[chosen[order]] = np.arange(1, chosen.size + 1)
-    combinations = tuple(tuple(names[i] for i in tried.sets[k]) for k in chosen[order])
+    labels[order] = np.arange(1, order.size + 1)
+    combinations = tuple(tuple(names[i] for i in tried.sets[k]) for k in order)
     return CombinationMap(labels[index], combinations, counts[order], raw["fractions"], names)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 SAMPLE_ROWS = 48
 """Rows, spread over the frame, that are looked at."""
 
-SAMPLE_SPECTRA = 100_000
+SAMPLE_SPECTRA = 30_000
 """About this many spectra are looked at, at most."""
 
 
