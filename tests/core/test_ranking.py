@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from napari_xanes import InputError, Reference, combination_map, fit_references, rank_combinations
+from napari_xanes import (
+    EnergyStack,
+    InputError,
+    Recipe,
+    Reference,
+    combination_map,
+    fit_references,
+    rank_combinations,
+    run_recipe,
+)
 
 ENERGY = np.linspace(8300, 8400, 60)
 
@@ -138,3 +147,45 @@ def test_what_cannot_be_ranked_is_said(changes, said):
     given = {"spectrum": TABLE[0], "energy": ENERGY, "library": LIBRARY} | changes
     with pytest.raises(InputError, match=said):
         rank_combinations(given.pop("spectrum"), given.pop("energy"), given.pop("library"), **given)
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A normalised stack of two materials, empty at the rim, and the library as files."""
+    rng = np.random.default_rng(3)
+    mu = np.empty((60, 20, 30), np.float32)
+    mu[:, :10] = TABLE[1][:, None, None]
+    mu[:, 10:] = (0.5 * TABLE[0] + 0.5 * TABLE[4])[:, None, None]
+    mu += 0.01 * rng.standard_normal(mu.shape, np.float32)
+    mu[:, :, :3] = np.nan
+    for r in LIBRARY:
+        np.savetxt(tmp_path / f"{r.name}.txt", np.c_[r.energy, r.mu])
+    return EnergyStack(mu, ENERGY, "normalized"), [str(tmp_path / f"{r.name}.txt") for r in LIBRARY]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_step_names_the_combinations_of_pixels_and_clusters(scan, in_memory):
+    stack, files = scan
+    table = {"schema": 1, "step": [{"do": "cluster", "n_clusters": 2}, {"do": "rank", "references": files}]}
+    result = run_recipe(Recipe.from_dict(table), stack, in_memory=in_memory)
+    expected = combination_map(stack.data, ENERGY, LIBRARY)
+    np.testing.assert_array_equal(result.labels["combination"], expected.labels)
+    combinations = result.tables["combinations"]
+    assert set(combinations["references"][:2]) == {"oxide", "metal + peroxide"}
+    assert combinations["pixels"].sum() + 60 == 600
+    ranking = result.tables["ranking"]
+    best = {
+        r: n for r, n, c in zip(ranking["region"], ranking["references"], ranking["chosen"], strict=True) if c
+    }
+    assert set(best) == {0, 1, 2} and {best[1], best[2]} == {"oxide", "metal + peroxide"}
+    np.testing.assert_array_equal(result.maps["chosen_oxide"], expected.fractions[1])
+    assert result.history[-1]["found"]["pixels_without_combination"] == 60
+
+
+def test_step_refuses_counts(scan):
+    stack, files = scan
+    recipe = Recipe.from_dict({"schema": 1, "step": [{"do": "rank", "references": files}]})
+    with pytest.raises(
+        InputError, match="rank needs optical density or normalised data, the data are counts"
+    ):
+        run_recipe(recipe, stack.replace(signal="counts"))

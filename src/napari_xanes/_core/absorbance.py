@@ -11,7 +11,6 @@ from napari_xanes._core.params import Params
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.stack import Float32
 
-
 DARK = 0.02
 """Share of values without light from which it is said that there are many."""
 

@@ -11,7 +11,7 @@ from napari_xanes._core._validate import check_window, in_window, window_indices
 from napari_xanes._core.admm import MOST_ITERATIONS
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.fit_design import Design, FloatArray, design
-from napari_xanes._core.fit_params import Extrapolate, FitParams
+from napari_xanes._core.fit_params import Extrapolate, LibraryParams
 from napari_xanes._core.io.reference import Reference, interpolate_reference, read_references
 from napari_xanes._core.params import Window
 from napari_xanes._core.reference_shift import shifted_reference
@@ -23,7 +23,7 @@ COARSE = 5.0
 """Distance between two points of a reference, in spacings of the data, from which it is said to have a hole."""
 
 
-def choose_references(params: FitParams) -> list[Reference]:
+def choose_references(params: LibraryParams) -> list[Reference]:
     """Read the reference files and keep the spectra that are named, in the order of the names."""
     found = read_references(*params.references)
     if params.names:

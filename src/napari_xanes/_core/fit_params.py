@@ -1,4 +1,4 @@
-"""What can be chosen in the linear-combination fit."""
+"""What can be chosen where references are fitted."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Extrapolate = Literal["hold"]
 ReferencesAs = Literal["given", "data"]
 
 
-class FitParams(Params):
-    """Parameters of the linear-combination fit."""
+class LibraryParams(Params):
+    """Which references are fitted, how, and at which energies: what all fits have in common."""
 
     references: tuple[str, ...] = field(
         ...,
@@ -67,6 +67,16 @@ class FitParams(Params):
         "'hold' keeps a reference's end values where the scan goes further. Empty: such a scan is refused.",
         example="hold",
     )
+    references_as: ReferencesAs = field(
+        "given",
+        "References are",
+        "'given' takes references as they are in their files; 'data' normalises them exactly as the data were.",
+    )
+
+
+class FitParams(LibraryParams):
+    """Parameters of the linear-combination fit."""
+
     significance: float | None = field(
         None,
         "Least significance",
@@ -84,11 +94,6 @@ class FitParams(Params):
         "none",
         "Weights",
         "'counts' lets energies count by the photons that the mean spectrum leaves of the beam; needs optical density.",
-    )
-    references_as: ReferencesAs = field(
-        "given",
-        "References are",
-        "'given' takes references as they are in their files; 'data' normalises them exactly as the data were.",
     )
     shift_references: bool = field(
         False,

@@ -21,7 +21,7 @@ from napari_xanes._core.fit_input import (
     make_basis,
     shifted_references,
 )
-from napari_xanes._core.fit_params import FitParams
+from napari_xanes._core.fit_params import FitParams, LibraryParams
 from napari_xanes._core.fit_weights import beam_spectrum, counting_weights
 from napari_xanes._core.io.reference import Reference
 from napari_xanes._core.least_squares import FitKernel
@@ -39,7 +39,7 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
     found: Found = {}
     fitted = fitted_indices(chain.energy, chain.usable_energies(found), params.energy_range, params.exclude)
     energy = chain.energy[fitted]
-    references = _treated(choose_references(params), params, chain)
+    references = treated_references(params, chain)
     shifts = _choose_shifts(references, params, chain, fitted, found)
     if shifts:
         references = shifted_references(references, shifts)
@@ -64,6 +64,11 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
         step_noise=0.0 if direct else chain.step_noise,
         solver=params.solver,
     )
+    if not direct:
+        kernel.optional = {
+            **kernel.optional,
+            "coefficients": "coefficient",
+        }  # else the thickness is their sum
     names = tuple(r.name for r in references)
     chain.add_kernel(kernel, _Collect(chain, names, direct, found), found)
     ends = (float(energy[0]), float(energy[-1]))
@@ -76,8 +81,9 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
     return params.model_copy(update=resolved), found
 
 
-def _treated(references: list[Reference], params: FitParams, chain: Chain) -> list[Reference]:
-    """Return the references as given, or normalised as the data were."""
+def treated_references(params: LibraryParams, chain: Chain) -> list[Reference]:
+    """Return the references of the files as given, or normalised as the data were."""
+    references = choose_references(params)
     if params.references_as == "given":
         return references
     normalization = normalization_of(chain)
@@ -161,7 +167,7 @@ class _Collect:
         if self.direct:
             thickness = raw["coefficients"].sum(axis=0)
             maps["thickness"] = NamedMap(thickness, "thickness", "optical density")
-        if thickness is not None:
+        if thickness is not None and self.chain.wants("amount"):
             for name, fraction in zip(self.names, raw["fractions"], strict=True):
                 maps[f"amount_{name}"] = NamedMap(fraction * thickness, "amount", "optical density", name)
         facts: Found = {
@@ -198,9 +204,10 @@ def _divided_out(chain: Chain) -> FloatArray | None:
 def _name_maps(raw: Mapping[str, FloatArray], names: Sequence[str], unit: str) -> dict[str, NamedMap]:
     maps = {}
     for key, kind in (("fractions", "fraction"), ("sigma", "sigma"), ("coefficients", "coefficient")):
-        for name, data in zip(names, raw[key], strict=True):
-            maps[f"{kind}_{name}"] = NamedMap(data, kind, unit if kind == "coefficient" else "", name)
-    maps["error"] = NamedMap(raw["error"], "error", f"({unit})^2" if unit else "")
-    maps["rms"] = NamedMap(raw["rms"], "rms", unit)
-    maps["r_factor"] = NamedMap(raw["r_factor"], "r_factor")
+        if key in raw:
+            for name, data in zip(names, raw[key], strict=True):
+                maps[f"{kind}_{name}"] = NamedMap(data, kind, unit if kind == "coefficient" else "", name)
+    for kind, its_unit in (("error", f"({unit})^2" if unit else ""), ("rms", unit), ("r_factor", "")):
+        if kind in raw:
+            maps[kind] = NamedMap(raw[kind], kind, its_unit)
     return maps

@@ -74,6 +74,7 @@ class FitKernel:
         else:
             self._solvers = {t: ExactSolver(r, constraint, t) for t in PRECISIONS}
         self.maps: Mapping[str, tuple[int, ...]] = maps
+        self.optional: Mapping[str, str] = {name: name for name in ("sigma", "rms", "r_factor")}
         self.reads: Mapping[str, NDArray[Any]] = reads
         self._freedom = self._n - basis.q.shape[1] + (1 if sums_to_one(constraint) else 0)
         self._bounded = bounded(constraint)

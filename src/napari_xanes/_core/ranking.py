@@ -164,7 +164,9 @@ def rank_combinations(
             f"the spectrum has shape {mu.shape}, expected one number per energy; rank the mean of a region."
         )
     fitted = fitted_indices(energies, np.isfinite(mu), energy_range, exclude)
-    tried = _combinations(library, energies[fitted], background, at_most, constraint, criterion, extrapolate)
+    tried = tried_combinations(
+        library, energies[fitted], background, at_most, constraint, criterion, extrapolate
+    )
     errors, _ = tried.solve(mu[fitted, None])
     chosen = int(tried.choose(errors, criterion, significance)[0])
     if chosen < 0:
@@ -237,13 +239,15 @@ def combination_map(
     values, energies = check_mu(mu, energy)
     usable = np.isfinite(values.reshape(energies.size, -1)).any(axis=1)
     fitted = fitted_indices(energies, usable, energy_range, exclude)
-    tried = _combinations(library, energies[fitted], background, at_most, constraint, criterion, extrapolate)
+    tried = tried_combinations(
+        library, energies[fitted], background, at_most, constraint, criterion, extrapolate
+    )
     kernel = CombinationKernel(tried, fitted, len(library), criterion, significance)
     (raw,) = blocks.run_kernels([kernel], values)
-    return _named(raw, tried, tuple(r.name for r in library))
+    return named_combinations(raw, tried, tuple(r.name for r in library))
 
 
-def _combinations(
+def tried_combinations(
     library: Sequence[Reference],
     energy: NDArray[np.float64],
     background: Sequence[int],
@@ -252,6 +256,7 @@ def _combinations(
     criterion: Criterion,
     extrapolate: Extrapolate | None,
 ) -> Combinations:
+    """Return the combinations that are tried at the given energies, or say why they cannot be."""
     for name, value, choices in (("constraint", constraint, Constraint), ("criterion", criterion, Criterion)):
         if value not in get_args(choices):
             raise InputError(f"{name} is {value!r}, expected one of {', '.join(get_args(choices))}.")
@@ -277,24 +282,26 @@ class CombinationKernel:
         significance: float,
     ) -> None:
         self.maps: Mapping[str, tuple[int, ...]] = {"index": (), "fractions": (n_library,)}
-        self._tried, self._fitted = tried, fitted
+        self.tried, self._fitted = tried, fitted
         self._criterion, self._significance = criterion, significance
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
-        errors, solutions = self._tried.solve(y[self._fitted])
-        index = self._tried.choose(errors, self._criterion, self._significance)
+        errors, solutions = self.tried.solve(y[self._fitted])
+        index = self.tried.choose(errors, self._criterion, self._significance)
         out["index"][...] = index
         fractions = np.where(index < 0, np.nan, np.zeros((len(out["fractions"]), 1)))
         for k in np.unique(index[index >= 0]):
             pixels = np.flatnonzero(index == k)
             x = solutions[k][:, pixels]
             total = x.sum(axis=0)
-            fractions[np.ix_(self._tried.sets[k], pixels)] = x / np.where(total > 0, total, np.nan)
+            fractions[np.ix_(self.tried.sets[k], pixels)] = x / np.where(total > 0, total, np.nan)
         out["fractions"][...] = fractions
 
 
-def _named(raw: Mapping[str, FloatArray], tried: Combinations, names: tuple[str, ...]) -> CombinationMap:
-    """Number the combinations that were chosen by how often they were."""
+def named_combinations(
+    raw: Mapping[str, FloatArray], tried: Combinations, names: tuple[str, ...]
+) -> CombinationMap:
+    """Return the map that a kernel's raw maps are, combinations numbered by how often they were chosen."""
     index = raw["index"].astype(np.int32)  # -1 where there is none
     counts = np.bincount(index.ravel() + 1, minlength=len(tried.sets) + 1)[1:]
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]

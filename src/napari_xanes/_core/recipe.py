@@ -22,6 +22,7 @@ from napari_xanes._core import (
     edge,
     lincombo,
     peak,
+    ranking_step,
     registration,
     white_line,
 )
@@ -47,6 +48,7 @@ STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
     "white_line": (white_line.white_line_step, white_line.WhiteLineParams),
     "cluster": (cluster_steps.cluster_step, cluster_steps.ClusterParams),
     "decompose": (cluster_steps.decompose_step, cluster_steps.DecomposeParams),
+    "rank": (ranking_step.rank_step, ranking_step.RankParams),
     "fit": (lincombo.fit_step, lincombo.FitParams),
 }
 
