@@ -50,6 +50,8 @@ _HOME = {
     "PeakMap": "peak",
     "white_line_map": "white_line",
     "WhiteLine": "white_line",
+    "edge_map": "edge_position",
+    "EdgeMap": "edge_position",
     "mix_colors": "colors",
     "SAFE_COLORS": "colors",
     "Recipe": "recipe",

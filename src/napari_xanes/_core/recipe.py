@@ -20,6 +20,7 @@ from napari_xanes._core import (
     background,
     cluster_steps,
     edge,
+    edge_position,
     lincombo,
     peak,
     ranking_step,
@@ -49,6 +50,7 @@ STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
     "cluster": (cluster_steps.cluster_step, cluster_steps.ClusterParams),
     "decompose": (cluster_steps.decompose_step, cluster_steps.DecomposeParams),
     "rank": (ranking_step.rank_step, ranking_step.RankParams),
+    "edge_position": (edge_position.edge_position_step, edge_position.EdgePositionParams),
     "fit": (lincombo.fit_step, lincombo.FitParams),
 }
 

@@ -25,11 +25,17 @@ GROUPS = 8
 
 FEWEST_IN_GROUP = 25
 
+ALIKE = 3.0
+"""Spectra stronger or weaker than the median by more than this factor are not put into one mean with the others."""
+
 TRIALS = 1500
 
 TRIED = 41
 
 ROUNDS = 3
+
+RISE = 2.0
+"""Errors this many times the smallest so far are taken for a rise."""
 
 ENOUGH = 0.9
 """Share of the trials in which a position must be found."""
@@ -48,7 +54,8 @@ def choose_for_position(spline: SmoothingSpline, spectra: FloatArray, locate: Lo
     With few spectra, or hardly any with a position, it is the one of cross-validation.
     """
     sample = spline.clear_spectra(spectra)
-    sample = (sample - sample.mean(axis=0)) / np.sqrt((spline.components(sample) ** 2).mean(axis=0))
+    strength = np.sqrt((spline.components(sample) ** 2).mean(axis=0))
+    sample = sample[:, np.abs(np.log(strength / np.median(strength))) < np.log(ALIKE)]
     smoothing = spline.choose(spectra)
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in range(ROUNDS):
@@ -74,8 +81,22 @@ def _best_in_trials(spline: SmoothingSpline, sample: Float64, locate: Locate, sm
     trials = means[:, kind] + noise * np.random.default_rng(0).normal(size=(len(means), TRIALS))
     tried = np.geomspace(spline.least_smoothing, 10 / spline.roughness[2], TRIED)
     errors = [_rms(locate(float(s), trials) - truth[kind]) for s in tried]
-    best = int(np.argmin(errors))
+    best = _first_minimum(errors)
     return float(tried[best]) if np.isfinite(errors[best]) else smoothing
+
+
+def _first_minimum(errors: list[float]) -> int:
+    """Return where errors are smallest before they rise.
+
+    With far more smoothing shifts may cancel again, but only in spectra of the shape that most pixels have.
+    """
+    best = 0
+    for i, error in enumerate(errors):
+        if error < errors[best]:
+            best = i
+        elif error > RISE * errors[best]:
+            break
+    return best
 
 
 def _relative_noise(spline: SmoothingSpline, spectra: Float64, mean: Float64) -> float:
