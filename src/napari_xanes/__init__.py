@@ -46,6 +46,8 @@ _HOME = {
     "ClusterQuality": "clustering",
     "decompose": "decomposition",
     "Components": "decomposition",
+    "residual_components": "residual",
+    "ResidualComponents": "residual",
     "peak_map": "peak",
     "PeakMap": "peak",
     "white_line_map": "white_line",

@@ -46,10 +46,13 @@ def spectra_of(
     energy: ArrayLike | None = None,
     energy_range: Window | None = None,
     mask: ArrayLike | None = None,
+    chosen: NDArray[np.bool_] | None = None,
     progress: Progress = no_progress,
     workers: int | None = None,
 ) -> Spectra:
     """Find what can be used of an array (E, ...), checking the arguments that all functions built on this share.
+
+    Only energies that are `chosen` (E,), if given, are used.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def spectra_of(
     values, energies = check_mu(array, numbers)
     inside = _inside(mask, values.shape[1:])
     usable, centre = _look(values.reshape(energies.size, -1), inside)
-    used = _used(energies, usable, energy_range)
+    used = _used(energies, usable if chosen is None else usable & chosen, energy_range)
     return Spectra(ArrayBands(values), used, centre, inside, progress, workers)
 
 
