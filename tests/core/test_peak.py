@@ -148,6 +148,13 @@ def test_misuse_is_named(window, smoothing, message):
         peak_map(make_edges(EVEN, 2.0, 5)[0], EVEN, window, smoothing=smoothing)
 
 
+def test_pixels_that_are_flat_or_nowhere_complete_do_not_matter():
+    mu = np.ones((EVEN.size, 60))
+    assert peak_map(mu, EVEN, (8344, 8357)).at_boundary.all()
+    mu[30:32, ::2], mu[32:34, 1::2] = np.nan, np.nan
+    assert peak_map(mu, EVEN, (8344, 8357)).n_invalid == 60
+
+
 def test_a_stack_without_numbers_is_refused():
     with pytest.raises(InputError, match="holds no valid number"):
         peak_map(np.full((EVEN.size, 4), np.nan), EVEN, (8344, 8357))

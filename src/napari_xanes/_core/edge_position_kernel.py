@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.smoothing_spline import Float64, FloatArray, SmoothingSpline
 
-CLOSER = 12
+CLOSER = 8
 """Steps of Newton's method, or halvings of the bracket where that leaves it; a handful is enough nearly always."""
 
 

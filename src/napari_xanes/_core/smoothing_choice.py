@@ -28,14 +28,18 @@ FEWEST_IN_GROUP = 25
 ALIKE = 3.0
 """Spectra stronger or weaker than the median by more than this factor are not put into one mean with the others."""
 
-TRIALS = 1500
-
-TRIED = 41
+TRIALS = 1000
 
 ROUNDS = 3
+"""Each puts the pixels into groups by the positions that the one before finds."""
+
+TRIED = 31
+
+LITTLE = 1e-3
+"""Share that the least smoothing tried takes from the roughest component."""
 
 RISE = 2.0
-"""Errors this many times the smallest so far are taken for a rise."""
+"""From errors this many times the smallest so far on, none smaller is looked for."""
 
 ENOUGH = 0.9
 """Share of the trials in which a position must be found."""
@@ -53,10 +57,11 @@ def choose_for_position(spline: SmoothingSpline, spectra: FloatArray, locate: Lo
 
     With few spectra, or hardly any with a position, it is the one of cross-validation.
     """
-    sample = spline.clear_spectra(spectra)
+    sample, smoothing = spline.clear_spectra(spectra), spline.choose(spectra)
+    if sample.shape[1] < FEWEST_IN_GROUP:
+        return smoothing
     strength = np.sqrt((spline.components(sample) ** 2).mean(axis=0))
     sample = sample[:, np.abs(np.log(strength / np.median(strength))) < np.log(ALIKE)]
-    smoothing = spline.choose(spectra)
     with threadpool_limits(limits=1, user_api="blas"):
         for _ in range(ROUNDS):
             smoothing = _best_in_trials(spline, sample, locate, smoothing)
@@ -79,22 +84,21 @@ def _best_in_trials(spline: SmoothingSpline, sample: Float64, locate: Locate, sm
         return smoothing
     kind = np.arange(TRIALS) % truth.size
     trials = means[:, kind] + noise * np.random.default_rng(0).normal(size=(len(means), TRIALS))
-    tried = np.geomspace(spline.least_smoothing, 10 / spline.roughness[2], TRIED)
-    errors = [_rms(locate(float(s), trials) - truth[kind]) for s in tried]
-    best = _first_minimum(errors)
-    return float(tried[best]) if np.isfinite(errors[best]) else smoothing
+    tried = np.geomspace(LITTLE / spline.roughness[-1], 10 / spline.roughness[2], TRIED)
+    return _least_error(lambda s: _rms(locate(s, trials) - truth[kind]), tried) or smoothing
 
 
-def _first_minimum(errors: list[float]) -> int:
-    """Return where errors are smallest before they rise.
+def _least_error(error_of: Callable[[float], float], tried: Float64) -> float | None:
+    """Return what has the smallest error before errors rise for good, None if none has any.
 
     With far more smoothing shifts may cancel again, but only in spectra of the shape that most pixels have.
     """
-    best = 0
-    for i, error in enumerate(errors):
-        if error < errors[best]:
-            best = i
-        elif error > RISE * errors[best]:
+    best, least = None, np.inf
+    for one in tried.tolist():
+        error = error_of(one)
+        if error < least:
+            best, least = one, error
+        elif error > RISE * least:
             break
     return best
 
