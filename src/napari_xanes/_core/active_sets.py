@@ -71,7 +71,9 @@ class ExactSolver:
         if self._sets is not None:
             below = np.flatnonzero((x < 0).any(axis=0))
             if below.size:
-                x[:, below] = self._sets.solve(np.ascontiguousarray(z[:, below]))
+                solved = self._sets.solve(z.take(below, axis=1))
+                for row, values in zip(x, solved, strict=True):
+                    row[below] = values
         return x
 
 
@@ -96,10 +98,12 @@ class _ActiveSets:
             better = worst[index] > most
             best[better] = index
             np.maximum(most, worst[index], out=most)
-        pixels = np.arange(z.shape[1])
-        x = np.stack([met[best, row, pixels] * scale[best] for row, scale in enumerate(self._lengths.T)])
-        np.maximum(x, 0, out=x)
-        return x
+        k, n = z.shape
+        flat, where = met.reshape(-1), best * (k * n) + np.arange(n)
+        x = np.empty_like(z)
+        for row, out in enumerate(x):
+            np.multiply(flat.take(where + row * n), self._lengths[:, row].take(best), out=out)
+        return np.maximum(x, 0, out=x)
 
 
 def _conditions(

@@ -53,11 +53,11 @@ class AdmmSolver:
         constraint: Constraint,
         *,
         tolerance: float = TOLERANCE,
-        most_iterations: int = MOST_ITERATIONS,
+        most_iterations: int | None = None,
     ) -> None:
         k = r.shape[1]
         self._to_one, self._bounded = sums_to_one(constraint), bounded(constraint)
-        self._tolerance, self._most = tolerance, most_iterations
+        self._tolerance, self._most = tolerance, most_iterations or MOST_ITERATIONS
         self._lengths = np.ones(k) if self._to_one else np.linalg.norm(r, axis=0)
         self._r = r / self._lengths
         normal = self._r.T @ self._r

@@ -11,42 +11,59 @@ its bound, and a fraction of exactly one has an error.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcx
 
 from napari_xanes._core.active_sets import bounded, covariance, sums_to_one
 from napari_xanes._core.fit_design import Constraint, FloatArray, Matrix
 
-FARTHEST = 30.0
-"""Distance beyond the bound, in standard errors, from which the width is no longer taken to shrink."""
+FARTHEST = 1e6
+"""Distance beyond the bound, in standard errors, that is told from none: where there is no noise it is infinite."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Widths:
     """Of one set of free references, for noise of one: see `FractionSigma._widths`."""
 
-    diagonal: Matrix
-    with_sum: Matrix
-    of_sum: float
-    directions: Matrix
-    errors: Matrix
-    quadratic: tuple[Matrix, Matrix, Matrix]
+    errors: FloatArray
+    polynomial: FloatArray
 
 
 class FractionSigma:
-    """Fills the standard error of fractions (K, n) = coefficients over their sum."""
+    """Fills the standard error of fractions (K, n) = coefficients over their sum, in one precision."""
 
-    def __init__(self, r: Matrix, constraint: Constraint) -> None:
-        self._r, self._to_one, self._bounded = r, sums_to_one(constraint), bounded(constraint)
-        full = covariance(r, tuple(range(r.shape[1])), self._to_one)
+    def __init__(self, r: Matrix, constraint: Constraint, dtype: Any) -> None:
+        k = r.shape[1]
+        self._r, self._dtype = r, np.dtype(dtype)
+        self._r_rounded = r.astype(dtype)
+        self._to_one, self.bounded = sums_to_one(constraint), bounded(constraint)
+        full = covariance(r, tuple(range(k)), self._to_one)
         self._diagonal, self._with_sum = np.diag(full), full.sum(axis=1)
         self.of_sum = max(float(full.sum()), 0.0)
+        self._all = (1 << k) - 1
+        self._bits = next(t for t in (np.uint8, np.uint16, np.uint32, np.uint64) if k <= np.iinfo(t).bits)
         self._known: dict[int, _Widths] = {}
 
+    def free(self, x: FloatArray) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Return which coefficients are not held at zero (n,), bit k set where coefficient k is positive; and how many."""
+        free: NDArray[Any] = np.zeros(x.shape[1], self._bits)
+        count = np.zeros(x.shape[1], np.uint8)
+        for k, row in enumerate(x):
+            positive = row > 0
+            free |= positive.astype(self._bits) << self._bits(k)
+            count += positive
+        return free, count
+
     def fill(
-        self, x: FloatArray, z: FloatArray, fractions: FloatArray, noise: FloatArray, sigma: FloatArray
+        self,
+        x: FloatArray,
+        z: FloatArray,
+        fractions: FloatArray,
+        noise: FloatArray,
+        free: NDArray[Any] | None,
+        sigma: FloatArray,
     ) -> None:
         """Fill `sigma` from coefficients `x`, projected spectra `z` and the noise (n,) of one spectrum's values.
 
@@ -57,42 +74,49 @@ class FractionSigma:
             variance = (self.of_sum * f - 2 * self._with_sum[k]) * f + self._diagonal[k]
             np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
             np.multiply(variance, scale, out=sigma[k])
-        if self._bounded and (held := np.flatnonzero((x <= 0).any(axis=0))).size:
-            scale[np.isnan(fractions[0])] = np.nan
-            self._fill_held(held, x, z, noise, scale, sigma)
+        if free is not None and (held := np.flatnonzero((free != self._all) & (free != 0))).size:
+            held = held[np.argsort(free[held], kind="stable")]
+            x, z, f = (a.take(held, axis=1) for a in (x, z, fractions))
+            variance = self._variances_held(x, z, f, noise[held], free[held])
+            np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+            variance *= scale[held]
+            for row, values in zip(sigma, variance, strict=True):
+                row[held] = values
 
-    def _fill_held(
-        self,
-        held: NDArray[np.intp],
-        x: FloatArray,
-        z: FloatArray,
-        noise: FloatArray,
-        scale: FloatArray,
-        sigma: FloatArray,
-    ) -> None:
-        """Do the pixels `held` in which a coefficient is zero, one set of free references after the other."""
-        bits = (1 << np.arange(len(x)))[:, None]
-        free = ((x[:, held] > 0) * bits).sum(axis=0)
-        order = np.argsort(free, kind="stable")
-        held, free = held[order], free[order]
-        x, z, noise = x[:, held], z[:, held], noise[held]
-        r = self._r.astype(x.dtype)
+    def _variances_held(
+        self, x: FloatArray, z: FloatArray, f: FloatArray, noise: FloatArray, free: NDArray[Any]
+    ) -> FloatArray:
+        """Return variances for noise and sum of one where a coefficient is zero, pixels being sorted by `free`."""
+        r, (k, n) = self._r_rounded, x.shape
         slope = r.T @ (r @ x - z)
-        shares = x / x.sum(axis=0)
-        filled = np.empty_like(x)
-        starts = np.flatnonzero(np.diff(free, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], free.size], strict=True):
-            part = slice(start, stop)
-            widths = self._widths(int(free[start]))
-            filled[:, part] = _variances(widths, slope[:, part], shares[:, part], noise[part])
-        sigma[:, held] = np.sqrt(np.maximum(filled, 0, out=filled)) * scale[held]
+        if self._to_one:
+            slope -= np.einsum("ij,ij->j", slope, x)  # what all free ones have in common
+        slope /= np.maximum(noise, np.finfo(self._dtype).tiny)
+        starts = np.flatnonzero(np.diff(free, prepend=free[0] + self._bits(1)))
+        parts = [slice(a, b) for a, b in zip(starts, [*starts[1:], n], strict=True)]
+        sets = [self._widths(int(free[start])) for start in starts]
+        for part, w in zip(parts, sets, strict=True):
+            slope[:, part] *= w.errors
+        width = np.ones((k + 1, n), self._dtype)
+        width[:k] = cut_normal(slope)
+        terms = np.empty((3 * k, n), self._dtype)
+        for part, w in zip(parts, sets, strict=True):
+            np.matmul(w.polynomial, width[:, part], out=terms[:, part])
+        constant, linear, square = terms.reshape(3, k, n)
+        variance: FloatArray = square
+        variance *= f
+        variance += linear
+        variance *= f
+        variance += constant
+        return variance
 
     def _widths(self, free: int) -> _Widths:
         """Return what is needed of the set whose bits are in `free`.
 
-        For each held reference j (others being zero): the direction v in which the coefficients go when it is let
-        in, the standard error of its coefficient then, and the polynomial in a fraction f that says how its
-        variance goes on into that fraction, (v_k - f sum(v))^2.
+        For each held reference j (others being zero) that is the standard error of its coefficient if it is let in,
+        and the polynomial in a fraction f (coefficients of f^0, f^1, f^2 for each reference) that says how its
+        variance goes on into that fraction: (v_k - f sum(v))^2, with the direction v in which the coefficients then
+        go.  The polynomial's last column is that of the free references' own covariance.
         """
         if (known := self._known.get(free)) is not None:
             return known
@@ -106,30 +130,18 @@ class FractionSigma:
                 directions[:, j], errors[j] = column / column[j], np.sqrt(column[j])
         sums = directions.sum(axis=0)
         terms = (directions**2, -2 * directions * sums, np.broadcast_to(sums**2, (k, k)))
-        quadratic = (terms[0] * errors**2, terms[1] * errors**2, terms[2] * errors**2)
-        widths = _Widths(np.diag(inner), inner.sum(axis=1), float(inner.sum()), directions, errors, quadratic)
+        own = np.r_[np.diag(inner), -2 * inner.sum(axis=1), np.full(k, inner.sum())]
+        polynomial = np.c_[np.concatenate(terms) * errors**2, own]
+        widths = _Widths(errors[:, None].astype(self._dtype), polynomial.astype(self._dtype))
         self._known[free] = widths
         return widths
 
 
-def _variances(w: _Widths, slope: FloatArray, f: FloatArray, noise: FloatArray) -> FloatArray:
-    """Return the variances of fractions `f` (K, n) for noise and sum of one, where the references of `w` are free."""
-    tiny = np.finfo(noise.dtype).tiny
-    beyond = (w.directions.T.astype(f.dtype) @ slope) * w.errors[:, None].astype(f.dtype)
-    beyond /= np.maximum(noise, tiny)
-    width = cut_normal(beyond)
-    constant, linear, square = (q.astype(f.dtype) @ width for q in w.quadratic)
-    constant += w.diagonal[:, None].astype(f.dtype)
-    linear -= 2 * w.with_sum[:, None].astype(f.dtype)
-    square += f.dtype.type(w.of_sum)
-    variance: FloatArray = (square * f + linear) * f + constant
-    return variance
-
-
 def cut_normal(beyond: FloatArray) -> FloatArray:
-    """Return the mean square of a normal variable of variance one about -`beyond`, given that it is positive."""
+    """Return the mean square of a normal variable of variance one about -`beyond`, given that it is positive.
+
+    That is 1 + a^2 - a phi(a) / Q(a), here by a rational function that is right to 0.3 %.
+    """
     a = np.clip(beyond, 0, FARTHEST)
-    square: FloatArray = 1 + a * (
-        a - np.sqrt(2 / np.pi, dtype=a.dtype) / erfcx(a * a.dtype.type(np.sqrt(0.5)))
-    )
+    square: FloatArray = (1 + 0.26052 * a) / (1 + a * (1.05840 + a * (0.45858 + a * 0.13123)))
     return square

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.active_sets import MOST_CONSTRAINED, ExactSolver, bounded, sums_to_one
+from napari_xanes._core.active_sets import MOST_CONSTRAINED, ExactSolver, sums_to_one
 from napari_xanes._core.admm import AdmmSolver, Solver
 from napari_xanes._core.blocks import Scratch
 from napari_xanes._core.fit_design import ALIKE, Constraint, Design, FloatArray, Matrix, design
@@ -77,26 +77,34 @@ class FitKernel:
         self.optional: Mapping[str, str] = {name: name for name in ("sigma", "rms", "r_factor")}
         self.reads: Mapping[str, NDArray[Any]] = reads
         self._freedom = self._n - basis.q.shape[1] + (1 if sums_to_one(constraint) else 0)
-        self._bounded = bounded(constraint)
         self._significance = significance or 0.0
         self._step_noise = step_noise
-        self._sigma = FractionSigma(r, constraint)
+        self._sigma = {t: FractionSigma(r, constraint, t) for t in PRECISIONS}
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
         if "inside" not in out or out["inside"].all():
             self._fit(y[self._fitted], out)
             return
         inside = np.flatnonzero(out["inside"])
+        if 2 * inside.size > y.shape[1]:  # then picking spectra out costs more than fitting them all
+            self._fit(y[self._fitted], out)
+            for name in self.maps:
+                out[name][..., ~out["inside"].astype(bool)] = np.nan
+            return
         for name in self.maps:
             out[name].fill(np.nan)
         if inside.size:
-            part = {name: np.empty((*lead, inside.size), out[name].dtype) for name, lead in self.maps.items()}
+            part = {name: np.empty((*lead, inside.size), y.dtype) for name, lead in self.maps.items()}
             given = {name: out[name][inside] for name in self.reads}
-            self._fit(y[self._fitted][:, inside], part | given)
+            self._fit(y[self._fitted].take(inside, axis=1), part | given)
             for name, values in part.items():
                 out[name][..., inside] = values
 
     def _fit(self, data: FloatArray, out: Mapping[str, FloatArray]) -> None:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            self._solve(data, out)
+
+    def _solve(self, data: FloatArray, out: Mapping[str, FloatArray]) -> None:
         residual = self._residuals[data.dtype]
         projected = residual.project(data)
         z = projected[-out["coefficients"].shape[0] :].copy()
@@ -105,31 +113,31 @@ class FitKernel:
         out["coefficients"][...] = x
         out["error"][...] = error
         np.sqrt(error / self._n, out=out["rms"])
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            np.divide(error, power, out=out["r_factor"])
-            freedom = self._free_energies(x)
-            noise = np.sqrt(weighted / freedom)
-            if "noise" in out:
-                noise = out["noise"].astype(noise.dtype)
-                np.divide(weighted / freedom, noise**2, out=out["reduced_chi_square"])
-            self._fill_fractions(x, noise, out["fractions"])
-            self._sigma.fill(x, z, out["fractions"], noise, out["sigma"])
+        np.divide(error, power, out=out["r_factor"])
+        sigma = self._sigma[data.dtype]
+        free, count = sigma.free(x) if sigma.bounded else (None, None)
+        freedom = self._free_energies(count, data.dtype)
+        noise = np.sqrt(weighted / freedom)
+        if "noise" in out:
+            noise = out["noise"].astype(noise.dtype)
+            np.divide(weighted / freedom, noise**2, out=out["reduced_chi_square"])
+        self._fill_fractions(x, noise, sigma.of_sum, out["fractions"])
+        sigma.fill(x, z, out["fractions"], noise, free, out["sigma"])
 
-    def _free_energies(self, x: FloatArray) -> FloatArray:
-        """Return the degrees of freedom (n,) that the fit leaves: a coefficient held at zero uses none."""
-        free = np.full(x.shape[1], self._freedom, x.dtype)
-        if self._bounded:
-            free += (x <= 0).sum(axis=0)
-        free[free <= 0] = np.nan
-        return free
+    def _free_energies(self, count: NDArray[Any] | None, dtype: Any) -> Any:
+        """Return the degrees of freedom that are left by all coefficients, or by `count` (n,) that are not held."""
+        if count is None:
+            return dtype.type(self._freedom if self._freedom > 0 else np.nan)
+        left = (self._freedom + self.maps["coefficients"][0]) - count.astype(dtype)
+        left[left <= 0] = np.nan
+        return left
 
-    def _fill_fractions(self, x: FloatArray, noise: FloatArray, fractions: FloatArray) -> None:
+    def _fill_fractions(self, x: FloatArray, noise: FloatArray, of_sum: float, fractions: FloatArray) -> None:
         """Divide by the sum where it is positive and significant."""
         total = x.sum(axis=0)
         np.divide(x, total, out=fractions)
         valid = total > 0
         if self._significance:
-            of_sum = self._sigma.of_sum
             error_of_sum = noise * np.sqrt(of_sum + (self._step_noise * total) ** 2, dtype=total.dtype)
             valid &= total > self._significance * error_of_sum
         if not valid.all():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares, lsq_linear
 
 from napari_xanes._core._validate import check_mu
@@ -71,8 +71,8 @@ def fit_reference_shifts(
     energy : array (E,)
         Photon energies in eV, ascending.
     references : list of Reference
-        At energies of their own; between these they are interpolated by monotone cubics, and beyond their ends by
-        at most `limit` they keep their end values.
+        At energies of their own; between these they are interpolated by cubic splines, and beyond their ends
+        they keep their end values.
     limit : float
         eV; shifts stay within -limit and +limit.
     constraint : {"none", "nonnegative", "sum_to_one", "nonnegative_sum_to_one"}
@@ -104,7 +104,7 @@ def fit_reference_shifts(
         raise InputError(
             f"{int(fitted.sum())} energies are too few to fit {len(references)} references and their shifts; give more."
         )
-    problem = _Problem(energies[fitted], values[fitted].astype(np.float64), references, limit, background)
+    problem = _Problem(energies[fitted], values[fitted].astype(np.float64), references, background)
     return problem.solve(limit, nonnegative=constraint.startswith("nonnegative"))
 
 
@@ -116,12 +116,12 @@ class _Problem:
         energy: Matrix,
         y: Matrix,
         references: Sequence[Reference],
-        limit: float,
         background: Sequence[int],
     ) -> None:
-        self._energy, self._y = energy, y
+        self._size = float(np.abs(y).max()) or 1.0  # tolerances are absolute
+        self._energy, self._y = energy, y / self._size
         self._names = tuple(r.name for r in references)
-        self._curves = [_curve(r, energy, limit) for r in references]
+        self._curves = [_Curve(r, energy) for r in references]
         basis = design(energy, [curve(energy) for curve in self._curves], self._names, background)
         self._background = basis.background
 
@@ -138,7 +138,8 @@ class _Problem:
         k = len(self._curves)
         amounts, shifts = unknowns[-2 * k : -k], unknowns[-k:]
         slopes = [
-            -x * curve(self._energy - s, 1) for curve, x, s in zip(self._curves, amounts, shifts, strict=True)
+            -x * curve.slope(self._energy - s)
+            for curve, x, s in zip(self._curves, amounts, shifts, strict=True)
         ]
         return np.concatenate([self._columns(shifts), np.stack(slopes, axis=1)], axis=1)
 
@@ -162,8 +163,8 @@ class _Problem:
         sigma = self._errors(found.x, np.r_[np.zeros(b, bool), absent, at_limit | absent])
         shifts[absent] = np.nan
         before = self._residual(np.r_[start, np.zeros(k)])
-        rms = (float(np.sqrt((v**2).mean())) for v in (found.fun, before))
-        return ReferenceShifts(self._names, shifts, sigma, at_limit & ~absent, amounts, *rms)
+        rms = (float(np.sqrt((v**2).mean())) * self._size for v in (found.fun, before))
+        return ReferenceShifts(self._names, shifts, sigma, at_limit & ~absent, amounts * self._size, *rms)
 
     def _errors(self, unknowns: Matrix, held: NDArray[np.bool_]) -> Matrix:
         """Return the standard errors of the shifts (K,), NaN for those held at a bound."""
@@ -175,16 +176,26 @@ class _Problem:
         return errors[-k:]
 
 
-def _curve(reference: Reference, energy: Matrix, limit: float) -> PchipInterpolator:
-    """Return the reference as a function of energy, its ends held by as much as shifts need."""
-    first, last = reference.energy[0], reference.energy[-1]
-    if energy[0] < first or energy[-1] > last:
-        raise InputError(
-            f"reference '{reference.name}' covers {first:.2f} to {last:.2f} eV, but the energies go from {energy[0]:.2f} "
-            f"to {energy[-1]:.2f} eV; fit fewer energies or leave it out."
-        )
-    points = np.r_[first - limit - 1, reference.energy, last + limit + 1]
-    return PchipInterpolator(points, np.r_[reference.mu[0], reference.mu, reference.mu[-1]])
+class _Curve:
+    """A reference as a smooth function of energy and its slope; beyond its ends it keeps its end values."""
+
+    def __init__(self, reference: Reference, energy: Matrix) -> None:
+        first, last = reference.energy[0], reference.energy[-1]
+        if energy[0] < first or energy[-1] > last:
+            raise InputError(
+                f"reference '{reference.name}' covers {first:.2f} to {last:.2f} eV, but the energies go from "
+                f"{energy[0]:.2f} to {energy[-1]:.2f} eV; fit fewer energies or leave it out."
+            )
+        self._ends = first, last
+        self._spline = CubicSpline(reference.energy, reference.mu)
+
+    def __call__(self, energy: Matrix) -> Matrix:
+        values: Matrix = self._spline(energy.clip(*self._ends))
+        return values
+
+    def slope(self, energy: Matrix) -> Matrix:
+        first, last = self._ends
+        return np.where((energy > first) & (energy < last), self._spline(energy, 1), 0.0)
 
 
 def shifted_reference(reference: Reference, shift: float) -> Reference:
