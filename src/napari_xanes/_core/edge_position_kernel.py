@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core import blocks
 from napari_xanes._core.smoothing_spline import Float64, FloatArray, SmoothingSpline
 
 CLOSER = 8
@@ -28,10 +29,13 @@ class EdgeKernel:
             np.dtype(t): operator.astype(t) for t in (np.float32, np.float64)
         }
         self._energy, self._steps, self._rows = energy, np.diff(energy), rows
+        self._parts = blocks.Scratch()
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            parts = self._operators[y.dtype] @ y[self._rows]
+            operator = self._operators[y.dtype]
+            parts = self._parts.like(np.broadcast_to(y[0], (len(operator), y.shape[1])))
+            np.matmul(operator, y[self._rows], out=parts)
             known = np.isfinite(parts[0])
             piece, at, found = self._find(parts.reshape(-1, self._energy.size, y.shape[1]))
         found &= known

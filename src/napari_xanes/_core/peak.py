@@ -185,18 +185,22 @@ class PeakKernel:
             np.dtype(t): np.vstack(control).astype(t) for t in (np.float32, np.float64)
         }
         self._energy, self._steps = energy, spline.steps
+        self._results, self._upper = blocks.Scratch(), blocks.Scratch()
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
         m, columns = self._m, np.arange(y.shape[1])
         with np.errstate(invalid="ignore", over="ignore"):
-            result = self._operators[y.dtype] @ y[self._rows]
+            operator = self._operators[y.dtype]
+            result = self._results.like(np.broadcast_to(y[0], (len(operator), y.shape[1])))
+            np.matmul(operator, y[self._rows], out=result)
             f, left, right = result[:m], result[m : 2 * m - 1], result[2 * m - 1 :]
             top = f.argmax(axis=0)
             piece = np.minimum(top, m - 2)
             piece -= (left[piece, columns] <= 0) & (piece > 0) & (top < m - 1)
             at, height = _maximum(f, left, right, piece, columns)
             # what the control points of the other pieces allow
-            upper = np.maximum(f[:-1] + left, f[1:] - right)
+            upper = np.add(f[:-1], left, out=self._upper.like(left))
+            np.maximum(upper, f[1:] - right, out=upper)
             upper[piece, columns] = -np.inf
             unsure = np.flatnonzero(upper.max(axis=0) > height)
         if unsure.size:

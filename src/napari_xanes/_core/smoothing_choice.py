@@ -57,14 +57,16 @@ def choose_for_position(spline: SmoothingSpline, spectra: FloatArray, locate: Lo
 
     With few spectra, or hardly any with a position, it is the one of cross-validation.
     """
-    sample, smoothing = spline.clear_spectra(spectra), spline.choose(spectra)
-    if sample.shape[1] < FEWEST_IN_GROUP:
-        return smoothing
-    strength = np.sqrt((spline.components(sample) ** 2).mean(axis=0))
-    sample = sample[:, np.abs(np.log(strength / np.median(strength))) < np.log(ALIKE)]
     with threadpool_limits(limits=1, user_api="blas"):
+        sample, smoothing = spline.clear_spectra(spectra), spline.choose(spectra)
+        if sample.shape[1] < FEWEST_IN_GROUP:
+            return smoothing
+        strength = np.sqrt((spline.components(sample) ** 2).mean(axis=0))
+        sample = sample[:, np.abs(np.log(strength / np.median(strength))) < np.log(ALIKE)]
         for _ in range(ROUNDS):
-            smoothing = _best_in_trials(spline, sample, locate, smoothing)
+            before, smoothing = smoothing, _best_in_trials(spline, sample, locate, smoothing)
+            if smoothing == before:
+                break
     return smoothing
 
 
