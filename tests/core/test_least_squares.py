@@ -9,7 +9,9 @@ from scipy.stats import truncnorm
 from test_lincombo import CENTRES, ENERGY, columns, files, make_references, random_spectra, spectrum
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
+from napari_xanes._core.absorbance import OpticalDensityParams
 from napari_xanes._core.active_sets import ExactSolver
+from napari_xanes._core.background import FlatFieldParams
 from napari_xanes._core.edge import NormalizeParams
 from napari_xanes._core.fit_sigma import cut_normal
 from napari_xanes._core.lincombo import FitParams
@@ -181,6 +183,20 @@ def test_mask_is_as_fitting_all_and_outside_is_nan():
             assert np.isnan(found[..., ~mask]).all()
 
 
+@pytest.mark.parametrize("constraint", ["none", "nonnegative", "nonnegative_sum_to_one"])
+@pytest.mark.parametrize("solver", ["direct", "admm"])
+def test_infinite_and_missing_values_make_one_pixel_invalid(constraint, solver):
+    mu, _ = random_spectra(2, n=50)
+    mu[3, 10], mu[4, 20], mu[:, 30] = np.inf, np.nan, 0
+    args = {"constraint": constraint, "solver": solver}
+    fit = fit_references(mu.astype(np.float32), ENERGY, make_references(2), **args)
+    bad = np.isnan(fit.sigma).any(axis=0)
+    assert bad[[10, 20]].all() and not np.isfinite(fit.error[[10, 20]]).any()
+    clean = np.setdiff1d(np.arange(50), [10, 20])
+    alone = fit_references(mu[:, clean].astype(np.float32), ENERGY, make_references(2), **args)
+    np.testing.assert_allclose(fit.coefficients[:, clean], alone.coefficients, atol=1e-5)
+
+
 def test_model_of_a_pixel_copies_no_stack():
     mu = random_spectra(2, n=200_000)[0].reshape(-1, 400, 500).astype(np.float32)
     fit = fit_references(mu, ENERGY, make_references(2), energy_range=(8310, 8400))
@@ -228,10 +244,7 @@ def test_step_weighs_by_the_counts_of_the_beam(files):
     fit = fit_references(mu, ENERGY, make_references(2), background=(0,), weights="counts")
     np.testing.assert_allclose(plain.maps["fraction_ref0"], fit.fractions[0], rtol=1e-3, atol=1e-4)
     flats = EnergyStack(counts.astype(np.float32), ENERGY, "counts", flat=beam)
-    before = [("flat_field", {}), ("optical_density", {})]
-    from napari_xanes._core.recipe import STEPS
-
-    whole = [(name, STEPS[name][1]()) for name, _ in before] + steps
+    whole = [("flat_field", FlatFieldParams()), ("optical_density", OpticalDensityParams()), *steps]
     results = [run_steps(flats, whole, in_memory=m, workers=2) for m in (True, False)]
     for name, data in results[0].maps.items():
         np.testing.assert_array_equal(results[1].maps[name], data, err_msg=name)

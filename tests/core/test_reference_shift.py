@@ -115,6 +115,19 @@ def test_step_fits_shifts_once_and_keeps_them(files, in_memory):
     assert error(result) < 0.6 * error(plain)
 
 
+def test_step_shifts_references_that_are_shorter_than_the_scan(files):
+    energy = np.r_[8280.0, ENERGY, 8450.0]
+    mu = np.repeat(mixture((0.4, -0.3), (0.5, 0.5), energy)[:, None], 12, axis=1).reshape(-1, 3, 4)
+    step = ("fit", FitParams(references=files, shift_references=True, extrapolate="hold"))
+    result = run_steps(EnergyStack(mu, energy, "normalized"), [step])
+    np.testing.assert_allclose(result.history[-1]["params"]["reference_shifts"], [0.4, -0.3], atol=0.03)
+    with pytest.raises(InputError, match="covers 8300"):
+        run_steps(
+            EnergyStack(mu, energy, "normalized"),
+            [(step[0], step[1].model_copy(update={"extrapolate": None}))],
+        )
+
+
 def test_misuse_is_said(files):
     with pytest.raises(InputError, match=r"expected one spectrum \(E,\)"):
         fit_reference_shifts(columns(2), ENERGY, make_references(2))

@@ -110,10 +110,13 @@ def _choose_shifts(
         raise InputError(
             "shift_references would fit shifts that reference_shifts gives already; leave one of them out."
         )
-    mean = chain.sample().mean[fitted]
+    energy = chain.energy[fitted]
+    covered = np.logical_and.reduce([(energy >= r.energy[0]) & (energy <= r.energy[-1]) for r in references])
+    if params.extrapolate is None:
+        covered[:] = True  # an uncovered energy is then refused, by name
     shifts = fit_reference_shifts(
-        mean,
-        chain.energy[fitted],
+        chain.sample().mean[fitted][covered],
+        energy[covered],
         references,
         limit=params.shift_limit,
         constraint=params.constraint,
