@@ -37,7 +37,11 @@ class Curve:
         self._matrix = np.ascontiguousarray(matrix[:, self._used].astype(dtype))
 
     def __call__(self, coefficients: FloatArray, out: FloatArray) -> FloatArray:
-        return np.matmul(self._matrix, coefficients[self._used], out=out)
+        if self._matrix.shape[1] == 1:  # spares a matrix product that is none
+            np.multiply(self._matrix, coefficients[self._used], out=out)
+        else:
+            np.matmul(self._matrix, coefficients[self._used], out=out)
+        return out
 
 
 @dataclass(frozen=True, eq=False)

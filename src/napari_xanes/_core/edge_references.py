@@ -10,19 +10,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from napari_xanes._core._validate import SHOWN, in_window
+from napari_xanes._core._validate import SHOWN, check_energy, in_window
 from napari_xanes._core.chain import Chain
 from napari_xanes._core.edge_kernel import NormalizeKernel
 from napari_xanes._core.edge_params import EdgeNormalization, NormalizeParams, check_choices, least_energies
 from napari_xanes._core.errors import InputError
-from napari_xanes._core.io.reference import Reference
+from napari_xanes._core.io.reference import Reference, interpolate_reference
 from napari_xanes._core.params import Window, make_params
 
 
 def normalize_references(
-    references: Sequence[Reference], normalization: NormalizeParams | EdgeNormalization
+    references: Sequence[Reference],
+    normalization: NormalizeParams | EdgeNormalization,
+    *,
+    energy: ArrayLike | None = None,
 ) -> list[Reference]:
     """Normalise references as the data were: the same edge energy, windows and variant.
 
@@ -32,11 +35,15 @@ def normalize_references(
         Measured at energies of their own; not changed.  Normalised ones may be given, too.
     normalization : EdgeNormalization or NormalizeParams
         What `normalize_edge` returned for the data, or the parameters of a step as resolved.
+    energy : array (E,), optional
+        The data's energies in eV.  References are interpolated to those that they cover first, so that curves are
+        fitted to the same points as in the data; which matters where curves do not follow spectra closely and the
+        points are spaced differently.
 
     Returns
     -------
     list of Reference
-        At the references' own energies, what was done to each being added to its notes.
+        At the references' own energies or at those given, what was done to each being added to its notes.
 
     Raises
     ------
@@ -65,7 +72,8 @@ def normalize_references(
     if params.divide_by == "area" and params.area_range is None:
         params = params.model_copy(update={"area_range": (params.pre_edge[1], params.post_edge[1])})
     alone = params.model_copy(update={"slope": "pixel", "gate": None})
-    return [_normalized(reference, alone) for reference in references]
+    points = None if energy is None else check_energy(energy, label="the data")
+    return [_normalized(_at(reference, points), alone) for reference in references]
 
 
 def normalization_of(chain: Chain) -> NormalizeParams | None:
@@ -82,6 +90,20 @@ def normalization_of(chain: Chain) -> NormalizeParams | None:
     return None
 
 
+def _at(reference: Reference, energy: NDArray[np.float64] | None) -> Reference:
+    """Return the reference at those of the energies that it covers."""
+    if energy is None:
+        return reference
+    first, last = reference.energy[0], reference.energy[-1]
+    covered = energy[(energy >= first) & (energy <= last)]
+    if covered.size < 2:
+        raise InputError(
+            f"reference '{reference.name}' covers {first:.2f} to {last:.2f} eV, the data {energy[0]:.2f} to "
+            f"{energy[-1]:.2f} eV; choose a reference of the same edge, in eV."
+        )
+    return replace(reference, energy=covered, mu=interpolate_reference(reference, covered))
+
+
 def _normalized(reference: Reference, params: NormalizeParams) -> Reference:
     name, mu = reference.name, reference.mu
     params = _clipped(reference, params)
@@ -94,7 +116,7 @@ def _normalized(reference: Reference, params: NormalizeParams) -> Reference:
             "is it of the same edge, absorption rather than transmission, and in eV?"
         )
     energy = reference.energy[keep]
-    spectrum = np.ascontiguousarray(mu[keep, None])
+    spectrum = mu[keep, None].copy()  # the kernel writes into it
     out = {what: np.empty((*lead, 1)) for what, lead in kernel.maps.items()}
     _kernel(energy, params)(spectrum, out)
     return replace(

@@ -1,0 +1,62 @@
+"""Every variant of the edge normalisation against a copy of the stack.
+
+    python benchmarks/normalize.py [--size 1024] [--energies 100] [--rounds 5]
+
+Prints median seconds and the ratio to a copy into a new array with all threads, into a new array and in place; the
+default is to stay below 5 and 3.  The jobs take turns, so the machine's moods are shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from common import copy_stack, make_stack, measure
+
+import napari_xanes as nx
+from napari_xanes._core import blocks
+from napari_xanes._core.edge_kernel import NormalizeKernel
+
+VARIANTS: dict[str, dict[str, object]] = {
+    "line (default)": {},
+    "step": {"divide_by": "step"},
+    "step, flattened": {"divide_by": "step", "flatten": True},
+    "step, parabola, flattened": {"divide_by": "step", "flatten": True, "post_order": 2},
+    "line, parabola": {"post_order": 2},
+    "line, Victoreen": {"pre": "victoreen"},
+    "line, constants": {"pre": "constant", "post_order": 0},
+    "line, shared slopes": {"slope": "shared"},
+    "post-edge alone": {"divide_by": "post"},
+    "area": {"divide_by": "area"},
+    "line, gate": {"gate": 3.0},
+    "e0 at half height": {"e0_method": "half_height"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--energies", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    mu, energy, _ = make_stack(args.size, args.energies)
+    print(f"{args.energies} x {args.size} x {args.size} float32, {blocks.default_workers()} threads")
+    print(f"{'variant':28}{'new array':>20}{'in place':>20}")
+    owned = mu.copy()
+    usable = np.ones(len(energy), bool)
+    for name, variant in VARIANTS.items():
+        params = nx.normalize_edge(mu[:, :8], energy, **variant).params
+        kernel = NormalizeKernel(params, energy, usable, mu[:, :8].reshape(len(mu), -1))
+        found = measure(
+            args.rounds,
+            copy=lambda: copy_stack(mu),
+            new=lambda v=variant: nx.normalize_edge(mu, energy, **v),
+            restore=lambda: np.copyto(owned, mu),
+            place=lambda k=kernel: blocks.run_kernels([k], owned, out=owned),
+        )
+        columns = (f"{found[job]:8.3f} s {found[job] / found['copy']:6.2f} x" for job in ("new", "place"))
+        print(f"{name:28}" + "".join(f"{text:>20}" for text in columns), flush=True)
+
+
+if __name__ == "__main__":
+    main()
