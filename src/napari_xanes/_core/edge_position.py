@@ -18,8 +18,8 @@ from napari_xanes._core._validate import check_mu, check_window, window_indices
 from napari_xanes._core.chain import Chain, Found, NamedMap, count_invalid
 from napari_xanes._core.edge_position_kernel import EdgeKernel, HalfHeightKernel, SteepestKernel
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.map_window import usable_frames, warn_of_gaps, with_warnings
 from napari_xanes._core.params import Params, Window, field
-from napari_xanes._core.peak import MANY_INVALID, usable_frames, with_warnings
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.sampling import sampled_spectra
 from napari_xanes._core.smoothing_choice import check_smoothing, choose_for_position
@@ -28,7 +28,7 @@ from napari_xanes._core.smoothing_spline import LEAST_ENERGIES, FloatArray, Smoo
 Method = Literal["half_height", "derivative"]
 
 BEFORE, AFTER = 25.0, 25.0
-"""eV about the edge of the mean spectrum in which the edges of the pixels are looked for, when no window is given."""
+"""eV about the edge of the median spectrum in which the edges of the pixels are looked for, when no window is given."""
 
 MANY_WITHOUT = 0.05
 """Share of the valid pixels without an edge from which on the user is told."""
@@ -46,7 +46,7 @@ class EdgePositionParams(Params):
         None,
         "Window",
         "Energies in which the edge lies, in every pixel, with some before and after it. "
-        "Empty: 25 eV to either side of the edge of the mean spectrum.",
+        "Empty: 25 eV to either side of the edge of the median spectrum.",
         unit="eV",
         widget="window",
         example=[8320.0, 8365.0],
@@ -117,7 +117,7 @@ def edge_map(
         Where the smoothing spline crosses `level`, or where it is steepest.
     window : (float, float), optional
         Where the edges lie, lo <= E <= hi; at least 5 energies.  By default 25 eV to either side of the edge of the
-        mean spectrum.
+        median spectrum.
     level : float
         Between 0 and 1, for "half_height".
     smoothing : float, optional
@@ -130,7 +130,7 @@ def edge_map(
     Raises
     ------
     InputError
-        If the window holds fewer than 5 energies, the mean spectrum does not cross the level, or a parameter is
+        If the window holds fewer than 5 energies, the median spectrum does not cross the level, or a parameter is
         unknown or out of range.
 
     References
@@ -171,7 +171,7 @@ class _Search:
     ) -> None:
         self._method, self._level = method, level
         if window is None:
-            window = self._window_about_the_mean(energy[usable], sample[usable])
+            window = self._window_about_the_median(energy[usable], sample[usable])
         self.window = check_window(window, "window")
         self.inside = window_indices(energy, self.window, "window", at_least=LEAST_ENERGIES, usable=usable)
         self._use(energy[self.inside])
@@ -194,15 +194,12 @@ class _Search:
         self.kernel(slice(None), smoothing)(y, out)
         return out["edge_energy"]
 
-    def _window_about_the_mean(self, energy: NDArray[np.float64], sample: FloatArray) -> Window:
+    def _window_about_the_median(self, energy: NDArray[np.float64], sample: FloatArray) -> Window:
         if energy.size < LEAST_ENERGIES:
             raise InputError(f"{energy.size} images hold a number, at least {LEAST_ENERGIES} are needed.")
         complete = np.isfinite(sample).all(axis=0)
-        if not complete.any():
-            raise InputError(
-                "no pixel is a number in all images; give a window, or leave out the images that are invalid."
-            )
-        typical = np.median(sample[:, complete], axis=1, keepdims=True).astype(np.float64)
+        seen = sample[:, complete] if complete.any() else sample
+        typical = np.nanmedian(seen, axis=1, keepdims=True).astype(np.float64)
         self._use(energy)
         edge = float(self._locate(self.spline.choose(typical), typical)[0])
         if not np.isfinite(edge):
@@ -229,6 +226,7 @@ def edge_position_step(
     search = _Search(
         params.method, params.level, chain.energy, usable, spectra, params.window, params.smoothing
     )
+    warn_of_gaps(found, spectra, search.inside)
     found["degrees_of_freedom"] = search.spline.freedom(search.smoothing)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
@@ -236,10 +234,6 @@ def edge_position_step(
         total, unknown = edge.size, count_invalid(edge) - without
         lo, hi = search.window
         warnings = []
-        if unknown > MANY_INVALID * total:
-            warnings.append(
-                f"{unknown} of {total} pixels are not a number somewhere in the window of the edge"
-            )
         if without > MANY_WITHOUT * (total - unknown):
             warnings.append(
                 f"{without} of {total - unknown} valid pixels show no edge between {lo:g} and {hi:g} eV; widen the window, or "

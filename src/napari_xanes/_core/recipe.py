@@ -46,11 +46,11 @@ STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
     "align": (registration.align_step, registration.AlignParams),
     "normalize": (edge.normalize_step, edge.NormalizeParams),
     "peak": (peak.peak_step, peak.PeakParams),
+    "edge_position": (edge_position.edge_position_step, edge_position.EdgePositionParams),
     "white_line": (white_line.white_line_step, white_line.WhiteLineParams),
     "cluster": (cluster_steps.cluster_step, cluster_steps.ClusterParams),
     "decompose": (cluster_steps.decompose_step, cluster_steps.DecomposeParams),
     "rank": (ranking_step.rank_step, ranking_step.RankParams),
-    "edge_position": (edge_position.edge_position_step, edge_position.EdgePositionParams),
     "fit": (lincombo.fit_step, lincombo.FitParams),
 }
 

@@ -16,8 +16,8 @@ from napari_xanes._core import blocks
 from napari_xanes._core._validate import check_mu, check_window, window_indices
 from napari_xanes._core.chain import Chain, Found, NamedMap, count_invalid
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.map_window import usable_frames, warn_of_gaps, with_warnings
 from napari_xanes._core.params import Params, Window, field
-from napari_xanes._core.peak import MANY_INVALID, usable_frames, with_warnings
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.sampling import sampled_spectra
 from napari_xanes._core.smoothing_spline import FloatArray, as_rows
@@ -152,6 +152,7 @@ def white_line_step(
         )
     found: Found = {}
     inside = _energies(chain.energy, params.window, chain.usable_energies(found))
+    warn_of_gaps(found, chain.sample().spectra, inside)
     kernel = WhiteLineKernel(chain.energy[inside], as_rows(inside), params.baseline)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
@@ -160,10 +161,6 @@ def white_line_step(
         area = raw["white_line_area"]
         invalid, total, without = count_invalid(area), area.size, int((area == 0).sum())
         warnings = []
-        if invalid > MANY_INVALID * total:
-            warnings.append(
-                f"{invalid} of {total} pixels are not a number somewhere in the window of the white line"
-            )
         if without > MANY_WITHOUT * (total - invalid):
             warnings.append(
                 f"{without} of {total - invalid} valid pixels nowhere exceed the baseline of {params.baseline:g} and have no "
