@@ -56,7 +56,7 @@ def cluster_step(chain: Chain, params: ClusterParams, progress: Progress) -> tup
     if params.maps and params.energy_range:
         raise InputError("energy_range has no meaning where maps are grouped; leave one of them out.")
     found: Found = {}
-    spectra = spectra_of_chain(chain, params.energy_range, found, progress)
+    spectra = spectra_of_chain(chain, params.energy_range, found, progress, thinned=True)
     if params.maps:
         groups = _cluster_maps(chain, params, progress)
         means = mean_of_clusters(spectra, groups.labels.ravel(), len(groups.counts))

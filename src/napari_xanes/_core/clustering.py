@@ -144,6 +144,7 @@ def cluster_spectra(
     (1987), doi:10.1016/0377-0427(87)90125-7.
     """
     options: Any = {"energy_range": energy_range, "mask": mask, "progress": progress, "workers": workers}
+    options["thinned"] = True
     return cluster(spectra_of(mu, energy=energy, **options), n_clusters, seed)
 
 
@@ -171,6 +172,7 @@ def cluster_quality(
     ClusterQuality
     """
     options: Any = {"energy_range": energy_range, "mask": mask, "progress": progress, "workers": workers}
+    options["thinned"] = True
     spectra = spectra_of(mu, energy=energy, **options)
     numbers = [_check_clusters(spectra, n) for n in n_clusters]
     if not numbers:

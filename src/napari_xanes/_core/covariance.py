@@ -24,6 +24,9 @@ from napari_xanes._core.stack import FloatArray
 
 Float64 = NDArray[np.float64]
 
+THINNED_PIXELS = 200_000
+"""About as many pixels go into a covariance that need not be exact."""
+
 
 class Bands(Protocol):
     """Where spectra come from, a band of rows at a time; a `Chain` is one."""
@@ -49,22 +52,28 @@ class Spectra:
     valid : array of bool (N,)
     invalid : int
         Pixels inside the mask that are not valid.
-    mean, covariance : array (e,), (e, e)
-        Of the valid spectra, the covariance divided by their number.
+    mean : array (e,)
+    variance : float
+        Mean square distance of a valid spectrum from the mean spectrum.
+    covariance : array (e, e)
+        Of every `thin`-th pixel's spectrum, divided by their number.
     """
 
     source: Bands
     used: NDArray[np.intp]
     centre: FloatArray
     valid: NDArray[np.bool_]
+    thin: int = 1
     progress: Progress = no_progress
     workers: int | None = None
     invalid: int = field(init=False)
+    variance: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.image_shape = self.source.image_shape
         self.bands = self.source.bands()
         self.rows = _as_slice(self.used)
+        self._width = prod(self.image_shape[1:])
         inside = self.count
         self.mean, self.covariance = self._gather()
         self.invalid = inside - self.count
@@ -73,11 +82,6 @@ class Spectra:
     def count(self) -> int:
         """Number of valid pixels."""
         return int(np.count_nonzero(self.valid))
-
-    @property
-    def variance(self) -> float:
-        """Mean square distance of a spectrum from the mean spectrum."""
-        return float(np.trace(self.covariance))
 
     @property
     def mean_square(self) -> float:
@@ -92,7 +96,7 @@ class Spectra:
         """Yield pixels, their spectra (E, n) as they are, and a copy (e, n) minus the centre, 0 where invalid."""
         rows = self.bands[band]
         spectra = self.source.band(rows)
-        first = rows.start * prod(self.image_shape[1:])
+        first = rows.start * self._width
         for start in range(0, spectra.shape[1], blocks.CHUNK_PIXELS):
             raw = spectra[:, start : start + blocks.CHUNK_PIXELS]
             pixels = slice(first + start, first + start + raw.shape[1])
@@ -104,52 +108,71 @@ class Spectra:
             yield pixels, raw, y
 
     def _gather(self) -> tuple[Float64, Float64]:
-        """Find the valid pixels, and return mean and covariance of their spectra."""
+        """Find the valid pixels, and return the mean of their spectra and the covariance of every `thin`-th."""
         n = self.used.size
-        sums, squares = np.zeros((len(self.bands), n)), np.zeros((len(self.bands), n, n))
+        sums, powers = np.zeros((len(self.bands), n)), np.zeros((len(self.bands), n))
+        thinned, squares = np.zeros((len(self.bands), n)), np.zeros((len(self.bands), n, n))
+        numbers = np.zeros(len(self.bands), np.int64)
 
         def gather(band: int) -> None:
             for pixels, _, y in self.pieces(band):
                 with np.errstate(over="ignore", invalid="ignore"):
-                    square = y @ y.T
-                    if not np.isfinite(square).all():
+                    power = np.einsum("ij,ij->i", y, y)
+                    if not np.isfinite(power).all():
                         bad = ~np.isfinite(y).all(axis=0)
                         self.valid[pixels] &= ~bad
                         y[:, bad] = 0
-                        square = y @ y.T
-                squares[band] += square
+                        power = np.einsum("ij,ij->i", y, y)
+                    few = y if self.thin == 1 else np.ascontiguousarray(y[:, :: self.thin])
+                    squares[band] += few @ few.T
                 sums[band] += y.sum(axis=1)
+                powers[band] += power
+                thinned[band] += few.sum(axis=1)
+                numbers[band] += np.count_nonzero(self.valid[pixels][:: self.thin])
 
         self.run(gather, "Covariance of spectra")
+        number = int(numbers.sum())
         if not self.count:
             raise InputError(
                 f"no pixel inside the mask is valid at all {n} energies used; leave out images that are mostly NaN."
             )
-        shift = sums.sum(axis=0) / self.count
-        covariance = squares.sum(axis=0) / self.count - np.outer(shift, shift)
-        if not np.isfinite(covariance).all():
+        if self.thin > 1 and number < THINNED_PIXELS // 2:  # most are invalid
+            self.thin = 1
+            return self._gather()
+        shift, shift_thinned = sums.sum(axis=0) / self.count, thinned.sum(axis=0) / number
+        covariance = squares.sum(axis=0) / number - np.outer(shift_thinned, shift_thinned)
+        total = powers.sum(axis=0) / self.count - shift**2
+        self.variance = float(np.trace(covariance) if self.thin == 1 else total.sum())
+        if not (np.isfinite(covariance).all() and np.isfinite(self.variance)):
             raise InputError(
                 "there are values too large to be squared; mask those pixels or set them to NaN."
             )
         return self.centre[self.used] + shift, covariance
 
     def sample(self, most: int, seed: int, axes: Float64 | None = None) -> FloatArray:
-        """Return at most `most` valid spectra minus `centre` (n, e), drawn at random, or their products with axes (d, e)."""
-        pixels = np.flatnonzero(self.valid)
-        if pixels.size > most:
-            pixels = np.sort(np.random.default_rng(seed).choice(pixels, most, replace=False))
+        """Return at most `most` valid spectra minus `centre` (n, e), or their products with axes (d, e).
+
+        One is drawn at random from each of as many stretches of valid pixels, which are of equal length.
+        """
+        within = [slice(rows.start * self._width, rows.stop * self._width) for rows in self.bands]
+        before = np.concatenate([[0], np.cumsum([np.count_nonzero(self.valid[part]) for part in within])])
+        count = int(before[-1])
+        edges = np.arange(min(most, count) + 1) * count // min(most, count)
+        ranks = edges[:-1] + (np.random.default_rng(seed).random(edges.size - 1) * np.diff(edges)).astype(int)
         turn = None if axes is None else axes.astype(self.centre.dtype)
-        drawn = np.empty((pixels.size, self.used.size if axes is None else len(axes)), self.centre.dtype)
+        drawn = np.empty((ranks.size, self.used.size if axes is None else len(axes)), self.centre.dtype)
 
         def draw(band: int) -> None:
-            rows, width = self.bands[band], prod(self.image_shape[1:])
-            first, last = np.searchsorted(pixels, (rows.start * width, rows.stop * width))
+            first, last = np.searchsorted(ranks, before[band : band + 2])
+            columns = np.flatnonzero(self.valid[within[band]])[ranks[first:last] - before[band]]
             if first == last:
                 return
-            columns = pixels[first:last] - rows.start * width
-            y = np.take(self.source.band(rows)[self.rows], columns, axis=1)
-            y -= self.centre[self.rows, None]
-            drawn[first:last] = y.T if turn is None else (turn @ y).T
+            spectra = self.source.band(self.bands[band])[self.rows]
+            for start in range(first, last, blocks.CHUNK_PIXELS):
+                stop = min(start + blocks.CHUNK_PIXELS, last)
+                y = np.ascontiguousarray(spectra[:, columns[start - first : stop - first]])
+                y -= self.centre[self.rows, None]
+                drawn[start:stop] = y.T if turn is None else (turn @ y).T
 
         self.run(draw, "Sample of spectra")
         return drawn

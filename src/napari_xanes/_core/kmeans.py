@@ -23,7 +23,7 @@ from napari_xanes._core.stack import FloatArray
 DIMENSIONS = 6
 """Principal axes kept; one fewer than there are clusters where that is more."""
 
-SAMPLE_PIXELS = 50_000
+SAMPLE_PIXELS = 25_000
 
 STARTS = 5
 """Starts of k-means, of which the best is kept; from one start it often ends in a worse minimum."""
@@ -35,6 +35,9 @@ PASSES = 200
 
 SETTLED = 3e-4
 """How far the centres may still move in the last pass, in units of the spread of all spectra."""
+
+LONGEST_STEP = 5.0
+"""Centres move farther than to the mean of their pixels, at most so many times, where they have moved slowly."""
 
 SETTLE_CHUNK = 32_768
 """Pixels that are worked on at once in a pass over coordinates."""
@@ -115,20 +118,12 @@ def _silhouette(scores: FloatArray, labels: NDArray[np.integer[Any]]) -> float:
 
 
 def settle(spectra: Spectra, space: Space, centres: FloatArray) -> NDArray[np.int32]:
-    """Go on with k-means from the sample's centres (n, d) with all pixels; return their labels, 1 to n, 0 if invalid.
-
-    Which centre is nearest shows in the plane (n - 1) of the centres, so coordinates in it are all that is kept.
-    """
+    """Go on with k-means from the sample's centres (n, d) with all pixels; return their labels, 1 to n, 0 if invalid."""
     n, valid = len(centres), spectra.valid
-    labels = valid.astype(np.int32)
     if n == 1:
-        return labels
-    plane = np.linalg.qr((centres[1:] - centres[0]).T.astype(np.float64))[0]
-    scores = spectra.project(plane.T @ space.axes, spectra.centre[spectra.used].astype(np.float64))
-    scores = scores.reshape(len(scores), -1)
-    scores[:, ~valid] = 0
-    centres = centres @ plane.astype(scores.dtype)
-    chunks = [slice(i, i + SETTLE_CHUNK) for i in range(0, labels.size, SETTLE_CHUNK)]
+        return valid.astype(np.int32)
+    scores, centres = _in_plane(spectra, space, centres)
+    chunks = [slice(i, i + SETTLE_CHUNK) for i in range(0, valid.size, SETTLE_CHUNK)]
     sums, sizes = np.zeros((len(chunks), *centres.shape)), np.zeros((len(chunks), n))
 
     def distances(z: FloatArray) -> FloatArray:
@@ -146,17 +141,42 @@ def settle(spectra: Spectra, space: Space, centres: FloatArray) -> NDArray[np.in
     def label(i: int) -> None:
         labels[chunks[i]] = np.where(valid[chunks[i]], distances(scores[:, chunks[i]]).argmin(axis=0) + 1, 0)
 
+    step, before = 1.0, np.zeros(centres.shape)
     for done in range(PASSES):
         spectra.progress(done, PASSES, "k-means of all pixels")
         blocks.run(gather, range(len(chunks)), workers=spectra.workers)
         size = sizes.sum(axis=0)[:, None]
-        means = np.where(size > 0, sums.sum(axis=0) / np.maximum(size, 1), centres)
-        moved = float(((means - centres) ** 2).sum())
-        centres = means.astype(scores.dtype)
-        if moved <= SETTLED**2 * spectra.variance:
+        move = np.where(size > 0, sums.sum(axis=0) / np.maximum(size, 1) - centres, 0)
+        if (move**2).sum() <= SETTLED**2 * spectra.variance:
             break
+        step = _step_length(step, before, move) if done else 1.0
+        centres = (centres + step * move).astype(scores.dtype)
+        before = move
+    labels = np.empty(valid.size, np.int32)
     blocks.run(label, range(len(chunks)), workers=spectra.workers)
     return labels
+
+
+def _in_plane(spectra: Spectra, space: Space, centres: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return coordinates of all pixels (n - 1, N), 0 if invalid, and centres (n, n - 1) in the plane of the centres.
+
+    Which centre is nearest shows there, so nothing else is kept.
+    """
+    plane = np.linalg.qr((centres[1:] - centres[0]).T.astype(np.float64))[0]
+    scores = spectra.project(plane.T @ space.axes, spectra.centre[spectra.used].astype(np.float64))
+    scores = scores.reshape(len(scores), -1)
+    scores[:, ~spectra.valid] = 0
+    return scores, centres @ plane.astype(scores.dtype)
+
+
+def _step_length(step: float, before: Float64, move: Float64) -> float:
+    """Return how far to go along the next move; k-means creeps where clusters touch.
+
+    B. M. Irons and R. C. Tuck, Int. J. Numer. Methods Eng. 1, 275 (1969), doi:10.1002/nme.1620010306.
+    """
+    bend = move - before
+    wanted = -step * (before * bend).sum() / max(float((bend**2).sum()), 1e-300)
+    return float(np.clip(wanted, 1, LONGEST_STEP))
 
 
 def _members(labels: NDArray[np.int32], n: int, dtype: Any) -> FloatArray:
@@ -167,14 +187,13 @@ def _members(labels: NDArray[np.int32], n: int, dtype: Any) -> FloatArray:
 
 def mean_of_clusters(spectra: Spectra, labels: NDArray[np.int32], n: int) -> Float64:
     """Return the mean spectrum (n, E) of the pixels of each label (N,), of what is valid at energies not used."""
-    labels = labels * spectra.valid
     others = np.setdiff1d(np.arange(spectra.centre.size), spectra.used)
     sums = np.zeros((len(spectra.bands), n, spectra.centre.size))
     numbers = np.zeros(sums.shape)
 
     def one_band(band: int) -> None:
         for pixels, raw, y in spectra.pieces(band):
-            member = _members(labels[pixels], n, y.dtype)
+            member = _members(labels[pixels] * spectra.valid[pixels], n, y.dtype)
             sums[band][:, spectra.used] += member @ y.T
             numbers[band][:, spectra.used] += member.sum(axis=1)[:, None]
             if others.size:

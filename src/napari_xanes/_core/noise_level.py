@@ -39,7 +39,7 @@ class Standing:
     noise : array (e,)
         Standard deviation of the noise at each energy, mean over the pixels.
     axes : array (m, e)
-        Directions in spectra divided by `noise`, the strongest first.
+        Directions in spectra divided by `noise`, the strongest first, turned so that amounts are positive on average.
     strength : array (p,)
         Variance along every axis, in units of the noise's.
     limit : float
@@ -96,11 +96,12 @@ def stand_out(spectra: Float64, columns: Float64, crowding: float) -> Standing:
         settled = bool(np.abs(np.log(noise / before)).max() < 0.02)
     found = len(axes)
     shown = vectors[:, : max(1, found)].T
-    along = np.mean((shown @ residual) ** 2, axis=1) - np.mean(level**2)
+    scores = shown @ residual
+    along = np.mean(scores**2, axis=1) - np.mean(level**2)
     contrast = np.linalg.norm(shown * noise, axis=1)
     return Standing(
         noise=noise * float(np.sqrt(np.mean(level**2))),
-        axes=shown,
+        axes=shown * np.where(scores.mean(axis=1) < 0, -1, 1)[:, None],
         strength=variances / variances[found:].mean(),
         limit=limit,
         significant=found,

@@ -37,8 +37,8 @@ class ResidualComponents:
     Attributes
     ----------
     spectra : array (m, E)
-        What the missing part of the spectra looks like, as far as the references do not explain it: length 1, the
-        largest entry positive; NaN at energies not used.
+        What the missing part of the spectra looks like, as far as the references do not explain it: length 1, turned
+        so that the maps are positive on average; NaN at energies not used.
     maps : array (m, ...)
         How much of it is in each pixel; NaN outside the mask and where the spectrum is invalid.
     strength : array (p,)
@@ -177,10 +177,7 @@ def _described(spectra: Spectra, energy: Float64, found: Standing, n: int) -> Re
     length = np.linalg.norm(shapes, axis=1, keepdims=True)
     length[length == 0] = 1
     shapes /= length
-    largest = np.take_along_axis(shapes, np.abs(shapes).argmax(axis=1)[:, None], axis=1)
-    sign = np.where(largest < 0, -1.0, 1.0)
-    shapes *= sign
-    maps = spectra.project(found.axes / noise * length * sign, np.zeros(spectra.used.size))
+    maps = spectra.project(found.axes / noise * length, np.zeros(spectra.used.size))
     smooth = _smooth(shapes)
     missing = bool(smooth[: found.significant].any())
     return ResidualComponents(

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_xanes._core import blocks
 from napari_xanes._core._validate import check_mu, window_indices
 from napari_xanes._core.chain import Chain, Found
-from napari_xanes._core.covariance import Float64, Spectra
+from napari_xanes._core.covariance import THINNED_PIXELS, Float64, Spectra
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Window
 from napari_xanes._core.progress import Progress, no_progress
@@ -47,12 +47,13 @@ def spectra_of(
     energy_range: Window | None = None,
     mask: ArrayLike | None = None,
     chosen: NDArray[np.bool_] | None = None,
+    thinned: bool = False,
     progress: Progress = no_progress,
     workers: int | None = None,
 ) -> Spectra:
     """Find what can be used of an array (E, ...), checking the arguments that all functions built on this share.
 
-    Only energies that are `chosen` (E,), if given, are used.
+    Only energies that are `chosen` (E,), if given, are used; a covariance that is `thinned` is of some pixels only.
 
     Raises
     ------
@@ -69,10 +70,13 @@ def spectra_of(
     inside = _inside(mask, values.shape[1:])
     usable, centre = _look(values.reshape(energies.size, -1), inside)
     used = _used(energies, usable if chosen is None else usable & chosen, energy_range)
-    return Spectra(ArrayBands(values), used, centre, inside, progress, workers)
+    thin = _thin(int(np.count_nonzero(inside))) if thinned else 1
+    return Spectra(ArrayBands(values), used, centre, inside, thin, progress, workers)
 
 
-def spectra_of_chain(chain: Chain, energy_range: Window | None, found: Found, progress: Progress) -> Spectra:
+def spectra_of_chain(
+    chain: Chain, energy_range: Window | None, found: Found, progress: Progress, *, thinned: bool = False
+) -> Spectra:
     """Find what can be used of a stack on its way through the steps; lost frames are named in `found`."""
     if chain.in_memory:
         chain.run(keep_stack=True, progress=progress)
@@ -81,7 +85,14 @@ def spectra_of_chain(chain: Chain, energy_range: Window | None, found: Found, pr
     usable = chain.usable_energies(found)
     used = _used(chain.energy, usable, energy_range)
     centre = np.where(usable, chain.sample().mean, 0).astype(np.float32)
-    return Spectra(chain, used, centre, np.ones(prod(chain.image_shape), bool), progress, chain.workers)
+    inside = np.ones(prod(chain.image_shape), bool)
+    thin = _thin(inside.size) if thinned else 1
+    return Spectra(chain, used, centre, inside, thin, progress, chain.workers)
+
+
+def _thin(pixels: int) -> int:
+    """Return an odd step, so that it is not in step with the image's rows."""
+    return (pixels // THINNED_PIXELS) | 1
 
 
 def _inside(mask: ArrayLike | None, image_shape: tuple[int, ...]) -> NDArray[np.bool_]:
