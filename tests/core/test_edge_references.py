@@ -138,7 +138,7 @@ def test_what_is_no_normalisation_or_no_reference_is_said():
     with pytest.raises(InputError, match="references are a list of Reference"):
         normalize_references(COMPOUNDS[0], NormalizeParams(**GIVEN))
     with pytest.raises(
-        InputError, match="reference 'Ni' covers .* eV, the data .* choose a reference of the same edge"
+        InputError, match=r"reference 'Ni' covers .* eV, the data .* choose a reference of the same edge"
     ):
         normalize_references(COMPOUNDS, NormalizeParams(**GIVEN), energy=[7000, 7100, 7200])
     with pytest.raises(InputError, match="flatten is for divide_by = 'step'"):
