@@ -131,6 +131,7 @@ def test_pixels_without_an_edge_are_nan_and_counted_and_lost_frames_left_out(met
     [
         ({"method": "middle"}, "method is 'middle', expected 'half_height' or 'derivative'"),
         ({"level": 1.5}, "level is 1.5, expected a height between 0 and 1"),
+        ({"level": "half"}, "level is 'half'"),
         ({"smoothing": -1}, "smoothing is -1, expected 0"),
         ({"window": (8340, 8343)}, "holds 4 of the energies, at least 5"),
     ],

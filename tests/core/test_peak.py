@@ -141,6 +141,7 @@ def test_lost_frames_are_left_out():
         ((8360, 8340), None, "expected a lower and a higher energy"),
         ((8344, 8357), -1.0, "smoothing is -1.0, expected 0"),
         ((8344, 8357), np.nan, "smoothing is nan"),
+        ((8344, 8357), "much", "smoothing is 'much'"),
     ],
 )
 def test_misuse_is_named(window, smoothing, message):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -139,8 +140,8 @@ def edge_map(
     """
     if method not in ("half_height", "derivative"):
         raise InputError(f"method is {method!r}, expected 'half_height' or 'derivative'.")
-    if not 0 < level < 1:
-        raise InputError(f"level is {level}, expected a height between 0 and 1 of the normalised spectrum.")
+    if not (isinstance(level, Real) and 0 < level < 1):
+        raise InputError(f"level is {level!r}, expected a height between 0 and 1 of the normalised spectrum.")
     values, energies = check_mu(mu, energy)
     sample = sampled_spectra(values)
     search = _Search(method, level, energies, usable_frames(sample), sample, window, smoothing)

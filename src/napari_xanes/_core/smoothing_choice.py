@@ -9,6 +9,7 @@ noise by which pixels differ from them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,8 @@ ENOUGH = 0.9
 
 def check_smoothing(given: float) -> float:
     """Return a smoothing that is given, or say what is wrong with it."""
-    if not (np.isfinite(given) and given >= 0):
-        raise InputError(f"smoothing is {given}, expected 0 (no smoothing) or more, in eV^3.")
+    if not (isinstance(given, Real) and 0 <= given < np.inf):
+        raise InputError(f"smoothing is {given!r}, expected 0 (no smoothing) or more, in eV^3.")
     return float(given)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,8 @@ def white_line_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, baseline
         If the window holds fewer than 3 energies or no valid number, or the baseline is not a number.
     """
     values, energies = check_mu(mu, energy)
-    if not np.isfinite(baseline):
-        raise InputError(f"baseline is {baseline}, expected a number such as 1, the edge step.")
+    if not (isinstance(baseline, Real) and np.isfinite(baseline)):
+        raise InputError(f"baseline is {baseline!r}, expected a number such as 1, the edge step.")
     inside = _energies(energies, window, usable_frames(sampled_spectra(values)))
     kernel = WhiteLineKernel(energies[inside], slice(None), baseline)
     (maps,) = blocks.run_kernels([kernel], values[as_rows(inside)])
