@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_xanes import (
     InputError,
@@ -10,6 +11,7 @@ from napari_xanes import (
     flat_field,
     normalize_edge,
     optical_density,
+    read_references,
     residual_components,
     simulate,
 )
@@ -153,3 +155,17 @@ def test_without_noise_nothing_is_left():
 def test_what_cannot_be_judged_is_refused(mu, references, options, says):
     with pytest.raises(InputError, match=says):
         residual_components(mu, ENERGY, references, **options)
+
+
+def test_on_the_iron_phantom_each_reference_is_missed(data_dir):
+    """Counts with an error of the beam monitor in every frame, which is not taken for a compound."""
+    folder = data_dir / "phantom_fe_4ref"
+    mu = tifffile.imread(folder / "absorbance.tif")
+    energy = np.loadtxt(folder / "energy_eV.txt")
+    references = read_references(folder / "refs_at_energies.txt")
+    mask = mu[-5:].mean(axis=0) - mu[:5].mean(axis=0) > 0.2
+    found = residual_components(mu, energy, references, mask=mask)
+    assert not found.missing and "whole frames differ" in found.message
+    for k, left_out in enumerate(references):
+        rest = references[:k] + references[k + 1 :]
+        assert residual_components(mu, energy, rest, mask=mask).missing, left_out.name
