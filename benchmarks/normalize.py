@@ -3,12 +3,13 @@
     python benchmarks/normalize.py [--size 1024] [--energies 100] [--rounds 5]
 
 Prints median seconds and the ratio to a copy into a new array with all threads, into a new array and in place; the
-default is to stay below 5 and 3.  The jobs take turns, so the machine's moods are shared.
+default is to stay below 5 and 3.  All jobs take turns, so that the machine's moods are shared.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 import numpy as np
 from common import copy_stack, make_stack, measure
@@ -41,21 +42,20 @@ def main() -> None:
     args = parser.parse_args()
     mu, energy, _ = make_stack(args.size, args.energies)
     print(f"{args.energies} x {args.size} x {args.size} float32, {blocks.default_workers()} threads")
-    print(f"{'variant':28}{'new array':>20}{'in place':>20}")
-    owned = mu.copy()
-    usable = np.ones(len(energy), bool)
+    owned, usable = mu.copy(), np.ones(len(energy), bool)
+    jobs: dict[str, Callable[[], object]] = {"copy": lambda: copy_stack(mu)}
     for name, variant in VARIANTS.items():
         params = nx.normalize_edge(mu[:, :8], energy, **variant).params
         kernel = NormalizeKernel(params, energy, usable, mu[:, :8].reshape(len(mu), -1))
-        found = measure(
-            args.rounds,
-            copy=lambda: copy_stack(mu),
-            new=lambda v=variant: nx.normalize_edge(mu, energy, **v),
-            restore=lambda: np.copyto(owned, mu),
-            place=lambda k=kernel: blocks.run_kernels([k], owned, out=owned),
-        )
-        columns = (f"{found[job]:8.3f} s {found[job] / found['copy']:6.2f} x" for job in ("new", "place"))
-        print(f"{name:28}" + "".join(f"{text:>20}" for text in columns), flush=True)
+        jobs[f"{name}: new"] = lambda v=variant: nx.normalize_edge(mu, energy, **v)
+        jobs[f"{name}: restore"] = lambda: np.copyto(owned, mu)
+        jobs[f"{name}: place"] = lambda k=kernel: blocks.run_kernels([k], owned, out=owned)
+    found = measure(args.rounds, **jobs)
+    print(f"{'copy into a new array':28}{found['copy']:8.3f} s")
+    print(f"{'variant':28}{'new array':>20}{'in place':>20}")
+    for name in VARIANTS:
+        seconds = [found[f"{name}: {where}"] for where in ("new", "place")]
+        print(f"{name:28}" + "".join(f"{s:11.3f} s {s / found['copy']:5.2f} x" for s in seconds))
 
 
 if __name__ == "__main__":
