@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core._validate import check_energy
-from napari_xanes._core.covariance import Float64, Spectra, check_number
+from napari_xanes._core.covariance import Float64, Spectra, alone, check_number
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.reference import Reference
 from napari_xanes._core.kmeans import SAMPLE_PIXELS, find_centres, mean_of_clusters, reduce, settle
@@ -144,8 +144,13 @@ def cluster_spectra(
     (1987), doi:10.1016/0377-0427(87)90125-7.
     """
     options: Any = {"energy_range": energy_range, "mask": mask, "progress": progress, "workers": workers}
-    options["thinned"] = True
-    return cluster(spectra_of(mu, energy=energy, **options), n_clusters, seed)
+    found: list[Clusters] = []
+
+    def work() -> None:
+        found.append(cluster(spectra_of(mu, energy=energy, thinned=True, **options), n_clusters, seed))
+
+    alone(work)  # BLAS is held to one thread once, not in every pass
+    return found[0]
 
 
 def cluster_quality(
@@ -172,8 +177,7 @@ def cluster_quality(
     ClusterQuality
     """
     options: Any = {"energy_range": energy_range, "mask": mask, "progress": progress, "workers": workers}
-    options["thinned"] = True
-    spectra = spectra_of(mu, energy=energy, **options)
+    spectra = spectra_of(mu, energy=energy, thinned=True, **options)
     numbers = [_check_clusters(spectra, n) for n in n_clusters]
     if not numbers:
         raise InputError("n_clusters is empty, expected numbers of clusters such as range(2, 9).")

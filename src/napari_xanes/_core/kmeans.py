@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from napari_xanes._core import blocks
 from napari_xanes._core.covariance import Float64, Spectra, principal_axes
@@ -78,9 +78,10 @@ def find_centres(space: Space, n: int, seed: int, spectra: Spectra) -> Best:
     scores = space.scores
     starts = np.random.SeedSequence(seed).generate_state(STARTS)
     runs: list[Any] = [None] * STARTS
+    controller = ThreadpoolController()
 
     def one_start(i: int) -> None:
-        with threadpool_limits(limits=1, user_api="openmp"):  # its sums depend on the number of threads
+        with controller.limit(limits=1, user_api="openmp"):  # its sums depend on the number of threads
             runs[i] = KMeans(n, n_init=1, random_state=int(starts[i])).fit(scores)
 
     text = f"k-means, {n} clusters"
