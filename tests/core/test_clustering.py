@@ -74,6 +74,24 @@ def test_more_pixels_than_are_sampled():
     )
 
 
+@pytest.mark.parametrize("invalid", [0, 600])
+def test_large_images_of_which_some_pixels_give_the_axes(invalid):
+    """With 420 000 pixels every third goes into the covariance; with most of them invalid all do."""
+    rng = np.random.default_rng(2)
+    material = rng.choice(3, (700, 600), p=SIZES)
+    mu = np.moveaxis(SHAPES[:, ::5][material], -1, 0) + rng.normal(0, 0.05, (6, 700, 600))
+    mu = mu.astype(np.float32)
+    mu[2, :invalid] = np.nan
+    found = cluster_spectra(mu, 3)
+    inside = material[invalid:]
+    expected = np.argsort(np.argsort(-np.bincount(inside.ravel())))[inside] + 1
+    np.testing.assert_array_equal(found.labels[invalid:], expected)
+    assert found.invalid == invalid * 600 and not found.labels[:invalid].any()
+    means = found.spectra[expected - 1]
+    within = ((mu[:, invalid:] - np.moveaxis(means, -1, 0)) ** 2).sum(dtype=np.float64)
+    assert found.inertia == pytest.approx(within, rel=1e-3)
+
+
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_threads_do_not_change_a_bit(workers):
     mu, _ = three_materials((90, 300), noise=0.6)
