@@ -15,23 +15,30 @@ from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from napari_xanes._core import blocks
 from napari_xanes._core.correlation import Matcher, Vector
 from napari_xanes._core.drift import FloatMatrix, Reference
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.progress import Progress, no_progress
-from napari_xanes._core.resampling import grow_valid, moved_rows
+from napari_xanes._core.resampling import grow_valid
 from napari_xanes._core.stack import Float32
-from napari_xanes._core.static_pattern import static_pattern
+from napari_xanes._core.static_pattern import GROUP, static_pattern
 
 _MOST_PIXELS = {2: 400**2, 3: 64**3}
+_FEW = {2: 250**2, 3: 64**3}  # enough where binning is still fine
+_SHORTEST = 32  # px; shorter axes are not binned
+_COARSE = 4  # binning from which on more pixels are kept
 _PATTERN_PASSES = 6
 _MEAN_PASSES = 2
 _DOUBT = 0.6  # of the median confidence
 _CHANCE = 6.0  # standard deviations that noise reaches somewhere in the search
 _ALIKE = 10.0  # px of the small copies over which structure is alike, so that they count as one
 _DEEPEST = 16  # px of the small copies to which holes are filled
+_SAMPLED = 3  # every how many pixels an axis the range of values is looked at
+_FINER = 4  # times finer is the window in detail than the whole
+_SHARP = 0.15  # px of the small frames; a mean of frames that lie this well is as sharp as can be
 _SETTLED = 0.01  # px of the small frames; passes end when no shift changes by more
 
 
@@ -82,29 +89,17 @@ def measure_drift(
         Number of frames.
     reference : int, "previous" or "mean"
     """
-    frames, bins = _small_copies(read, n, progress, workers)
+    copies = _small_copies(read, n, progress, workers)
+    frames, bins = copies.frames, copies.bins
     usable = np.array([bool(frame.any()) for frame in frames])
     if not usable.any():
         raise InputError(
             "no frame shows any structure (all are constant or hold no valid number), so there is no drift to measure; "
             "check the file, the flats and the region."
         )
-    scale = np.float32(
-        1 / np.median([np.ptp(frame) for frame, good in zip(frames, usable, strict=True) if good])
-    )
-    frames = [
-        frame * scale for frame in frames
-    ]  # one factor for all: what stays put is equally strong in each
-    ndim = frames[0].ndim
-    search = _Search(
-        Matcher(frames[0].shape),
-        frames,
-        usable,
-        np.full((n, ndim), np.nan),
-        np.zeros(n),
-        progress,
-        workers,
-    )
+    _scale(frames, usable)
+    unknown = np.full((n, frames[0].ndim), np.nan)
+    search = _Search(Matcher(frames[0].shape), frames, usable, unknown, np.zeros(n), progress, workers)
     if reference == "previous":
         _by_neighbours(search)
         return search.shifts * bins, search.confidence, reference
@@ -112,11 +107,48 @@ def measure_drift(
     _to_one(search, anchor)
     _without_pattern(search, anchor)
     _to_mean(search)
+    if copies.details:
+        _in_detail(search, copies, anchor)
     _bridge(search)
     if reference == "mean":
         return search.shifts * bins, search.confidence, "mean"
     resolved = _nearest(search.known, int(reference))
     return (search.shifts - search.shifts[resolved]) * bins, search.confidence, resolved
+
+
+def _scale(frames: list[Float32], usable: NDArray[np.bool_]) -> None:
+    """Bring the frames to a range of about 1: one factor for all, as what stays put is equally strong in each."""
+    factor = np.float32(1 / np.median([np.ptp(frames[i]) for i in np.flatnonzero(usable)]))
+    for frame in frames:
+        frame *= factor
+
+
+def _in_detail(search: _Search, copies: _Copies, anchor: int) -> None:
+    """Measure once more on a window at finer binning, which tells smaller displacements than the whole does.
+
+    What is found there counts where it is near what the whole frames say.
+    """
+    usable = search.known & np.array([bool(detail.any()) for detail in copies.details])
+    if not usable[anchor] or usable.sum() < 2:
+        return
+    _scale(copies.details, usable)
+    matcher = Matcher(copies.details[0].shape)
+    starts = np.where(usable[:, None], search.shifts * copies.finer, np.nan)
+    fine = _Search(
+        matcher,
+        copies.details,
+        usable,
+        starts,
+        search.confidence.copy(),
+        search.progress,
+        search.workers,
+    )
+    _without_pattern(fine, anchor)
+    _to_mean(fine)
+    change = fine.shifts / copies.finer - search.shifts
+    change -= np.nanmedian(change[fine.known], axis=0) if fine.known.any() else 0.0
+    near = fine.known & (np.abs(change) < 1).all(axis=1) & ~doubtful(fine.confidence, fine.known)
+    search.shifts[near] += change[near]
 
 
 def _by_chance(search: _Search) -> NDArray[np.bool_]:
@@ -140,58 +172,123 @@ def _bridge(search: _Search) -> None:
     search.shifts -= search.shifts[at].mean(axis=0) if at.size else 0.0
 
 
-def _small_copies(
-    read: Callable[[int], Float32], n: int, progress: Progress, workers: int | None
-) -> tuple[list[Float32], int]:
-    first = read(0)
-    bins = 1
-    while prod(s // bins for s in first.shape) > _MOST_PIXELS[first.ndim]:
-        bins *= 2
-    copies: list[Float32] = [first] * n
+@dataclass(eq=False)
+class _Copies:
+    """Small copies of the frames, and of one window of large frames at finer binning, cut from where the detail is.
+
+    `finer` says how much finer, for each axis.
+    """
+
+    frames: list[Float32]
+    bins: FloatMatrix
+    details: list[Float32]
+    finer: FloatMatrix
+
+
+def _small_copies(read: Callable[[int], Float32], n: int, progress: Progress, workers: int | None) -> _Copies:
+    clear = 3 * n // 4  # after the edge, most likely
+    example = read(clear)
+    bins = _choose_bins(example.shape)
+    fine = [max(1, b // _FINER) for b in bins]
+    window = _detailed_window(_small(example, bins), bins) if max(bins) >= _FINER * 2 else None
+    frames: list[Float32] = [example] * n
+    details: list[Float32] = [example] * n if window else []
 
     def load(i: int) -> None:
-        copies[i] = _small(first if i == 0 else read(i), bins)
+        frame = example if i == clear else read(i)
+        frames[i] = _small(frame, bins)
+        if window:
+            details[i] = _small(frame[window], fine)
 
     blocks.run(load, range(n), progress=progress, text="Reading frames", workers=workers)
-    return copies, bins
+    return _Copies(frames, np.array(bins, float), details, np.array(bins) / np.array(fine))
 
 
-def _small(frame: Float32, bins: int) -> Float32:
+def _detailed_window(small: Float32, bins: Sequence[int]) -> tuple[slice, ...]:
+    """Return the part of a frame, a quarter of its length an axis, in which it changes most."""
+    strength = sum(np.gradient(small, axis=axis) ** 2 for axis in range(small.ndim))
+    sides = [max(1, n // _FINER) for n in small.shape]
+    around = uniform_filter(np.asarray(strength, np.float32), sides)
+    middles = tuple(slice(s // 2, n - (s - s // 2) + 1) for s, n in zip(sides, small.shape, strict=True))
+    best = np.unravel_index(int(np.argmax(around[middles])), around[middles].shape)
+    return tuple(slice(int(b) * k, (int(b) + s) * k) for b, s, k in zip(best, sides, bins, strict=True))
+
+
+def _choose_bins(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the binning of each axis: small copies of at most `_MOST_PIXELS`, and of fewer while pixels are fine.
+
+    Axes that would become short, as z of a few planes, are binned less.
+    """
+    bins = [1] * len(shape)
+    most, few = _MOST_PIXELS[len(shape)], _FEW[len(shape)]
+
+    def small() -> list[int]:
+        return [n // b for n, b in zip(shape, bins, strict=True)]
+
+    while prod(small()) > (most if max(bins) >= _COARSE else few):
+        longest = max(small())
+        bins = [
+            2 * b if n // b >= max(_SHORTEST, longest / 2) else b for n, b in zip(shape, bins, strict=True)
+        ]
+    return tuple(bins)
+
+
+def _small(frame: Float32, bins: Sequence[int]) -> Float32:
     """Return the frame binned, its mean off and holes filled from around them; all 0 if it has no structure."""
     small = _binned(frame, bins)
     valid = np.isfinite(small)
-    level = small[valid].mean(dtype=np.float64) if valid.any() else 0.0
-    small -= np.float32(level)
-    if not valid.any() or not np.ptp(small[valid]) > 1e-6 * abs(level):
+    whole = bool(valid.all())
+    values = small.ravel() if whole else small[valid]
+    level = float(values.mean(dtype=np.float64)) if values.size else 0.0
+    if not values.size or not np.ptp(values) > 1e-6 * abs(level):
         return np.zeros(small.shape, np.float32)
-    lo, hi = np.percentile(small[valid], [0.1, 99.9])
+    small -= np.float32(level)
+    lo, hi = np.percentile(values[:: _SAMPLED if values.size > 10_000 else 1], [0.1, 99.9])
+    if not whole:
+        lo, hi = lo - np.float32(level), hi - np.float32(level)
     if hi > lo:  # else structure covers next to nothing of the frame, and is all there is
         np.clip(small, 2 * lo - hi, 2 * hi - lo, out=small)  # a hot pixel is not structure
-    if not valid.all():
+    if not whole:
         grow_valid(small, _DEEPEST)
     return small
 
 
-def _binned(frame: Float32, bins: int) -> Float32:
-    """Return means over blocks of bins^n samples, of the valid ones where some are not."""
+def _binned(frame: Float32, bins: Sequence[int]) -> Float32:
+    """Return the frame with every `bins`-th sample an axis, of the valid ones where some are not.
+
+    Each is a mean with flanks over its neighbours.  Of plain blocks, detail finer than them would come back as
+    coarse structure that moves otherwise than the sample.
+    """
     with np.errstate(invalid="ignore", over="ignore"):  # infinities are dealt with below
-        small = _block_sums(frame, bins) / np.float32(bins**frame.ndim)
+        small = _decimated(frame, bins)
     if np.isfinite(small).all():
         return small
     valid = np.isfinite(frame)
-    count = _block_sums(valid.astype(np.float32), bins)
-    total = _block_sums(np.where(valid, frame, np.float32(0)), bins)
-    return np.where(count > 0, total / np.maximum(count, 1), np.float32(np.nan))
+    share = _decimated(valid.astype(np.float32), bins)
+    total = _decimated(np.where(valid, frame, np.float32(0)), bins)
+    return np.where(share > 0, total / np.maximum(share, np.float32(1e-6)), np.float32(np.nan))
 
 
-def _block_sums(frame: Float32, bins: int) -> Float32:
-    for axis, size in enumerate(frame.shape):
-        lead, end = (slice(None),) * axis, size // bins * bins
-        total = frame[(*lead, slice(0, end, bins))].copy()
-        for start in range(1, bins):
-            total += frame[(*lead, slice(start, end, bins))]
-        frame = total
-    return frame
+def _decimated(frame: Float32, bins: Sequence[int]) -> Float32:
+    """Return along every axis sums over blocks of half the size, and of these the weighted mean of four."""
+    small = frame
+    for axis, (size, step) in enumerate(zip(frame.shape, bins, strict=True)):
+        if step == 1:
+            continue
+        half, lead = step // 2, (slice(None),) * axis
+        end = size // step * step
+        total = small[(*lead, slice(0, end, half))].copy()
+        for start in range(1, half):
+            total += small[(*lead, slice(start, end, half))]
+        left, right = total[(*lead, slice(0, None, 2))], total[(*lead, slice(1, None, 2))]
+        small = left + right
+        small *= 3
+        small[(*lead, slice(1, None))] += right[(*lead, slice(0, -1))]
+        small[(*lead, slice(0, 1))] += left[(*lead, slice(0, 1))]
+        small[(*lead, slice(0, -1))] += left[(*lead, slice(1, None))]
+        small[(*lead, slice(-1, None))] += right[(*lead, slice(-1, None))]
+        small /= np.float32(8 * half)
+    return frame.copy() if small is frame else small
 
 
 def _nearest(known: NDArray[np.bool_], index: int) -> int:
@@ -201,7 +298,8 @@ def _nearest(known: NDArray[np.bool_], index: int) -> int:
 
 def _clear_frame(search: _Search) -> int:
     """Return a frame of high contrast, though not the highest, which may be a fault."""
-    contrast = np.array([_binned(frame, 4).std() for frame in search.frames])
+    bins = [4 if n >= _SHORTEST else 1 for n in search.matcher.shape]
+    contrast = np.array([_binned(frame, bins).std() for frame in search.frames])
     order = np.flatnonzero(search.usable)
     order = order[np.argsort(contrast[order], kind="stable")]
     return int(order[(3 * len(order)) // 4])
@@ -229,7 +327,7 @@ def _without_pattern(search: _Search, anchor: int) -> None:
     raw = search.frames
     state = raw, search.shifts.copy(), search.confidence.copy()
     for _ in range(_PATTERN_PASSES):
-        pattern = static_pattern(search.matcher, raw, search.shifts, search.known)
+        pattern = static_pattern(search.matcher, raw, search.shifts, search.known, search.workers)
         if pattern is None:
             return
         before = search.shifts.copy()
@@ -285,22 +383,22 @@ def _to_mean(search: _Search) -> None:
 
         def measure(
             i: int,
-            sums: tuple[Float32, Float32] = sums,
+            sums: _Sums = sums,
             before: FloatMatrix = before,
             astray: NDArray[np.bool_] = astray,
         ) -> tuple[Vector, float]:
-            others = _mean_of_others(search, i, sums)
-            starts = [before[i]] if np.all(np.isfinite(before[i])) else []
+            others, own = _mean_of_others(search, i, sums)
+            frame, polish = search.frames[i], search.matcher.polish
+            tries = [] if own is None else [polish(frame, others, before[i], own)]
             if astray[i]:
-                starts += _neighbours(before, astray, i)
-            tries = [search.matcher.polish(search.frames[i], others, start) for start in starts]
+                tries += [polish(frame, others, start) for start in _neighbours(before, astray, i)]
             return max(tries, key=lambda t: t[1], default=(np.full(others.ndim, np.nan), 0.0))
 
         search.each(measure, np.flatnonzero(search.usable).tolist(), "Measuring drift against the mean")
         if not search.known.any():  # two frames that have nothing in common
             search.shifts[known[-1]] = 0.0
             return
-        if not np.nanmax(np.abs(search.shifts - before), initial=0) > _SETTLED:
+        if not np.nanmax(np.abs(search.shifts - before), initial=0) > _SHARP:
             break
     search.shifts -= search.shifts[search.known].mean(axis=0)
 
@@ -317,27 +415,44 @@ def _neighbours(shifts: FloatMatrix, astray: NDArray[np.bool_], index: int) -> l
     return [shifts[i] for i in (*before, *after)]
 
 
-def _mean_of_others(search: _Search, index: int, sums: tuple[Float32, Float32]) -> Float32:
-    total, count = sums
+def _mean_of_others(search: _Search, index: int, sums: _Sums) -> tuple[Float32, Float32 | None]:
+    """Return the mean of all frames but one as they lie now, and that one moved back, if its place is known."""
+    total, count = sums.total.copy(), sums.count.copy()
+    own = None
     if search.known[index]:
-        own = _aligned(search, index)
-        valid = np.isfinite(own)
-        total, count = total - np.where(valid, own, 0), count - valid
-    mean = np.where(count > 0, total / np.maximum(count, 1), 0)
-    return np.asarray(mean, dtype=np.float32)
+        own = search.matcher.moved_back(search.frames[index], search.shifts[index])
+        seen = search.matcher.in_view(search.shifts[index])
+        total[seen] -= own[seen]
+        count[seen] -= 1
+    np.maximum(count, 1, out=count)  # where no frame is left the total is 0 but for rounding
+    total /= count
+    return total, own
 
 
-def _aligned(search: _Search, index: int) -> Float32:
-    frame = search.frames[index]
-    return moved_rows(lambda rows: frame[rows], frame.shape, search.shifts[index].tolist())
+@dataclass(eq=False)
+class _Sums:
+    """The sum of frames moved back, and in how many frames each pixel is seen."""
+
+    total: Float32
+    count: Float32
 
 
-def _aligned_sum(search: _Search, indices: NDArray[np.intp]) -> tuple[Float32, Float32]:
-    total = np.zeros(search.matcher.shape, np.float32)
-    count = np.zeros(search.matcher.shape, np.float32)
-    for i in indices:
-        own = _aligned(search, int(i))
-        valid = np.isfinite(own)
-        total += np.where(valid, own, 0)
-        count += valid
-    return total, count
+def _aligned_sum(search: _Search, indices: NDArray[np.intp]) -> _Sums:
+    """Sum groups of frames, and their sums in order, so that threads do not change the result."""
+    shape = search.matcher.shape
+    groups = [indices[i : i + GROUP] for i in range(0, len(indices), GROUP)]
+    parts = [_Sums(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for _ in groups]
+
+    def add(number: int) -> None:
+        part = parts[number]
+        for i in groups[number]:
+            own = search.matcher.moved_back(search.frames[i], search.shifts[i])
+            seen = search.matcher.in_view(search.shifts[i])
+            part.total[seen] += own[seen]
+            part.count[seen] += 1
+
+    blocks.run(add, range(len(groups)), workers=search.workers)
+    for part in parts[1:]:
+        parts[0].total += part.total
+        parts[0].count += part.count
+    return parts[0]

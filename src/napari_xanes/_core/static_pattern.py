@@ -8,21 +8,31 @@ with two unknowns S (sample) and P (pattern) for all frames, solved by least squ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from napari_xanes._core import blocks
 from napari_xanes._core.correlation import TAPER, Matcher, Spectrum, Vector, tapered
 from napari_xanes._core.stack import Float32
 
+GROUP = 8
+"""Frames that are summed by one thread."""
+
+_LOW = 0.05  # cycles per pixel; below it the contrast of the sample is told
 _PRESENT = 1.4  # ratio of the pattern's power to its error at fine scales, from which on it is believed
 _BELIEVED = 2.0  # the same for one ring of spatial frequency
 _FINE = (0.15, 0.4)  # cycles per pixel; what chemistry changes in the sample is coarser
 
 
 def static_pattern(
-    matcher: Matcher, frames: Sequence[Float32], shifts: NDArray[np.float64], used: NDArray[np.bool_]
+    matcher: Matcher,
+    frames: Sequence[Float32],
+    shifts: NDArray[np.float64],
+    used: NDArray[np.bool_],
+    workers: int | None = None,
 ) -> Float32 | None:
     """Return the image common to the frames as they lie on the detector, or None if there is none to speak of.
 
@@ -35,72 +45,113 @@ def static_pattern(
         Displacements as far as they are known, px.
     used : array of bool (E,)
         Frames to take.
+    workers : int, optional
+        Number of threads; they do not change the result.
     """
-    indices = [int(i) for i in np.flatnonzero(used)]
+    indices = np.flatnonzero(used)
     if len(indices) < 5:
         return None
-    sample = _mean_sample(matcher, frames, shifts, indices)
-    gains = _gains(matcher, frames, shifts, indices, sample)
+    gains = _gains([frames[i] for i in indices.tolist()], shifts[indices])
     if not (gains @ gains > 0):
         return None
-    turning = np.zeros(matcher.radius.shape, np.complex64)  # sum of gain x phase
-    moving, still = np.zeros_like(turning), np.zeros_like(turning)
-    for i, gain in zip(indices, gains, strict=True):
-        spectrum, phases = matcher.spectrum(frames[i]), matcher.phases(shifts[i])
-        turning += np.float32(gain) * phases
-        moving += np.float32(gain) * spectrum * phases
-        still += spectrum
+    sums = _sum_spectra(matcher, frames, shifts, indices, gains, workers)
     n, power = len(indices), np.float32(gains @ gains)
-    apart = 1 - np.abs(turning) ** 2 / (power * n)  # 0: sample and pattern look alike; 1: they are distinct
+    apart = 1 - np.abs(sums.turning) ** 2 / (
+        power * n
+    )  # 0: sample and pattern look alike; 1: they are distinct
     known = np.clip(apart / 0.3, 0, 1) ** 2
-    pattern = (still - np.conj(turning) * moving / power) / (n * np.maximum(apart, 0.05)) * known
-    sample = (moving - turning * pattern) / power
-    error = _error(matcher, frames, shifts, indices, gains, (sample, pattern)) / (n - 2)
+    pattern = (
+        (sums.still - np.conj(sums.turning) * sums.moving / power) / (n * np.maximum(apart, 0.05)) * known
+    )
+    sample = (sums.moving - sums.turning * pattern) / power
+    error = sums.misfit(sample, pattern, float(power), n) / (n - 2)
     return _believed(matcher, pattern, error * known**2 / (n * np.maximum(apart, 0.05)))
 
 
-def _mean_sample(
-    matcher: Matcher, frames: Sequence[Float32], shifts: NDArray[np.float64], indices: Sequence[int]
-) -> Spectrum:
-    total = np.zeros(matcher.radius.shape, np.complex64)
-    for i in indices:
-        total += matcher.spectrum(frames[i]) * matcher.phases(shifts[i])
-    return np.asarray(total / len(indices), dtype=np.complex64)
+@dataclass(eq=False)
+class _Sums:
+    """Sums over frames of gain x phase, gain x spectrum x phase, spectrum, and |spectrum|^2."""
+
+    turning: Spectrum
+    moving: Spectrum
+    still: Spectrum
+    power: Float32
+
+    @classmethod
+    def zeros(cls, shape: tuple[int, ...]) -> _Sums:
+        turning, moving, still = (np.zeros(shape, np.complex64) for _ in range(3))
+        return cls(turning, moving, still, np.zeros(shape, np.float32))
+
+    def add(self, spectrum: Spectrum, turned: Spectrum) -> None:
+        """Add a frame, given its spectrum and gain x phase."""
+        self.turning += turned
+        self.still += spectrum
+        self.power += spectrum.real**2 + spectrum.imag**2
+        turned *= spectrum
+        self.moving += turned
+
+    def merge(self, other: _Sums) -> None:
+        """Add the sums of other frames."""
+        for name in ("turning", "moving", "still", "power"):
+            total = getattr(self, name)
+            total += getattr(other, name)
+
+    def misfit(self, sample: Spectrum, pattern: Spectrum, power: float, n: int) -> Float32:
+        """Return the sum over frames of |frame - gain x sample x conj(phase) - pattern|^2 at each frequency."""
+        shared = np.conj(sample) * self.moving + np.conj(pattern) * self.still
+        cross = sample * np.conj(pattern) * np.conj(self.turning)
+        own = np.float32(power) * np.abs(sample) ** 2 + np.float32(n) * np.abs(pattern) ** 2 + 2 * cross.real
+        return np.asarray(np.maximum(self.power - 2 * shared.real + own, 0), dtype=np.float32)
 
 
-def _gains(
+def _sum_spectra(
     matcher: Matcher,
     frames: Sequence[Float32],
     shifts: NDArray[np.float64],
-    indices: Sequence[int],
-    sample: Spectrum,
-) -> Vector:
-    """Return the contrast of the sample in each frame relative to `sample`, from low frequencies."""
-    low = np.exp(-((matcher.radius / 0.05) ** 2)) * (matcher.radius > 0) * matcher.count
-    power = float((low * np.abs(sample) ** 2).sum())
-    weighted = low * np.conj(sample)
-    products = [
-        float((matcher.spectrum(frames[i]) * matcher.phases(shifts[i]) * weighted).real.sum())
-        for i in indices
-    ]
-    return np.array(products) / max(power, 1e-30)
-
-
-def _error(
-    matcher: Matcher,
-    frames: Sequence[Float32],
-    shifts: NDArray[np.float64],
-    indices: Sequence[int],
+    indices: NDArray[np.intp],
     gains: Vector,
-    model: tuple[Spectrum, Spectrum],
-) -> Float32:
-    """Return the sum over frames of |frame - model|^2 at each frequency."""
-    sample, pattern = model
-    total = np.zeros(matcher.radius.shape, np.float32)
-    for i, gain in zip(indices, gains, strict=True):
-        expected = np.float32(gain) * sample * np.conj(matcher.phases(shifts[i])) + pattern
-        total += np.abs(matcher.spectrum(frames[i]) - expected) ** 2
-    return total
+    workers: int | None,
+) -> _Sums:
+    """Sum groups of frames, and their sums in order."""
+    order = np.arange(len(indices))
+    groups = [order[i : i + GROUP] for i in range(0, len(order), GROUP)]
+    parts = [_Sums.zeros(matcher.radius.shape) for _ in groups]
+
+    def add(number: int) -> None:
+        for k in groups[number]:
+            i = int(indices[k])
+            parts[number].add(matcher.spectrum(frames[i]), np.float32(gains[k]) * matcher.phases(shifts[i]))
+
+    blocks.run(add, range(len(groups)), workers=workers)
+    for part in parts[1:]:
+        parts[0].merge(part)
+    return parts[0]
+
+
+def _gains(frames: Sequence[Float32], shifts: NDArray[np.float64]) -> Vector:
+    """Return the contrast of the sample in each frame relative to their mean, from low frequencies.
+
+    Copies of the frames are enough that are binned once more.
+    """
+    bins = max(1, min(4, min(frames[0].shape) // 16))
+    small = [_coarse(frame, bins) for frame in frames]
+    matcher = Matcher(small[0].shape)
+    spectra = [
+        matcher.spectrum(frame) * matcher.phases(shift / bins)
+        for frame, shift in zip(small, shifts, strict=True)
+    ]
+    mean = np.mean(spectra, axis=0)
+    low = np.exp(-((matcher.radius / (_LOW * bins)) ** 2)) * (matcher.radius > 0) * matcher.count
+    weighted = low * np.conj(mean)
+    products = np.array([float((spectrum * weighted).real.sum()) for spectrum in spectra])
+    return products / max(float((low * np.abs(mean) ** 2).sum()), 1e-30)
+
+
+def _coarse(frame: Float32, bins: int) -> Float32:
+    for axis, size in enumerate(frame.shape):
+        frame = np.add.reduceat(frame, np.arange(0, size // bins * bins, bins), axis=axis)
+        frame = frame[(slice(None),) * axis + (slice(0, size // bins),)]
+    return frame / np.float32(bins**frame.ndim)
 
 
 def _believed(matcher: Matcher, pattern: Spectrum, variance: Float32) -> Float32 | None:

@@ -1,0 +1,114 @@
+"""How drift is found: small copies that do not alias, a window in detail, and threads that change nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from napari_xanes import estimate_drift
+from napari_xanes._core.drift_search import _binned, _choose_bins, _detailed_window
+
+
+def moved(shape, shifts, grains=(2, 6, 20), seed=0):
+    """Frames of a texture displaced in Fourier space."""
+    rng = np.random.default_rng(seed)
+    side = [n + 64 for n in shape]
+    base = sum(g / 8 * ndimage.gaussian_filter(rng.standard_normal(side), g) * g for g in grains)
+    spectrum = np.fft.rfftn(base / base.std())
+    grid = np.meshgrid(
+        *[np.fft.fftfreq(n) for n in side[:-1]], np.fft.rfftfreq(side[-1]), indexing="ij", sparse=True
+    )
+    inside = tuple(slice(32, n - 32) for n in side)
+    phases = [np.exp(-2j * np.pi * sum(f * s for f, s in zip(grid, shift, strict=True))) for shift in shifts]
+    return np.stack(
+        [np.fft.irfftn(spectrum * p, s=side, axes=range(len(shape)))[inside] for p in phases]
+    ).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(64, 80), (67, 81), (16, 24, 32)])
+@pytest.mark.parametrize("bins", [1, 2, 4, 8])
+def test_small_copies_are_means_with_flanks(shape, bins):
+    ramp = sum(np.indices(shape)).astype(np.float32)
+    small = _binned(ramp, [bins] * len(shape))
+    assert small.shape == tuple(n // bins for n in shape)
+    inner = (slice(1, -1),) * len(shape)
+    if min(small.shape) > 2:
+        wanted = bins * sum(np.indices(small.shape)) + len(shape) * (bins - 1) / 2
+        np.testing.assert_allclose(small[inner], wanted[inner], rtol=1e-5)
+    np.testing.assert_allclose(_binned(np.full(shape, 3, np.float32), [bins] * len(shape)), 3, rtol=1e-6)
+
+
+def test_detail_finer_than_the_small_copies_does_not_come_back_as_structure():
+    x = np.arange(256)
+    fine = np.broadcast_to(np.cos(2 * np.pi * x * 0.9 / 8), (256, 256)).astype(
+        np.float32
+    )  # 0.9 of a small pixel
+    plain = fine.reshape(32, 8, 32, 8).mean(axis=(1, 3))
+    assert _binned(fine, (8, 8))[:, 1:-1].std() < 0.1 * plain.std()
+
+
+def test_invalid_pixels_are_left_out_of_the_means():
+    frame = np.full((64, 64), 2, np.float32)
+    frame[10:20, 30] = np.nan
+    frame[40:60, 40:60] = np.nan
+    small = _binned(frame, (4, 4))
+    assert np.isnan(small[11:14, 11:14]).all()
+    np.testing.assert_allclose(small[np.isfinite(small)], 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "bins"),
+    [
+        ((200, 240), 1),
+        ((512, 512), 4),
+        ((1024, 1024), 4),
+        ((2048, 2048), 8),
+        ((64, 64, 64), 1),
+        ((500, 500, 500), 8),
+        ((12, 512, 512), (1, 4, 4)),
+    ],
+)
+def test_binning_follows_the_size(shape, bins):
+    assert _choose_bins(shape) == (bins if isinstance(bins, tuple) else (bins,) * len(shape))
+
+
+def test_the_window_in_detail_lies_where_the_detail_is():
+    small = np.zeros((80, 120), np.float32)
+    small[50:60, 90:100] = np.random.default_rng(0).random((10, 10))
+    rows, columns = _detailed_window(small, (8, 8))
+    assert rows.stop - rows.start == 160 and columns.stop - columns.start == 240
+    assert (
+        rows.start <= 50 * 8 and rows.stop >= 60 * 8 and columns.start <= 90 * 8 and columns.stop >= 100 * 8
+    )
+
+
+@pytest.mark.parametrize("corner", [False, True])
+def test_large_frames_are_measured_in_detail(corner):
+    """Frames so large that small copies have an eighth of their pixels an axis; also if only a corner has structure."""
+    shifts = np.array([[0, 0], [3.3, -2.6], [-7.45, 0.2], [5.8, 6.6], [0.51, -9.37], [2.2, 4.1]])
+    frames = moved((1664, 1664), shifts, seed=3)
+    if corner:
+        frames *= ndimage.gaussian_filter(
+            np.pad(np.ones((500, 500), np.float32), ((150, 1014), (1014, 150))), 20
+        )
+    frames += 0.02 * np.random.default_rng(1).standard_normal(frames.shape, np.float32)
+    drift = estimate_drift(frames, reference=0)
+    error = np.hypot(*(drift.shifts - shifts).T)
+    assert np.sqrt((error**2).mean()) < (0.08 if corner else 0.03)
+
+
+def test_threads_do_not_change_the_result():
+    shifts = np.cumsum(np.random.default_rng(5).normal(0, 1.5, (20, 2)), axis=0)
+    frames = moved((180, 200), shifts, seed=4)
+    one, many = (estimate_drift(frames, workers=n) for n in (1, 5))
+    np.testing.assert_array_equal(one.shifts, many.shifts)
+    np.testing.assert_array_equal(one.confidence, many.confidence)
+
+
+def test_thin_volumes_are_measured():
+    shifts = np.array([[0, 0, 0], [0.4, 2.3, -1.6], [-0.6, -3.1, 0.7], [0.2, 1.2, 4.4]])
+    frames = moved((12, 160, 180), shifts, grains=(3, 6), seed=6)
+    found = estimate_drift(frames, reference=0).shifts
+    np.testing.assert_allclose(found[:, 1:], shifts[:, 1:], atol=0.1)
+    assert np.abs(found[:, 0]).max() < 1.5  # of twelve planes little can be said, but nothing wild
