@@ -10,8 +10,10 @@ is the same to the last bit in memory, streamed from a file, in the window and o
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import lru_cache
 from itertools import islice
 from math import prod
 from threading import Lock, Thread, local
@@ -19,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from napari_xanes._core.progress import Progress, no_progress
 
@@ -70,7 +72,7 @@ class _OneBlasThread:
 
     def __init__(self) -> None:
         self._lock, self._inside = Lock(), 0
-        self._limits: threadpool_limits | None = None
+        self._limits: Any = None
 
     def __enter__(self) -> None:
         with self._lock:
@@ -85,7 +87,13 @@ class _OneBlasThread:
                 _in_own_thread(self._limits.restore_original_limits)
 
     def _limit(self) -> None:
-        self._limits = threadpool_limits(limits=1, user_api="blas")
+        self._limits = _controller(len(sys.modules)).limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _controller(n_modules: int) -> ThreadpoolController:
+    """Return what knows the BLAS libraries that are loaded; looking for them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def _in_own_thread(job: Callable[[], None]) -> None:

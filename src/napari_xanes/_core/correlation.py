@@ -90,6 +90,14 @@ class Matcher:
         self._count_by_ring = self.count.ravel()[self._by_ring]
         self.ring_count = self.ring_sum(np.ones_like(self.radius))
         self.ring_radius = self.ring_sum(self.radius) / self.ring_count
+        waves = [(2j * np.pi * f).astype(np.complex64)[:, None] for f in reversed(self.frequencies)]
+        self._waves = [
+            (wave, wave ** np.arange(3)) for wave in waves
+        ]  # of the axes, last first: orders 0 to 2
+        self._last_first = (len(waves) - 1, *range(len(waves) - 1))
+        unit = np.eye(len(waves), dtype=np.intp)  # which orders of derivation make gradient and Hessian
+        self._gradient = tuple(unit)
+        self._hessian = tuple(unit[:, :, None] + unit[:, None, :])
         self.fine = self._low_pass(CUTOFF)
         self._inside = (self.radius < CUTOFF) * self.count
         self._overlap = OverlapMatcher(self.shape)
@@ -254,13 +262,9 @@ class Matcher:
 
     def _climb(self, cross: Spectrum, shift: Vector) -> Vector:
         """Newton steps to the maximum over s of the sum of Re cross(f) exp(2 pi i f.s)."""
-        n = len(shift)
         for _ in range(5):
             table = self._moments(cross, shift)
-            unit = np.eye(n, dtype=int)
-            gradient = np.array([table[tuple(unit[i])] for i in range(n)])
-            hessian = np.array([[table[tuple(unit[i] + unit[j])] for j in range(n)] for i in range(n)])
-            step = _newton_step(gradient, hessian)
+            step = _newton_step(table[self._gradient], table[self._hessian])
             shift = shift + step
             if np.abs(step).max() < _CLIMBED:
                 break
@@ -269,12 +273,9 @@ class Matcher:
     def _moments(self, cross: Spectrum, shift: Vector) -> Vector:
         """Return derivatives of the correlation at `shift`: order 0 to 2 along every axis, in one product."""
         table: NDArray[Any] = cross
-        for f, s in zip(reversed(self.frequencies), reversed(shift), strict=True):
-            wave = 2j * np.pi * f
-            line = np.exp(wave * s)
-            basis = np.stack([line, line * wave, line * wave * wave]).astype(np.complex64)
+        for (wave, powers), s in zip(self._waves, shift[::-1], strict=True):
             # sums out the last image axis; its orders of derivation go before what is there already
-            table = np.moveaxis(table @ basis.T, -1, 0)
+            table = (table @ (powers * np.exp(wave * np.complex64(s)))).transpose(self._last_first)
         return np.asarray(table.real, dtype=np.float64)
 
 

@@ -1,7 +1,8 @@
 """How drift is found, from small copies of the frames.
 
-Frames are read once, one by one, and binned to about 300 pixels a side; a hundredth of a pixel is as easily
-found there, in a fraction of the time, and fine dirt on the detector weighs less.  The small copies are all
+Frames are read once, one by one, and binned to some 130 to 250 pixels a side: a hundredth of a pixel is found
+there in a fraction of the time, and fine dirt on the detector weighs less.  Of large frames a window with much
+detail is kept besides, at finer binning, for the last digits.  These small copies are all
 that is kept, so the passes over them cost no reading: each frame against one clear frame, again without what
 stays put on the detector, and at last against the mean of all others as they lie now, which has the least
 noise.  The reference only says which frame stays in place.
@@ -26,10 +27,8 @@ from napari_xanes._core.resampling import grow_valid
 from napari_xanes._core.stack import Float32
 from napari_xanes._core.static_pattern import GROUP, static_pattern
 
-_MOST_PIXELS = {2: 400**2, 3: 64**3}
-_FEW = {2: 250**2, 3: 64**3}  # enough where binning is still fine
+_MOST_PIXELS = {2: 250**2, 3: 64**3}
 _SHORTEST = 32  # px; shorter axes are not binned
-_COARSE = 4  # binning from which on more pixels are kept
 _PATTERN_PASSES = 6
 _MEAN_PASSES = 2
 _DOUBT = 0.6  # of the median confidence
@@ -37,7 +36,8 @@ _CHANCE = 6.0  # standard deviations that noise reaches somewhere in the search
 _ALIKE = 10.0  # px of the small copies over which structure is alike, so that they count as one
 _DEEPEST = 16  # px of the small copies to which holes are filled
 _SAMPLED = 3  # every how many pixels an axis the range of values is looked at
-_FINER = 4  # times finer is the window in detail than the whole
+_LARGE = 8  # binning from which on a window is measured in detail besides
+_DETAIL = 2  # binning of that window
 _SHARP = 0.15  # px of the small frames; a mean of frames that lie this well is as sharp as can be
 _SETTLED = 0.01  # px of the small frames; passes end when no shift changes by more
 
@@ -106,7 +106,8 @@ def measure_drift(
     anchor = _clear_frame(search)
     _to_one(search, anchor)
     _without_pattern(search, anchor)
-    _to_mean(search)
+    if not copies.details or doubtful(search.confidence, search.usable).any():
+        _to_mean(search)
     if copies.details:
         _in_detail(search, copies, anchor)
     _bridge(search)
@@ -189,8 +190,8 @@ def _small_copies(read: Callable[[int], Float32], n: int, progress: Progress, wo
     clear = 3 * n // 4  # after the edge, most likely
     example = read(clear)
     bins = _choose_bins(example.shape)
-    fine = [max(1, b // _FINER) for b in bins]
-    window = _detailed_window(_small(example, bins), bins) if max(bins) >= _FINER * 2 else None
+    fine = [min(b, _DETAIL) for b in bins]
+    window = _detailed_window(_small(example, bins), bins) if max(bins) >= _LARGE else None
     frames: list[Float32] = [example] * n
     details: list[Float32] = [example] * n if window else []
 
@@ -207,7 +208,7 @@ def _small_copies(read: Callable[[int], Float32], n: int, progress: Progress, wo
 def _detailed_window(small: Float32, bins: Sequence[int]) -> tuple[slice, ...]:
     """Return the part of a frame, a quarter of its length an axis, in which it changes most."""
     strength = sum(np.gradient(small, axis=axis) ** 2 for axis in range(small.ndim))
-    sides = [max(1, n // _FINER) for n in small.shape]
+    sides = [max(1, n // 4) for n in small.shape]
     around = uniform_filter(np.asarray(strength, np.float32), sides)
     middles = tuple(slice(s // 2, n - (s - s // 2) + 1) for s, n in zip(sides, small.shape, strict=True))
     best = np.unravel_index(int(np.argmax(around[middles])), around[middles].shape)
@@ -215,17 +216,16 @@ def _detailed_window(small: Float32, bins: Sequence[int]) -> tuple[slice, ...]:
 
 
 def _choose_bins(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the binning of each axis: small copies of at most `_MOST_PIXELS`, and of fewer while pixels are fine.
+    """Return the binning of each axis, for small copies of at most `_MOST_PIXELS`.
 
     Axes that would become short, as z of a few planes, are binned less.
     """
     bins = [1] * len(shape)
-    most, few = _MOST_PIXELS[len(shape)], _FEW[len(shape)]
 
     def small() -> list[int]:
         return [n // b for n, b in zip(shape, bins, strict=True)]
 
-    while prod(small()) > (most if max(bins) >= _COARSE else few):
+    while prod(small()) > _MOST_PIXELS[len(shape)]:
         longest = max(small())
         bins = [
             2 * b if n // b >= max(_SHORTEST, longest / 2) else b for n, b in zip(shape, bins, strict=True)
