@@ -1,4 +1,5 @@
-"""The whole job from raw counts in a file to non-negative fractions: time, and memory above the interpreter.
+"""The whole job from raw counts in a file to non-negative fractions, thickness and error: time, and memory above
+the interpreter.
 
     python benchmarks/main_job.py [--size 2048] [--energies 100] [--folder .]
 
@@ -45,6 +46,7 @@ def write_scan(folder: Path, size: int, energies: int) -> Path:
     steps = ["flat_field", "optical_density", "align", "normalize"]
     text = "schema = 1\n" + "".join(f'[[step]]\ndo = "{name}"\n' for name in steps)
     text += '[[step]]\ndo = "fit"\nreferences = ["reference0.txt", "reference1.txt"]\nconstraint = "nonnegative"\n'
+    text += '[output]\nmaps = ["fraction", "thickness", "error"]\n'
     (folder / "recipe.toml").write_text(text)
     return folder / "recipe.toml"
 

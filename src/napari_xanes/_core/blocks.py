@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from itertools import islice
@@ -38,7 +38,7 @@ class PixelKernel(Protocol):
     Called with spectra ``y`` (E, n), a copy that it may change in place if its `writes` says so, and with one
     view (*leading, n) for each of its `maps` to fill.  If it has a mapping ``reads`` of images, their values in
     these pixels (n,) come along by name; a mapping ``optional`` of names of its maps to the kind of result that alone
-    needs them lets these be left out where nobody wants that kind.
+    needs them lets these be left out where nobody wants that kind; maps named in ``flags`` are of bool.
     """
 
     maps: Mapping[str, tuple[int, ...]]
@@ -135,7 +135,7 @@ def _rows_per_chunk(width: int) -> int:
     return max(1, CHUNK_PIXELS // max(width, 1))
 
 
-def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float = 48.0) -> list[slice]:
+def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float = 16.0) -> list[slice]:
     """Split the image into bands of rows of about `megabytes` in float32, each a whole number of chunks.
 
     Rows are the first image axis: y, or z of a volume.
@@ -236,7 +236,9 @@ def allocate_maps(
     for kernel in kernels:
         optional: Mapping[str, str] = getattr(kernel, "optional", {})
         names = [name for name in kernel.maps if name not in optional or wanted(optional[name])]
-        kept.append({name: np.empty((*kernel.maps[name], *image_shape), dtype) for name in names})
+        flags: Collection[str] = getattr(kernel, "flags", ())
+        types = {name: np.bool_ if name in flags else dtype for name in names}
+        kept.append({name: np.empty((*kernel.maps[name], *image_shape), types[name]) for name in names})
     return kept
 
 

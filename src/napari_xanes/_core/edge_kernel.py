@@ -65,6 +65,7 @@ class NormalizeKernel:
     """
 
     writes = True
+    flags = ("invalid", "gated")
 
     def __init__(
         self,

@@ -92,7 +92,7 @@ def treated_references(params: LibraryParams, chain: Chain) -> list[Reference]:
             "references_as is 'data', but how the data were normalised is not known; put normalize before fit, or give "
             "normalised references and references_as = 'given'."
         )
-    return normalize_references(references, normalization)
+    return normalize_references(references, normalization, energy=chain.energy)
 
 
 def _choose_shifts(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_ROWS = 48
+SAMPLE_ROWS = 32
 """Rows, spread over the frame, that are looked at."""
 
 SAMPLE_SPECTRA = 30_000
