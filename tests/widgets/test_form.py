@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params, Window, field
+from napari_xanes._core.recipe import STEPS
 from napari_xanes._widgets._editors import AutoEditor
 from napari_xanes._widgets._form import ParamsForm
 from napari_xanes._widgets._list_editors import FilesEditor
@@ -27,12 +28,14 @@ class AllKinds(Params):
     show: bool = field(True, "Show", "Whether.")
     reference: int | Literal["previous", "mean"] = field(-1, "Reference", "What frames are aligned to.")
     roi: tuple[int, int, int, int] | None = field(None, "Region", "Where.", unit="px", widget="roi")
-    background: tuple[int, ...] = field((), "Background", "Orders of a polynomial.")
+    background: tuple[int, ...] = field((), "Background", "Orders of a polynomial.", widget="background")
     exclude: tuple[Window, ...] = field((), "Leave out", "Windows.", unit="eV")
     references: tuple[str, ...] = field((), "References", "Files.", widget="references")
     note: str | None = field(None, "Note", "Any text.")
     names: tuple[str, ...] = field((), "Names", "Some. Empty: all.")
     beyond: Literal["hold"] | None = field(None, "Beyond", "The one way.")
+    frames: tuple[int, ...] = field((), "Frames", "Numbers of some.")
+    shifts: tuple[float, ...] = field((), "Shifts", "Of each.", unit="eV", rare=True)
 
 
 EXAMPLES = [
@@ -53,6 +56,8 @@ EXAMPLES = [
         note="second try",
         names=("NiO", "LiNiO2"),
         beyond="hold",
+        frames=(0, 17),
+        shifts=(-0.123456789, 0.0, 2.0),
     ),
     AllKinds(reference=17, background=(0, 3)),
 ]
@@ -129,6 +134,34 @@ def test_labels_units_tooltips_and_limits_come_from_the_parameters(form):
     assert (rounds.min, rounds.max) == (1, 1000)
     optional = {name for name, editor in form.editors.items() if isinstance(editor, AutoEditor)}
     assert optional == {"pre_edge", "e0", "method", "roi"}
+
+
+def test_rare_parameters_are_shown_when_asked_for(form, qtbot):
+    form.show()
+    shifts, frames = form.editors["shifts"], form.editors["frames"]
+    assert frames.isVisible() and not shifts.isVisible()
+    form.more.click()
+    assert frames.isVisible() and shifts.isVisible() and "More" in form.more.text()
+    form.more.click()
+    assert not shifts.isVisible()
+
+
+def test_what_is_no_number_in_a_list_is_named(form):
+    form.editors["shifts"].text.value = "0.1, much"
+    with pytest.raises(InputError, match=r"Everything: 'shifts.*much'"):
+        form.params()
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_step_has_a_form(name, qtbot):
+    cls = STEPS[name][1]
+    form = ParamsForm(cls, name)
+    qtbot.addWidget(form)
+    required = {key: ("a",) for key, info in cls.model_fields.items() if info.is_required() and "ref" in key}
+    if all(key in required for key, info in cls.model_fields.items() if info.is_required()):
+        params = cls(**required)
+        form.set(params)
+        assert form.params() == params
 
 
 def test_hidden_parameters_keep_their_default(qtbot):

@@ -38,6 +38,7 @@ class NormalizeParams(Params):
         "Found by",
         "How the edge energy is found where none is given: 'auto' is the tabulated edge that the mean spectrum shows, "
         "'derivative' its steepest rise, 'half_height' where it rises through half of the step.",
+        rare=True,
     )
     pre_edge: Window | None = field(
         None,
@@ -51,6 +52,7 @@ class NormalizeParams(Params):
         "line",
         "Pre-edge curve",
         "'line' suits nearly all; 'constant' short or noisy pre-edges; 'victoreen' (a/E^3 + b/E^4) long ones.",
+        rare=True,
     )
     post_edge: Window | None = field(
         None,
@@ -64,6 +66,7 @@ class NormalizeParams(Params):
         1,
         "Post-edge order",
         "Order of the polynomial after the edge: 0 is the mean, 1 a line, 2 a parabola, for long scans with little noise.",
+        rare=True,
     )
     slope: Slope = field(
         "pixel",
@@ -82,6 +85,7 @@ class NormalizeParams(Params):
         "Flatten",
         "With 'step': also takes off how the post-edge curve departs from the step above the edge energy, so that "
         "spectra end flat.",
+        rare=True,
     )
     area_range: Window | None = field(
         None,
@@ -91,6 +95,7 @@ class NormalizeParams(Params):
         unit="eV",
         widget="window",
         example=[8312.0, 8577.0],
+        rare=True,
     )
     gate: float | None = field(
         None,
@@ -99,6 +104,7 @@ class NormalizeParams(Params):
         "have a step.",
         gt=0,
         example=3.0,
+        rare=True,
     )
 
 

@@ -60,17 +60,20 @@ class LibraryParams(Params):
         unit="eV",
         widget="windows",
         example=[[8340.0, 8342.0]],
+        rare=True,
     )
     extrapolate: Extrapolate | None = field(
         None,
         "Beyond the references",
         "'hold' keeps a reference's end values where the scan goes further. Empty: such a scan is refused.",
         example="hold",
+        rare=True,
     )
     references_as: ReferencesAs = field(
         "given",
         "References are",
         "'given' takes references as they are in their files; 'data' normalises them exactly as the data were.",
+        rare=True,
     )
 
 
@@ -89,16 +92,19 @@ class FitParams(LibraryParams):
         "direct",
         "Solver",
         "'direct' is exact and fast; 'admm' iterates to the same, and takes more than eight references.",
+        rare=True,
     )
     weights: Weights = field(
         "none",
         "Weights",
         "'counts' lets energies count by the photons that the mean spectrum leaves of the beam; needs optical density.",
+        rare=True,
     )
     shift_references: bool = field(
         False,
         "Shift references",
         "Fit an energy shift of each reference to the mean spectrum first, and use it for all pixels.",
+        rare=True,
     )
     shift_limit: float = field(
         LARGEST_SHIFT,
@@ -106,6 +112,7 @@ class FitParams(LibraryParams):
         "How far a reference may be shifted when shifts are fitted.",
         unit="eV",
         gt=0,
+        rare=True,
     )
     reference_shifts: tuple[float, ...] = field(
         (),
@@ -113,4 +120,5 @@ class FitParams(LibraryParams):
         "By how much each reference is moved up in energy, in the order of the names. Empty: not at all.",
         unit="eV",
         example=[0.0, 0.3],
+        rare=True,
     )

@@ -38,9 +38,14 @@ def field(default: Any, label: str, tooltip: str, *, unit: str = "", **limits: A
     **limits : Any
         Passed to `pydantic.Field`: ``ge``, ``gt``, ``le``, ``lt``, ``min_length``; and ``widget``, a hint
         for the form ("references", "window", "roi", ...), and ``example``, shown in the recipe template where
-        there is no default.
+        there is no default; and ``rare``, whether the form shows it only when asked for more.
     """
-    extra = {"unit": unit, "widget": limits.pop("widget", ""), "example": limits.pop("example", None)}
+    extra = {
+        "unit": unit,
+        "widget": limits.pop("widget", ""),
+        "example": limits.pop("example", None),
+        "rare": limits.pop("rare", False),
+    }
     return Field(default, title=label, description=tooltip, json_schema_extra=extra, **limits)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from magicgui import widgets
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QToolButton, QWidget
 
 from napari_xanes._core.params import Params, make_params
 from napari_xanes._widgets._editors import (
@@ -25,7 +25,7 @@ from napari_xanes._widgets._editors import (
     NumberEditor,
     SeveralEditor,
 )
-from napari_xanes._widgets._list_editors import FilesEditor, NamesEditor, WindowsEditor
+from napari_xanes._widgets._list_editors import FilesEditor, NamesEditor, NumbersEditor, WindowsEditor
 
 FILE_HINTS = ("references", "files")
 BACKGROUNDS: dict[tuple[int, ...], str] = {
@@ -59,9 +59,17 @@ class ParamsForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for name, info in cls.model_fields.items():
-            if name not in hidden:
+        shown = {name: info for name, info in cls.model_fields.items() if name not in hidden}
+        for name, info in shown.items():
+            if not _extra(info).get("rare"):
                 self._add(layout, name, info)
+        self._rare_from = layout.rowCount() + 1
+        if len(self.editors) < len(shown):
+            layout.addRow(self._more_button(layout))
+            for name, info in shown.items():
+                if _extra(info).get("rare"):
+                    self._add(layout, name, info)
+            self._show_rare(layout, False)
 
     def _add(self, layout: QFormLayout, name: str, info: FieldInfo) -> None:
         editor = make_editor(info)
@@ -83,6 +91,19 @@ class ParamsForm(QWidget):
             layout.addRow(editor)
         else:
             layout.addRow(label, editor)
+
+    def _more_button(self, layout: QFormLayout) -> QToolButton:
+        """Return the button that shows the parameters that are rarely changed."""
+        self.more = QToolButton()
+        self.more.setCheckable(True)
+        self.more.setAutoRaise(True)
+        self.more.toggled.connect(lambda on: self._show_rare(layout, on))
+        return self.more
+
+    def _show_rare(self, layout: QFormLayout, on: bool) -> None:
+        self.more.setText(f"{'▾' if on else '▸'} More settings")
+        for row in range(self._rare_from, layout.rowCount()):
+            layout.setRowVisible(row, on)
 
     def values(self) -> dict[str, Any]:
         """Return what is shown, unchecked."""
@@ -161,13 +182,13 @@ def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
 def _tuple_editor(items: tuple[Any, ...], hint: str, unit: str) -> Editor:
     if items == (str, ...):
         return FilesEditor() if hint in FILE_HINTS else NamesEditor("all")
-    if items == (int, ...):
+    if items == (int, ...) and hint == "background":
         return MagicEditor(
             widgets.ComboBox(choices=[(text, orders) for orders, text in BACKGROUNDS.items()]),
             dict(BACKGROUNDS),
         )
     if len(items) == 2 and items[1] is Ellipsis:
-        return WindowsEditor()
+        return NumbersEditor(items[0]) if items[0] in (int, float) else WindowsEditor()
     whole = items[0] is int
     parts = [NumberEditor(whole, 0 if whole else -LARGEST, LARGEST, unit) for _ in items]
     if hint == "roi" or len(items) == 4:

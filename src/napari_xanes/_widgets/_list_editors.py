@@ -48,6 +48,27 @@ class WindowsEditor(Editor):
         self.text.value = ", ".join(f"{lo:.12g}-{hi:.12g}" for lo, hi in value)
 
 
+class NumbersEditor(Editor):
+    """Any number of numbers, with commas between."""
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        super().__init__()
+        self._kind = kind
+        self.text = widgets.LineEdit()
+        self.text.native.setPlaceholderText("none; or 1, 2, ...")
+        self._row(self.text.native, stretch=0)
+        narrow(self.text.native)
+        self.text.changed.connect(lambda _: self.changed.emit())
+
+    def value(self) -> tuple[Any, ...]:
+        """Return the numbers; what is none stays text, for the parameters' check to name."""
+        return tuple(_number(part) for part in self.text.value.replace(";", ",").split(",") if part.strip())
+
+    def set_value(self, value: Sequence[float]) -> None:
+        """Show the numbers."""
+        self.text.value = ", ".join(f"{self._kind(v):.12g}" for v in value)
+
+
 def _number(text: str) -> float | str:
     try:
         return float(text)
