@@ -29,6 +29,8 @@ _HOME = {
     "ReferenceFit": "lincombo",
     "fit_reference_shifts": "reference_shift",
     "ReferenceShifts": "reference_shift",
+    "energy_shift_map": "shift_map",
+    "ShiftMap": "shift_map",
     "rank_combinations": "ranking",
     "Ranking": "ranking",
     "combination_map": "ranking",

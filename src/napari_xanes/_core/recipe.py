@@ -25,6 +25,7 @@ from napari_xanes._core import (
     peak,
     ranking_step,
     registration,
+    shift_map,
     white_line,
 )
 from napari_xanes._core.chain import Chain, Found
@@ -50,6 +51,7 @@ STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
     "white_line": (white_line.white_line_step, white_line.WhiteLineParams),
     "cluster": (cluster_steps.cluster_step, cluster_steps.ClusterParams),
     "decompose": (cluster_steps.decompose_step, cluster_steps.DecomposeParams),
+    "shift_map": (shift_map.shift_map_step, shift_map.ShiftMapParams),
     "rank": (ranking_step.rank_step, ranking_step.RankParams),
     "fit": (lincombo.fit_step, lincombo.FitParams),
 }

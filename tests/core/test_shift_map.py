@@ -1,0 +1,83 @@
+"""The energy shift of every pixel, against shifts that were put in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_xanes import EnergyStack, InputError, Recipe, Reference, energy_shift_map, run_recipe
+
+ENERGY = np.arange(8300.0, 8401.0)
+FINE = np.arange(8290.0, 8411.0, 0.25)
+
+
+def edge(energy, e0):
+    return 0.5 + np.arctan((energy - e0) / 1.5) / np.pi + 0.5 * np.exp(-(((energy - e0 - 5) / 4) ** 2))
+
+
+REFERENCES = [Reference("a", FINE, edge(FINE, 8333)), Reference("b", FINE, edge(FINE, 8338))]
+
+
+def spectra(shifts, share=0.4, noise=0.0, line=0.0):
+    rng = np.random.default_rng(0)
+    at = ENERGY[:, None] - shifts
+    mu = share * edge(at, 8333) + (1 - share) * edge(at, 8338)
+    return mu + line * (0.2 + 0.001 * (ENERGY[:, None] - 8350)) + noise * rng.standard_normal(mu.shape)
+
+
+@pytest.mark.parametrize(("line", "background"), [(0.0, ()), (1.0, (0, 1))])
+def test_shifts_come_back(line, background):
+    shifts = np.linspace(-1.4, 1.4, 57)
+    found = energy_shift_map(spectra(shifts, line=line), ENERGY, REFERENCES, background=background)
+    np.testing.assert_allclose(found.shift, shifts, atol=0.01)
+    assert not found.at_limit.any()
+
+
+def test_sigma_says_how_far_they_are_off():
+    shifts = np.random.default_rng(1).uniform(-0.5, 0.5, 4000)
+    found = energy_shift_map(spectra(shifts, noise=0.01), ENERGY, REFERENCES)
+    off = np.abs(found.shift - shifts) / found.sigma
+    assert 0.65 < (off < 1).mean() < 0.71 and 0.94 < (off < 2).mean() < 0.965
+
+
+def test_a_shift_beyond_the_limit_is_not_given():
+    found = energy_shift_map(spectra(np.array([0.3, 3.0])), ENERGY, REFERENCES, limit=1.0)
+    assert found.at_limit.tolist() == [False, True]
+    assert np.isfinite(found.shift[0]) and np.isnan(found.shift[1]) and np.isnan(found.sigma[1])
+
+
+def test_scale_precision_and_shape_do_not_matter():
+    mu = spectra(np.linspace(-1, 1, 12), noise=0.005)
+    first = energy_shift_map(mu, ENERGY, REFERENCES)
+    again = energy_shift_map((8 * mu).astype(np.float32).reshape(-1, 3, 4), ENERGY, REFERENCES)
+    np.testing.assert_allclose(again.shift.ravel(), first.shift, atol=2e-3)
+    assert again.shift.dtype == np.float32
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_step(tmp_path, in_memory):
+    for r in REFERENCES:
+        np.savetxt(tmp_path / f"{r.name}.txt", np.c_[r.energy, r.mu])
+    mu = spectra(np.full(200, 0.35), noise=0.01).reshape(-1, 10, 20).astype(np.float32)
+    mu[:, 0, 0] = np.nan
+    table = {
+        "schema": 1,
+        "step": [{"do": "shift_map", "references": [str(tmp_path / f"{n}.txt") for n in "ab"]}],
+    }
+    result = run_recipe(Recipe.from_dict(table), EnergyStack(mu, ENERGY, "normalized"), in_memory=in_memory)
+    found = result.history[-1]["found"]
+    assert found["mean_shift"] == pytest.approx(0.35, abs=0.02) and found["invalid_pixels"] == 1
+    np.testing.assert_array_equal(result.maps["energy_shift"], energy_shift_map(mu, ENERGY, REFERENCES).shift)
+    assert result.info["energy_shift"]["unit"] == "eV"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"limit": 0}, "limit is 0, expected a positive"),
+        ({"energy_range": (8330, 8332)}, "fit more energies"),
+    ],
+)
+def test_misuse(more, said):
+    with pytest.raises(InputError, match=said):
+        energy_shift_map(spectra(np.zeros(2)), ENERGY, REFERENCES, **more)
