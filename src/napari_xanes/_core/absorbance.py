@@ -50,6 +50,14 @@ def _negative_log(values: Float32) -> Float32:
     return values
 
 
+def warn_of_darkness(share: float, found: Found) -> None:
+    """Say so when many values show no light above the dark."""
+    if share > DARK:
+        found.setdefault("warnings", []).append(
+            f"{100 * share:.0f} % of the values show no light and are invalid; check that the darks belong to this scan"
+        )
+
+
 def optical_density_step(
     chain: Chain, params: OpticalDensityParams, progress: Progress
 ) -> tuple[OpticalDensityParams, Found]:
@@ -62,11 +70,8 @@ def optical_density_step(
         found["warnings"] = [
             "-ln was taken of counts that were not divided by a flat; every energy keeps its beam intensity"
         ]
-    dark = float((chain.sample().spectra <= 0).mean())
-    if dark > DARK:
-        found.setdefault("warnings", []).append(
-            f"{100 * dark:.0f} % of the values show no light and are invalid; check that the darks belong to this scan"
-        )
+    if chain.stack.signal == chain.signal:  # else it was looked at before the division
+        warn_of_darkness(float((chain.sample().spectra <= 0).mean()), found)
 
     def read_density(index: int, rows: slice = slice(None)) -> Float32:
         return _negative_log(read(index, rows))

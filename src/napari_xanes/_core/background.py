@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike as NumpyArrayLike
 
+from napari_xanes._core.absorbance import warn_of_darkness
 from napari_xanes._core.chain import Chain, Found
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params
 from napari_xanes._core.progress import Progress
+from napari_xanes._core.sampling import sampled_values
 from napari_xanes._core.stack import ArrayLike, Float32
 
 BeamReader = Callable[[int, slice], Any]
@@ -156,6 +158,8 @@ def flat_field_step(
     beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
     found: Found = {}
     blank = chain.blank_frames(found)
+    black = chain.sample().spectra <= (sampled_values(dark) if isinstance(dark, np.ndarray) else dark)
+    warn_of_darkness(float(black[~blank].mean()), found)
     if bad := check_beam(beam, dark, chain.energy.size):
         found["pixels_without_beam"] = bad
         text = f"{bad} pixels have no beam above the dark and are invalid"

@@ -22,7 +22,7 @@ from napari_xanes._core import blocks
 from napari_xanes._core.errors import InputError, ResourceError
 from napari_xanes._core.params import Params
 from napari_xanes._core.progress import Progress, no_progress
-from napari_xanes._core.sampling import sampled_columns, sampled_rows
+from napari_xanes._core.sampling import sampled_columns, sampled_pixels, sampled_rows
 from napari_xanes._core.stack import EnergyStack, Float32, FrameReader, Signal
 
 MOSTLY = 0.5
@@ -138,6 +138,7 @@ class Chain:
         self._owned = False  # whether _array may be written into
         self._kernels: list[tuple[blocks.PixelKernel, Collect, Found]] = []
         self._sample: Sample | None = None
+        self._unsampled: list[Repeated] = []  # kernels that the sample has not seen yet
         self._named: set[float] = set()  # energies of frames that were warned of
 
     @property
@@ -178,7 +179,7 @@ class Chain:
         if image_shape is not None and tuple(image_shape) != self.image_shape:
             self.image_shape, self.thickness = tuple(image_shape), None
         self.pixel_size_um = pixel_size_um or self.pixel_size_um
-        self._array, self._owned, self._sample = None, False, None
+        self._array, self._owned, self._sample, self._unsampled = None, False, None, []
 
     def add_kernel(
         self,
@@ -191,7 +192,7 @@ class Chain:
         self._kernels.append((kernel, collect, found))
         self.signal = signal or self.signal
         if kernel.writes:
-            self._sample = None
+            self._unsampled.append(Repeated(kernel))
 
     def mask_pixels(self, mask: NDArray[np.bool_], progress: Progress = no_progress) -> None:
         """Make what lies outside `mask` (image shape) NaN, in the maps so far and in all that follows."""
@@ -207,7 +208,13 @@ class Chain:
         Raises InputError if no frame holds a valid number.
         """
         if self._sample is None:
-            self._sample = self._take_sample()
+            self._sample, self._unsampled = self._take_sample(), []
+        elif self._unsampled:
+            spectra = self._sample.spectra.copy()
+            blocks.apply_kernels(
+                self._unsampled, spectra, [{}] * len(self._unsampled), sampled_pixels(self.image_shape)
+            )
+            self._sample, self._unsampled = self._summary(spectra), []
         return self._sample
 
     def usable_energies(self, found: Found) -> NDArray[np.bool_]:
@@ -265,11 +272,11 @@ class Chain:
                 values = self.read(i, slice(None))[rows]
             spectra[i] = values.reshape(rows.size, -1)[:, columns].reshape(-1)
 
-        blocks.run(measure, range(self.energy.size), workers=self.workers)
+        few = self._cheap or self._array is not None  # so little at a time that threads would only wait
+        blocks.run(measure, range(self.energy.size), workers=1 if few else self.workers)
         if self._kernels:
-            pixels = (rows[:, None] * prod(self.image_shape[1:]) + columns).ravel()
             kernels = [Repeated(kernel) for kernel, _, _ in self._kernels if kernel.writes]
-            blocks.apply_kernels(kernels, spectra, [{}] * len(kernels), pixels)
+            blocks.apply_kernels(kernels, spectra, [{}] * len(kernels), sampled_pixels(self.image_shape))
         return self._summary(spectra)
 
     def _summary(self, spectra: Float32) -> Sample:
@@ -396,7 +403,9 @@ class Chain:
             for chunk in chunks[bisect_left(starts, first) : bisect_left(starts, last)]:
                 blocks.apply_kernels(kernels, y[:, chunk.start - first : chunk.stop - first], maps, chunk)
 
-        blocks.run(work, self._reading_bands(), progress=progress, text="Computing maps", workers=self.workers)
+        blocks.run(
+            work, self._reading_bands(), progress=progress, text="Computing maps", workers=self.workers
+        )
         self._collect(maps, kept=False)
 
     def _reading_bands(self) -> list[slice]:

@@ -39,6 +39,9 @@ _SAMPLED = 3  # every how many pixels an axis the range of values is looked at
 _LARGE = 8  # binning from which on a window is measured in detail besides
 _DETAIL = 2  # binning of that window
 _SHARP = 0.15  # px of the small frames; a mean of frames that lie this well is as sharp as can be
+_WORTH_THREADS = (
+    100_000  # pixels of the small frames; on fewer, threads wait for each other more than they work
+)
 _SETTLED = 0.01  # px of the small frames; passes end when no shift changes by more
 
 
@@ -99,6 +102,8 @@ def measure_drift(
         )
     _scale(frames, usable)
     unknown = np.full((n, frames[0].ndim), np.nan)
+    if frames[0].size < _WORTH_THREADS:
+        workers = 1
     search = _Search(Matcher(frames[0].shape), frames, usable, unknown, np.zeros(n), progress, workers)
     if reference == "previous":
         _by_neighbours(search)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from math import floor, prod
 from typing import Any, Literal, get_args
@@ -133,7 +134,7 @@ def _interpolate(
     source = source[(slice(None), *(axis.cut for axis in axes[1:]))]
     padding = [axis.padding for axis in axes]
     if any(map(any, padding)):
-        source = np.pad(source, padding, mode="edge")
+        source = _padded(source, padding)
     weights = [tap_weights(axis.fraction, interpolation) if axis.half else None for axis in axes]
     _convolve(source, weights, out)
     if invalid is not None:
@@ -141,6 +142,20 @@ def _interpolate(
         nearest = product(*(axis.nearest(o) for axis, o in zip(axes, offsets, strict=True)))
         for where in nearest:
             out[invalid[where]] = np.nan
+
+
+def _padded(values: Float32, padding: Sequence[tuple[int, int]]) -> Float32:
+    """Return the array with its border repeated; np.pad takes longer than the interpolation of a row."""
+    shape = [n + before + after for n, (before, after) in zip(values.shape, padding, strict=True)]
+    out = np.empty(shape, np.float32)
+    out[tuple(slice(b, b + n) for n, (b, _) in zip(values.shape, padding, strict=True))] = values
+    for axis, (n, (before, after)) in enumerate(zip(values.shape, padding, strict=True)):
+        lead = (slice(None),) * axis
+        if before:
+            out[(*lead, slice(0, before))] = out[(*lead, slice(before, before + 1))]
+        if after:
+            out[(*lead, slice(before + n, None))] = out[(*lead, slice(before + n - 1, before + n))]
+    return out
 
 
 def _invalid(values: Float32) -> NDArray[np.bool_] | None:
@@ -152,8 +167,12 @@ def _invalid(values: Float32) -> NDArray[np.bool_] | None:
     return invalid if invalid.any() else None
 
 
+@lru_cache(maxsize=4096)
 def tap_weights(fraction: float, interpolation: Interpolation) -> NDArray[np.float32]:
-    """Return the weights of the samples from half - 1 before to half after a point at `fraction`; their sum is 1."""
+    """Return the weights of the samples from half - 1 before to half after a point at `fraction`; their sum is 1.
+
+    Not to be written to.
+    """
     half = _HALF_TAPS[interpolation]
     x = np.abs(np.arange(1 - half, half + 1) - fraction)
     if interpolation == "lanczos":

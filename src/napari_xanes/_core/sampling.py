@@ -34,6 +34,18 @@ def sampled_columns(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
     return np.arange(0, width, step, dtype=np.intp)
 
 
+def sampled_pixels(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return the pixels that are looked at, as indices into the flattened image."""
+    rows, columns = sampled_rows(image_shape), sampled_columns(image_shape)
+    return (rows[:, None] * prod(image_shape[1:]) + columns).ravel()
+
+
+def sampled_values(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the values (n,) that are looked at of one image."""
+    rows, columns = sampled_rows(image.shape), sampled_columns(image.shape)
+    return image[rows].reshape(rows.size, -1)[:, columns].ravel()
+
+
 def sampled_spectra(mu: NDArray[Any]) -> NDArray[Any]:
     """Return the spectra (E, n) that are looked at of an array (E, ...), as a copy."""
     if mu.ndim == 1:
