@@ -155,7 +155,7 @@ def run(
     text: str = "",
     workers: int | None = None,
 ) -> None:
-    """Call `work` with every item on a pool of threads, reporting from the calling thread.
+    """Call `work` with every item on a pool of threads (one: in the calling thread), reporting from the calling thread.
 
     The first exception (also one raised by `progress`, which is how work is cancelled) stops what has not
     begun, waits for what has, and comes out here.
@@ -163,6 +163,12 @@ def run(
     count = workers or default_workers()
     total, done = len(items), 0
     progress(0, total, text)
+    if count == 1:
+        with _one_blas_thread:
+            for done, item in enumerate(items, 1):
+                work(item)
+                progress(done, total, text)
+        return
     queue = iter(items)
     with _one_blas_thread, ThreadPoolExecutor(count) as pool:
         pending: set[Future[None]] = {pool.submit(work, item) for item in islice(queue, 2 * count)}

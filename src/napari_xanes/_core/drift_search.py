@@ -42,7 +42,7 @@ _SHARP = 0.15  # px of the small frames; a mean of frames that lie this well is 
 _WORTH_THREADS = (
     100_000  # pixels of the small frames; on fewer, threads wait for each other more than they work
 )
-_SETTLED = 0.01  # px of the small frames; passes end when no shift changes by more
+_SETTLED = 0.1  # px of the small frames; the pattern is known well enough when no shift changes by more
 
 
 @dataclass(eq=False)
