@@ -6,7 +6,16 @@ import h5py
 import numpy as np
 import pytest
 
-from napari_xanes import Cancelled, Drift, EnergyStack, InputError, apply_drift, estimate_drift
+from napari_xanes import (
+    Cancelled,
+    Drift,
+    EnergyStack,
+    InputError,
+    Recipe,
+    apply_drift,
+    estimate_drift,
+    run_recipe,
+)
 from napari_xanes._core.chain import Chain
 from napari_xanes._core.progress import no_progress
 from napari_xanes._core.registration import AlignParams, align_step
@@ -357,14 +366,16 @@ def test_stack_in_stack_out():
     np.testing.assert_array_equal(aligned.data, apply_drift(stack.data, drift, interpolation="cubic"))
     assert aligned.pixel_size_um == 0.04
     assert aligned.history[-1]["do"] == "align"
-    assert aligned.history[-1]["params"]["reference"] == 0
+    again = run_recipe(Recipe.of(aligned), stack, in_memory=True)  # the same drift, not measured anew
+    np.testing.assert_array_equal(again.extra["drift"].matrices, drift.matrices)
 
 
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
         ({"method": "magic"}, "method is 'magic', expected one of correlation"),
-        ({"transform": "affine"}, "transform is 'affine', expected one of translation"),
+        ({"transform": "affine"}, "transform is 'affine', which the method correlation does not find"),
+        ({"transform": "warp"}, "transform is 'warp', expected one of translation, rigid"),
         ({"reference": 7}, "reference is frame 7, the stack has frames 0 to 6"),
         ({"reference": "first"}, "reference is 'first', expected a frame number, 'previous' or 'mean'"),
         ({"reference": 1.5}, "reference is 1.5"),
@@ -394,9 +405,10 @@ def test_drift_of_another_stack():
         InputError, match=r"drift is of 3 frames with 2 axes, the stack has shape \(7, 96, 110\)"
     ):
         apply_drift(frames, drift)
-    turned = Drift(np.tile([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]], (7, 1, 1)), np.ones(7))
-    with pytest.raises(InputError, match="only translations can be applied"):
-        apply_drift(frames, turned)
+    turned = np.tile(np.eye(4), (3, 1, 1))
+    turned[:, 0, 1] = 0.1
+    with pytest.raises(InputError, match="only translations of volumes can be applied"):
+        apply_drift(np.zeros((3, 4, 20, 20)), Drift(turned, np.ones(3)))
     with pytest.raises(InputError, match="interpolation is 'nearest'"):
         apply_drift(frames, Drift.from_shifts(np.zeros((7, 2))), interpolation="nearest")
 

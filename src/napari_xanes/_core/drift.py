@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Method = Literal["correlation"]
-Transform = Literal["translation"]
+from napari_xanes._core.errors import DataFileError
+
+Method = Literal["correlation", "stackreg"]
+Transform = Literal["translation", "rigid", "similarity", "affine"]
 Reference = int | Literal["previous", "mean"]
 Roi = tuple[int, int, int, int]
 FloatMatrix = NDArray[np.float64]
+
+SCHEMA = 1
+"""Of the file that `Drift.save` writes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +54,69 @@ class Drift:
     def shifts(self) -> FloatMatrix:
         """Displacements (E, n) in px, (dy, dx) or (dz, dy, dx): frame i shows the sample moved by shifts[i]."""
         return self.matrices[:, :-1, -1]
+
+    @property
+    def is_translation(self) -> bool:
+        """Whether frames only move, without turning or scaling."""
+        linear = self.matrices[:, :-1, :-1] - np.eye(self.matrices.shape[1] - 1)
+        return not np.nanmax(np.abs(linear), initial=0) > 0
+
+    def excluding(self, indices: Sequence[int]) -> Drift:
+        """Return a copy in which some frames are not known, so that they become invalid."""
+        matrices, confidence = self.matrices.copy(), self.confidence.copy()
+        matrices[list(indices)], confidence[list(indices)] = np.nan, 0.0
+        return replace(self, matrices=matrices, confidence=confidence)
+
+    def edited(self, index: int, shift: Sequence[float]) -> Drift:
+        """Return a copy in which frame `index` is displaced by `shift` px, (dy, dx) or (dz, dy, dx), and that is sure."""
+        matrices, confidence = self.matrices.copy(), self.confidence.copy()
+        matrices[index] = np.eye(matrices.shape[1])
+        matrices[index, :-1, -1], confidence[index] = shift, 1.0
+        return replace(self, matrices=matrices, confidence=confidence)
+
+    def outliers(self, jump: float = 5.0) -> NDArray[np.intp]:
+        """Return frames that lie `jump` times farther from the middle of their neighbours than frames do, and the unsure."""
+        known = np.flatnonzero(np.isfinite(self.shifts).all(axis=1))
+        unsure = (
+            known[self.confidence[known] < 0.6 * np.median(self.confidence[known])] if known.size else known
+        )
+        if known.size < 5:
+            return unsure
+        shifts = self.shifts[known]
+        apart = np.zeros(known.size)
+        apart[1:-1] = np.linalg.norm(shifts[1:-1] - (shifts[:-2] + shifts[2:]) / 2, axis=1)
+        usual = max(float(np.median(apart[1:-1])), 0.05)
+        peaks = apart > jump * usual
+        peaks[1:-1] &= (apart[1:-1] >= apart[:-2]) & (
+            apart[1:-1] >= apart[2:]
+        )  # neighbours of a jump are not at fault
+        return np.union1d(known[peaks], unsure)
+
+    def save(self, path: str | Path) -> None:
+        """Write the drift to a JSON file, at full precision."""
+        Path(path).write_text(json.dumps({"napari_xanes_drift": SCHEMA, **self.to_dict()}, indent=1), "utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Drift:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataFileError
+            If the file is missing, is no drift, or was written by a newer version.
+        """
+        try:
+            values = json.loads(Path(path).read_text("utf-8"))
+            schema = values["napari_xanes_drift"]
+            if schema == SCHEMA:
+                return cls.from_dict(values)
+        except FileNotFoundError:
+            raise DataFileError(f"{path}: there is no such drift file.") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataFileError(f"{path} is not a drift written by napari-xanes: {error!r}.") from None
+        raise DataFileError(
+            f"{path} has schema {schema!r}, this version reads {SCHEMA}; install a version that matches."
+        )
 
     @classmethod
     def from_shifts(cls, shifts: FloatMatrix, confidence: FloatMatrix | None = None, **more: Any) -> Drift:

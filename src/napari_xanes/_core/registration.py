@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core import blocks
+from napari_xanes._core.affine import transformed_rows
 from napari_xanes._core.chain import Chain, Found, check_memory, named_energies
 from napari_xanes._core.drift import Drift, Method, Reference, Roi, Transform
 from napari_xanes._core.drift_search import doubtful, measure_drift
@@ -30,9 +31,18 @@ _SMALLEST = 16  # px; regions smaller than this hold too little to compare
 class AlignParams(Params):
     """How drift is measured and taken back."""
 
-    method: Method = field("correlation", "Method", "How frames are compared: by cross-correlation.")
+    method: Method = field(
+        "correlation",
+        "Method",
+        "How frames are compared: 'correlation' is fast and not misled by changing contrast; 'stackreg' also finds turns "
+        "and changes of scale.",
+    )
     transform: Transform = field(
-        "translation", "Transform", "What the sample may do between frames: move without turning."
+        "translation",
+        "Transform",
+        "What the sample may do between frames: 'translation' moves, 'rigid' turns as well, 'similarity' also changes "
+        "scale, 'affine' also shears. All but the first need the method stackreg.",
+        rare=True,
     )
     reference: int | Literal["previous", "mean"] = field(
         -1,
@@ -55,6 +65,27 @@ class AlignParams(Params):
         "Interpolation",
         "How values between pixels are found: lanczos keeps fine detail, cubic and linear are smoother.",
     )
+    drift: str | None = field(
+        None,
+        "Known drift",
+        "File with a drift that was saved; it is applied instead of measuring. Empty: measure.",
+        example="drift.json",
+        rare=True,
+    )
+    exclude: tuple[int, ...] = field(
+        (),
+        "Exclude",
+        "Frames, counted from 0, that become invalid, because their drift is doubtful.",
+        example=[7],
+        rare=True,
+    )
+    matrices: tuple[tuple[float, ...], ...] = field(
+        (),
+        "Matrices",
+        "A known drift: of each frame the numbers of its matrix, row by row but for the last; none of a lost frame.",
+        widget="hidden",
+        example=[[1.0, 0.0, 0.3, 0.0, 1.0, -0.2]],
+    )
 
 
 def estimate_drift(
@@ -73,10 +104,10 @@ def estimate_drift(
     ----------
     stack : EnergyStack or array
         Images (E, Y, X) or volumes (E, Z, Y, X) of any signal; optical density is best.
-    method : {"correlation"}
-        Cross-correlation weighted by the coherence of the frames.
-    transform : {"translation"}
-        What is measured.
+    method : {"correlation", "stackreg"}
+        Cross-correlation weighted by the coherence of the frames; or StackReg, for images only.
+    transform : {"translation", "rigid", "similarity", "affine"}
+        What is measured; all but translation need StackReg.
     reference : int, "previous" or "mean"
         The frame that stays in place; or compare each frame with the one before and add up; or put all
         frames at their mean position.  With an index or "mean", frames are finally compared with the mean of
@@ -102,17 +133,24 @@ def estimate_drift(
     _check_choice("method", method, get_args(Method))
     _check_choice("transform", transform, get_args(Transform))
     stack = _readable(stack)
-    return _estimate(stack.read, stack.shape, reference, roi, progress or no_progress, workers)
+    how = (method, transform, reference, roi)
+    return _estimate(stack.read, stack.shape, how, progress or no_progress, workers)
 
 
 def _estimate(
     read: Callable[[int, slice], Float32],
     shape: tuple[int, ...],
-    reference: Reference,
-    roi: Roi | None,
+    how: tuple[Method, Transform, Reference, Roi | None],
     progress: Progress,
     workers: int | None,
 ) -> Drift:
+    method, transform, reference, roi = how
+    if method == "correlation" and transform != "translation":
+        raise InputError(
+            f"transform is '{transform}', which the method correlation does not find; use method='stackreg'."
+        )
+    if method == "stackreg" and len(shape) == 4:
+        raise InputError("the method stackreg takes images, these are volumes; use method='correlation'.")
     rows, columns, roi = _region(roi, shape)
     reference = _check_reference(reference, shape[0])
     volume = len(shape) == 4
@@ -122,6 +160,16 @@ def _estimate(
             return read(i, slice(None))[:, rows, columns]
         return read(i, rows)[:, columns]
 
+    if method == "stackreg":
+        from napari_xanes._core.stackreg import register_frames  # pystackreg is loaded where it is used
+
+        matrices, confidence, resolved = register_frames(
+            region, shape[0], transform, reference, progress=progress, workers=workers
+        )
+        to_region = np.eye(3)
+        to_region[:2, 2] = -(rows.start or 0), -(columns.start or 0)
+        matrices = np.linalg.inv(to_region) @ matrices @ to_region
+        return Drift(matrices, confidence, resolved, roi, method, transform)
     shifts, confidence, resolved = measure_drift(
         region, shape[0], reference, progress=progress, workers=workers
     )
@@ -179,7 +227,7 @@ def apply_drift(
     blocks.run(move, range(len(out)), text="Aligning", workers=workers)
     if not isinstance(stack, EnergyStack):
         return out
-    params = AlignParams(reference=drift.reference, roi=drift.roi, interpolation=interpolation)
+    params = AlignParams(interpolation=interpolation, matrices=_as_numbers(drift))
     entry = {"do": "align", "params": params.model_dump(mode="json", exclude_none=True), "found": {}}
     return stack.replace(data=out, flat=None, dark=None, history=(*stack.history, entry))
 
@@ -190,23 +238,66 @@ def align_step(chain: Chain, params: AlignParams, progress: Progress) -> tuple[A
     The drift is left in ``chain.extra["drift"]``.
     """
     read = chain.frames(progress)
-    shape = chain.stack.shape
+    shape = chain.shape
     found: Found = {"warnings": []}
     if chain.signal == "counts" and chain.stack.flat is not None:
         found["warnings"].append(
             "frames were aligned as counts although there are flats; divide by the flats before aligning"
         )
-    drift = _estimate(read, shape, params.reference, params.roi, progress, chain.workers)
+    drift = _known_or_measured(read, chain, params, progress)
     found |= _facts(drift, shape[1:], chain.energy, found["warnings"])
-    if isinstance(params.reference, int) and drift.reference != params.reference % shape[0]:
+    measured = not (params.drift or params.matrices)
+    if measured and isinstance(params.reference, int) and drift.reference != params.reference % shape[0]:
         found["warnings"].append(
             f"the reference frame {params.reference} cannot be used, {_named_reference(drift, chain)} was taken"
         )
     if not found["warnings"]:
         del found["warnings"]
     chain.extra["drift"] = drift
+    thickness = chain.thickness
     chain.wrap(_aligned_reader(read, chain.image_shape, drift, params.interpolation))
+    chain.thickness = thickness  # of the frame that stays where it is
+    if not measured:
+        return params.model_copy(update={"drift": None, "matrices": _as_numbers(drift)}), found
     return params.model_copy(update={"reference": drift.reference, "roi": drift.roi}), found
+
+
+def _known_or_measured(
+    read: Callable[[int, slice], Float32], chain: Chain, params: AlignParams, progress: Progress
+) -> Drift:
+    """Return the drift that the parameters give, or measure it."""
+    if params.drift or params.matrices:
+        drift = (
+            Drift.load(params.drift) if params.drift else _from_numbers(params.matrices, len(chain.shape) - 1)
+        )
+        _check_drift(drift, chain.shape)
+    else:
+        how = (params.method, params.transform, params.reference, params.roi)
+        drift = _estimate(read, chain.shape, how, progress, chain.workers)
+    beyond = [i for i in params.exclude if not 0 <= i < chain.energy.size]
+    if beyond:
+        raise InputError(
+            f"exclude names frame {beyond[0]}, the stack has frames 0 to {chain.energy.size - 1}."
+        )
+    return drift.excluding(params.exclude) if params.exclude else drift
+
+
+def _as_numbers(drift: Drift) -> tuple[tuple[float, ...], ...]:
+    """Return the matrices as a history keeps them: without their last row, none of a frame that is not known."""
+    return tuple(tuple(m[:-1].ravel().tolist()) if np.isfinite(m).all() else () for m in drift.matrices)
+
+
+def _from_numbers(numbers: tuple[tuple[float, ...], ...], n_axes: int) -> Drift:
+    matrices = np.full((len(numbers), n_axes + 1, n_axes + 1), np.nan)
+    for matrix, values in zip(matrices, numbers, strict=True):
+        if values:
+            if len(values) != n_axes * (n_axes + 1):
+                raise InputError(
+                    f"matrices hold {len(values)} numbers for a frame, expected {n_axes * (n_axes + 1)} or none."
+                )
+            matrix[:-1], matrix[-1] = np.reshape(values, (n_axes, -1)), np.eye(n_axes + 1)[-1]
+    known = np.isfinite(matrices).all(axis=(1, 2)).astype(np.float64)
+    return Drift(matrices, known, "mean")
 
 
 def _named_reference(drift: Drift, chain: Chain) -> str:
@@ -222,8 +313,12 @@ def _aligned_reader(
     interpolation: Interpolation,
 ) -> Callable[[int, slice], Float32]:
     shifts = drift.shifts.tolist()
+    moves = drift.is_translation
 
     def read_aligned(index: int, rows: slice = slice(None)) -> Float32:
+        if not moves:
+            matrix = drift.matrices[index]
+            return transformed_rows(lambda r: read(index, r), image_shape, matrix, rows, interpolation)
         return moved_rows(lambda r: read(index, r), image_shape, shifts[index], rows, interpolation)
 
     return read_aligned
@@ -327,8 +422,5 @@ def _check_drift(drift: Drift, shape: tuple[int, ...]) -> None:
         raise InputError(
             f"the drift is of {n} frames with {axes} axes, the stack has shape {shape}; measure it on this stack."
         )
-    linear = drift.matrices[:, :-1, :-1] - np.eye(axes)
-    if np.nanmax(np.abs(linear), initial=0) > 0:
-        raise InputError(
-            "the drift turns or scales frames, only translations can be applied; set them to the identity."
-        )
+    if axes == 3 and not drift.is_translation:
+        raise InputError("the drift turns or scales volumes, only translations of volumes can be applied.")

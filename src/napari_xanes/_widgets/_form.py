@@ -59,7 +59,8 @@ class ParamsForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        shown = {name: info for name, info in cls.model_fields.items() if name not in hidden}
+        fields = cls.model_fields.items()
+        shown = {n: i for n, i in fields if n not in hidden and _extra(i).get("widget") != "hidden"}
         for name, info in shown.items():
             if not _extra(info).get("rare"):
                 self._add(layout, name, info)
