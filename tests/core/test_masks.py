@@ -1,9 +1,24 @@
-"""Masks by limits and by Otsu's method."""
+"""Masks by limits and by Otsu's method, what can be done with them, and the step."""
 
 import numpy as np
 import pytest
 
-from napari_xanes import InputError, otsu_threshold, threshold_mask
+from napari_xanes import (
+    InputError,
+    apply_mask,
+    combine_masks,
+    dilate,
+    erode,
+    fill_holes,
+    otsu_threshold,
+    remove_small,
+    simulate,
+    threshold_mask,
+)
+from napari_xanes._core.mask_step import MaskParams
+from napari_xanes._core.params import make_params
+from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.recipe import STEPS
 
 IMAGE = np.array([[0.0, 1, 2], [3, np.nan, np.inf]])
 
@@ -76,3 +91,121 @@ def test_otsu_does_not_see_what_is_nan():
 def test_otsu_refuses_what_has_no_two_classes(image, says):
     with pytest.raises(InputError, match=says):
         otsu_threshold(image)
+
+
+def disc(radius, shape=(41, 47), middle=(20, 23)):
+    axes = np.ogrid[tuple(slice(n) for n in shape)]
+    return sum((a - m) ** 2 for a, m in zip(axes, middle, strict=True)) <= radius**2
+
+
+def test_masks_are_combined_and_labels_are_masks():
+    a, b = np.array([0, 0, 1, 1], bool), np.array([0, 7, 0, 7])
+    np.testing.assert_array_equal(combine_masks(a, b, "and"), [0, 0, 0, 1])
+    np.testing.assert_array_equal(combine_masks(a, b, "or"), [0, 1, 1, 1])
+    np.testing.assert_array_equal(combine_masks(a, b, "minus"), [0, 0, 1, 0])
+
+
+@pytest.mark.parametrize(("shape", "middle"), [((41, 47), (20, 23)), ((21, 25, 23), (10, 12, 11))])
+def test_discs_and_spheres_shrink_and_grow_by_pixels(shape, middle):
+    given = disc(7, shape, middle)
+    for pixels in (0, 1, 3):
+        inner, outer = erode(given, pixels), dilate(given, pixels)
+        assert not (disc(6.3 - pixels, shape, middle) & ~inner).any() and not (inner & ~given).any()
+        assert not (outer & ~disc(7.01 + pixels, shape, middle)).any() and not (given & ~outer).any()
+        assert (inner | outer == outer).all()
+    np.testing.assert_array_equal(erode(given, 0), given)
+
+
+def test_the_border_of_the_image_is_no_rim():
+    assert erode(np.ones((5, 6), bool), 2).all()
+    assert not dilate(np.zeros((5, 6), bool), 2).any()
+
+
+def test_holes_are_filled_and_small_parts_removed():
+    ring = disc(10) & ~disc(5)
+    np.testing.assert_array_equal(fill_holes(ring), disc(10))
+    speckled = disc(6)
+    speckled[0, 0] = speckled[1, 1] = speckled[40, 40] = True
+    np.testing.assert_array_equal(remove_small(speckled, 3), disc(6))
+    assert (
+        remove_small(speckled, 2)[0, 0] and not remove_small(speckled, 2)[40, 40]
+    )  # diagonals are connected
+
+
+def test_maps_and_stacks_are_nan_outside():
+    mask = disc(6)
+    image, stack = np.ones(mask.shape, np.float32), np.ones((3, *mask.shape), np.uint16)
+    for data in (image, stack):
+        masked = apply_mask(data, mask)
+        assert masked.dtype == np.float32 and (data == 1).all()
+        np.testing.assert_array_equal(np.isfinite(masked), np.broadcast_to(mask, data.shape))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: combine_masks([True], [True, False]), "the masks have shapes"),
+        (lambda: combine_masks([True], [True], "xor"), "how is 'xor', expected one of and, or, minus"),
+        (lambda: fill_holes([0.5, 1.0]), "expected bool or whole numbers"),
+        (lambda: erode([True], -1), "erode takes 0 or more pixels"),
+        (lambda: apply_mask(np.zeros((4, 5)), np.zeros((4, 4), bool)), r"the mask has shape \(4, 4\)"),
+    ],
+)
+def test_misuse_is_one_sentence(call, said):
+    with pytest.raises(InputError, match=said):
+        call()
+
+
+def run(*masks, in_memory=True):
+    simulation = simulate((60, 70), n_energies=16, max_drift=0, seed=2)
+    steps = [(name, STEPS[name][1]()) for name in ("flat_field", "optical_density", "normalize")]
+    steps += [("mask", make_params(MaskParams, values, "mask")) for values in masks]
+    return run_steps(simulation.stack, steps, keep_stack=True, in_memory=in_memory), simulation
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_step_makes_everything_outside_invalid(in_memory):
+    result, simulation = run({"otsu": True, "fill": True, "remove_small": 20}, in_memory=in_memory)
+    mask = result.labels["mask"].astype(bool)
+    assert result.history[-1]["found"]["pixels_inside"] == mask.sum() > 100
+    for data in result.maps.values():
+        assert np.isnan(data[~mask]).all()
+    assert (
+        np.isnan(result.stack.data[:, ~mask]).all() and np.isfinite(result.stack.data[:, mask]).mean() > 0.99
+    )
+    inside = simulation.thickness > 0.3 * simulation.thickness.max()
+    assert (mask == inside)[inside].mean() > 0.9
+    threshold = result.history[-1]["params"]["above"]
+    again, _ = run({"above": threshold, "fill": True, "remove_small": 20}, in_memory=in_memory)
+    np.testing.assert_array_equal(again.labels["mask"], result.labels["mask"])
+
+
+def test_steps_combine_masks_without_applying_them():
+    result, _ = run({"above": 0.2, "apply": False}, {"below": 0.6, "combine": "and", "apply": False})
+    thickness = result.maps["thickness"]
+    np.testing.assert_array_equal(
+        result.labels["mask"].astype(bool), threshold_mask(thickness, above=0.2, below=0.6)
+    )
+    assert np.isfinite(thickness).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"of": "peak", "above": 1},
+            "the map 'peak', which no earlier step made; there are: thickness, edge_step",
+        ),
+        ({"above": 1, "otsu": True}, "both otsu and above"),
+        ({"above": 1, "combine": "or"}, "the mask so far, but there is none"),
+        ({}, "threshold_mask got no limit"),
+    ],
+)
+def test_step_says_what_is_wrong(given, said):
+    with pytest.raises(InputError, match=said):
+        run(given)
+
+
+def test_an_empty_mask_is_said():
+    result, _ = run({"above": 1e6})
+    assert "the mask is empty" in result.warnings[-1]

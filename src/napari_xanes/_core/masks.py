@@ -1,16 +1,19 @@
-"""Which pixels belong: limits on a map, and Otsu's choice of a limit.
+"""Which pixels belong: limits on a map, Otsu's choice of a limit, and what can be done with masks.
 
 A mask is a bool image.  What is not a number is never inside.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from napari_xanes._core.errors import InputError
+
+How = Literal["and", "or", "minus"]
 
 
 def threshold_mask(
@@ -91,3 +94,94 @@ def _real(image: ArrayLike) -> NDArray[Any]:
     if values.dtype.kind not in "fiub":
         raise InputError(f"the image has type {values.dtype}, expected real numbers.")
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def combine_masks(first: ArrayLike, second: ArrayLike, how: How = "and") -> NDArray[np.bool_]:
+    """Return two masks as one.
+
+    Parameters
+    ----------
+    first, second : array of bool or int
+        Of one shape; labels count as inside where they are not 0.
+    how : {"and", "or", "minus"}
+        Inside both, inside either, or inside the first but not the second.
+
+    Returns
+    -------
+    array of bool
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or `how` is unknown.
+    """
+    a, b = as_mask(first), as_mask(second)
+    if a.shape != b.shape:
+        raise InputError(f"the masks have shapes {a.shape} and {b.shape}; they must be the same.")
+    if how not in get_args(How):
+        raise InputError(f"how is {how!r}, expected one of {', '.join(get_args(How))}.")
+    return a & b if how == "and" else a | b if how == "or" else a & ~b
+
+
+def fill_holes(mask: ArrayLike) -> NDArray[np.bool_]:
+    """Return a mask without holes: what is outside but cut off from the border becomes inside."""
+    return np.asarray(ndimage.binary_fill_holes(as_mask(mask)), dtype=bool)
+
+
+def erode(mask: ArrayLike, pixels: int = 1) -> NDArray[np.bool_]:
+    """Return a mask without the pixels within `pixels` of its rim; the image's border is no rim."""
+    return _far_from(~as_mask(mask), pixels, "erode")
+
+
+def dilate(mask: ArrayLike, pixels: int = 1) -> NDArray[np.bool_]:
+    """Return a mask with all pixels within `pixels` of it."""
+    return ~_far_from(as_mask(mask), pixels, "dilate")
+
+
+def remove_small(mask: ArrayLike, n_pixels: int) -> NDArray[np.bool_]:
+    """Return a mask without its connected parts of fewer than `n_pixels`; diagonal neighbours are connected."""
+    inside = as_mask(mask)
+    labels, count = ndimage.label(inside, ndimage.generate_binary_structure(inside.ndim, inside.ndim))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    large = sizes >= n_pixels
+    large[0] = False
+    return np.asarray(large[labels], dtype=bool)
+
+
+def apply_mask(data: ArrayLike, mask: ArrayLike) -> NDArray[np.floating[Any]]:
+    """Return a copy of a map, or of a stack with energy first, that is NaN outside a mask.
+
+    Raises
+    ------
+    InputError
+        If the mask is of another shape than the images.
+    """
+    values, inside = _real(data), as_mask(mask)
+    if values.shape[values.ndim - inside.ndim :] != inside.shape:
+        raise InputError(
+            f"the mask has shape {inside.shape}, the data {values.shape}; images and mask must match."
+        )
+    kind = values.dtype if values.dtype.kind == "f" else np.float32
+    masked = values.astype(kind)
+    masked[..., ~inside] = np.nan
+    return masked
+
+
+def as_mask(mask: ArrayLike) -> NDArray[np.bool_]:
+    """Return labels or a mask as bool."""
+    array = np.asarray(mask)
+    if array.dtype.kind not in "iub":
+        raise InputError(
+            f"the mask has type {array.dtype}, expected bool or whole numbers; use threshold_mask."
+        )
+    inside: NDArray[np.bool_] = array != 0
+    return inside
+
+
+def _far_from(mask: NDArray[np.bool_], pixels: int, name: str) -> NDArray[np.bool_]:
+    if pixels < 0:
+        raise InputError(f"{name} takes 0 or more pixels, not {pixels}.")
+    if not mask.any():
+        return np.ones_like(mask)
+    far: NDArray[np.bool_] = ndimage.distance_transform_edt(~mask) > pixels
+    return far

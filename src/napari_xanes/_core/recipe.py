@@ -22,6 +22,7 @@ from napari_xanes._core import (
     edge,
     edge_position,
     lincombo,
+    mask_step,
     peak,
     ranking_step,
     registration,
@@ -53,6 +54,7 @@ STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
     "decompose": (cluster_steps.decompose_step, cluster_steps.DecomposeParams),
     "shift_map": (shift_map.shift_map_step, shift_map.ShiftMapParams),
     "rank": (ranking_step.rank_step, ranking_step.RankParams),
+    "mask": (mask_step.mask_step, mask_step.MaskParams),
     "fit": (lincombo.fit_step, lincombo.FitParams),
 }
 

@@ -1,0 +1,89 @@
+"""A mask as a step of a recipe: from a map that is there, combined with the mask so far, and applied or not."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.chain import Chain, Found
+from napari_xanes._core.errors import InputError
+from napari_xanes._core.masks import (
+    combine_masks,
+    dilate,
+    erode,
+    fill_holes,
+    otsu_threshold,
+    remove_small,
+    threshold_mask,
+)
+from napari_xanes._core.params import Params, field
+from napari_xanes._core.progress import Progress
+
+
+class MaskParams(Params):
+    """Parameters of a mask."""
+
+    of: str = field("thickness", "Map", "Name of the map that the limits are for, made by an earlier step.")
+    above: float | None = field(
+        None, "At least", "Pixels of at least this value are inside. Empty: no limit.", example=0.1
+    )
+    below: float | None = field(
+        None, "At most", "Pixels of at most this value are inside. Empty: no limit.", example=2.0
+    )
+    otsu: bool = field(
+        False, "Otsu", "Choose the lower limit so that it best parts the values into two classes."
+    )
+    fill: bool = field(False, "Fill holes", "What is cut off from the border becomes inside.")
+    erode: int = field(0, "Erode", "Take this much off the rim.", unit="px", ge=0)
+    dilate: int = field(0, "Dilate", "Add this much to the rim, after eroding.", unit="px", ge=0)
+    remove_small: int = field(
+        0, "Remove small", "Parts of fewer pixels are taken out.", unit="px", ge=0, example=20
+    )
+    combine: Literal["replace", "and", "or", "minus"] = field(
+        "replace",
+        "With the mask so far",
+        "Replace it, or keep what is inside both, either, or it but not this one.",
+    )
+    apply: bool = field(
+        True, "Apply", "Make everything outside invalid, in the maps so far and in all that follows."
+    )
+
+
+def mask_step(chain: Chain, params: MaskParams, progress: Progress) -> tuple[MaskParams, Found]:
+    """Make a mask, labels "mask"; outside it everything becomes NaN if it is applied."""
+    chain.compute(progress)
+    if params.of not in chain.maps:
+        have = ", ".join(chain.maps) or "none; put a step that makes maps before it"
+        raise InputError(f"mask is of the map '{params.of}', which no earlier step made; there are: {have}.")
+    if params.otsu and params.above is not None:
+        raise InputError("mask has both otsu and above, which are two lower limits; leave one of them out.")
+    image = chain.maps[params.of].data
+    above = otsu_threshold(image) if params.otsu else params.above
+    mask = _shaped(threshold_mask(image, above=above, below=params.below), params)
+    before = chain.labels.get("mask")
+    if params.combine != "replace":
+        if before is None:
+            raise InputError(
+                f"mask is to be combined ('{params.combine}') with the mask so far, but there is none."
+            )
+        mask = combine_masks(before, mask, params.combine)
+    found: Found = {"pixels_inside": int(mask.sum())}
+    if not mask.any():
+        found["warnings"] = ["the mask is empty, no pixel lies within its limits"]
+    chain.labels["mask"] = mask.astype(np.uint8)
+    if params.apply:
+        chain.mask_pixels(mask, progress)
+    return params.model_copy(update={"above": above, "otsu": False}), found
+
+
+def _shaped(mask: NDArray[np.bool_], params: MaskParams) -> NDArray[np.bool_]:
+    """Fill, erode, dilate and clean, in this order."""
+    if params.fill:
+        mask = fill_holes(mask)
+    if params.erode:
+        mask = erode(mask, params.erode)
+    if params.dilate:
+        mask = dilate(mask, params.dilate)
+    return remove_small(mask, params.remove_small) if params.remove_small else mask
