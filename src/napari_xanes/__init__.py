@@ -18,6 +18,7 @@ _HOME = {
     "Reference": "io",
     "flat_field": "background",
     "optical_density": "absorbance",
+    "bin_pixels": "geometry",
     "estimate_drift": "registration",
     "apply_drift": "registration",
     "Drift": "registration",
