@@ -55,7 +55,7 @@ def test_a_binned_pixel_is_the_mean_of_its_valid_pixels():
     expected = [[(1 + 6 + 7) / 3, 5.5, 7.5], [15.5, 17.5, np.nan]]
     np.testing.assert_allclose(bin_pixels(image, 2), expected)
     assert bin_pixels(image, 2).dtype == np.float64
-    assert bin_pixels(image.astype(np.uint8), 2).dtype == np.float32
+    assert bin_pixels(np.nan_to_num(image).astype(np.uint8), 2).dtype == np.float32
 
 
 def test_thickness_of_a_normalised_stack_goes_along():
@@ -81,6 +81,19 @@ def test_energies_are_shifted(given):
     np.testing.assert_allclose(result.energy, ENERGY - 0.6)
     np.testing.assert_allclose(result.stack.energy, ENERGY - 0.6)
     assert result.history[-1]["params"] == {"offset": pytest.approx(-0.6)}
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_frames_of_nearly_one_energy_become_one(in_memory):
+    stack = make_stack()
+    stack.data[1, 3, 3] = np.nan
+    near = stack.replace(energy=np.array([8300.0, 8310, 8310.01, 8320, 8330, 8330.005]))
+    found = run(near, "merge_energies", in_memory)
+    np.testing.assert_allclose(found.stack.energy, [8300, 8310.005, 8320, 8330.0025])
+    assert found.stack.data[1, 3, 3] == stack.data[2, 3, 3]
+    np.testing.assert_allclose(found.stack.data[3], stack.data[4:].mean(axis=0), rtol=1e-6)
+    np.testing.assert_array_equal(found.stack.data[2], stack.data[3])
+    assert found.history[-1]["found"]["merged"] == 2
 
 
 def test_later_steps_see_the_new_energies_and_shape():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,6 +62,13 @@ def check_mu(mu: ArrayLike, energy: ArrayLike) -> tuple[NDArray[np.floating[Any]
     energies = check_energy(energy, array.shape[0], "mu")
     double = array.dtype == np.float64 or array.ndim == 1
     return np.ascontiguousarray(array, dtype=np.float64 if double else np.float32), energies
+
+
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Refuse what is not one of the choices, a Literal or some words."""
+    words = get_args(choices) or tuple(choices)
+    if value not in words:
+        raise InputError(f"{name} is {value!r}, expected one of {', '.join(words)}.")
 
 
 def window_indices(

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike as NumpyArrayLike
+from numpy.typing import NDArray
 
 from napari_xanes._core.absorbance import warn_of_darkness
+from napari_xanes._core.beam_level import warn_of_jumps
 from napari_xanes._core.chain import Chain, Found
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params
@@ -141,6 +143,14 @@ def divide_by_beam(frame: Float32, beam: Any, dark: Float32 | np.float32) -> Non
         frame[np.broadcast_to(~beam_seen, frame.shape)] = np.nan
 
 
+def beam_level(beam: BeamReader, dark: Float32 | np.float32, chain: Chain) -> NDArray[np.float64]:
+    """Return the beam at each energy (E,), the median of a few rows less the dark."""
+    n = chain.image_shape[0]
+    rows = slice(n // 2, n // 2 + max(1, n // 64))
+    less = dark[rows] if isinstance(dark, np.ndarray) else dark
+    return np.array([np.nanmedian(beam(i, rows) - less) for i in range(chain.energy.size)], np.float64)
+
+
 def flat_field_step(
     chain: Chain, params: FlatFieldParams, progress: Progress
 ) -> tuple[FlatFieldParams, Found]:
@@ -164,6 +174,9 @@ def flat_field_step(
         found["pixels_without_beam"] = bad
         text = f"{bad} pixels have no beam above the dark and are invalid"
         found.setdefault("warnings", []).append(text)
+
+    if stack.flat.shape[0] == chain.energy.size:
+        warn_of_jumps(beam_level(beam, dark, chain), chain.energy, found)
 
     def read_transmission(index: int, rows: slice = slice(None)) -> Float32:
         frame = read(index, rows)

@@ -166,10 +166,12 @@ class Chain:
         energy: NDArray[np.float64] | None = None,
         image_shape: Sequence[int] | None = None,
         pixel_size_um: float | None = None,
+        cheap_rows: bool = True,
     ) -> None:
         """Put a frame-wise step on top: `read` gives frames after it, made from what `frames` gave.
 
-        What the step changes besides the values is given by name: the energies, the shape, the pixels' size.
+        What the step changes besides the values is given by name: the energies, the shape, the pixels' size, and
+        whether a few rows now cost as much as the frame.
         A step that moves pixels also puts the `thickness` in place, if there is one.
         """
         assert not self._kernels, "take the reader from frames(), which computes what is pending"
@@ -179,6 +181,7 @@ class Chain:
         if image_shape is not None and tuple(image_shape) != self.image_shape:
             self.image_shape, self.thickness = tuple(image_shape), None
         self.pixel_size_um = pixel_size_um or self.pixel_size_um
+        self._cheap = self._cheap and cheap_rows
         self._array, self._owned, self._sample, self._unsampled = None, False, None, []
 
     def add_kernel(

@@ -6,13 +6,13 @@ be known.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
-from napari_xanes._core._validate import check_energy, window_indices
+from napari_xanes._core._validate import check_choice, check_energy, window_indices
 from napari_xanes._core.edge_lines import fitted_curves
 from napari_xanes._core.edge_params import NormalizeParams, least_energies
 from napari_xanes._core.edge_windows import choose_windows
@@ -71,8 +71,7 @@ def find_e0(
     For the half height the spectrum between its points is a monotone cubic; of several such energies the one
     nearest to the steepest rise is taken.
     """
-    if method not in get_args(Method):
-        raise InputError(f"method is {method!r}, expected one of {', '.join(get_args(Method))}.")
+    check_choice("method", method, Method)
     energies = check_energy(energy, label="the spectrum")
     values = np.asarray(mu, dtype=np.float64)
     if values.shape != energies.shape:

@@ -1,4 +1,4 @@
-"""The energy scale put right: by an offset, or by an edge whose energy is known."""
+"""The energy scale put right: by an offset or an edge whose energy is known, and equal energies made one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from napari_xanes._core.chain import Chain, Found
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params, field
 from napari_xanes._core.progress import Progress
+from napari_xanes._core.stack import Float32
+from napari_xanes._core.valid_mean import valid_mean
 
 
 class ShiftEnergyParams(Params):
@@ -24,6 +26,14 @@ class ShiftEnergyParams(Params):
         example=8333.6,
     )
     true: float | None = field(None, "True", "Where it should be.", unit="eV", example=8333.0)
+
+
+class MergeEnergiesParams(Params):
+    """Parameters of the merging of energies."""
+
+    tolerance: float = field(
+        0.02, "Tolerance", "Frames closer than this to the one before become one.", unit="eV", gt=0
+    )
 
 
 def shift_energy_step(
@@ -48,3 +58,26 @@ def shift_energy_step(
             f"the energies were shifted by {offset:g} eV, more than a monochromator is usually off"
         ]
     return ShiftEnergyParams(offset=float(offset)), found
+
+
+def merge_energies_step(
+    chain: Chain, params: MergeEnergiesParams, progress: Progress
+) -> tuple[MergeEnergiesParams, Found]:
+    """Make frames of nearly one energy one frame, the mean of their valid pixels at their mean energy."""
+    if chain.signal == "counts" and chain.stack.flat is not None:
+        raise InputError(
+            "merge_energies comes after flat_field, as each frame has its flat; put flat_field before it."
+        )
+    read = chain.frames(progress)
+    starts = np.flatnonzero(np.diff(chain.energy, prepend=-np.inf) > params.tolerance)
+    groups = np.split(np.arange(chain.energy.size), starts[1:])
+    energy = np.array([chain.energy[group].mean() for group in groups])
+
+    def read_merged(index: int, rows: slice = slice(None)) -> Float32:
+        group = groups[index].tolist()
+        if len(group) == 1:
+            return read(group[0], rows)
+        return valid_mean(read(member, rows) for member in group).astype(np.float32)
+
+    chain.wrap(read_merged, energy=energy)
+    return params, {"merged": int(sum(map(len, groups)) - len(groups))}

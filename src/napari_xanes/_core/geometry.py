@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
@@ -15,6 +15,7 @@ from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params, Window, field
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.stack import Float32
+from napari_xanes._core.valid_mean import valid_mean
 
 Roi = tuple[int, int, int, int]
 
@@ -89,30 +90,33 @@ def bin_pixels(images: ArrayLike, factor: int, *, axes: int = 2) -> NDArray[np.f
         raise InputError(
             f"images of shape {values.shape} cannot be binned by {factor}; choose a smaller factor."
         )
-    lead = values.shape[: values.ndim - axes]
     kept = [n // factor * factor for n in values.shape[values.ndim - axes :]]
-    total, count = np.zeros((*lead, *(n // factor for n in kept)), values.dtype), 0.0
-    for starts in product(range(factor), repeat=axes):
-        every: list[Any] = [slice(start, stop, factor) for start, stop in zip(starts, kept, strict=True)]
-        part = values[(..., *every)]
-        valid = np.isfinite(part)
-        total += np.where(valid, part, 0)
-        count = count + valid
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: NDArray[np.floating[Any]] = (total / count).astype(values.dtype)
-    return mean
+    every = [[slice(start, n, factor) for start in range(factor)] for n in kept]
+    keys: list[tuple[Any, ...]] = [(..., *slices) for slices in product(*every)]
+    return valid_mean(values[key] for key in keys).astype(values.dtype)
 
 
-def crop_step(chain: Chain, params: CropParams, progress: Progress) -> tuple[CropParams, Found]:
-    """Keep a region of the frames and a range of the energies."""
-    read = _after_flats(chain, "crop", progress)
-    height, width = chain.image_shape[-2:]
-    y0, y1, x0, x1 = params.roi or (0, height, 0, width)
+def check_roi(roi: object, image_shape: Sequence[int]) -> Roi:
+    """Return (y0, y1, x0, x1) that lie within the image, all of it for None, or say what is wrong."""
+    height, width = image_shape[-2:]
+    if roi is None:
+        return 0, height, 0, width
+    try:
+        y0, y1, x0, x1 = (int(v) for v in roi)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise InputError(f"roi is {roi!r}, expected four whole numbers (y0, y1, x0, x1).") from None
     if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
         raise InputError(
             f"roi ({y0}, {y1}, {x0}, {x1}) does not lie within the image of {height} rows and {width} columns; "
             "give (y0, y1, x0, x1) with y0 < y1 and x0 < x1."
         )
+    return y0, y1, x0, x1
+
+
+def crop_step(chain: Chain, params: CropParams, progress: Progress) -> tuple[CropParams, Found]:
+    """Keep a region of the frames and a range of the energies."""
+    read = _after_flats(chain, "crop", progress)
+    y0, y1, x0, x1 = check_roi(params.roi, chain.image_shape)
     kept = np.ones(chain.energy.size, bool)
     if params.energy_range is not None:
         kept = in_window(chain.energy, check_window(params.energy_range, "energy_range"))

@@ -8,13 +8,13 @@ the solution itself is in `least_squares`, the step of a recipe in `fit_step`, a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core import blocks
-from napari_xanes._core._validate import check_mu
+from napari_xanes._core._validate import check_choice, check_mu
 from napari_xanes._core.admm import Solver
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.fit_input import (
@@ -120,9 +120,8 @@ def fit_references(
     M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071.
     """
     values, energies = check_mu(mu, energy)
-    for what, given, choices in (("constraint", constraint, Constraint), ("solver", solver, Solver)):
-        if given not in get_args(choices):
-            raise InputError(f"{what} is {given!r}, expected one of {', '.join(get_args(choices))}.")
+    check_choice("constraint", constraint, Constraint)
+    check_choice("solver", solver, Solver)
     fitted = fitted_indices(energies, usable_frames(values), energy_range, exclude)
     spectra = _as_references(references, energies)
     if reference_shifts is not None:

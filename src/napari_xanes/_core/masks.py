@@ -5,12 +5,13 @@ A mask is a bool image.  What is not a number is never inside.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from napari_xanes._core._validate import check_choice
 from napari_xanes._core.errors import InputError
 
 How = Literal["and", "or", "minus"]
@@ -118,8 +119,7 @@ def combine_masks(first: ArrayLike, second: ArrayLike, how: How = "and") -> NDAr
     a, b = as_mask(first), as_mask(second)
     if a.shape != b.shape:
         raise InputError(f"the masks have shapes {a.shape} and {b.shape}; they must be the same.")
-    if how not in get_args(How):
-        raise InputError(f"how is {how!r}, expected one of {', '.join(get_args(How))}.")
+    check_choice("how", how, How)
     return a & b if how == "and" else a | b if how == "or" else a & ~b
 
 

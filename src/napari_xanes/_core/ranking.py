@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core import blocks
-from napari_xanes._core._validate import check_mu
+from napari_xanes._core._validate import check_choice, check_mu
 from napari_xanes._core.combinations import Combinations
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.reference import Reference, interpolate_reference
@@ -257,9 +257,8 @@ def tried_combinations(
     extrapolate: Extrapolate | None,
 ) -> Combinations:
     """Return the combinations that are tried at the given energies, or say why they cannot be."""
-    for name, value, choices in (("constraint", constraint, Constraint), ("criterion", criterion, Criterion)):
-        if value not in get_args(choices):
-            raise InputError(f"{name} is {value!r}, expected one of {', '.join(get_args(choices))}.")
+    check_choice("constraint", constraint, Constraint)
+    check_choice("criterion", criterion, Criterion)
     if at_most < 1:
         raise InputError(f"at_most is {at_most}, expected 1 or more references in a combination.")
     if not library:

@@ -7,17 +7,19 @@ is moved in `_core.resampling`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core import blocks
+from napari_xanes._core._validate import check_choice
 from napari_xanes._core.affine import transformed_rows
 from napari_xanes._core.chain import Chain, Found, check_memory, named_energies
 from napari_xanes._core.drift import Drift, Method, Reference, Roi, Transform
 from napari_xanes._core.drift_search import doubtful, measure_drift
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.geometry import check_roi
 from napari_xanes._core.params import Params, field
 from napari_xanes._core.progress import Progress, no_progress
 from napari_xanes._core.resampling import INTERPOLATIONS, Interpolation, moved_rows, valid_span
@@ -130,8 +132,8 @@ def estimate_drift(
     InputError
         If an argument does not fit the stack or no frame shows any structure.
     """
-    _check_choice("method", method, get_args(Method))
-    _check_choice("transform", transform, get_args(Transform))
+    check_choice("method", method, Method)
+    check_choice("transform", transform, Transform)
     stack = _readable(stack)
     how = (method, transform, reference, roi)
     return _estimate(stack.read, stack.shape, how, progress or no_progress, workers)
@@ -214,7 +216,7 @@ def apply_drift(
     InputError
         If the drift is not of this stack's frames.
     """
-    _check_choice("interpolation", interpolation, INTERPOLATIONS)
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
     given = _readable(stack)
     _check_drift(drift, given.shape)
     check_memory(4 * int(np.prod(given.shape)), f"the aligned stack {given.shape}")
@@ -374,11 +376,6 @@ def _readable(stack: EnergyStack | NDArray[Any]) -> EnergyStack:
     return EnergyStack(array, np.arange(1.0, len(array) + 1), "optical_density")
 
 
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{name} is {value!r}, expected one of {', '.join(choices)}.")
-
-
 def _check_reference(reference: object, n: int) -> Reference:
     if reference in ("previous", "mean"):
         return reference
@@ -391,19 +388,7 @@ def _check_reference(reference: object, n: int) -> Reference:
 
 def _region(roi: Roi | None, shape: tuple[int, ...]) -> tuple[slice, slice, Roi | None]:
     """Return rows, columns and the checked region."""
-    height, width = shape[-2:]
-    if roi is None:
-        y0, y1, x0, x1 = 0, height, 0, width
-    else:
-        try:
-            y0, y1, x0, x1 = (int(v) for v in roi)
-        except (TypeError, ValueError):
-            raise InputError(f"roi is {roi!r}, expected four whole numbers (y0, y1, x0, x1).") from None
-    if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
-        raise InputError(
-            f"roi ({y0}, {y1}, {x0}, {x1}) does not lie within the image of {height} rows and {width} columns; "
-            "give (y0, y1, x0, x1) with y0 < y1 and x0 < x1."
-        )
+    y0, y1, x0, x1 = check_roi(roi, shape[1:])
     if min(y1 - y0, x1 - x0) < _SMALLEST:
         raise InputError(
             f"{'the image' if roi is None else 'roi'} is {y1 - y0} x {x1 - x0} px, at least "

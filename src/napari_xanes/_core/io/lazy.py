@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.stack import ArrayLike, rows_are_cheap
+from napari_xanes._core.valid_mean import valid_mean
 
 AnyArray = NDArray[Any]
 
@@ -125,14 +127,8 @@ class Gathered(LazyArray):
         first = np.asarray(self.source[group[0], rows])
         if len(group) == 1:
             return first.astype(self.dtype, copy=False)
-        total, count = np.zeros(first.shape, np.float64), np.zeros(first.shape, np.float64)
-        for member in group:
-            values = np.asarray(self.source[member, rows], dtype=np.float64)
-            valid = np.isfinite(values)
-            total += np.where(valid, values, 0)
-            count += valid
-        with np.errstate(invalid="ignore"):
-            return np.asarray(total / count).astype(self.dtype, copy=False)
+        others = (np.asarray(self.source[member, rows]) for member in group[1:])
+        return valid_mean(chain([first], others)).astype(self.dtype, copy=False)
 
 
 def gathered(source: ArrayLike, groups: Sequence[tuple[int, ...]]) -> ArrayLike:
