@@ -16,8 +16,8 @@ from napari_xanes._core import blocks
 from napari_xanes._core.beam_level import warn_of_jumps
 from napari_xanes._core.chain import Chain, Found
 from napari_xanes._core.errors import InputError
-from napari_xanes._core.geometry import Roi, check_roi
-from napari_xanes._core.params import Params, field
+from napari_xanes._core.geometry import check_roi
+from napari_xanes._core.params import Params, Roi, field
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.stack import Float32, Signal
 from napari_xanes._core.valid_mean import valid_mean

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.errors import DataFileError
+from napari_xanes._core.params import Roi
 
 Method = Literal["correlation", "stackreg"]
 Transform = Literal["translation", "rigid", "similarity", "affine"]
 Reference = int | Literal["previous", "mean"]
-Roi = tuple[int, int, int, int]
 FloatMatrix = NDArray[np.float64]
 
 SCHEMA = 1

@@ -12,12 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from napari_xanes._core._validate import check_window, in_window
 from napari_xanes._core.chain import Chain, Found, named_energies
 from napari_xanes._core.errors import InputError
-from napari_xanes._core.params import Params, Window, field
+from napari_xanes._core.params import Params, Roi, Window, field
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.stack import Float32
 from napari_xanes._core.valid_mean import valid_mean
-
-Roi = tuple[int, int, int, int]
 
 
 class CropParams(Params):

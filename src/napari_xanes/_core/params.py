@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_xanes._core.errors import InputError
 
 Window = tuple[float, float]
+Roi = tuple[int, int, int, int]
 """An energy window (lo, hi) in eV; it holds every energy lo <= E <= hi."""
 
 

@@ -6,7 +6,7 @@ is moved in `_core.resampling`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -16,18 +16,19 @@ from napari_xanes._core import blocks
 from napari_xanes._core._validate import check_choice
 from napari_xanes._core.affine import transformed_rows
 from napari_xanes._core.chain import Chain, Found, check_memory, named_energies
-from napari_xanes._core.drift import Drift, Method, Reference, Roi, Transform
+from napari_xanes._core.drift import Drift, Method, Reference, Transform
 from napari_xanes._core.drift_search import doubtful, measure_drift
+from napari_xanes._core.drift_view import MASK_ROUNDS, On, check_mask, masked, roi_around, view
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.geometry import check_roi
-from napari_xanes._core.params import Params, field
+from napari_xanes._core.io.mask_file import read_mask
+from napari_xanes._core.magnification import measure_magnified
+from napari_xanes._core.params import Params, Roi, field
 from napari_xanes._core.progress import Progress, no_progress
 from napari_xanes._core.resampling import INTERPOLATIONS, Interpolation, moved_rows, valid_span
-from napari_xanes._core.stack import EnergyStack, Float32
+from napari_xanes._core.stack import EnergyStack, Float32, FrameReader
 
 __all__ = ["AlignParams", "Drift", "align_step", "apply_drift", "estimate_drift"]
-
-_SMALLEST = 16  # px; regions smaller than this hold too little to compare
 
 
 class AlignParams(Params):
@@ -61,6 +62,25 @@ class AlignParams(Params):
         unit="px",
         widget="roi",
         example=[100, 400, 150, 500],
+    )
+    on: On = field(
+        "values",
+        "Compare",
+        "The images, or their gradient, which knows outlines only and so minds changes of contrast less.",
+        rare=True,
+    )
+    mask: str | None = field(
+        None,
+        "Mask",
+        "Image file that is not zero where the reference shows what is to stay in place. Empty: none.",
+        example="mask.tif",
+        rare=True,
+    )
+    magnification: bool = field(
+        False,
+        "Magnification changes",
+        "The scale changes linearly with energy, as with zone plates; it is fitted for all frames together.",
+        rare=True,
     )
     interpolation: Interpolation = field(
         "lanczos",
@@ -97,6 +117,9 @@ def estimate_drift(
     transform: Transform = "translation",
     reference: Reference = -1,
     roi: Roi | None = None,
+    mask: NDArray[Any] | None = None,
+    on: On = "values",
+    magnification: bool = False,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Drift:
@@ -116,6 +139,13 @@ def estimate_drift(
         the aligned frames, and what stays put on the detector is recognised and left out.
     roi : (y0, y1, x0, x1), optional
         Rows and columns to look at, px.
+    mask : array (Y, X) or (Z, Y, X), optional
+        Where it is not zero the reference shows what is to stay in place; the rest is not looked at.
+    on : {"values", "gradient"}
+        Compare the images or the size of their gradient, which knows outlines only.
+    magnification : bool
+        Whether the scale of images changes linearly with energy, as with zone plates; one number for all
+        frames is fitted.
     progress : callable, optional
         ``progress(done, total, text)``; raises `Cancelled` to stop.
     workers : int, optional
@@ -132,50 +162,83 @@ def estimate_drift(
     InputError
         If an argument does not fit the stack or no frame shows any structure.
     """
-    check_choice("method", method, Method)
-    check_choice("transform", transform, Transform)
-    stack = _readable(stack)
-    how = (method, transform, reference, roi)
-    return _estimate(stack.read, stack.shape, how, progress or no_progress, workers)
+    given = _readable(stack)
+    if magnification and not isinstance(stack, EnergyStack):
+        raise InputError("magnification changes with the energy; give an EnergyStack, which has energies.")
+    how = _How(method, transform, reference, roi, mask, on, magnification)
+    return _estimate(given.read, given.energy, given.shape, how, progress or no_progress, workers)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _How:
+    """What is asked of the measurement of drift, apart from the frames."""
+
+    method: Method
+    transform: Transform
+    reference: Reference
+    roi: Roi | None = None
+    mask: NDArray[Any] | None = None
+    on: On = "values"
+    magnification: bool = False
 
 
 def _estimate(
-    read: Callable[[int, slice], Float32],
+    read: FrameReader,
+    energy: NDArray[np.float64],
     shape: tuple[int, ...],
-    how: tuple[Method, Transform, Reference, Roi | None],
+    how: _How,
     progress: Progress,
     workers: int | None,
-) -> Drift:
-    method, transform, reference, roi = how
-    if method == "correlation" and transform != "translation":
-        raise InputError(
-            f"transform is '{transform}', which the method correlation does not find; use method='stackreg'."
-        )
-    if method == "stackreg" and len(shape) == 4:
-        raise InputError("the method stackreg takes images, these are volumes; use method='correlation'.")
-    rows, columns, roi = _region(roi, shape)
-    reference = _check_reference(reference, shape[0])
-    volume = len(shape) == 4
-
-    def region(i: int) -> Float32:
-        if volume:
-            return read(i, slice(None))[:, rows, columns]
-        return read(i, rows)[:, columns]
-
-    if method == "stackreg":
+) -> tuple[Drift, Found]:
+    """Return the drift and what was found besides."""
+    _check_fits(how, shape)
+    reference = _check_reference(how.reference, shape[0])
+    look, roi = view(read, shape, how.roi, how.on)
+    if how.mask is not None:
+        inside = check_mask(how.mask, shape[1:])
+        for _ in range(MASK_ROUNDS):  # the mask goes with what it follows, so that must be known about
+            rough, _, _ = measure_drift(look, shape[0], reference, progress=progress, workers=workers)
+            whole_view, roi = view(read, shape, roi_around(inside, rough), how.on)
+            look = masked(whole_view, inside, roi, rough)
+    whole = roi == check_roi(None, shape[1:])
+    kept = {"roi": None if whole else roi, "method": how.method, "transform": how.transform}
+    found: Found = {}
+    if how.method == "stackreg":
         from napari_xanes._core.stackreg import register_frames  # pystackreg is loaded where it is used
 
-        matrices, confidence, resolved = register_frames(
-            region, shape[0], transform, reference, progress=progress, workers=workers
+        matrices, confidence, reference = register_frames(
+            look, shape[0], how.transform, reference, progress=progress, workers=workers
         )
-        to_region = np.eye(3)
-        to_region[:2, 2] = -(rows.start or 0), -(columns.start or 0)
-        matrices = np.linalg.inv(to_region) @ matrices @ to_region
-        return Drift(matrices, confidence, resolved, roi, method, transform)
-    shifts, confidence, resolved = measure_drift(
-        region, shape[0], reference, progress=progress, workers=workers
-    )
-    return Drift.from_shifts(shifts, confidence, reference=resolved, roi=roi)
+    elif how.magnification:
+        magnified = measure_magnified(look, energy, reference, progress=progress, workers=workers)
+        matrices, confidence, reference = magnified.matrices, magnified.confidence, magnified.reference
+        found["magnification_per_ev"] = magnified.per_ev
+        kept["transform"] = "similarity"
+    else:
+        shifts, confidence, reference = measure_drift(
+            look, shape[0], reference, progress=progress, workers=workers
+        )
+        return Drift.from_shifts(shifts, confidence, reference=reference, **kept), found
+    to_region = np.eye(3)
+    to_region[:2, 2] = -roi[0], -roi[2]
+    matrices = np.linalg.inv(to_region) @ matrices @ to_region
+    return Drift(matrices, confidence, reference, **kept), found  # type: ignore[arg-type]
+
+
+def _check_fits(how: _How, shape: tuple[int, ...]) -> None:
+    check_choice("method", how.method, Method)
+    check_choice("transform", how.transform, Transform)
+    check_choice("on", how.on, On)
+    if how.method == "correlation" and how.transform != "translation":
+        raise InputError(
+            f"transform is '{how.transform}', which the method correlation does not find; use method='stackreg'."
+        )
+    if how.method == "stackreg" and len(shape) == 4:
+        raise InputError("the method stackreg takes images, these are volumes; use method='correlation'.")
+    if how.magnification and (how.method == "stackreg" or len(shape) == 4):
+        raise InputError(
+            "magnification is measured in images with the method correlation; leave it out, or choose that."
+        )
 
 
 @overload
@@ -246,7 +309,7 @@ def align_step(chain: Chain, params: AlignParams, progress: Progress) -> tuple[A
         found["warnings"].append(
             "frames were aligned as counts although there are flats; divide by the flats before aligning"
         )
-    drift = _known_or_measured(read, chain, params, progress)
+    drift = _known_or_measured(read, chain, params, progress, found)
     found |= _facts(drift, shape[1:], chain.energy, found["warnings"])
     measured = not (params.drift or params.matrices)
     if measured and isinstance(params.reference, int) and drift.reference != params.reference % shape[0]:
@@ -261,11 +324,11 @@ def align_step(chain: Chain, params: AlignParams, progress: Progress) -> tuple[A
     chain.thickness = thickness  # of the frame that stays where it is
     if not measured:
         return params.model_copy(update={"drift": None, "matrices": _as_numbers(drift)}), found
-    return params.model_copy(update={"reference": drift.reference, "roi": drift.roi}), found
+    return params.model_copy(update={"reference": drift.reference}), found
 
 
 def _known_or_measured(
-    read: Callable[[int, slice], Float32], chain: Chain, params: AlignParams, progress: Progress
+    read: FrameReader, chain: Chain, params: AlignParams, progress: Progress, found: Found
 ) -> Drift:
     """Return the drift that the parameters give, or measure it."""
     if params.drift or params.matrices:
@@ -274,8 +337,18 @@ def _known_or_measured(
         )
         _check_drift(drift, chain.shape)
     else:
-        how = (params.method, params.transform, params.reference, params.roi)
-        drift = _estimate(read, chain.shape, how, progress, chain.workers)
+        mask = None if params.mask is None else read_mask(params.mask)
+        how = _How(
+            params.method,
+            params.transform,
+            params.reference,
+            params.roi,
+            mask,
+            params.on,
+            params.magnification,
+        )
+        drift, more = _estimate(read, chain.energy, chain.shape, how, progress, chain.workers)
+        found |= more
     beyond = [i for i in params.exclude if not 0 <= i < chain.energy.size]
     if beyond:
         raise InputError(
@@ -309,11 +382,11 @@ def _named_reference(drift: Drift, chain: Chain) -> str:
 
 
 def _aligned_reader(
-    read: Callable[[int, slice], Float32],
+    read: FrameReader,
     image_shape: tuple[int, ...],
     drift: Drift,
     interpolation: Interpolation,
-) -> Callable[[int, slice], Float32]:
+) -> FrameReader:
     shifts = drift.shifts.tolist()
     moves = drift.is_translation
 
@@ -384,17 +457,6 @@ def _check_reference(reference: object, n: int) -> Reference:
     if not -n <= reference < n:
         raise InputError(f"reference is frame {reference}, the stack has frames 0 to {n - 1}; choose one.")
     return int(reference) % n
-
-
-def _region(roi: Roi | None, shape: tuple[int, ...]) -> tuple[slice, slice, Roi | None]:
-    """Return rows, columns and the checked region."""
-    y0, y1, x0, x1 = check_roi(roi, shape[1:])
-    if min(y1 - y0, x1 - x0) < _SMALLEST:
-        raise InputError(
-            f"{'the image' if roi is None else 'roi'} is {y1 - y0} x {x1 - x0} px, at least "
-            f"{_SMALLEST} x {_SMALLEST} are needed to measure drift; choose a larger region."
-        )
-    return slice(y0, y1), slice(x0, x1), None if roi is None else (y0, y1, x0, x1)
 
 
 def _check_drift(drift: Drift, shape: tuple[int, ...]) -> None:
