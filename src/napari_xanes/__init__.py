@@ -22,6 +22,7 @@ _HOME = {
     "remove_bad_pixels": "bad_pixels",
     "denoise": "filtering",
     "suspect_energies": "beam_level",
+    "combine_scans": "combine",
     "estimate_drift": "registration",
     "apply_drift": "registration",
     "Drift": "registration",

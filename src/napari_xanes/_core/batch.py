@@ -252,7 +252,7 @@ def _made_from(recipe: Recipe, scan: Path, source: dict[str, Any]) -> dict[str, 
     """
     texts = [value for value in source.values() if isinstance(value, str) and os.path.isabs(value)]
     found = [Path(part) for text in texts for part in (text, text.partition(":/")[0])]  # file.h5:/dataset
-    files = [*_scan_files(scan), *_reference_files(recipe), *(path for path in found if path.is_file())]
+    files = [*_scan_files(scan), *_step_files(recipe), *(path for path in found if path.is_file())]
     return {**_asked_for(recipe), "files": {str(path.resolve()): _stamp(path) for path in files}}
 
 
@@ -263,7 +263,7 @@ def _is_done(recipe: Recipe, scan: Path, target: Path) -> bool:
         recipe
     ):
         return False
-    needed = {str(path.resolve()) for path in (*_scan_files(scan), *_reference_files(recipe))}
+    needed = {str(path.resolve()) for path in (*_scan_files(scan), *_step_files(recipe))}
     return needed <= saved["files"].keys() and all(
         os.path.isfile(path) and _stamp(Path(path)) == stamp for path, stamp in saved["files"].items()
     )
@@ -279,8 +279,8 @@ def _scan_files(scan: Path) -> list[Path]:
     return sorted(path for path in scan.iterdir() if path.is_file()) if scan.is_dir() else [scan]
 
 
-def _reference_files(recipe: Recipe) -> list[Path]:
-    return [Path(path) for _, params in recipe.steps for path in getattr(params, "references", ())]
+def _step_files(recipe: Recipe) -> list[Path]:
+    return [Path(path) for _, params in recipe.steps for paths in params.files().values() for path in paths]
 
 
 def _stamp(path: Path) -> list[int]:

@@ -108,6 +108,8 @@ class Chain:
         What else a step wants in the result, by name (the drift, the references used).
     normalization : Params, optional
         The resolved parameters of the edge normalisation, if there was one in this run.
+    fitted : array of int, optional
+        Indices of the energies that the last fit used.
     step_noise : float
         Of normalised spectra: the standard error of the edge step divided out, for noise of one in optical density.
     """
@@ -121,6 +123,7 @@ class Chain:
     tables: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     normalization: Params | None = None
+    fitted: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         data = self.stack.data

@@ -56,6 +56,7 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
     if doubts:
         found.setdefault("warnings", []).extend(doubts)
     chain.extra["references"] = references
+    chain.fitted = fitted
     kernel = FitKernel(
         basis,
         fitted,

@@ -13,14 +13,32 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_xanes._core.errors import InputError
 
 Window = tuple[float, float]
-Roi = tuple[int, int, int, int]
 """An energy window (lo, hi) in eV; it holds every energy lo <= E <= hi."""
+
+Roi = tuple[int, int, int, int]
+"""Rows and columns (y0, y1, x0, x1), the ends not included."""
+
+FILE_WIDGETS = ("references", "file")
+"""Hints for the form that say that a parameter names files."""
 
 
 class Params(BaseModel):
     """Base of the parameters of a step: immutable, no unknown keys; None means "choose for me"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+    def files(self) -> dict[str, tuple[str, ...]]:
+        """Return the paths of files among the parameters, by the parameter's name."""
+        named: dict[str, tuple[str, ...]] = {}
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            if (
+                isinstance(info.json_schema_extra, dict)
+                and info.json_schema_extra["widget"] in FILE_WIDGETS
+                and value
+            ):
+                named[name] = (value,) if isinstance(value, str) else tuple(value)
+        return named
 
 
 def field(default: Any, label: str, tooltip: str, *, unit: str = "", **limits: Any) -> Any:
@@ -38,7 +56,7 @@ def field(default: Any, label: str, tooltip: str, *, unit: str = "", **limits: A
         Unit shown with the value, such as "eV" or "px".
     **limits : Any
         Passed to `pydantic.Field`: ``ge``, ``gt``, ``le``, ``lt``, ``min_length``; and ``widget``, a hint
-        for the form ("references", "window", "roi", ...), and ``example``, shown in the recipe template where
+        for the form ("references", "file", "window", "roi", ...), and ``example``, shown in the recipe template where
         there is no default; and ``rare``, whether the form shows it only when asked for more.
     """
     extra = {

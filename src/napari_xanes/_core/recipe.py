@@ -31,6 +31,7 @@ from napari_xanes._core import (
     peak,
     ranking_step,
     registration,
+    residual_step,
     shift_map,
     white_line,
 )
@@ -69,6 +70,7 @@ STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
     "rank": (ranking_step.rank_step, ranking_step.RankParams),
     "mask": (mask_step.mask_step, mask_step.MaskParams),
     "fit": (lincombo.fit_step, lincombo.FitParams),
+    "residual": (residual_step.residual_step, residual_step.ResidualParams),
 }
 
 
@@ -216,18 +218,8 @@ class Recipe:
         Path(path).write_text(self.to_toml(), encoding="utf-8")
 
     def _with_paths_from(self, folder: Path) -> Recipe:
-        """Resolve relative paths of reference files against the recipe's folder."""
-        steps = tuple(
-            (
-                name,
-                params.model_copy(
-                    update={"references": tuple(_resolve(p, folder) for p in params.references)}
-                ),
-            )
-            if isinstance(params, lincombo.FitParams)
-            else (name, params)
-            for name, params in self.steps
-        )
+        """Resolve relative paths of files against the recipe's folder."""
+        steps = tuple((name, _with_files_from(params, folder)) for name, params in self.steps)
         files = {
             key: _resolve(value, folder)
             for key in ("energy", "flat", "dark")
@@ -238,6 +230,16 @@ class Recipe:
 
 def _resolve(path: str, folder: Path) -> str:
     return str(folder.resolve() / path)
+
+
+def _with_files_from(params: Params, folder: Path) -> Params:
+    resolved: dict[str, Any] = {
+        name: tuple(_resolve(path, folder) for path in paths) for name, paths in params.files().items()
+    }
+    for name in resolved:
+        if isinstance(getattr(params, name), str):
+            resolved[name] = resolved[name][0]
+    return params.model_copy(update=resolved)
 
 
 def _make_step(entry: dict[str, Any], where: str) -> tuple[str, Params]:

@@ -73,6 +73,7 @@ class AlignParams(Params):
         None,
         "Mask",
         "Image file that is not zero where the reference shows what is to stay in place. Empty: none.",
+        widget="file",
         example="mask.tif",
         rare=True,
     )
@@ -91,6 +92,7 @@ class AlignParams(Params):
         None,
         "Known drift",
         "File with a drift that was saved; it is applied instead of measuring. Empty: measure.",
+        widget="file",
         example="drift.json",
         rare=True,
     )

@@ -130,6 +130,16 @@ def residual_components(
         progress=progress,
         workers=workers,
     )
+    return analyse_residuals(spectra, energies, references, slopes)
+
+
+def analyse_residuals(
+    spectra: Spectra,
+    energies: Float64,
+    references: ReferenceFit | Sequence[Reference] | NDArray[Any],
+    slopes: bool = True,
+) -> ResidualComponents:
+    """Do what `residual_components` does, with spectra that are chosen already."""
     columns, n = _columns(references, energies, spectra, slopes)
     sample = spectra.sample(SAMPLE_PIXELS, 0).astype(np.float64) + spectra.centre[spectra.used]
     if len(sample) < LEAST_PIXELS or columns.shape[0] < columns.shape[1] + LEAST_ENERGIES:

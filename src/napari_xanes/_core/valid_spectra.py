@@ -75,15 +75,24 @@ def spectra_of(
 
 
 def spectra_of_chain(
-    chain: Chain, energy_range: Window | None, found: Found, progress: Progress, *, thinned: bool = False
+    chain: Chain,
+    energy_range: Window | None,
+    found: Found,
+    progress: Progress,
+    *,
+    chosen: NDArray[np.bool_] | None = None,
+    thinned: bool = False,
 ) -> Spectra:
-    """Find what can be used of a stack on its way through the steps; lost frames are named in `found`."""
+    """Find what can be used of a stack on its way through the steps; lost frames are named in `found`.
+
+    Only energies that are `chosen` (E,), if given, are used.
+    """
     if chain.in_memory:
         chain.run(keep_stack=True, progress=progress)
     else:
         chain.compute(progress)
     usable = chain.usable_energies(found)
-    used = _used(chain.energy, usable, energy_range)
+    used = _used(chain.energy, usable if chosen is None else usable & chosen, energy_range)
     centre = np.where(usable, chain.sample().mean, 0).astype(np.float32)
     inside = np.ones(prod(chain.image_shape), bool)
     thin = _thin(inside.size) if thinned else 1

@@ -1,0 +1,88 @@
+"""A missing reference is said by the step that looks at what the fit left; nothing is said when none is missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import napari_xanes as nx
+from napari_xanes import EnergyStack, InputError, Recipe, run_recipe
+
+ENERGY = np.arange(8310.0, 8400.0, 1.0)
+
+
+def spectrum(e0, width, line):
+    return 0.5 + np.arctan((ENERGY - e0) / width) / np.pi + line * np.exp(-(((ENERGY - e0 - 4) / 3) ** 2))
+
+
+SPECTRA = np.array([spectrum(8333, 1.5, 0.2), spectrum(8335.5, 1.5, 0.7), spectrum(8338, 2, 1.1)])
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = []
+    for k, values in enumerate(SPECTRA):
+        path = tmp_path / f"ref{k}.txt"
+        np.savetxt(path, np.c_[ENERGY, values], header="energy mu")
+        paths.append(path.name)
+    return tmp_path, paths
+
+
+def make_stack(third):
+    rng = np.random.default_rng(0)
+    parts = rng.dirichlet([1, 1, 1], (40, 50)).transpose(2, 0, 1)
+    parts[2] *= third
+    parts /= parts.sum(axis=0)
+    mu = np.tensordot(SPECTRA.T, parts, 1) + rng.normal(0, 0.02, (ENERGY.size, 40, 50))
+    return EnergyStack(mu.astype(np.float32), ENERGY, "normalized")
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(("third", "missing"), [(1.0, True), (0.0, False)])
+def test_a_missing_reference_is_said(files, third, missing, in_memory):
+    folder, names = files
+    recipe = Recipe.from_dict(
+        {
+            "schema": 1,
+            "step": [
+                {"do": "fit", "references": names[:2], "energy_range": [8315.0, 8390.0]},
+                {"do": "residual"},
+            ],
+        },
+        folder=folder,
+    )
+    stack = make_stack(third)
+    result = run_recipe(recipe, stack, in_memory=in_memory)
+    found = result.history[-1]["found"]
+    assert found["reference_missing"] is missing
+    assert any("a reference seems to be missing" in text for text in result.warnings) is missing
+    table = result.tables["residual_components"]
+    assert np.isnan(table["noise"][ENERGY < 8314]).all()
+    expected = nx.residual_components(
+        stack.data,
+        ENERGY,
+        nx.read_references(*[folder / name for name in names[:2]]),
+        energy_range=(8315, 8390),
+    )
+    np.testing.assert_allclose(result.maps["residual_1"], expected.maps[0], atol=1e-4)
+    np.testing.assert_allclose(table["residual_1"], expected.spectra[0], atol=1e-5)
+
+
+def test_it_needs_a_fit():
+    with pytest.raises(InputError, match="put fit before it"):
+        run_recipe(Recipe.from_dict({"schema": 1, "step": [{"do": "residual"}]}), make_stack(1.0))
+
+
+def test_paths_of_all_steps_are_relative_to_the_recipe(files):
+    folder, names = files
+    table = {
+        "schema": 1,
+        "step": [
+            {"do": "align", "drift": "drift.json", "mask": "mask.tif"},
+            {"do": "shift_map", "references": names},
+        ],
+    }
+    recipe = Recipe.from_dict(table, folder=folder)
+    align, shift_map = (params for _, params in recipe.steps)
+    assert (align.drift, align.mask) == (str(folder / "drift.json"), str(folder / "mask.tif"))
+    assert shift_map.references == tuple(str(folder / name) for name in names)
