@@ -189,6 +189,21 @@ def test_resume_does_what_is_missing_and_leaves_the_rest(call, scans, tmp_path):
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
+def test_scans_are_combined(call, scans, tmp_path):
+    words = ("run", scans / "recipe.toml", scans / "one.h5", scans / "two.h5", "--out", tmp_path, "--combine")
+    code, out, err = call(*words)
+    assert code == 0, err
+    assert f"{scans / 'one.h5'} + {scans / 'two.h5'}: 16 x 40 x 48, transmission" in out
+    result = nx.load_result(tmp_path / "one_and_1_more.h5")
+    both = nx.combine_scans([nx.read_stack(scans / name) for name in ("one.h5", "two.h5")])
+    assert_same_maps(result, nx.run_recipe(scans / "recipe.toml", both))
+    again = nx.run_recipe(tmp_path / "one_and_1_more.toml", both)
+    assert_same_maps(again, result)
+    code, out, _ = call(*words, "--resume")
+    assert code == 0 and "done already" in out
+    assert call(*words)[0] == 1
+
+
 def test_resume_does_not_take_another_recipe_or_a_changed_scan_for_done(call, scans, tmp_path):
     scan = tmp_path / "scan.h5"
     scan.write_bytes((scans / "one.h5").read_bytes())
@@ -351,7 +366,7 @@ def test_the_disk_that_is_said_to_be_needed_is_what_is_used(scans, tmp_path, exp
     (tmp_path / "recipe.toml").write_text(text)
     loaded = nx.Recipe.load(tmp_path / "recipe.toml")
     (job,) = batch.plan(loaded, [tmp_path / "ni_simulated.h5"], tmp_path / "maps")
-    said = batch.disk_needed(loaded, batch.open_scan(loaded, job.scan), job.target, export)
+    said = batch.disk_needed(loaded, batch.open_scan(loaded, job), job.target, export)
     batch.run_job(loaded, job, export=export)
     used = sum(path.stat().st_size for path in (tmp_path / "maps").rglob("*") if path.is_file())
     assert 0.7 * said < used < 1.3 * said

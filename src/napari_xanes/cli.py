@@ -140,6 +140,9 @@ def run(
         bool, typer.Option("--resume", help="Skip scans done already with this recipe and unchanged.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    combine: Annotated[
+        bool, typer.Option("--combine", help="Put all scans together to one: parts of an edge, or repeats.")
+    ] = False,
     export: Annotated[
         list[str] | None, typer.Option(metavar="tiff|csv", help="Also write maps in this format; repeatable.")
     ] = None,
@@ -150,7 +153,7 @@ def run(
 
     batch.check_exports(export or ())
     loaded = Recipe.load(recipe_file)
-    jobs = batch.plan(loaded, scans, out, resume=resume, overwrite=overwrite)
+    jobs = batch.plan(loaded, scans, out, resume=resume, overwrite=overwrite, combine=combine)
     failed = 0
     for number, job in enumerate(jobs, 1):
         place = f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""
@@ -173,13 +176,13 @@ def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | N
     from napari_xanes._core import batch
     from napari_xanes._progress import describe_steps, shown_progress
 
-    stack = batch.open_scan(loaded, job.scan)
+    stack = batch.open_scan(loaded, job)
     needed, streamed = batch.memory_needed(loaded, stack, workers)
     disk = batch.disk_needed(loaded, stack, job.target, export)
     how = "read in bands of rows" if streamed else "in memory"
     size = " x ".join(map(str, stack.shape))
     takes = f"about {needed / 2**20:.0f} MiB of memory and {disk / 2**20:.0f} MiB of disk"
-    _say(f"{place}{job.scan}: {size}, {stack.signal}, {how}, {takes}")
+    _say(f"{place}{' + '.join(map(str, (job.scan, *job.more)))}: {size}, {stack.signal}, {how}, {takes}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
     try:
         with shown_progress(job.scan.name) as progress:

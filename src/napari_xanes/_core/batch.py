@@ -16,6 +16,7 @@ from typing import Any
 
 from napari_xanes._core import blocks
 from napari_xanes._core.chain import check_memory
+from napari_xanes._core.combine import combine_scans
 from napari_xanes._core.edge import NormalizeParams
 from napari_xanes._core.errors import DataFileError, InputError
 from napari_xanes._core.io import read_stack
@@ -45,11 +46,14 @@ class Job:
         The result file; ``<target without .h5>.toml`` and ``..._maps/`` stand beside it.
     done : bool
         Whether the result is there already, of the same recipe and the same files.
+    more : tuple of Path
+        Scans that are combined with the first.
     """
 
     scan: Path
     target: Path
     done: bool = False
+    more: tuple[Path, ...] = ()
 
 
 def plan(
@@ -59,6 +63,7 @@ def plan(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    combine: bool = False,
 ) -> list[Job]:
     """Return what is to be done, or refuse it before anything is.
 
@@ -73,6 +78,8 @@ def plan(
         Leave results alone that are there already, of the same recipe and unchanged files.
     overwrite : bool
         Replace any other result that is there.
+    combine : bool
+        Put all scans together to one, see `combine_scans`.
 
     Raises
     ------
@@ -87,10 +94,12 @@ def plan(
     if not recipe.steps:
         raise InputError("the recipe has no steps, so there is nothing to do; add [[step]] tables.")
     jobs: dict[Path, Job] = {}
-    for scan in map(Path, scans):
-        if not scan.exists():
-            raise DataFileError(f"{scan}: there is no such file or folder.")
-        target = folder / f"{scan.resolve().name if scan.is_dir() else scan.stem}.h5"
+    paths = [Path(scan) for scan in scans]
+    for missing in (path for path in paths if not path.exists()):
+        raise DataFileError(f"{missing}: there is no such file or folder.")
+    for scan, *more in [paths] if combine else [[path] for path in paths]:
+        named = f"{_name(scan)}_and_{len(more)}_more" if more else _name(scan)
+        target = folder / f"{named}.h5"
         if target in jobs:
             raise InputError(
                 f"{jobs[target].scan} and {scan} would both be written to {target}; run them into two folders."
@@ -99,7 +108,7 @@ def plan(
             raise InputError(
                 f"the result would replace its own scan {scan}; choose another folder than {folder}."
             )
-        done = resume and _is_done(recipe, scan, target)
+        done = resume and _is_done(recipe, [scan, *more], target)
         if target.is_dir():
             raise DataFileError(
                 f"{target} is a folder, the result would be a file of that name; choose another --out."
@@ -107,8 +116,12 @@ def plan(
         for written in (target, target.with_suffix(".toml")):
             if written.exists() and not done and not overwrite and not (resume and _is_left_over(written)):
                 raise DataFileError(_refusal(written, resume))
-        jobs[target] = Job(scan, target, done)
+        jobs[target] = Job(scan, target, done, tuple(more))
     return list(jobs.values())
+
+
+def _name(scan: Path) -> str:
+    return scan.resolve().name if scan.is_dir() else scan.stem
 
 
 def _is_left_over(written: Path) -> bool:
@@ -155,14 +168,16 @@ def run_job(
     XanesError
         With one sentence for the user; nothing half-written is left.
     """
-    stack = open_scan(recipe, job.scan) if stack is None else stack
-    made_from = _made_from(recipe, job.scan, stack.source)
+    stack = open_scan(recipe, job) if stack is None else stack
+    made_from = _made_from(recipe, job, stack.source)
     result = run_recipe(recipe, stack, progress=progress, workers=workers)
     result = dataclasses.replace(result, extra=result.extra | {"made_from": made_from})
     if formats := (*recipe.output.export, *export):
         export_maps(result, _exports(job), formats)
     resolved = Recipe.of(result)
-    resolved = dataclasses.replace(resolved, output=recipe.output)
+    resolved = dataclasses.replace(
+        resolved, output=recipe.output, input=recipe.input if job.more else resolved.input
+    )
     with whole_file(job.target.with_suffix(".toml")) as part:
         part.write_text(f"{MARK}: how {job.target.name} was made\n{resolved.to_toml()}", encoding="utf-8")
     save_result(result, job.target)
@@ -179,9 +194,10 @@ def _exports(job: Job) -> Path:
     return job.target.with_name(f"{job.target.stem}_maps")
 
 
-def open_scan(recipe: Recipe, scan: str | Path) -> EnergyStack:
-    """Read a scan as the recipe's ``[input]`` says."""
-    return read_stack(scan, **recipe.input.model_dump())
+def open_scan(recipe: Recipe, job: Job) -> EnergyStack:
+    """Read a scan, or several as one, as the recipe's ``[input]`` says."""
+    stacks = [read_stack(scan, **recipe.input.model_dump()) for scan in (job.scan, *job.more)]
+    return combine_scans(stacks) if job.more else stacks[0]
 
 
 def check_exports(formats: Sequence[str]) -> None:
@@ -245,25 +261,34 @@ def _count_maps(recipe: Recipe) -> int:
 # -- what a result was made from ----------------------------------------------------------------------
 
 
-def _made_from(recipe: Recipe, scan: Path, source: dict[str, Any]) -> dict[str, Any]:
+def _made_from(recipe: Recipe, job: Job, source: dict[str, Any]) -> dict[str, Any]:
     """Return the recipe and the sizes and times of all files that go in, as json can write them.
 
     The reader's `source` names the files that it found by itself, such as energies beside the images.
     """
-    texts = [value for value in source.values() if isinstance(value, str) and os.path.isabs(value)]
+    texts = [
+        value
+        for one in source.get("combined", [source])
+        for value in one.values()
+        if isinstance(value, str) and os.path.isabs(value)
+    ]
     found = [Path(part) for text in texts for part in (text, text.partition(":/")[0])]  # file.h5:/dataset
-    files = [*_scan_files(scan), *_step_files(recipe), *(path for path in found if path.is_file())]
+    files = [
+        *_scan_files(job.scan, *job.more),
+        *_step_files(recipe),
+        *(path for path in found if path.is_file()),
+    ]
     return {**_asked_for(recipe), "files": {str(path.resolve()): _stamp(path) for path in files}}
 
 
-def _is_done(recipe: Recipe, scan: Path, target: Path) -> bool:
+def _is_done(recipe: Recipe, scans: Sequence[Path], target: Path) -> bool:
     """Whether a result is of this recipe and of files that are still as they were."""
     saved = read_fact(target, "made_from")
     if not isinstance(saved, dict) or {key: saved.get(key) for key in ("recipe", "stack")} != _asked_for(
         recipe
     ):
         return False
-    needed = {str(path.resolve()) for path in (*_scan_files(scan), *_step_files(recipe))}
+    needed = {str(path.resolve()) for path in (*_scan_files(*scans), *_step_files(recipe))}
     return needed <= saved["files"].keys() and all(
         os.path.isfile(path) and _stamp(Path(path)) == stamp for path, stamp in saved["files"].items()
     )
@@ -275,8 +300,11 @@ def _asked_for(recipe: Recipe) -> dict[str, Any]:
     return {"recipe": table, "stack": recipe.output.stack}
 
 
-def _scan_files(scan: Path) -> list[Path]:
-    return sorted(path for path in scan.iterdir() if path.is_file()) if scan.is_dir() else [scan]
+def _scan_files(*scans: Path) -> list[Path]:
+    files: list[Path] = []
+    for scan in scans:
+        files += sorted(path for path in scan.iterdir() if path.is_file()) if scan.is_dir() else [scan]
+    return files
 
 
 def _step_files(recipe: Recipe) -> list[Path]:
