@@ -31,7 +31,11 @@ def main() -> None:
         panel.imshow(images[shown], cmap="gray", vmin=0, vmax=1.3)
         panel.set(title=title, xticks=[], yticks=[])
     single = np.isnan(found.images[shown]) & ~found.hot & ~found.dead
-    for mask, color, name in ((found.hot, "#D55E00", "hot"), (found.dead, "#56B4E9", "dead"), (single, "#F0E442", "flash")):
+    for mask, color, name in (
+        (found.hot, "#D55E00", "hot"),
+        (found.dead, "#56B4E9", "dead"),
+        (single, "#F0E442", "flash"),
+    ):
         y, x = np.nonzero(mask)
         middle.scatter(x, y, 60, facecolors="none", edgecolors=color, linewidths=1.4, label=name)
     middle.legend(fontsize=7, loc="lower left", framealpha=0.9)

@@ -41,7 +41,10 @@ def main() -> None:
     put_right = run_steps(
         off, [("shift_energy", ShiftEnergyParams(measured=measured, true=true))], keep_stack=True
     ).stack
-    for one, color, name in ((off, "#56B4E9", f"e0 at {measured:.1f} eV"), (put_right, "#D55E00", f"e0 at {true:.1f} eV")):
+    for one, color, name in (
+        (off, "#56B4E9", f"e0 at {measured:.1f} eV"),
+        (put_right, "#D55E00", f"e0 at {true:.1f} eV"),
+    ):
         right.plot(one.energy, np.nanmean(np.asarray(one.data), axis=(1, 2)), color=color, lw=1.4, label=name)
     right.set(xlabel="energy (eV)", ylabel="mean optical density", xlim=(true - 15, true + 25))
     right.legend(fontsize=8)
