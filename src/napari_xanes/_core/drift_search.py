@@ -194,14 +194,16 @@ class _Copies:
 def _small_copies(read: Callable[[int], Float32], n: int, progress: Progress, workers: int | None) -> _Copies:
     clear = 3 * n // 4  # after the edge, most likely
     example = read(clear)
+    nothing = np.empty(0, np.float32)
     bins = _choose_bins(example.shape)
     fine = [min(b, _DETAIL) for b in bins]
     window = _detailed_window(_small(example, bins), bins) if max(bins) >= _LARGE else None
-    frames: list[Float32] = [example] * n
-    details: list[Float32] = [example] * n if window else []
+    del example  # not to be held besides those that are being looked at
+    frames = [nothing] * n
+    details = [nothing] * n if window else []
 
     def load(i: int) -> None:
-        frame = example if i == clear else read(i)
+        frame = read(i)
         frames[i] = _small(frame, bins)
         if window:
             details[i] = _small(frame[window], fine)

@@ -17,13 +17,10 @@ from napari_xanes._core import blocks
 from napari_xanes._core._validate import check_choice, check_mu
 from napari_xanes._core.combinations import Combinations
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.fit_input import fitted_indices, usable_frames
 from napari_xanes._core.io.reference import Reference, interpolate_reference
 from napari_xanes._core.least_squares import Constraint
-from napari_xanes._core.lincombo import (
-    Extrapolate,
-    fit_references,
-    fitted_indices,
-)
+from napari_xanes._core.lincombo import Extrapolate, fit_references
 from napari_xanes._core.params import Window
 
 FloatArray = NDArray[np.floating[Any]]
@@ -237,8 +234,7 @@ def combination_map(
         As `rank_combinations`.
     """
     values, energies = check_mu(mu, energy)
-    usable = np.isfinite(values.reshape(energies.size, -1)).any(axis=1)
-    fitted = fitted_indices(energies, usable, energy_range, exclude)
+    fitted = fitted_indices(energies, usable_frames(values), energy_range, exclude)
     tried = tried_combinations(
         library, energies[fitted], background, at_most, constraint, criterion, extrapolate
     )

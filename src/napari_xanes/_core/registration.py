@@ -7,6 +7,7 @@ is moved in `_core.resampling`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -26,7 +27,7 @@ from napari_xanes._core.magnification import measure_magnified
 from napari_xanes._core.params import Params, Roi, field
 from napari_xanes._core.progress import Progress, no_progress
 from napari_xanes._core.resampling import INTERPOLATIONS, Interpolation, moved_rows, valid_span
-from napari_xanes._core.stack import EnergyStack, Float32, FrameReader
+from napari_xanes._core.stack import EnergyStack, Float32, FrameReader, peek
 
 __all__ = ["AlignParams", "Drift", "align_step", "apply_drift", "estimate_drift"]
 
@@ -168,7 +169,8 @@ def estimate_drift(
     if magnification and not isinstance(stack, EnergyStack):
         raise InputError("magnification changes with the energy; give an EnergyStack, which has energies.")
     how = _How(method, transform, reference, roi, mask, on, magnification)
-    return _estimate(given.read, given.energy, given.shape, how, progress or no_progress, workers)[0]
+    read = partial(peek, given.data)
+    return _estimate(read, given.energy, given.shape, how, progress or no_progress, workers)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,7 +287,7 @@ def apply_drift(
     given = _readable(stack)
     _check_drift(drift, given.shape)
     check_memory(4 * int(np.prod(given.shape)), f"the aligned stack {given.shape}")
-    read = _aligned_reader(given.read, given.image_shape, drift, interpolation)
+    read = _aligned_reader(partial(peek, given.data), given.image_shape, drift, interpolation)
     out = np.empty(given.shape, np.float32)
 
     def move(i: int) -> None:

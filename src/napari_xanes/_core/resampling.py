@@ -219,7 +219,7 @@ def _filled(read: RowReader, axes: Sequence[_Axis], interpolation: Interpolation
     rounds = _HALF_TAPS[interpolation] - 1
     rows = axes[0].cut
     wide = slice(max(rows.start - rounds, 0), min(rows.stop + rounds, axes[0].size))
-    values = read(wide)
+    values = read(wide).copy()
     grow_valid(values, rounds)
     part: Float32 = values[rows.start - wide.start : rows.stop - wide.start]
     return part

@@ -122,6 +122,11 @@ class EnergyStack:
         return np.array(self.data[index, rows], dtype=np.float32)
 
 
+def peek(data: ArrayLike, index: int, rows: slice = slice(None)) -> Float32:
+    """Return rows of frame `index` as float32, where possible a view that must not be written to."""
+    return np.asarray(data[index, rows], dtype=np.float32)
+
+
 def rows_are_cheap(data: ArrayLike) -> bool:
     """Whether a few rows of a frame can be read without reading (and unpacking) all of it."""
     cheap = getattr(data, "cheap_rows", None)
