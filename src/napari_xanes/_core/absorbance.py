@@ -46,7 +46,8 @@ def _negative_log(values: Float32) -> Float32:
     with np.errstate(divide="ignore", invalid="ignore"):
         np.log(values, out=values)
     np.negative(values, out=values)
-    values[~np.isfinite(values)] = np.nan
+    if not np.isfinite(np.sum(values)):  # of a few rows; a sum is quicker than a look at each
+        values[~np.isfinite(values)] = np.nan
     return values
 
 

@@ -64,9 +64,12 @@ def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLik
     dark_image = mean_dark(None if dark is None else np.asarray(dark), stack.shape[1:])
     beam = beam_reader(np.asarray(flat), stack.shape[0], stack.shape[1:])
     check_beam(beam, dark_image, stack.shape[0])
+    divide = BeamDivision(
+        beam, dark_image, changes=beam_changes(np.asarray(flat), stack.shape[0], stack.shape[1:])
+    )
     out = np.array(stack, dtype=np.float32)
     for i, frame in enumerate(out):
-        divide_by_beam(frame, beam(i, slice(None)), dark_image)
+        divide(frame, i, slice(None))
     return out[0] if single else out
 
 
@@ -132,15 +135,37 @@ def _is_beam(open_beam: Any) -> Any:
     return (open_beam > 0) & (open_beam < np.inf)
 
 
-def divide_by_beam(frame: Float32, beam: Any, dark: Float32 | np.float32) -> None:
-    """Turn counts into transmission in place; NaN where the beam is not above the dark."""
-    frame -= dark
+class BeamDivision:
+    """Turns counts into transmission in place; what depends on the flat alone is computed once.
+
+    Where the beam is not above the dark the transmission is NaN.
+    """
+
+    def __init__(self, beam: BeamReader, dark: Float32 | np.float32, *, changes: bool) -> None:
+        self._beam, self._dark = (beam if changes else None), dark
+        self._gain = None if changes else _gain(beam(0, slice(None)), dark)
+
+    def __call__(self, frame: Float32, index: int, rows: slice) -> None:
+        dark = self._dark[rows] if isinstance(self._dark, np.ndarray) else self._dark
+        frame -= dark
+        if self._beam is None:
+            assert self._gain is not None
+            frame *= self._gain[rows]
+        else:
+            frame *= _gain(self._beam(index, rows), dark)
+
+
+def _gain(beam: Any, dark: Any) -> Any:
+    """Return by what counts are multiplied, NaN where the beam is not above the dark."""
     open_beam = beam - dark
-    with np.errstate(divide="ignore", invalid="ignore"):
-        np.divide(frame, open_beam, out=frame)
-    beam_seen = _is_beam(open_beam)
-    if not np.all(beam_seen):
-        frame[np.broadcast_to(~beam_seen, frame.shape)] = np.nan
+    with np.errstate(divide="ignore"):
+        return np.where(_is_beam(open_beam), np.float32(1) / open_beam, np.float32(np.nan))
+
+
+def beam_changes(flat: ArrayLike, n: int, image_shape: Sequence[int]) -> bool:
+    """Whether there is a flat, or a number, for each of n frames, rather than one for all."""
+    shape = tuple(flat.shape)
+    return shape == (n,) or (shape == (n, *image_shape) and n > 1)
 
 
 def beam_level(beam: BeamReader, dark: Float32 | np.float32, chain: Chain) -> NDArray[np.float64]:
@@ -175,12 +200,15 @@ def flat_field_step(
         text = f"{bad} pixels have no beam above the dark and are invalid"
         found.setdefault("warnings", []).append(text)
 
-    if stack.flat.shape[0] == chain.energy.size:
+    changes = beam_changes(stack.flat, chain.energy.size, chain.image_shape)
+    if changes:
         warn_of_jumps(beam_level(beam, dark, chain), chain.energy, found)
+
+    divide = BeamDivision(beam, dark, changes=changes)
 
     def read_transmission(index: int, rows: slice = slice(None)) -> Float32:
         frame = read(index, rows)
-        divide_by_beam(frame, beam(index, rows), dark[rows] if isinstance(dark, np.ndarray) else dark)
+        divide(frame, index, rows)
         if blank[index]:
             frame.fill(np.nan)
         return frame

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_xanes._core.background import beam_reader, divide_by_beam, mean_dark
+from napari_xanes._core.background import BeamDivision, beam_changes, beam_reader, mean_dark
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.lazy import AnyArray, LazyArray, gathered
 from napari_xanes._core.stack import EnergyStack, rows_are_cheap
@@ -71,10 +71,11 @@ class _Concatenated(LazyArray):
         types = {np.dtype(np.float32) if divided else np.dtype(scan.data.dtype) for scan in scans}
         cheap = all(rows_are_cheap(scan.data) for scan in scans)
         super().__init__((len(self.where), *scans[0].image_shape), np.result_type(*types), cheap_rows=cheap)
-        self.beams = {
-            id(scan): (
+        self.divisions = {
+            id(scan): BeamDivision(
                 beam_reader(scan.flat, scan.shape[0], scan.image_shape),
                 mean_dark(scan.dark, scan.image_shape),
+                changes=beam_changes(scan.flat, scan.shape[0], scan.image_shape),
             )
             for scan in scans
             if divided and scan.flat is not None
@@ -83,9 +84,8 @@ class _Concatenated(LazyArray):
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of a frame."""
         scan, i = self.where[index]
-        if id(scan) not in self.beams:
+        if id(scan) not in self.divisions:
             return np.asarray(scan.data[i, rows]).astype(self.dtype, copy=False)
-        beam, dark = self.beams[id(scan)]
         frame = scan.read(i, rows)
-        divide_by_beam(frame, beam(i, rows), dark[rows] if isinstance(dark, np.ndarray) else dark)
+        self.divisions[id(scan)](frame, i, rows)
         return frame

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_ROWS = 32
-"""Rows, spread over the frame, that are looked at."""
+FEWEST_ROWS, MOST_ROWS, ENOUGH = 16, 32, 16_384
+"""Rows, spread over the frame, that are looked at: the more of short ones, until they hold enough pixels."""
 
 SAMPLE_SPECTRA = 30_000
 """About this many spectra are looked at, at most."""
@@ -21,14 +21,16 @@ SAMPLE_SPECTRA = 30_000
 def sampled_rows(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the rows (y, or z of a volume) that are looked at."""
     n = image_shape[0]
-    most = SAMPLE_ROWS if len(image_shape) > 1 else SAMPLE_SPECTRA
+    most = SAMPLE_SPECTRA
+    if len(image_shape) > 1:
+        most = min(max(ENOUGH // prod(image_shape[1:]), FEWEST_ROWS), MOST_ROWS)
     return np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(np.intp))
 
 
 def sampled_columns(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the pixels that are looked at in each of `sampled_rows`, as indices into the flattened row."""
     width = prod(image_shape[1:])
-    step = max(1, round(min(image_shape[0], SAMPLE_ROWS) * width / SAMPLE_SPECTRA)) if image_shape[1:] else 1
+    step = max(1, round(sampled_rows(image_shape).size * width / SAMPLE_SPECTRA)) if image_shape[1:] else 1
     while gcd(step, image_shape[-1]) > 1:  # otherwise a volume would be seen in a few columns only
         step += 1
     return np.arange(0, width, step, dtype=np.intp)
