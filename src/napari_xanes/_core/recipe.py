@@ -28,6 +28,7 @@ from napari_xanes._core import (
     geometry,
     lincombo,
     mask_step,
+    particle_step,
     peak,
     ranking_step,
     registration,
@@ -71,6 +72,7 @@ STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
     "mask": (mask_step.mask_step, mask_step.MaskParams),
     "fit": (lincombo.fit_step, lincombo.FitParams),
     "residual": (residual_step.residual_step, residual_step.ResidualParams),
+    "particles": (particle_step.particles_step, particle_step.ParticlesParams),
 }
 
 
