@@ -334,6 +334,18 @@ def test_step_starts_from_the_mask_so_far(simulation):
     assert (named.labels["particles"] > 0).sum() < (result.labels["mask"] > 0).sum()
 
 
+def test_step_parts_by_a_map(simulation):
+    mask = {"above": 0.1, "dilate": 4, "apply": False}
+    given = {"holes": 0, "min_pixels": 1, "min_distance": 0}
+    result = run(simulation, fit=False, mask=mask, particles={**given, "split_by": "thickness"})
+    expected = label_particles(
+        result.labels["mask"], min_distance=0, min_pixels=1, image=result.maps["thickness"]
+    )
+    np.testing.assert_array_equal(result.labels["particles"], expected)
+    at_necks = run(simulation, fit=False, mask=mask, particles=given).labels["particles"]
+    assert expected.max() > 1 and (expected != at_necks).any()
+
+
 def test_holes_of_invalid_pixels_belong_to_particles(simulation):
     given = {"of": "thickness", "above": 0.3, "min_pixels": 1, "maps": ["thickness"]}
     stack = simulation.stack.replace(data=simulation.stack.data[:].astype(np.float32))
