@@ -29,7 +29,7 @@ from napari_xanes._core.progress import Progress, no_progress
 from napari_xanes._core.resampling import INTERPOLATIONS, Interpolation, moved_rows, valid_span
 from napari_xanes._core.stack import EnergyStack, Float32, FrameReader, peek
 
-__all__ = ["AlignParams", "Drift", "align_step", "apply_drift", "estimate_drift"]
+__all__ = ["AlignParams", "Drift", "align_step", "apply_drift", "estimate_drift", "known_drift"]
 
 
 class AlignParams(Params):
@@ -296,7 +296,7 @@ def apply_drift(
     blocks.run(move, range(len(out)), text="Aligning", workers=workers)
     if not isinstance(stack, EnergyStack):
         return out
-    params = AlignParams(interpolation=interpolation, matrices=_as_numbers(drift))
+    params = AlignParams(interpolation=interpolation, matrices=known_drift(drift))
     entry = {"do": "align", "params": params.model_dump(mode="json", exclude_none=True), "found": {}}
     return stack.replace(data=out, flat=None, dark=None, history=(*stack.history, entry))
 
@@ -327,7 +327,7 @@ def align_step(chain: Chain, params: AlignParams, progress: Progress) -> tuple[A
     chain.wrap(_aligned_reader(read, chain.image_shape, drift, params.interpolation))
     chain.thickness = thickness  # of the frame that stays where it is
     if not measured:
-        return params.model_copy(update={"drift": None, "matrices": _as_numbers(drift)}), found
+        return params.model_copy(update={"drift": None, "matrices": known_drift(drift)}), found
     return params.model_copy(update={"reference": drift.reference}), found
 
 
@@ -361,7 +361,7 @@ def _known_or_measured(
     return drift.excluding(params.exclude) if params.exclude else drift
 
 
-def _as_numbers(drift: Drift) -> tuple[tuple[float, ...], ...]:
+def known_drift(drift: Drift) -> tuple[tuple[float, ...], ...]:
     """Return the matrices as a history keeps them: without their last row, none of a frame that is not known."""
     return tuple(tuple(m[:-1].ravel().tolist()) if np.isfinite(m).all() else () for m in drift.matrices)
 

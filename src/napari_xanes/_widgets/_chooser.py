@@ -83,6 +83,9 @@ class StackChooser(QWidget):
         self.combo.addItems([layer.name for layer in layers])
         self._ids = ids
         wanted = opened[0] if opened else before
+        active = self._viewer.layers.selection.active
+        if not known and active is not None and about(active).get("id") in ids:
+            wanted = about(active)["id"]
         self.combo.setCurrentIndex(ids.index(wanted) if wanted in ids else len(ids) - 1)
         self.combo.blockSignals(False)
         self._on_chosen()

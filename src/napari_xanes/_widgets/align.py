@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.result import Result
-from napari_xanes._widgets._layers import about, drawn_rectangle
+from napari_xanes._widgets._layers import about, drawn_rectangle, lineage, results_of
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._words import SIGNALS, facts, frames_text
 from napari_xanes._widgets._worker import report_error
@@ -59,7 +59,25 @@ class AlignPanel(StepPanel):
             "<p>Draw a rectangle in a Shapes layer first; the last one of the selected layer counts.</p>"
         )
         button.clicked.connect(self.take_rectangle)
-        return [button]
+        self.review = QPushButton("Review frames...")
+        self.review.setToolTip("<p>Look at the drift of every frame, correct it, or leave frames out.</p>")
+        self.review.clicked.connect(self.open_review)
+        return [button, self.review]
+
+    def open_review(self) -> None:
+        """Open the dock in which the alignment is looked at, beside this one."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "Alignment review", tabify=True)
+
+    def update_plan(self) -> None:
+        """Say what Run will do; there is something to review once it has."""
+        super().update_plan()
+        layer = self.input_layer()
+        self.review.setEnabled(layer is not None and "align" in self._results())
+
+    def _results(self) -> dict[str, Result]:
+        chosen = self.chooser.layer()
+        line = [] if chosen is None else lineage(self.viewer, chosen)
+        return {key: result for layer in line for key, result in results_of(layer).items()}
 
     def take_rectangle(self) -> None:
         """Set the region from the last shape that was drawn."""

@@ -1,0 +1,63 @@
+"""A plot as small as a panel needs, in the colours of napari's theme."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from napari.utils.theme import get_theme
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QSizePolicy
+
+HEIGHT = 130
+
+
+class SmallPlot(pg.PlotWidget):
+    """A plot without menus that follows the theme."""
+
+    def __init__(self, viewer: Any, x_label: str) -> None:
+        super().__init__()
+        self.setFixedHeight(HEIGHT)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        self.getPlotItem().getAxis("left").setWidth(42)
+        for side in ("left", "bottom"):
+            self.getPlotItem().getAxis(side).enableAutoSIPrefix(False)
+        self._viewer, self._x_label = viewer, x_label
+        viewer.events.theme.connect(self.follow_theme)
+        self.follow_theme()
+
+    def follow_theme(self, event: Any = None) -> None:
+        """Take the colours of the viewer's theme."""
+        theme = get_theme(self._viewer.theme)
+        text = theme.text.as_hex()
+        self.setBackground(theme.background.as_hex())
+        for side in ("left", "bottom"):
+            axis = self.getPlotItem().getAxis(side)
+            axis.setPen(text)
+            axis.setTextPen(text)
+        self.setLabel("bottom", self._x_label, color=text)
+
+    def cleanup(self) -> None:
+        """Stop listening to the viewer, and go at once: Python would take the parts away in an order that crashes."""
+        self._viewer.events.theme.disconnect(self.follow_theme)
+        self.deleteLater()
+
+
+class SpectraPlot(SmallPlot):
+    """Spectra over energy, each in its colour."""
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__(viewer, "energy (eV)")
+
+    def show_spectra(
+        self, energy: NDArray[np.float64], spectra: Mapping[str, NDArray[Any]], colors: Mapping[int, Any]
+    ) -> None:
+        """Draw spectra; the first has the colour of label 1."""
+        self.clear()
+        for label, (name, spectrum) in enumerate(spectra.items(), start=1):
+            color = pg.mkColor([round(255 * part) for part in colors[label]])
+            self.plot(energy, np.asarray(spectrum), pen=pg.mkPen(color, width=2), name=name, connect="finite")
