@@ -1,6 +1,7 @@
 """Make the pictures of the README and the docs: the sample goes through all steps in a real napari window.
 
-Run as ``xvfb-run -a -s "-screen 0 1366x768x24" python tools/screenshots.py [--theme light] [--out docs/images]``.
+Run as ``xvfb-run -a -s "-screen 0 1366x768x24" python tools/screenshots.py [--theme light] [--out docs/images]``;
+with a larger screen ``--size 1920 1052`` takes larger ones.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--theme", default="dark", choices=("dark", "light"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "images")
+    parser.add_argument("--size", type=int, nargs=2, default=SIZE, help="width and height of the window")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")  # the user's own stay untouched
         os.environ["XDG_CACHE_HOME"] = folder
-        take(options.theme, options.out)
+        take(options.theme, options.out, tuple(options.size))
 
 
-def take(theme: str, out: Path) -> None:
+def take(theme: str, out: Path, size: tuple[int, int]) -> None:
     """Open the sample, run every step and take a picture after each."""
     import napari
     from qtpy.QtWidgets import QApplication
@@ -44,7 +46,7 @@ def take(theme: str, out: Path) -> None:
 
     viewer = napari.Viewer(show=True)
     viewer.theme = theme
-    viewer.window.resize(*SIZE)
+    viewer.window.resize(*size)
 
     def picture(name: str) -> None:
         settle()
@@ -54,11 +56,29 @@ def take(theme: str, out: Path) -> None:
     (layer,) = viewer.open_sample("napari-xanes", "ni_scan")
     workflow = add_workflow(viewer)
     picture("open")
-    for key, panel in workflow.panels.items():
+
+    def run(key: str, name: str = "") -> None:
+        panel = workflow.panels[key]
         panel.run()
-        settle(lambda panel=panel: not panel.runner.background.running, 120)
+        settle(lambda: not panel.runner.background.running, 120)
         workflow.open_step(key)
-        picture({"fit": "window"}.get(key, key))
+        picture(name or key)
+
+    run("preprocess")
+    run("align")
+    run("normalize")
+    run("fit", "window")
+    workflow.open_step("masks")
+    workflow.masks.find_limit()
+    workflow.masks.editors["remove_small"].set_value(20)
+    picture("masks")
+    workflow.masks.keep_preview()
+    workflow.masks.apply_mask()
+    picture("masked")
+    run("maps")
+    run("clusters")
+    workflow.panels["clusters"].choose("decompose")
+    run("clusters", "components")
     workflow.open_step("results")
     picture("results")
     dialog = import_stack(viewer, str(layer.metadata["xanes"]["source"]["path"]))

@@ -6,9 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from napari.components import ViewerModel
 
 import napari_xanes as nx
+from napari_xanes._widgets._layers import add_stack
 from napari_xanes._widgets._panel import StepPanel
+from napari_xanes._widgets.workflow import XanesWorkflow
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +31,40 @@ def references(scan_file) -> tuple[str, ...]:
 def scan(scan_file) -> nx.EnergyStack:
     """The scan, opened."""
     return nx.read_stack(scan_file)
+
+
+@pytest.fixture
+def density(scan) -> nx.EnergyStack:
+    """The scan as optical density, in memory."""
+    return scan.replace(
+        data=nx.optical_density(nx.flat_field(scan.data[:], scan.flat[:], scan.dark[:])),
+        signal="optical_density",
+        flat=None,
+        dark=None,
+    )
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    """A viewer without a window."""
+    return ViewerModel()
+
+
+@pytest.fixture
+def workflow(viewer, qtbot):
+    """The workflow on a viewer without a window."""
+    dock = XanesWorkflow(viewer)
+    qtbot.addWidget(dock)
+    yield dock
+    dock.close_down()
+
+
+@pytest.fixture
+def normalised(workflow, viewer, density, run_step):
+    """The layer of the scan as the step Normalise left it."""
+    add_stack(viewer, density)
+    run_step(workflow.panels["normalize"])
+    return workflow.chooser.layer()
 
 
 @pytest.fixture

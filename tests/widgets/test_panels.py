@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
 import napari_xanes as nx
 from napari_xanes._core import chain
@@ -17,36 +16,12 @@ from napari_xanes._widgets.workflow import AlignDock, XanesWorkflow
 
 
 @pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def workflow(viewer, qtbot):
-    dock = XanesWorkflow(viewer)
-    qtbot.addWidget(dock)
-    yield dock
-    dock.close_down()
-
-
-@pytest.fixture
 def shown(monkeypatch):
     """Sentences shown as notifications."""
     sentences: list[str] = []
     monkeypatch.setattr(_worker, "show_error", sentences.append)
     monkeypatch.setattr(_panel, "show_info", sentences.append)
     return sentences
-
-
-@pytest.fixture
-def density(scan) -> nx.EnergyStack:
-    """The scan as optical density, in memory."""
-    return scan.replace(
-        data=nx.optical_density(nx.flat_field(scan.data[:], scan.flat[:], scan.dark[:])),
-        signal="optical_density",
-        flat=None,
-        dark=None,
-    )
 
 
 def maps(viewer, scan_name=None):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,11 +57,8 @@ def mask_step(chain: Chain, params: MaskParams, progress: Progress) -> tuple[Mas
     if params.of not in chain.maps:
         have = ", ".join(chain.maps) or "none; put a step that makes maps before it"
         raise InputError(f"mask is of the map '{params.of}', which no earlier step made; there are: {have}.")
-    if params.otsu and params.above is not None:
-        raise InputError("mask has both otsu and above, which are two lower limits; leave one of them out.")
-    image = chain.maps[params.of].data
-    above = otsu_threshold(image) if params.otsu else params.above
-    mask = _shaped(threshold_mask(image, above=above, below=params.below), params)
+    params = with_limit(params, chain.maps[params.of].data)
+    mask = mask_of(chain.maps[params.of].data, params)
     before = chain.labels.get("mask")
     if params.combine != "replace":
         if before is None:
@@ -75,7 +72,21 @@ def mask_step(chain: Chain, params: MaskParams, progress: Progress) -> tuple[Mas
     chain.labels["mask"] = mask.astype(np.uint8)
     if params.apply:
         chain.mask_pixels(mask, progress)
-    return params.model_copy(update={"above": above, "otsu": False}), found
+    return params, found
+
+
+def with_limit(params: MaskParams, image: NDArray[Any]) -> MaskParams:
+    """Return the parameters with the limit that Otsu's method finds for an image, if that is asked for."""
+    if not params.otsu:
+        return params
+    if params.above is not None:
+        raise InputError("mask has both otsu and above, which are two lower limits; leave one of them out.")
+    return params.model_copy(update={"above": otsu_threshold(image), "otsu": False})
+
+
+def mask_of(image: NDArray[Any], params: MaskParams) -> NDArray[np.bool_]:
+    """Return where an image is within the limits, filled, eroded, dilated and cleaned; not combined yet."""
+    return _shaped(threshold_mask(image, above=params.above, below=params.below), params)
 
 
 def _shaped(mask: NDArray[np.bool_], params: MaskParams) -> NDArray[np.bool_]:

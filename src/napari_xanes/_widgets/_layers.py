@@ -1,4 +1,4 @@
-"""Layers to stacks and results, and back: the only module that adds or changes layers.
+"""Layers to stacks and results, and back: with `_mask_layers` the only module that adds or changes layers.
 
 Every layer made here carries in ``metadata``:
 
@@ -10,6 +10,8 @@ Every layer made here carries in ``metadata``:
     layer's own array, never a second copy.
 ``"xanes_results"``
     Of stacks: the `Result` of each step run on it, with all its maps, those not shown included.
+``"xanes_mask"``
+    Of layers that are seen through a mask: what it hides; see `_mask_layers`.
 
 Layers are found again by these ids, not by name or identity: users rename layers, and napari hands out proxies.
 """
@@ -26,9 +28,18 @@ import numpy as np
 from napari.layers import Image, Layer, Shapes
 
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.histories import merge_histories
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
-from napari_xanes._widgets._tuples import SHOWN_KINDS, LayerTuple, map_tuple, ordered, stack_tuple
+from napari_xanes._widgets._masked import MASKED, mask_entry
+from napari_xanes._widgets._tuples import (
+    SHOWN_KINDS,
+    LayerTuple,
+    labels_tuple,
+    map_tuple,
+    ordered,
+    stack_tuple,
+)
 
 # -- what a layer says of itself ------------------------------------------------------------------
 
@@ -83,7 +94,10 @@ def stack_of(layer: Layer) -> EnergyStack:
             source=said["source"],
             history=tuple(said["history"]),
         )
-    return stack if stack.data is layer.data else stack.replace(data=layer.data)
+    if stack.data is not layer.data:
+        stack = stack.replace(data=layer.data)
+    masked = mask_entry(layer)
+    return stack if masked is None else stack.replace(history=(*stack.history, masked))
 
 
 def results_of(layer: Layer) -> dict[str, Result]:
@@ -142,8 +156,9 @@ def put_result(
         new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"])
         new[1].update(_geometry(parent, 0))
         last = _put(viewer, new, role=stack_name)
-        _show_only(viewer, last)
+        show_only(viewer, last)
     show_maps(viewer, parent, step, more=more)
+    show_labels(viewer, parent, step)
     return last
 
 
@@ -172,7 +187,7 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
     if not new:
         return new
     if not any(about(layer)["map"] in result.maps for layer in mine):
-        _show_only(viewer, new[-1])
+        show_only(viewer, new[-1])
     else:  # further maps of a result that is shown already: below it, without covering it
         for layer in new:
             layer.visible = False
@@ -181,7 +196,30 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
     return new
 
 
-def _show_only(viewer: Any, top: Layer) -> None:
+def show_labels(viewer: Any, parent: Layer, step: str) -> list[Layer]:
+    """Make or update the Labels layers of a step's masks and clusters; new clusters are shown alone."""
+    result, parent_id = results_of(parent)[step], about(parent)["id"]
+    layers = []
+    for name in result.labels:
+        fresh = _output(viewer, parent_id, name) is None
+        made = labels_tuple(name, result, geometry=_geometry(parent, 1), made_from=parent_id)
+        layer = _put(viewer, made, role=name)
+        if fresh and about(layer)["kind"] != "mask":
+            show_only(viewer, layer)
+        layers.append(layer)
+    return layers
+
+
+def put_labels(viewer: Any, like: Layer, name: str, result: Result) -> Layer:
+    """Show labels that were made from the map in `like`, with the stack of this map if it is there."""
+    parent = find(viewer, about(like)["made_from"])
+    if parent is not None:
+        put_result(viewer, parent, name, result)
+        return show_labels(viewer, parent, name)[-1]
+    return viewer.add_layer(Layer.create(*labels_tuple(name, result, geometry=_geometry(like, 0))))
+
+
+def show_only(viewer: Any, top: Layer) -> None:
     """Hide our other layers: invalid pixels of a map are transparent and would show what lies under it."""
     for layer in viewer.layers:
         if about(layer):
@@ -215,7 +253,7 @@ def _put(viewer: Any, made: LayerTuple, role: str) -> Layer:
     said["id"] = about(old)["id"]
     kw["metadata"].pop("xanes_results", None)  # those of the old layer stay as long as their history fits
     old.data = data
-    old.metadata = {**old.metadata, **kw["metadata"]}
+    old.metadata = {**{k: v for k, v in old.metadata.items() if k != MASKED}, **kw["metadata"]}
     for key in ("scale", "translate", "units", "axis_labels"):
         setattr(old, key, kw[key])
     return old
@@ -257,9 +295,10 @@ def result_of(viewer: Any, layer: Layer) -> Result:
     if not found:
         raise InputError(f"{layer.name}: no step has been run on it yet; run one, then save.")
     last = found[-1]
-    merged: dict[str, dict[str, Any]] = {"maps": {}, "info": {}, "labels": {}, "extra": {}}
+    merged: dict[str, dict[str, Any]] = {part: {} for part in ("maps", "info", "labels", "tables", "extra")}
     for result in found:
         for part, values in merged.items():
             values.update(getattr(result, part))
+    history = merge_histories([result.history for result in found])
     warnings = tuple(dict.fromkeys(text for result in found for text in result.warnings))
-    return replace(last, **merged, warnings=warnings)
+    return replace(last, **merged, history=history, warnings=warnings)

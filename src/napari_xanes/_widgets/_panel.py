@@ -50,9 +50,11 @@ class StepPanel(QWidget):
 
     title = ""
     key = ""
-    """Under which the result is kept with its stack."""
+    """Names the panel, and the result that is kept with its stack."""
     names: tuple[str, ...] = ()
     """The steps, keys of `STEPS`."""
+    hidden: tuple[str, ...] = ()
+    """Parameters that have no meaning in the window."""
     stack_name = ""
     """What is added to the scan's name for the stack that comes out; empty if only maps do."""
 
@@ -64,7 +66,8 @@ class StepPanel(QWidget):
         self.viewer, self.chooser = viewer, chooser
         self._input_id: str | None = None
         self._running_on: str | None = None
-        self.forms = {name: ParamsForm(STEPS[name][1], self.title) for name in self.names}
+        self._running_as = self.key
+        self.forms = {name: ParamsForm(STEPS[name][1], self.title, self.hidden) for name in self.names}
         self.plan = QLabel()
         self.plan.setWordWrap(True)
         self.result = QLabel()
@@ -78,7 +81,7 @@ class StepPanel(QWidget):
             form.changed.connect(self.update_plan)
         for option in self.options():
             layout.addWidget(option)
-        for part in (self.plan, self.runner, self.result):
+        for part in (self.plan, self.runner, self.result, *self.below()):
             layout.addWidget(part)
         self.runner.run_clicked.connect(self.run)
         self.runner.background.delivered.connect(self._on_delivered)
@@ -91,6 +94,10 @@ class StepPanel(QWidget):
 
     def options(self) -> list[QWidget]:
         """Return widgets beside the forms of the parameters."""
+        return []
+
+    def below(self) -> list[QWidget]:
+        """Return widgets for what came out."""
         return []
 
     def take(self, line: list[Layer]) -> Layer | None:
@@ -125,6 +132,10 @@ class StepPanel(QWidget):
         """Return the result in a few words, and in a sentence."""
         return "done", "Done."
 
+    def result_key(self, step: str = "") -> str:
+        """Return under which the result of a step is kept with its stack; of the one that Run carries out now."""
+        return self.key
+
     # -- how every step runs --------------------------------------------------------------------------
 
     def input_layer(self) -> Layer | None:
@@ -137,10 +148,11 @@ class StepPanel(QWidget):
         layer = self.input_layer()
         new_id = None if layer is None else about(layer)["id"]
         changed, self._input_id = new_id != self._input_id, new_id
-        found = None if layer is None else results_of(layer).get(self.key)
+        key = self.result_key()
+        found = None if layer is None else results_of(layer).get(key)
         if found is not None:
             self._show(found)
-        elif layer is not None and has_old_result(layer, self.key):
+        elif layer is not None and has_old_result(layer, key):
             self._say("Out of date: an earlier step was run again since. Run this one again, too.")
             self.headline.emit("out of date")
             self.result.setProperty("told", True)
@@ -180,7 +192,7 @@ class StepPanel(QWidget):
         def job(progress: Progress) -> Result:
             return run_steps(stack, steps, keep_stack=keep, in_memory=True, progress=progress)
 
-        self._running_on = about(layer)["id"]
+        self._running_on, self._running_as = about(layer)["id"], self.result_key()
         self._say("")
         self.runner.start(job, f"{self.title}: {layer.name}")
 
@@ -190,7 +202,9 @@ class StepPanel(QWidget):
             show_info(f"{self.title}: the stack was removed while it ran; the result is dropped.")
             return
         name = self.stack_name if self.keeps_stack() else ""
-        last = put_result(self.viewer, parent, self.key, result, stack_name=name, more=self.wants_more())
+        last = put_result(
+            self.viewer, parent, self._running_as, result, stack_name=name, more=self.wants_more()
+        )
         self.chooser.refresh()
         self.chooser.choose(last)
         self.refresh()

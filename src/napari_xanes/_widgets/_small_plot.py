@@ -11,7 +11,7 @@ from napari.utils.theme import get_theme
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QSizePolicy
 
-HEIGHT = 130
+HEIGHT, AXIS_HEIGHT = 130, 42
 
 
 class SmallPlot(pg.PlotWidget):
@@ -26,6 +26,8 @@ class SmallPlot(pg.PlotWidget):
         self.getPlotItem().getAxis("left").setWidth(42)
         for side in ("left", "bottom"):
             self.getPlotItem().getAxis(side).enableAutoSIPrefix(False)
+        self.getPlotItem().getAxis("bottom").setHeight(AXIS_HEIGHT if x_label else AXIS_HEIGHT // 2)
+        self.getPlotItem().layout.setContentsMargins(0, 2, 4, 4)
         self._viewer, self._x_label = viewer, x_label
         viewer.events.theme.connect(self.follow_theme)
         self.follow_theme()
@@ -39,7 +41,8 @@ class SmallPlot(pg.PlotWidget):
             axis = self.getPlotItem().getAxis(side)
             axis.setPen(text)
             axis.setTextPen(text)
-        self.setLabel("bottom", self._x_label, color=text)
+        if self._x_label:
+            self.setLabel("bottom", self._x_label, color=text)
 
     def cleanup(self) -> None:
         """Stop listening to the viewer, and go at once: Python would take the parts away in an order that crashes."""

@@ -13,8 +13,10 @@ from uuid import uuid4
 import numpy as np
 
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.histories import merge_histories
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
+from napari_xanes._widgets._label_colors import label_colors, mask_colors
 from napari_xanes._widgets._words import SIGNALS
 
 SCHEMA = 1
@@ -31,7 +33,10 @@ COLORMAPS = {
     "rms": "inferno",
     "r_factor": "inferno",
 }
-SHOWN_KINDS = ("fraction", "thickness", "edge_step", "error", "r_factor")
+SHOWN_KINDS = (
+    *("fraction", "thickness", "edge_step", "error", "r_factor", "component"),
+    *("peak_energy", "edge_energy", "white_line_centroid", "white_line_area", "energy_shift"),
+)
 """Kinds of maps that become layers without being asked for."""
 FIXED_LIMITS = {"fraction": (0.0, 1.0)}
 
@@ -72,15 +77,9 @@ def map_tuple(
         "reference": info.get("reference"),
         "pixel_size_um": result.pixel_size_um,
     }
-    pixel = result.pixel_size_um
-    own = {
-        "axis_labels": tuple("zyx"[3 - data.ndim :]),
-        "units": (("um" if pixel else "pixel"),) * data.ndim,
-        "scale": (pixel or 1.0,) * data.ndim,
-    }
     kw = {
         "name": map_title(name, info, result.name),
-        **(geometry or own),
+        **(geometry or _own_geometry(data.ndim, result.pixel_size_um)),
         "rgb": False,
         "multiscale": False,
         "colormap": COLORMAPS.get(kind, "viridis"),
@@ -90,14 +89,44 @@ def map_tuple(
     return data, kw, "image"
 
 
+def labels_tuple(
+    name: str, result: Result, *, geometry: Mapping[str, Any] | None = None, made_from: str | None = None
+) -> LayerTuple:
+    """Return the layer of masks, clusters or other labels of a result."""
+    data, pixel = result.labels[name], result.pixel_size_um
+    said = {
+        **_said(name, result.name, result.energy, result.history, result.source, made_from),
+        "labels": name,
+        "pixel_size_um": pixel,
+    }
+    kw = {
+        "name": f"{name.replace('_', ' ')} ({result.name})" if result.name else name.replace("_", " "),
+        **(geometry or _own_geometry(data.ndim, pixel)),
+        "multiscale": False,
+        "opacity": 0.5 if name == "mask" else 1.0,
+        "colormap": mask_colors() if name == "mask" else label_colors(),
+        "metadata": {"xanes": said},
+    }
+    return data, kw, "labels"
+
+
+def _own_geometry(ndim: int, pixel: float | None) -> dict[str, Any]:
+    return {
+        "axis_labels": tuple("zyx"[3 - ndim :]),
+        "units": (("um" if pixel else "pixel"),) * ndim,
+        "scale": (pixel or 1.0,) * ndim,
+    }
+
+
 def result_tuples(result: Result) -> list[LayerTuple]:
-    """Return the layers of a whole result, as a reader gives them: the stack if it was kept, then the maps."""
+    """Return the layers of a whole result, as a reader gives them: the stack if it was kept, labels, maps."""
     tuples = []
     made_from = None
     if result.stack is not None:
         title = f"{result.name} {SIGNALS[result.stack.signal]}"
         tuples.append(stack_tuple(result.stack, name=title))
         made_from = tuples[0][1]["metadata"]["xanes"]["id"]
+    tuples += [labels_tuple(name, result, made_from=made_from) for name in result.labels]
     shown = [name for name, info in result.info.items() if info["kind"] in SHOWN_KINDS] or list(result.maps)
     for name in ordered(result, shown):
         tuples.append(map_tuple(name, result, made_from=made_from))
@@ -162,25 +191,28 @@ def result_from_tuples(tuples: list[LayerTuple]) -> Result:
 
     Raises InputError if they hold no map of this plugin, or maps of several scans.
     """
-    maps = [(data, kw["metadata"]["xanes"]) for data, kw, _ in tuples if _is_map(kw)]
-    if not maps:
+    maps = [(data, kw["metadata"]["xanes"]) for data, kw, _ in tuples if _is(kw, "map")]
+    labels = [(data, kw["metadata"]["xanes"]) for data, kw, _ in tuples if _is(kw, "labels")]
+    if not maps and not labels:
         raise InputError("none of these layers is a XANES map; run Normalise or Fit, and save their layers.")
-    scans = {json.dumps(said["source"], sort_keys=True) + said["name"] for _, said in maps}
+    scans = {json.dumps(said["source"], sort_keys=True) + said["name"] for _, said in (*maps, *labels)}
     if len(scans) > 1:
         raise InputError(
             f"these layers come from {len(scans)} scans; select those of one scan and save again."
         )
-    said = max((said for _, said in maps), key=lambda said: len(said["history"]))
+    all_said = [said for _, said in (*maps, *labels)]
+    said = max(all_said, key=lambda said: len(said["history"]))
     return Result(
         maps={one["map"]: np.asarray(data) for data, one in maps},
         info={one["map"]: {key: one[key] for key in ("kind", "unit", "reference")} for _, one in maps},
+        labels={one["labels"]: np.asarray(data) for data, one in labels},
         energy=np.array(said["energy"]),
-        history=tuple(said["history"]),
+        history=merge_histories([one["history"] for one in all_said]),
         source=said["source"],
         pixel_size_um=said["pixel_size_um"],
         name=said["name"],
     )
 
 
-def _is_map(kw: Mapping[str, Any]) -> bool:
-    return bool((kw.get("metadata", {}).get("xanes") or {}).get("map"))
+def _is(kw: Mapping[str, Any], what: str) -> bool:
+    return bool((kw.get("metadata", {}).get("xanes") or {}).get(what))

@@ -10,6 +10,7 @@ from napari.layers import Layer
 
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
+from napari_xanes._widgets._masked import mask_entry
 
 SIGNALS = {
     "counts": "counts",
@@ -24,9 +25,9 @@ LONGEST = 5
 def frames_text(layer: Layer) -> str:
     """Return the number and size of the frames of a stack and its layer's name."""
     n, *size = layer.data.shape
-    return (
-        f"{n} {'volumes' if len(size) == 3 else 'frames'} of {' x '.join(map(str, size))} of '{layer.name}'"
-    )
+    masked = " (masked)" if mask_entry(layer) else ""
+    kind = "volumes" if len(size) == 3 else "frames"
+    return f"{n} {kind} of {' x '.join(map(str, size))} of '{layer.name}'{masked}"
 
 
 def stack_text(stack: EnergyStack) -> str:

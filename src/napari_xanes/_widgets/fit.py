@@ -9,12 +9,12 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from napari_xanes._core.params import make_params
-from napari_xanes._core.recipe import STEPS
 from napari_xanes._core.result import Result
 from napari_xanes._widgets._layers import about, results_of, show_maps
+from napari_xanes._widgets._on_the_way import normalized_first
 from napari_xanes._widgets._panel import StepPanel, Steps
 from napari_xanes._widgets._tuples import thinned
-from napari_xanes._widgets._words import SIGNALS, facts, frames_text, resolved
+from napari_xanes._widgets._words import SIGNALS, facts, frames_text
 
 NORMALISED, DIRECT = range(2)
 
@@ -97,13 +97,16 @@ class FitPanel(StepPanel):
         if values and not form.editors["references"].value():
             form.set(make_params(form.cls, values, self.title))
 
+    def use_references(self, path: str) -> None:
+        """Take the spectra of a file in place of the references so far."""
+        editors = self.forms["fit"].editors
+        editors["names"].set_value(())
+        editors["references"].set_value((path,))
+
     def steps(self, layer: Layer) -> Steps:
         """Return the fit, after the normalisation as it was resolved in step 3 where that is asked for."""
         fit = super().steps(layer)
-        if not self._normalises_first(layer):
-            return fit
-        chosen = resolved(results_of(layer)["normalize"], "normalize")
-        return [("normalize", make_params(STEPS["normalize"][1], chosen, "Normalise")), *fit]
+        return [*normalized_first(layer), *fit] if self._normalises_first(layer) else fit
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return how good the fit is and how many pixels have none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPlainTextEdit, QPu
 from napari_xanes._core.errors import InputError, XanesError
 from napari_xanes._core.io.export import export_maps
 from napari_xanes._core.io.results import save_result
+from napari_xanes._core.params import Params
 from napari_xanes._core.pipeline import run_steps
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.recipe import Recipe
@@ -25,6 +27,16 @@ from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._runner import Runner
 from napari_xanes._widgets._words import history_text
 from napari_xanes._widgets._worker import report_error
+
+
+@dataclass
+class Group:
+    """Steps of a recipe that run together, and how their result is shown, as the panel of these steps does it."""
+
+    key: str
+    steps: list[tuple[str, Params]]
+    stack_name: str
+    more: bool
 
 
 class ResultsPanel(QWidget):
@@ -173,12 +185,12 @@ class ResultsPanel(QWidget):
         self.fill_forms(recipe)
         self._running_on = about(raw)["id"]
 
-        def job(progress: Progress) -> list[tuple[StepPanel, Result]]:
+        def job(progress: Progress) -> list[tuple[Group, Result]]:
             made, now = [], stack
-            for panel, steps in groups:
-                keep = bool(panel.stack_name)
-                result = run_steps(now, steps, keep_stack=keep, in_memory=True, progress=progress)
-                made.append((panel, result))
+            for group in groups:
+                keep = bool(group.stack_name)
+                result = run_steps(now, group.steps, keep_stack=keep, in_memory=True, progress=progress)
+                made.append((group, result))
                 now = result.stack or now
             return made
 
@@ -187,31 +199,36 @@ class ResultsPanel(QWidget):
     def fill_forms(self, recipe: Recipe) -> None:
         """Show the parameters of a recipe in the forms of its steps."""
         for name, params in recipe.steps:
-            self._panel_of(name).forms[name].set(params)
+            if (panel := self._panel_of(name)) is not None:
+                panel.forms[name].set(params)
 
-    def _panel_of(self, name: str) -> StepPanel:
-        return next(panel for panel in self.panels.values() if name in panel.names)
+    def _panel_of(self, name: str) -> StepPanel | None:
+        return next((panel for panel in self.panels.values() if name in panel.names), None)
 
-    def _groups(self, recipe: Recipe) -> list[tuple[StepPanel, list[Any]]]:
-        """Group neighbouring steps by the panel that runs them."""
-        groups: list[tuple[StepPanel, list[Any]]] = []
+    def _groups(self, recipe: Recipe) -> list[Group]:
+        """Group neighbouring steps by the panel that runs them; all are one group if a step has no panel.
+
+        So they are if a step looks at maps of steps before it, which panels do not hand on.
+        """
+        groups: list[Group] = []
         for name, params in recipe.steps:
             panel = self._panel_of(name)
-            if not groups or groups[-1][0] is not panel or name in dict(groups[-1][1]):
-                groups.append((panel, []))
-            groups[-1][1].append((name, params))
+            if panel is None or getattr(params, "maps", ()):
+                return [Group("recipe", list(recipe.steps), "processed", False)]
+            key = panel.result_key(name)
+            if not groups or groups[-1].key != key or name in dict(groups[-1].steps):
+                groups.append(Group(key, [], panel.stack_name, panel.wants_more()))
+            groups[-1].steps.append((name, params))
         return groups
 
-    def _on_delivered(self, made: list[tuple[StepPanel, Result]]) -> None:
+    def _on_delivered(self, made: list[tuple[Group, Result]]) -> None:
         parent = find(self.viewer, self._running_on)
         if parent is None:
             show_info(f"{self.title}: the scan was removed while the recipe ran; the result is dropped.")
             return
-        for panel, result in made:
-            name = panel.stack_name if result.stack is not None else ""
-            parent = put_result(
-                self.viewer, parent, panel.key, result, stack_name=name, more=panel.wants_more()
-            )
+        for group, result in made:
+            name = group.stack_name if result.stack is not None else ""
+            parent = put_result(self.viewer, parent, group.key, result, stack_name=name, more=group.more)
         self.chooser.refresh()
         self.chooser.choose(parent)
         for warning in made[-1][1].warnings if made else ():

@@ -5,19 +5,29 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from qtpy.QtCore import QTimer
+
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._layers import about
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._section import Section
 from napari_xanes._widgets.align import AlignPanel
+from napari_xanes._widgets.cluster import ClusterPanel
 from napari_xanes._widgets.energy_text import show_energy
 from napari_xanes._widgets.fit import FitPanel
+from napari_xanes._widgets.maps import MapsPanel
+from napari_xanes._widgets.masks import MaskPanel
 from napari_xanes._widgets.normalize import NormalizePanel
 from napari_xanes._widgets.preprocess import PreprocessPanel
 from napari_xanes._widgets.results import ResultsPanel
 
-STEP_PANELS: tuple[type[StepPanel], ...] = (PreprocessPanel, AlignPanel, NormalizePanel, FitPanel)
+STEP_PANELS: tuple[type[StepPanel], ...] = (
+    *(PreprocessPanel, AlignPanel, NormalizePanel, FitPanel),
+    *(MapsPanel, ClusterPanel),
+)
+NEXT_STEP = {"preprocess": "align", "align": "normalize", "normalize": "fit", "fit": "results"}
+"""What is unfolded when a step is done; after the others one looks at what they found."""
 FIRST_STEP = {
     "counts": "preprocess",
     "transmission": "preprocess",
@@ -34,17 +44,21 @@ class XanesWorkflow(Dock):
         self.viewer = napari_viewer
         self.chooser = StackChooser(napari_viewer)
         self.panels = {panel.key: panel(napari_viewer, self.chooser) for panel in STEP_PANELS}
+        self.masks = MaskPanel(napari_viewer, self.chooser)
         self.results = ResultsPanel(napari_viewer, self.chooser, self.panels)
+        self.panels["clusters"].references_made.connect(self._fit_with)
         self.column.addWidget(self.chooser)
         self.sections: dict[str, Section] = {}
-        for number, (key, panel) in enumerate([*self.panels.items(), ("results", self.results)], 1):
+        shown = {**self.panels, "masks": self.masks, "results": self.results}
+        for number, (key, panel) in enumerate(shown.items(), 1):
             section = Section(number, panel.title, panel)
             self.sections[key] = section
             self.column.addWidget(section)
-            if isinstance(panel, StepPanel):
+            if isinstance(panel, StepPanel | MaskPanel):
                 panel.headline.connect(section.say)
-                panel.done.connect(partial(self._advance, key))
                 panel.refresh()
+            if isinstance(panel, StepPanel):
+                panel.done.connect(partial(self._advance, key))
         self._shown: str | None = None
         self.chooser.changed.connect(self._on_stack)
         self._on_stack()
@@ -54,6 +68,15 @@ class XanesWorkflow(Dock):
         """Unfold one step and fold the others."""
         for name, section in self.sections.items():
             section.unfold(name == key)
+        self._opened = key
+        QTimer.singleShot(0, self._scroll)
+
+    def _scroll(self) -> None:
+        """Bring all of the open step into view, or as much as there is room for from its title on."""
+        section, bar = self.sections[self._opened], self.verticalScrollBar()
+        top, bottom = section.y(), section.y() + section.height()
+        if bar is not None and bottom > bar.value() + self.viewport().height():
+            bar.setValue(min(top, bottom - self.viewport().height()))
 
     def _on_stack(self) -> None:
         """Unfold the step that comes next for a stack that was opened from a file."""
@@ -66,12 +89,17 @@ class XanesWorkflow(Dock):
         self._shown = chosen
 
     def _advance(self, key: str, layer: Any = None) -> None:
-        keys = list(self.sections)
-        self.open_step(keys[keys.index(key) + 1])
+        if key in NEXT_STEP:
+            self.open_step(NEXT_STEP[key])
+
+    def _fit_with(self, path: str) -> None:
+        """Make a file of spectra the references of the fit, and show so."""
+        self.panels["fit"].use_references(path)
+        self.open_step("fit")
 
     def cleanup(self) -> None:
         """Stop work and disconnect from the viewer."""
-        for panel in (*self.panels.values(), self.results):
+        for panel in (*self.panels.values(), self.masks, self.results):
             panel.cleanup()
         self.chooser.cleanup()
 
@@ -79,7 +107,7 @@ class XanesWorkflow(Dock):
 class StepDock(Dock):
     """One step as a dock of its own, with its own choice of the stack."""
 
-    panel_class: type[StepPanel]
+    panel_class: type[StepPanel] | type[MaskPanel]
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -117,3 +145,21 @@ class FitDock(StepDock):
     """Linear-combination fit."""
 
     panel_class = FitPanel
+
+
+class MapsDock(StepDock):
+    """Peak, edge, white line and energy shift."""
+
+    panel_class = MapsPanel
+
+
+class ClusterDock(StepDock):
+    """k-means, PCA and NMF."""
+
+    panel_class = ClusterPanel
+
+
+class MaskDock(StepDock):
+    """Masks by threshold."""
+
+    panel_class = MaskPanel
