@@ -54,6 +54,7 @@ def open_files(paths: Sequence[str | Path]) -> None:
 
 
 def add_workflow(viewer: napari.Viewer) -> XanesWorkflow:
-    """Open the workflow dock in a viewer."""
+    """Open the workflow in a viewer, and the spectrum below the canvas."""
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "XANES workflow")
+    viewer.window.add_plugin_dock_widget(PLUGIN, "XANES spectrum")
     return widget

@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._layers import about
+from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._section import Section
 from napari_xanes._widgets.align import AlignPanel
@@ -60,6 +61,7 @@ class XanesWorkflow(Dock):
             if isinstance(panel, StepPanel):
                 panel.done.connect(partial(self._advance, key))
         self._shown: str | None = None
+        remember_workflow(napari_viewer, self)
         self.chooser.changed.connect(self._on_stack)
         self._on_stack()
         show_energy(napari_viewer)
@@ -99,6 +101,7 @@ class XanesWorkflow(Dock):
 
     def cleanup(self) -> None:
         """Stop work and disconnect from the viewer."""
+        forget_workflow(self.viewer, self)
         for panel in (*self.panels.values(), self.masks, self.results):
             panel.cleanup()
         self.chooser.cleanup()

@@ -1,0 +1,373 @@
+"""Live spectra: right to the last bit, following the mouse, shapes, labels, slider, windows and fit."""
+
+from __future__ import annotations
+
+import csv
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+import napari_xanes as nx
+from napari_xanes._core.params import make_params
+from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.recipe import STEPS
+from napari_xanes._widgets._layers import about, add_stack, put_result
+from napari_xanes._widgets.spectrum import CURSOR, MEAN, PINS, XanesSpectrum
+from napari_xanes._widgets.workflow import XanesWorkflow
+
+SPOT = (23, 43)
+"""A pixel of the scan with much of the element."""
+
+
+@pytest.fixture
+def density(scan):
+    mu = nx.optical_density(nx.flat_field(scan.data[:], scan.flat[:], scan.dark[:]))
+    return nx.EnergyStack(mu, scan.energy, "optical_density", pixel_size_um=0.5, name="scan")
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def dock(viewer, qtbot):
+    spectrum = XanesSpectrum(viewer)
+    qtbot.addWidget(spectrum)
+    yield spectrum
+    spectrum.close_down()
+
+
+def hover(dock, qtbot, y, x, *plane):
+    layer = dock.stack_layer()
+    position = layer.data_to_world((0, *plane, y, x))
+    dock._on_move(dock.viewer, SimpleNamespace(modifiers=("Shift",), position=position))
+    qtbot.waitUntil(lambda: not dock._hover_timer.isActive())
+
+
+def settle(dock, qtbot):
+    qtbot.waitUntil(lambda: not dock._region_timer.isActive(), timeout=2000)
+
+
+def curve(dock, name):
+    return dock.plot.drawn()[name].y
+
+
+def test_with_nothing_open_it_says_so(dock, viewer, density, qtbot):
+    assert "Open a XANES stack" in dock.where.text()
+    add_stack(viewer, density)
+    settle(dock, qtbot)
+    assert MEAN in dock.plot.drawn()
+
+
+def test_the_pixel_under_the_cursor(dock, viewer, density, qtbot):
+    add_stack(viewer, density)
+    hover(dock, qtbot, 20, 31)
+    np.testing.assert_array_equal(curve(dock, CURSOR), density.data[:, 20, 31])
+    assert dock.where.text() == "pixel 20, 31"
+    position = dock.stack_layer().data_to_world((0, 40, 5))
+    dock._on_move(viewer, SimpleNamespace(modifiers=(), position=position))
+    qtbot.wait(40)
+    assert dock.where.text() == "pixel 20, 31", "without Shift nothing moves"
+    hover(dock, qtbot, 500, 5)
+    assert dock.where.text() == "pixel 20, 31", "outside the image nothing moves"
+
+
+def test_of_a_lazy_file_as_optical_density(dock, viewer, scan, density, qtbot):
+    add_stack(viewer, scan)
+    hover(dock, qtbot, 12, 40)
+    np.testing.assert_array_equal(curve(dock, CURSOR), scan.data[:, 12, 40])
+    dock.quantity.setCurrentText("optical density")
+    hover(dock, qtbot, 12, 40)
+    np.testing.assert_allclose(curve(dock, CURSOR), density.data[:, 12, 40], rtol=1e-5)
+
+
+def test_a_double_click_pins(dock, viewer, density, qtbot):
+    layer = add_stack(viewer, density)
+    for y, x in ((10, 12), (30, 33)):
+        event = SimpleNamespace(position=layer.data_to_world((5, y, x)), modifiers=())
+        dock._on_double_click(viewer, event)
+    assert viewer.layers.selection.active is layer
+    np.testing.assert_array_equal(curve(dock, "pin 1"), density.data[:, 10, 12])
+    np.testing.assert_array_equal(curve(dock, "pin 2"), density.data[:, 30, 33])
+    colors = {dock.plot.drawn()[f"pin {k}"].color for k in (1, 2)}
+    assert len(colors) == 2
+    viewer.layers[PINS].data = viewer.layers[PINS].data[:1]
+    settle(dock, qtbot)
+    assert "pin 2" not in dock.plot.drawn()
+    dock.unpin.click()
+    assert PINS not in viewer.layers and MEAN in dock.plot.drawn()
+
+
+def test_shapes_are_followed(dock, viewer, density, qtbot):
+    layer = add_stack(viewer, density)
+    scale = tuple(layer.scale)[-2:]
+    shapes = viewer.add_shapes(
+        [[[10, 10], [10, 19], [19, 19], [19, 10]]], name="ROI", scale=scale, units=tuple(layer.units)[-2:]
+    )
+    settle(dock, qtbot)
+    expected = density.data[:, 10:20, 10:20].mean(axis=(1, 2))
+    np.testing.assert_allclose(curve(dock, "ROI 1"), expected, rtol=1e-5)
+    shapes.data = [np.array([[30, 30], [30, 34], [34, 34], [34, 30]])]
+    settle(dock, qtbot)
+    expected = density.data[:, 30:35, 30:35].mean(axis=(1, 2))
+    np.testing.assert_allclose(curve(dock, "ROI 1"), expected, rtol=1e-5)
+    shapes.add_ellipses([[20, 20], [8, 5]])
+    shapes.add_lines([[5, 5], [5, 15]])
+    settle(dock, qtbot)
+    y, x = np.mgrid[: density.data.shape[1], : density.data.shape[2]]
+    inside = ((y - 20) / 8) ** 2 + ((x - 20) / 5) ** 2 <= 0.95
+    expected = density.data[:, inside].mean(axis=1)
+    np.testing.assert_allclose(curve(dock, "ROI 2"), expected, rtol=0.02)
+    np.testing.assert_allclose(curve(dock, "ROI 3"), density.data[:, 5, 5:16].mean(axis=1), rtol=1e-5)
+    shapes.visible = False
+    settle(dock, qtbot)
+    assert MEAN in dock.plot.drawn() and "ROI 1" not in dock.plot.drawn()
+
+
+def test_labels_are_followed_while_painted(dock, viewer, density, qtbot):
+    layer = add_stack(viewer, density)
+    labels = viewer.add_labels(
+        np.zeros(density.data.shape[1:], np.uint8),
+        name="mask",
+        scale=tuple(layer.scale)[-2:],
+        units=tuple(layer.units)[-2:],
+    )
+    labels.brush_size = 7
+    labels.paint((20, 20), 1)
+    labels.paint((40, 40), 3)
+    settle(dock, qtbot)
+    for label in (1, 3):
+        expected = density.data[:, labels.data == label].mean(axis=1)
+        np.testing.assert_allclose(curve(dock, f"mask {label}"), expected, rtol=1e-5)
+    color = dock.plot.drawn()["mask 1"].color
+    assert color == "#" + "".join(f"{round(255 * c):02x}" for c in labels.get_color(1)[:3])
+    before = curve(dock, "mask 1").copy()
+    labels.paint((25, 20), 1)
+    settle(dock, qtbot)
+    assert not np.array_equal(curve(dock, "mask 1"), before)
+    np.testing.assert_allclose(
+        curve(dock, "mask 1"), density.data[:, labels.data == 1].mean(axis=1), rtol=1e-5
+    )
+
+
+def test_the_line_and_the_slider_go_together(dock, viewer, density):
+    add_stack(viewer, density)
+    viewer.dims.set_current_step(0, 9)
+    assert dock.plot.energy_line.value() == pytest.approx(density.energy[9])
+    dock.plot.energy_dragged.emit(float(density.energy[17] + 0.1))
+    assert viewer.dims.current_step[0] == 17
+
+
+def test_normalised_spectra_and_their_derivative(dock, viewer, density, qtbot):
+    add_stack(viewer, density)
+    hover(dock, qtbot, *SPOT)
+    dock.quantity.setCurrentText("normalised")
+    spectrum = density.data[:, SPOT[0], SPOT[1]].astype(float)
+    found = nx.normalize_edge(spectrum, density.energy)
+    np.testing.assert_allclose(curve(dock, CURSOR), found.normalized, rtol=1e-6)
+    dock.derivative.setChecked(True)
+    np.testing.assert_allclose(curve(dock, CURSOR), np.gradient(found.normalized, density.energy))
+
+
+def test_windows_follow_the_form_and_the_form_the_windows(viewer, density, qtbot):
+    workflow = XanesWorkflow(viewer)
+    dock = XanesSpectrum(viewer)
+    for one in (workflow, dock):
+        qtbot.addWidget(one)
+    add_stack(viewer, density)
+    settle(dock, qtbot)
+    editors = workflow.panels["normalize"].forms["normalize"].editors
+    assert editors["pre_edge"].value() is None
+    mean = dock._spectra[MEAN][0]
+    automatic = nx.normalize_edge(mean, density.energy)
+    assert dock.plot.windows["pre_edge"].getRegion() == pytest.approx(automatic.pre_edge)
+    dock.plot.windows["pre_edge"].setRegion((8230.0, 8290.0))
+    assert editors["pre_edge"].value() == (8230.0, 8290.0)
+    line = dock.plot.drawn()["pre-edge line"]
+    expected = nx.normalize_edge(mean, density.energy, pre_edge=(8230.0, 8290.0)).pre_line
+    assert np.interp(8250, line.x, line.y) == pytest.approx(
+        expected[0] + expected[1] * (8250 - automatic.e0), abs=1e-6
+    )
+    editors["post_edge"].set_value((8420.0, 8550.0))
+    assert dock.plot.windows["post_edge"].getRegion() == pytest.approx((8420.0, 8550.0))
+    dock.plot.e0_dragged.emit(8336.5)
+    assert editors["e0"].value() == 8336.5
+    workflow.panels["fit"].forms["fit"].editors["exclude"].set_value(((8340.0, 8345.0),))
+    dock.redraw()
+    assert [region.getRegion() for region in dock.plot.excluded] == [(8340.0, 8345.0)]
+    dock.close_down()
+    workflow.close_down()
+
+
+def fit_stack(viewer, density, references):
+    """Normalise and fit in the viewer, as the panels do."""
+    layer = add_stack(viewer, density)
+    result = run_steps(density, [("normalize", STEPS["normalize"][1]())], keep_stack=True, in_memory=True)
+    normal = put_result(viewer, layer, "normalize", result, stack_name="normalised")
+    params = make_params(STEPS["fit"][1], {"references": references, "constraint": "nonnegative"}, "fit")
+    fit = run_steps(result.stack, [("fit", params)], in_memory=True)
+    put_result(viewer, normal, "fit", fit)
+    return layer, normal
+
+
+def test_after_a_fit_the_curve_is_fitted_live(dock, viewer, density, references, qtbot):
+    _, normal = fit_stack(viewer, density, references)
+    viewer.layers.selection.active = normal
+    dock.fit_shown.setChecked(True)
+    hover(dock, qtbot, *SPOT)
+    spectrum = nx.normalize_edge(density.data[:, SPOT[0], SPOT[1]].astype(float), density.energy).normalized
+    expected = nx.fit_references(
+        spectrum, density.energy, nx.read_references(*references), constraint="nonnegative"
+    )
+    np.testing.assert_allclose(dock.fit.fractions, expected.fractions, atol=1e-6)
+    np.testing.assert_allclose(dock.fit.sigma, expected.sigma, rtol=1e-5)
+    names = list(dock.plot.drawn())
+    assert any(f"{expected.fractions[0]:.3f} ± {expected.sigma[0]:.3f}" in name for name in names)
+    residual = dock.plot.drawn()["residual"].y
+    np.testing.assert_allclose(residual, curve(dock, CURSOR) - curve(dock, "fit"))
+    before = dock.fit.fractions
+    hover(dock, qtbot, SPOT[0] + 3, SPOT[1])
+    assert not np.array_equal(dock.fit.fractions, before)
+    viewer.layers.selection.active = next(one for one in viewer.layers if about(one).get("map"))
+    hover(dock, qtbot, *SPOT)
+    np.testing.assert_allclose(dock.fit.fractions, expected.fractions, atol=1e-6)
+
+
+def test_references_are_overlaid(dock, viewer, density, references, qtbot):
+    fit_stack(viewer, density, references)
+    settle(dock, qtbot)
+    dock.references.setChecked(True)
+    assert {one.name for one in nx.read_references(*references)} <= set(dock.plot.drawn())
+
+
+def test_curves_are_saved_and_copied(dock, viewer, density, tmp_path, qtbot):
+    add_stack(viewer, density)
+    hover(dock, qtbot, *SPOT)
+    dock.windows_shown.setChecked(False)
+    dock.export.save(tmp_path / "curves.csv")
+    with open(tmp_path / "curves.csv", newline="", encoding="utf-8") as file:
+        head, *rows = list(csv.reader(file))
+    column = head.index(CURSOR)
+    np.testing.assert_allclose([float(row[0]) for row in rows], density.energy)
+    np.testing.assert_allclose(
+        [float(row[column]) for row in rows], density.data[:, SPOT[0], SPOT[1]], rtol=1e-6
+    )
+    dock.export.copy()
+    assert QApplication.clipboard().text().startswith("energy_eV\t")
+    for kind in ("png", "svg"):
+        dock.export.save(tmp_path / f"plot.{kind}")
+        assert (tmp_path / f"plot.{kind}").stat().st_size > 1000
+
+
+def test_volumes_use_the_shown_plane(dock, viewer, qtbot):
+    rng = np.random.default_rng(0)
+    data = rng.random((8, 5, 20, 24)).astype(np.float32)
+    stack = nx.EnergyStack(data, 8300 + 10.0 * np.arange(8), "normalized", name="volume")
+    layer = add_stack(viewer, stack)
+    viewer.dims.set_current_step(1, 3)
+    hover(dock, qtbot, 7, 9, 3)
+    np.testing.assert_array_equal(curve(dock, CURSOR), data[:, 3, 7, 9])
+    viewer.add_shapes([[[2, 2], [2, 6], [6, 6], [6, 2]]], name="ROI", scale=tuple(layer.scale)[-2:])
+    settle(dock, qtbot)
+    np.testing.assert_allclose(curve(dock, "ROI 1"), data[:, 3, 2:7, 2:7].mean(axis=(1, 2)), rtol=1e-5)
+    viewer.dims.set_current_step(1, 1)
+    settle(dock, qtbot)
+    np.testing.assert_allclose(curve(dock, "ROI 1"), data[:, 1, 2:7, 2:7].mean(axis=(1, 2)), rtol=1e-5)
+
+
+def test_closing_leaves_nothing_behind(viewer, density, qtbot):
+    layer = add_stack(viewer, density)
+    labels = viewer.add_labels(np.ones(density.data.shape[1:], np.uint8))
+    for _ in range(5):
+        dock = XanesSpectrum(viewer)
+        qtbot.addWidget(dock)
+        dock.close_down()
+    assert not [c for c in viewer.mouse_move_callbacks if "XanesSpectrum" in repr(c)]
+    for emitter in (labels.events.paint, layer.events.data, viewer.dims.events.current_step):
+        assert not [c for c in emitter.callbacks if "XanesSpectrum" in repr(c)]
+
+
+def mouse(window, kind, layer, y, x, buttons=None, modifiers=None):
+    """Send a real mouse event to the canvas at a pixel of a layer."""
+    canvas = window.window._qt_viewer.canvas
+    world = layer.data_to_world((0,) * (layer.ndim - 2) + (y, x))[-2:]
+    at = canvas.view.scene.transform.map([world[1], world[0], 0, 1])
+    place = QPointF(*(float(round(v)) for v in at[:2] / at[3]))
+    none = Qt.MouseButton.NoButton
+    button = Qt.MouseButton.LeftButton if kind != kind.MouseMove else none
+    pressed = Qt.MouseButton.LeftButton if buttons else none
+    glob = QPointF(canvas.native.mapToGlobal(place.toPoint()))
+    event = QMouseEvent(kind, place, glob, button, pressed, modifiers or Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(canvas.native, event)
+    QApplication.processEvents()
+
+
+@pytest.mark.viewer
+def test_with_a_real_mouse(window, density, qtbot):
+    layer = add_stack(window, density)
+    _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    _, dock = window.window.add_plugin_dock_widget("napari-xanes", "XANES spectrum")
+    qtbot.wait(300)
+    kind = QEvent.Type
+    for x in (SPOT[1] - 2, SPOT[1]):
+        mouse(window, kind.MouseMove, layer, SPOT[0], x, modifiers=Qt.KeyboardModifier.ShiftModifier)
+    qtbot.waitUntil(lambda: CURSOR in dock.plot.drawn(), timeout=3000)
+    found = curve(dock, CURSOR)
+    near = density.data[:, SPOT[0] - 1 : SPOT[0] + 2, SPOT[1] - 1 : SPOT[1] + 2].reshape(len(found), -1)
+    assert (near == found[:, None]).all(axis=0).any(), "the pixel under the mouse, to a pixel of the screen"
+
+    labels = window.add_labels(
+        np.zeros(density.data.shape[1:], np.uint8),
+        scale=tuple(layer.scale)[-2:],
+        units=tuple(layer.units)[-2:],
+    )
+    labels.mode, labels.brush_size = "paint", 5
+    mouse(window, kind.MouseButtonPress, layer, 20, 20, buttons=True)
+    for x in range(20, 32, 2):
+        mouse(window, kind.MouseMove, layer, 20, x, buttons=True)
+    mouse(window, kind.MouseButtonRelease, layer, 20, 30)
+    qtbot.waitUntil(lambda: "Labels 1" in dock.plot.drawn(), timeout=3000)
+    settle(dock, qtbot)
+    assert (labels.data == 1).sum() > 30
+    np.testing.assert_allclose(
+        curve(dock, "Labels 1"), density.data[:, labels.data == 1].mean(axis=1), rtol=1e-5
+    )
+
+    editor = workflow.panels["normalize"].forms["normalize"].editors["pre_edge"]
+    drag_window(dock, qtbot)
+    lo, hi = editor.value()
+    assert dock.plot.windows["pre_edge"].getRegion() == pytest.approx((lo, hi), abs=0.01)
+
+
+def drag_window(dock, qtbot):
+    """Drag the upper edge of the pre-edge window with the mouse."""
+    plot = dock.plot
+    hi = plot.windows["pre_edge"].getRegion()[1]
+    (_, _), (lo_y, hi_y) = plot.getPlotItem().vb.viewRange()
+    view = plot.getPlotItem().vb
+    start = plot.mapFromScene(view.mapViewToScene(QPointF(hi, (lo_y + hi_y) / 2)))
+    end = QPoint(start.x() - 25, start.y())
+    port = plot.viewport()
+    QTest.mouseMove(port, start)
+    QTest.mousePress(port, Qt.MouseButton.LeftButton, pos=start)
+    for step in range(1, 6):
+        at = QPoint(start.x() - 5 * step, start.y())
+        event = QMouseEvent(
+            QEvent.Type.MouseMove,
+            QPointF(at),
+            QPointF(port.mapToGlobal(at)),
+            Qt.MouseButton.NoButton,
+            Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(port, event)
+        qtbot.wait(20)
+    QTest.mouseRelease(port, Qt.MouseButton.LeftButton, pos=end)
+    assert plot.windows["pre_edge"].getRegion()[1] < hi - 1
