@@ -73,7 +73,7 @@ def take(theme: str, out: Path, size: tuple[int, int]) -> None:
     workflow.masks.editors["remove_small"].set_value(20)
     picture("masks")
     workflow.masks.keep_preview()
-    workflow.masks.apply_mask()
+    workflow.masks.use.apply_mask()
     picture("masked")
     run("maps")
     run("clusters")

@@ -13,6 +13,7 @@ from napari_xanes._widgets import _worker
 from napari_xanes._widgets._layers import about, add_stack, put_result, result_of, results_of, stack_of
 from napari_xanes._widgets._mask_layers import PREVIEW_NAME, apply_to_all
 from napari_xanes._widgets._masked import MASKED, MaskedStack
+from napari_xanes._widgets.workflow import MaskDock
 
 
 @pytest.fixture
@@ -43,14 +44,14 @@ def make_mask(panel, above, below=None):
 def test_without_maps_it_says_what_to_run(panel, viewer, density):
     assert "run 3 Normalise first" in panel.found.text() and not panel.keep.isEnabled()
     add_stack(viewer, density)
-    assert not panel.keep.isEnabled() and not panel.apply.isEnabled()
+    assert not panel.keep.isEnabled() and not panel.use.apply.isEnabled()
     panel.preview()
     assert preview(viewer) is None
 
 
 def test_otsu_and_the_shape_of_the_mask_are_previewed(panel, viewer, normalised, qtbot):
     thickness = layer_of(viewer, "thickness")
-    assert panel.map_layer() == thickness
+    assert panel.map.layer() == thickness
     panel.otsu.click()
     qtbot.waitUntil(lambda: preview(viewer) is not None)
     limit = masks.otsu_threshold(thickness.data)
@@ -113,13 +114,13 @@ def test_masks_are_taken_off_to_the_last_bit_after_two_and_with_layers_gone(pane
     before = {layer.name: layer.data for layer in viewer.layers}
     copies = {name: data.copy() for name, data in before.items()}
     make_mask(panel, 0.3)
-    panel.apply.click()
-    assert panel.result.text() == "Applied to 4 layers."
+    panel.use.apply.click()
+    assert panel.use.result.text() == "Applied to 4 layers."
     first = layer_of(viewer, "mask").data.astype(bool)
     edge_step = layer_of(viewer, "edge_step")
     np.testing.assert_array_equal(edge_step.data, np.where(first, copies[edge_step.name], np.nan))
     make_mask(panel, 0.1, 0.4)
-    panel.apply.click()
+    panel.use.apply.click()
     second = layer_of(viewer, "mask").data.astype(bool)
     assert (second & ~first).any() and (first & ~second).any()
     np.testing.assert_array_equal(edge_step.data, np.where(second, copies[edge_step.name], np.nan))
@@ -127,15 +128,15 @@ def test_masks_are_taken_off_to_the_last_bit_after_two_and_with_layers_gone(pane
         np.asarray(normalised.data), np.where(second, copies[normalised.name], np.nan)
     )
     viewer.layers.remove(layer_of(viewer, "thickness"))
-    panel.remove.click()
-    assert panel.result.text().startswith("3 layers restored")
+    panel.use.remove.click()
+    assert panel.use.result.text().startswith("3 layers restored")
     for layer in viewer.layers:
         if layer.name in before:
             assert layer.data is before[layer.name]
             np.testing.assert_array_equal(layer.data, copies[layer.name])
         assert MASKED not in layer.metadata
-    panel.remove.click()
-    assert panel.result.text() == "No mask is applied."
+    panel.use.remove.click()
+    assert panel.use.result.text() == "No mask is applied."
 
 
 def test_clusters_outside_become_background(panel, workflow, viewer, normalised, run_step):
@@ -143,10 +144,10 @@ def test_clusters_outside_become_background(panel, workflow, viewer, normalised,
     clusters = layer_of(viewer, "clusters")
     whole = clusters.data
     make_mask(panel, 0.3)
-    panel.apply.click()
+    panel.use.apply.click()
     inside = layer_of(viewer, "mask").data.astype(bool)
     np.testing.assert_array_equal(clusters.data, np.where(inside, whole, 0))
-    panel.remove.click()
+    panel.use.remove.click()
     assert clusters.data is whole
 
 
@@ -172,8 +173,8 @@ def test_layers_from_before_the_alignment_are_left_alone(panel, workflow, viewer
     for key in ("align", "normalize"):
         run_step(workflow.panels[key])
     make_mask(panel, 0.3)
-    panel.apply.click()
-    assert panel.result.text().startswith("Applied to 4 layers. 1 layer left alone")
+    panel.use.apply.click()
+    assert panel.use.result.text().startswith("Applied to 4 layers. 1 layer left alone")
     raw = next(one for one in viewer.layers if one.name == "ni_simulated")
     assert MASKED not in raw.metadata and isinstance(raw.data, np.ndarray)
 
@@ -181,7 +182,7 @@ def test_layers_from_before_the_alignment_are_left_alone(panel, workflow, viewer
 def test_another_scan_is_left_alone(panel, workflow, viewer, normalised, density):
     other = add_stack(viewer, density.replace(name="other", source={"path": "/other.h5"}))
     make_mask(panel, 0.3)
-    panel.apply.click()
+    panel.use.apply.click()
     assert MASKED in normalised.metadata and MASKED not in other.metadata
 
 
@@ -189,7 +190,7 @@ def test_steps_on_a_masked_stack_say_so_and_can_be_run_again(
     panel, workflow, viewer, density, normalised, run_step
 ):
     make_mask(panel, 0.3)
-    panel.apply.click()
+    panel.use.apply.click()
     workflow.chooser.choose(normalised)
     assert "masked" in workflow.panels["maps"].plan.text()
     workflow.panels["maps"].choose("edge_position")
@@ -201,30 +202,39 @@ def test_steps_on_a_masked_stack_say_so_and_can_be_run_again(
     assert [entry["do"] for entry in result.history] == ["normalize", "mask", "edge_position"]
     again = nx.run_recipe(nx.Recipe.of(result_of(viewer, normalised)), density)
     np.testing.assert_array_equal(again.maps["edge_energy"], edge)
-    panel.remove.click()
-    assert "1 layer computed under a mask" in panel.result.text()
+    panel.use.remove.click()
+    assert "1 layer computed under a mask" in panel.use.result.text()
     assert stack_of(normalised).history == tuple(about(normalised)["history"])
 
 
 def test_a_step_run_again_under_a_mask_is_not_undone_by_taking_it_off(panel, viewer, normalised):
     make_mask(panel, 0.3)
-    panel.apply.click()
+    panel.use.apply.click()
     parent = next(one for one in viewer.layers if one.name == "ni_simulated")
     result = results_of(parent)["normalize"]
     new = np.full_like(result.maps["thickness"], 2.0)
     maps = {**result.maps, "thickness": new}
     put_result(viewer, parent, "normalize", nx.Result(**{**vars(result), "maps": maps}))
-    panel.remove.click()
+    panel.use.remove.click()
     np.testing.assert_array_equal(layer_of(viewer, "thickness").data, new)
+
+
+def test_the_preview_goes_with_the_panel(viewer, normalised, qtbot):
+    dock = MaskDock(viewer)
+    qtbot.addWidget(dock)
+    dock.panel.find_limit()
+    qtbot.waitUntil(lambda: preview(viewer) is not None)
+    dock.close_down()
+    assert preview(viewer) is None
 
 
 def test_masks_that_cannot_be_applied_are_refused(panel, viewer, normalised, shown):
     empty = viewer.add_labels(np.zeros((64, 72), int), name="empty")
-    panel.apply.click()
+    panel.use.apply.click()
     assert "the mask 'empty' is empty" in shown[0]
     viewer.layers.remove(empty)
     viewer.add_labels(np.ones((5, 6), int), name="small")
-    panel.apply.click()
+    panel.use.apply.click()
     assert "shape (5, 6)" in shown[1]
     assert all(MASKED not in layer.metadata for layer in viewer.layers)
 

@@ -274,7 +274,9 @@ def test_a_step_as_a_dock_of_its_own(viewer, qtbot, density, run_step):
 
 def test_closing_leaves_nothing_that_listens(viewer, qtbot, density):
     add_stack(viewer, density)
-    XanesWorkflow(viewer).close_down()  # the energy on the canvas stays with the viewer
+    first = XanesWorkflow(viewer)
+    qtbot.addWidget(first)
+    first.close_down()  # the energy on the canvas stays with the viewer
 
     def listeners():
         events = viewer.layers.events

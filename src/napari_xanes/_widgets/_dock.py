@@ -1,7 +1,8 @@
 """What every dock of this plugin does when it is opened and closed.
 
 Closing a dock in napari does not close the widget inside: it only loses its parent and would go on
-listening to the viewer.  A `Dock` notices and calls its `cleanup`.
+listening to the viewer.  A `Dock` notices, calls its `cleanup` and has Qt delete it; left to Python, it might be
+deleted in the thread of a running step, which crashes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Dock(QScrollArea):
         if event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
                 self.close_down()
+                self.deleteLater()
             self._docked = self.parent() is not None
         return super().event(event)
 

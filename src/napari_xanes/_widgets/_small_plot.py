@@ -44,6 +44,10 @@ class SmallPlot(pg.PlotWidget):
         if self._x_label:
             self.setLabel("bottom", self._x_label, color=text)
 
+    def wheelEvent(self, event: Any) -> None:
+        """Let the wheel scroll the panel; dragging with the right button zooms."""
+        event.ignore()
+
     def cleanup(self) -> None:
         """Stop listening to the viewer, and go at once: Python would take the parts away in an order that crashes."""
         self._viewer.events.theme.disconnect(self.follow_theme)

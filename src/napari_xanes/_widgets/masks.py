@@ -11,12 +11,9 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QComboBox,
-    QFormLayout,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -29,18 +26,18 @@ from napari_xanes._core.params import make_params
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._form import make_editor
 from napari_xanes._widgets._histogram import LimitsHistogram
+from napari_xanes._widgets._layer_combo import LayerCombo
 from napari_xanes._widgets._layers import about
 from napari_xanes._widgets._mask_layers import (
-    apply_to_all,
-    computed_under_mask,
     hide_preview,
     keep_mask,
     map_layers,
     mask_layers,
     original,
-    remove_from_all,
     show_preview,
 )
+from napari_xanes._widgets._mask_use import MaskUse
+from napari_xanes._widgets._small_widgets import in_line, make_button, make_words, with_label
 from napari_xanes._widgets._worker import report_error
 
 PREVIEW_MS = 60
@@ -71,23 +68,19 @@ class MaskPanel(QWidget):
         self.viewer, self.chooser = viewer, chooser
         self._of: NDArray[Any] | None = None
         self._picked = False
-        self.map, self.other, self.mask = _combo(), _combo(), _combo()
+        self.map, self.other = LayerCombo(viewer), LayerCombo(viewer)
         self.histogram = LimitsHistogram(viewer)
         self.above, self.below = _limit_edit(), _limit_edit()
-        self.otsu = _button("Otsu", "The lower limit that best parts the values into two classes.")
+        self.otsu = make_button("Otsu", "The lower limit that best parts the values into two classes.")
         self.editors = {name: make_editor(MaskParams.model_fields[name]) for name in SHAPED}
-        self.how = _combo()
+        self.how = QComboBox()
+        self.how.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.other.setVisible(False)
         for how, text in COMBINE.items():
             self.how.addItem(text, how)
-        self.found = _words()
-        self.keep = _button("Keep as mask", "Makes a layer of the preview, which results are saved with.")
-        self.apply = _button(
-            "Apply to all XANES layers",
-            "Makes what lies outside invalid in all layers of the scan in which the sample is at the same place, and in "
-            "what is computed from them. Saved results are those that were computed.",
-        )
-        self.remove = _button("Remove mask", "Gives all layers back what the mask hides.")
-        self.result = _words()
+        self.found = make_words()
+        self.keep = make_button("Keep as mask", "Makes a layer of the preview, which results are saved with.")
+        self.use = MaskUse(viewer, chooser)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PREVIEW_MS)
@@ -96,21 +89,17 @@ class MaskPanel(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        top = _rows(("Map", self.map))
-        limits = _line(QLabel("from"), self.above, QLabel("to"), self.below, self.otsu)
-        combine = _line(self.how, self.other)
+        limits = in_line(QLabel("from"), self.above, QLabel("to"), self.below, self.otsu)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(top)
+        layout.addWidget(with_label("Map", self.map))
         layout.addWidget(self.histogram)
         layout.addWidget(limits)
         layout.addWidget(self._shape_grid())
-        layout.addWidget(_rows(("Combine", combine)))
+        layout.addWidget(with_label("Combine", in_line(self.how, self.other)))
         layout.addWidget(self.found)
         layout.addWidget(self.keep)
-        layout.addWidget(_rows(("Mask", _line(self.mask, self.remove))))
-        layout.addWidget(self.apply)
-        layout.addWidget(self.result)
+        layout.addWidget(self.use)
 
     def _shape_grid(self) -> QWidget:
         """Return the editors of the mask's shape, two in a row."""
@@ -142,8 +131,6 @@ class MaskPanel(QWidget):
         self.other.currentIndexChanged.connect(lambda _: self._timer.start())
         self._timer.timeout.connect(self.preview)
         self.keep.clicked.connect(self.keep_preview)
-        self.apply.clicked.connect(self.apply_mask)
-        self.remove.clicked.connect(self.remove_mask)
         self.chooser.changed.connect(self.refresh)
 
     # -- what there is --------------------------------------------------------------------------------
@@ -151,27 +138,17 @@ class MaskPanel(QWidget):
     def refresh(self) -> None:
         """List the maps and masks anew, keeping what is chosen."""
         maps = map_layers(self.viewer)
-        _list(self.map, maps)
         thickness = next((one for one in maps if about(one)["kind"] == "thickness"), None)
-        if thickness is not None and not self._picked:
-            self.map.blockSignals(True)
-            _choose(self.map, thickness)
-            self.map.blockSignals(False)
-        masks = mask_layers(self.viewer)
-        for combo in (self.other, self.mask):
-            _list(combo, masks)
+        self.map.offer(maps, None if self._picked else thickness)
+        self.other.offer(mask_layers(self.viewer))
+        self.use.refresh()
         self.keep.setEnabled(bool(maps))
         self.otsu.setEnabled(bool(maps))
-        self.apply.setEnabled(bool(masks))
         if not maps:
             self.found.setText("Needs a map, such as the thickness: run 3 Normalise first.")
-        layer = self.map_layer()
+        layer = self.map.layer()
         if (None if layer is None else original(layer)) is not self._of:
             self._on_map()
-
-    def map_layer(self) -> Layer | None:
-        """Return the map that is thresholded."""
-        return _chosen(self.map, map_layers(self.viewer))
 
     def _on_picked(self, index: int) -> None:
         """The thickness is offered as long as the user has picked no map."""
@@ -179,7 +156,7 @@ class MaskPanel(QWidget):
 
     def _on_map(self) -> None:
         """Show the values of another map; limits of one have no meaning for another."""
-        layer = self.map_layer()
+        layer = self.map.layer()
         self._of = None if layer is None else original(layer)
         if layer is None or self._of is None:
             return
@@ -215,7 +192,7 @@ class MaskPanel(QWidget):
 
     def params(self) -> MaskParams:
         """Return the parameters of the mask as the step `mask` takes them; raises InputError if they cannot be."""
-        layer = self.map_layer()
+        layer = self.map.layer()
         values = {
             **{name: editor.value() for name, editor in self.editors.items()},
             "of": "" if layer is None else about(layer)["map"],
@@ -245,11 +222,11 @@ class MaskPanel(QWidget):
     def _combined_with(self) -> Layer | None:
         if self.how.currentData() == "replace":
             return None
-        return _chosen(self.other, mask_layers(self.viewer))
+        return self.other.layer()
 
     def preview(self) -> None:
         """Show the mask as it is set now."""
-        layer = self.map_layer()
+        layer = self.map.layer()
         self.other.setVisible(self.how.currentData() != "replace")
         if layer is None:
             return
@@ -265,7 +242,7 @@ class MaskPanel(QWidget):
 
     def keep_preview(self) -> None:
         """Make a mask layer of what is set now."""
-        layer = self.map_layer()
+        layer = self.map.layer()
         if layer is None:
             return
         try:
@@ -277,78 +254,15 @@ class MaskPanel(QWidget):
         hide_preview(self.viewer)
         made = keep_mask(self.viewer, layer, mask, self.params(), other)
         self.chooser.refresh()
-        _choose(self.mask, made)
+        self.use.mask.choose(made)
         self.headline.emit(f"{int(mask.sum())} pixels")
-
-    def apply_mask(self) -> None:
-        """Apply the chosen mask to the layers of its scan."""
-        mask = _chosen(self.mask, mask_layers(self.viewer))
-        if mask is None:
-            return
-        try:
-            done = apply_to_all(self.viewer, mask, self.chooser.layer())
-        except InputError as error:
-            self._say(report_error(error, self.title))
-            return
-        text = f"Applied to {_layers(done.layers)}."
-        if done.elsewhere:
-            text += f" {_layers(done.elsewhere)} left alone, from before Align or of another size."
-        self.chooser.refresh()
-        self._say(text)
-
-    def remove_mask(self) -> None:
-        """Give the layers back what was hidden."""
-        count, later = remove_from_all(self.viewer), computed_under_mask(self.viewer)
-        text = f"{_layers(count)} restored." if count else "No mask is applied."
-        if later:
-            text += f" {_layers(later)} computed under a mask stay so; run their steps again."
-        self.chooser.refresh()
-        self._say(text)
-
-    def _say(self, text: str) -> None:
-        self.result.setText(text)
 
     def cleanup(self) -> None:
         """Stop listening: the panel goes away."""
         self._timer.stop()
         self.chooser.changed.disconnect(self.refresh)
         self.histogram.cleanup()
-
-
-def _layers(count: int) -> str:
-    return f"{count} layer{'' if count == 1 else 's'}"
-
-
-# -- small widgets --------------------------------------------------------------------------------
-
-
-def _combo() -> QComboBox:
-    combo = QComboBox()
-    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    return combo
-
-
-def _list(combo: QComboBox, layers: list[Layer]) -> None:
-    """List layers, keeping the one that is chosen; what is kept in the items are ids of Python objects."""
-    before = combo.currentData()
-    combo.blockSignals(True)
-    combo.clear()
-    for layer in layers:
-        combo.addItem(layer.name, _key(layer))
-    combo.setCurrentIndex(max(combo.findData(before), 0) if layers else -1)
-    combo.blockSignals(False)
-
-
-def _key(layer: Layer) -> str:
-    return str(layer.unique_id)
-
-
-def _choose(combo: QComboBox, layer: Layer) -> None:
-    combo.setCurrentIndex(combo.findData(_key(layer)))
-
-
-def _chosen(combo: QComboBox, layers: list[Layer]) -> Layer | None:
-    return next((layer for layer in layers if _key(layer) == combo.currentData()), None)
+        hide_preview(self.viewer)
 
 
 def _limit_edit() -> QLineEdit:
@@ -365,35 +279,3 @@ def _number(edit: QLineEdit) -> float | None:
         return float(edit.text())
     except ValueError:
         return None
-
-
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(f"<p>{tooltip}</p>")
-    return button
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    return label
-
-
-def _line(*parts: QWidget) -> QWidget:
-    line = QWidget()
-    layout = QHBoxLayout(line)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(4)
-    for part in parts:
-        layout.addWidget(part, 1 if isinstance(part, QLineEdit | QComboBox) else 0)
-    return line
-
-
-def _rows(*rows: tuple[str, QWidget]) -> QWidget:
-    widget = QWidget()
-    layout = QFormLayout(widget)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    for text, part in rows:
-        layout.addRow(text, part)
-    return widget

@@ -1,0 +1,40 @@
+"""Buttons, sentences and rows as the panels use them."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
+
+
+def make_button(text: str, tooltip: str) -> QPushButton:
+    """Return a button; a tooltip as rich text wraps."""
+    button = QPushButton(text)
+    button.setToolTip(f"<p>{tooltip}</p>")
+    return button
+
+
+def make_words() -> QLabel:
+    """Return a place for a sentence."""
+    label = QLabel()
+    label.setWordWrap(True)
+    return label
+
+
+def in_line(*parts: QWidget) -> QWidget:
+    """Return widgets side by side; texts and choices take the room there is."""
+    line = QWidget()
+    layout = QHBoxLayout(line)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
+    for part in parts:
+        layout.addWidget(part, 1 if isinstance(part, QLineEdit | QComboBox) else 0)
+    return line
+
+
+def with_label(text: str, part: QWidget) -> QWidget:
+    """Return a widget behind its name."""
+    widget = QWidget()
+    layout = QFormLayout(widget)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    layout.addRow(text, part)
+    return widget
