@@ -73,6 +73,8 @@ _HOME = {
     "edge_map": "edge_position",
     "EdgeMap": "edge_position",
     "mix_colors": "colors",
+    "color_bar": "legends",
+    "color_triangle": "legends",
     "SAFE_COLORS": "colors",
     "Recipe": "recipe",
     "run_recipe": "pipeline",

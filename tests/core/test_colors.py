@@ -67,3 +67,34 @@ def test_the_palette_is_of_distinct_colours_and_its_first_two_make_white():
 def test_what_does_not_fit_is_refused(maps, colors, limits, says):
     with pytest.raises(InputError, match=says):
         mix_colors(maps, colors, limits=limits)
+
+
+def test_sigma_lets_the_background_through():
+    maps, sigma = [[0.0, 1.0, 1.0, 1.0]], [0.0, 0.0, 0.15, np.nan]
+    mixed = mix_colors(maps, ["red"], limits=(0, 1), sigma=[sigma], sigma_limit=0.3, background="white")
+    np.testing.assert_allclose(mixed, [[0, 0, 0], [1, 0, 0], [1, 0.5, 0.5], [1, 1, 1]], atol=1e-6)
+    both = mix_colors([[1.0], [0.0]], ["red", "blue"], limits=(0, 1), sigma=[[0.1], [0.2]], sigma_limit=0.4)
+    np.testing.assert_allclose(both, [[0.5, 0, 0]], atol=1e-6)
+    one = mix_colors([[1.0], [0.0]], ["red", "blue"], limits=(0, 1), sigma=[0.2], sigma_limit=0.4)
+    np.testing.assert_allclose(one, both)
+
+
+def test_thickness_is_light():
+    mixed = mix_colors(
+        [[1.0, 1.0, 1.0]], ["#ff8000"], limits=(0, 1), brightness=[0.0, 1.0, np.nan], brightness_limits=(0, 2)
+    )
+    np.testing.assert_allclose(mixed, [[0, 0, 0], [0.5, 0.25098, 0], [0, 0, 0]], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"sigma": [[0.1, 0.2]]}, "sigma has shape"),
+        ({"sigma": [0.1], "sigma_limit": 0}, "sigma_limit is 0"),
+        ({"brightness": [1.0, 2.0]}, "brightness has shape"),
+        ({"brightness": [1.0], "brightness_limits": (1, 1)}, "are no range"),
+    ],
+)
+def test_misuse_of_sigma_and_brightness(given, says):
+    with pytest.raises(InputError, match=says):
+        mix_colors([[1.0]], ["red"], limits=(0, 1), **given)

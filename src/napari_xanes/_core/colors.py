@@ -25,8 +25,16 @@ def mix_colors(
     colors: Sequence[Color],
     *,
     limits: tuple[float, float] | Sequence[tuple[float, float]],
+    sigma: Sequence[ArrayLike] | NDArray[Any] | None = None,
+    sigma_limit: float = 0.3,
+    brightness: ArrayLike | None = None,
+    brightness_limits: tuple[float, float] = (0.0, 1.0),
+    background: Color = "black",
 ) -> NDArray[np.float32]:
     """Return one picture of several maps, each in its colour, added.
+
+    Colours that people with any common kind of colour blindness can tell apart are those of B. Wong, Nature Methods 8,
+    441 (2011), doi:10.1038/nmeth.1618.
 
     Parameters
     ----------
@@ -37,6 +45,17 @@ def mix_colors(
         seven to take from.
     limits : (float, float), or K of them
         Values shown black and in full colour, for all maps or for each; what lies beyond is shown as its limit.
+    sigma : array (...), or K of them, optional
+        Uncertainty of the maps, as opacity: a pixel is covered by the background by the share that its largest
+        sigma is of `sigma_limit`; where sigma is not known, wholly.
+    sigma_limit : float
+        From which on only the background is seen.
+    brightness : array (...), optional
+        Such as the thickness, which then is the light of each pixel; NaN is dark.
+    brightness_limits : (float, float)
+        Its values that are dark and bright.
+    background : colour
+        Seen where sigma is large.
 
     Returns
     -------
@@ -67,12 +86,41 @@ def mix_colors(
     for image, color, (lo, hi) in zip(images, colors, _limits(limits, len(images)), strict=True):
         missing = np.isnan(image)
         nowhere &= missing
-        share = np.clip((image - np.float32(lo)) / np.float32(hi - lo), 0, 1)
-        share[missing] = 0
-        mixed += share[..., None] * _rgb(color)
+        mixed += _share(image, (float(lo), float(hi)))[..., None] * _rgb(color)
     np.minimum(mixed, 1, out=mixed)
+    if brightness is not None:
+        mixed *= _share(_alike(brightness, images[0], "brightness"), brightness_limits)[..., None]
+    if sigma is not None:
+        mixed = _covered(mixed, sigma, sigma_limit, images[0], background)
     mixed[nowhere] = np.nan
     return mixed
+
+
+def _share(image: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:
+    """Return where values lie between two limits, 0 to 1; NaN is 0."""
+    (lo, hi), *_ = _limits(limits, 1)
+    share = np.clip((image - np.float32(lo)) / np.float32(hi - lo), 0, 1)
+    return np.asarray(np.nan_to_num(share), np.float32)
+
+
+def _alike(values: ArrayLike, image: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    given = np.asarray(values, np.float32)
+    if given.shape != image.shape:
+        raise InputError(f"{name} has shape {given.shape}, the maps {image.shape}; they must be the same.")
+    return given
+
+
+def _covered(
+    mixed: NDArray[np.float32], sigma: Any, limit: float, image: NDArray[np.float32], background: Color
+) -> NDArray[np.float32]:
+    """Return the picture with the background shining through where sigma is large."""
+    if not (np.isfinite(limit) and limit > 0):
+        raise InputError(f"sigma_limit is {limit}, expected a positive number.")
+    given = np.asarray(sigma, np.float32)
+    each = [given] if given.shape == image.shape else list(given)
+    largest = np.max([_alike(one, image, "sigma") for one in each], axis=0)
+    opacity = 1 - _share(np.where(np.isnan(largest), np.float32(limit), largest), (0.0, limit))
+    return np.asarray(opacity[..., None] * mixed + (1 - opacity[..., None]) * _rgb(background), np.float32)
 
 
 def _limits(limits: Any, n_maps: int) -> NDArray[np.float64]:
