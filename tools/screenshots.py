@@ -37,6 +37,7 @@ def take(theme: str, out: Path, size: tuple[int, int]) -> None:
 
     from napari_xanes._widgets.import_dialog import import_stack
     from napari_xanes._widgets.launch import add_workflow
+    from napari_xanes._widgets.workflow import RankDock
 
     def settle(until: Callable[[], bool] = lambda: False, at_most: float = 0.5) -> None:
         end = time.monotonic() + at_most
@@ -79,6 +80,13 @@ def take(theme: str, out: Path, size: tuple[int, int]) -> None:
     run("clusters")
     workflow.panels["clusters"].choose("decompose")
     run("clusters", "components")
+    workflow.panels["fit"].open_ranking()
+    settle()
+    (ranking,) = [one for one in viewer.window.dock_widgets.values() if isinstance(one, RankDock)]
+    ranking.panel.run()
+    settle(lambda: not ranking.panel.runner.background.running, 120)
+    picture("ranking")
+    viewer.window.remove_dock_widget(ranking)
     workflow.open_step("results")
     picture("results")
     dialog = import_stack(viewer, str(layer.metadata["xanes"]["source"]["path"]))

@@ -58,7 +58,7 @@ def test_closing_the_dock_stops_its_work(window, scan, qtbot):
 
 
 def test_every_step_opens_as_a_dock(window):
-    for name in ("Preprocess", "Align", "Normalise", "Fit", "Maps", "Clusters", "Masks"):
+    for name in ("Preprocess", "Align", "Normalise", "Fit", "Find references", "Maps", "Clusters", "Masks"):
         dock, widget = window.window.add_plugin_dock_widget("napari-xanes", name)
         assert isinstance(dock, QDockWidget) and widget.panel.title == name
 

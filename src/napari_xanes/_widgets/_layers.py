@@ -253,6 +253,8 @@ def _put(viewer: Any, made: LayerTuple, role: str) -> Layer:
     said["id"] = about(old)["id"]
     kw["metadata"].pop("xanes_results", None)  # those of the old layer stay as long as their history fits
     old.data = data
+    if "features" in kw:
+        old.features = kw["features"]
     old.metadata = {**{k: v for k, v in old.metadata.items() if k != MASKED}, **kw["metadata"]}
     for key in ("scale", "translate", "units", "axis_labels"):
         setattr(old, key, kw[key])

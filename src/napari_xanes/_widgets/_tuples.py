@@ -105,9 +105,17 @@ def labels_tuple(
         "multiscale": False,
         "opacity": 0.5 if name == "mask" else 1.0,
         "colormap": mask_colors() if name == "mask" else label_colors(),
+        "features": _features(name, result),
         "metadata": {"xanes": said},
     }
     return data, kw, "labels"
+
+
+def _features(name: str, result: Result) -> dict[str, list[Any]]:
+    """Return what napari says of a label under the cursor."""
+    table = result.tables.get("combinations", {}) if name == "combination" else {}
+    texts = ["none", *map(str, table["references"])] if table else []
+    return {"index": list(range(len(texts))), "references": texts} if texts else {}
 
 
 def _own_geometry(ndim: int, pixel: float | None) -> dict[str, Any]:

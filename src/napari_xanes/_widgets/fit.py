@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from napari_xanes._core.result import Result
 from napari_xanes._widgets._layers import about, results_of, show_maps
 from napari_xanes._widgets._on_the_way import normalized_first
 from napari_xanes._widgets._panel import StepPanel, Steps
+from napari_xanes._widgets._small_widgets import in_line, make_button
 from napari_xanes._widgets._tuples import thinned
 from napari_xanes._widgets._words import SIGNALS, facts, frames_text
 
@@ -44,7 +46,13 @@ class FitPanel(StepPanel):
             "<p>Also coefficients, amounts, uncertainties and rms as layers. They are computed anyway.</p>"
         )
         self.more.toggled.connect(self._on_more)
-        return [self.choice, self.more]
+        self.find = make_button("Find references...", "Which of a library of spectra do the data ask for?")
+        self.find.clicked.connect(self.open_ranking)
+        return [self.choice, in_line(self.more, self.find)]
+
+    def open_ranking(self) -> None:
+        """Open the dock that finds references."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "Find references", tabify=True)
 
     def take(self, line: list[Layer]) -> Layer | None:
         """Return the chosen stack if it can be fitted."""
@@ -97,11 +105,11 @@ class FitPanel(StepPanel):
         if values and not form.editors["references"].value():
             form.set(make_params(form.cls, values, self.title))
 
-    def use_references(self, path: str) -> None:
-        """Take the spectra of a file in place of the references so far."""
+    def use_references(self, paths: Sequence[str], names: Sequence[str] = ()) -> None:
+        """Take spectra of files in place of the references so far; all of them, if none is named."""
         editors = self.forms["fit"].editors
-        editors["names"].set_value(())
-        editors["references"].set_value((path,))
+        editors["names"].set_value(names)
+        editors["references"].set_value(paths)
 
     def steps(self, layer: Layer) -> Steps:
         """Return the fit, after the normalisation as it was resolved in step 3 where that is asked for."""

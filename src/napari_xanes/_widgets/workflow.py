@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from qtpy.QtCore import QTimer
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._layers import about
-from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow
+from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow, workflow_of
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._section import Section
 from napari_xanes._widgets.align import AlignPanel
@@ -21,6 +22,7 @@ from napari_xanes._widgets.maps import MapsPanel
 from napari_xanes._widgets.masks import MaskPanel
 from napari_xanes._widgets.normalize import NormalizePanel
 from napari_xanes._widgets.preprocess import PreprocessPanel
+from napari_xanes._widgets.rank import RankPanel
 from napari_xanes._widgets.results import ResultsPanel
 
 STEP_PANELS: tuple[type[StepPanel], ...] = (
@@ -47,7 +49,7 @@ class XanesWorkflow(Dock):
         self.panels = {panel.key: panel(napari_viewer, self.chooser) for panel in STEP_PANELS}
         self.masks = MaskPanel(napari_viewer, self.chooser)
         self.results = ResultsPanel(napari_viewer, self.chooser, self.panels)
-        self.panels["clusters"].references_made.connect(self._fit_with)
+        self.panels["clusters"].references_made.connect(lambda path: self.fit_with((path,)))
         self.column.addWidget(self.chooser)
         self.sections: dict[str, Section] = {}
         shown = {**self.panels, "masks": self.masks, "results": self.results}
@@ -94,9 +96,9 @@ class XanesWorkflow(Dock):
         if key in NEXT_STEP:
             self.open_step(NEXT_STEP[key])
 
-    def _fit_with(self, path: str) -> None:
-        """Make a file of spectra the references of the fit, and show so."""
-        self.panels["fit"].use_references(path)
+    def fit_with(self, paths: Sequence[str], names: Sequence[str] = ()) -> None:
+        """Make spectra of files the references of the fit, and show so."""
+        self.panels["fit"].use_references(paths, names)
         self.open_step("fit")
 
     def cleanup(self) -> None:
@@ -115,6 +117,8 @@ class StepDock(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.chooser = StackChooser(napari_viewer)
+        if (workflow := workflow_of(napari_viewer)) is not None and workflow.chooser.layer() is not None:
+            self.chooser.choose(workflow.chooser.layer())
         self.panel = self.panel_class(napari_viewer, self.chooser)
         self.column.addWidget(self.chooser)
         self.column.addWidget(self.panel)
@@ -166,3 +170,9 @@ class MaskDock(StepDock):
     """Masks by threshold."""
 
     panel_class = MaskPanel
+
+
+class RankDock(StepDock):
+    """Choice of references."""
+
+    panel_class = RankPanel
