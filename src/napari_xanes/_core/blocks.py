@@ -135,7 +135,7 @@ def _rows_per_chunk(width: int) -> int:
     return max(1, CHUNK_PIXELS // max(width, 1))
 
 
-def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float = 16.0) -> list[slice]:
+def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float = 12.0) -> list[slice]:
     """Split the image into bands of rows of about `megabytes` in float32, each a whole number of chunks.
 
     Rows are the first image axis: y, or z of a volume.

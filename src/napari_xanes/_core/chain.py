@@ -419,7 +419,7 @@ class Chain:
         if self._cheap:
             return self.bands()
         share = 0.25 * psutil.virtual_memory().available / 2**20 / (self.workers or blocks.default_workers())
-        return blocks.row_blocks(self.image_shape, self.energy.size, megabytes=max(16.0, share))
+        return blocks.row_blocks(self.image_shape, self.energy.size, megabytes=max(12.0, share))
 
     def _collect(self, maps: list[dict[str, blocks.FloatArray]], *, kept: bool) -> None:
         """Name the maps; kernels whose changes were not kept are repeated in passes that follow."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 FEWEST_ROWS, MOST_ROWS, ENOUGH = 16, 32, 16_384
 """Rows, spread over the frame, that are looked at: the more of short ones, until they hold enough pixels."""
 
-SAMPLE_SPECTRA = 30_000
+SAMPLE_SPECTRA = 16_384
 """About this many spectra are looked at, at most."""
 
 
