@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -218,6 +219,30 @@ def test_a_result_goes_to_layers_and_back(viewer):
     assert set(again.maps) == {"fraction_NiO", "error"}
     assert again.info == result.info and again.history == result.history
     np.testing.assert_array_equal(again.energy, result.energy)
+
+
+def test_labels_go_to_layers_and_back(viewer):
+    labels = np.zeros((6, 7), np.uint8)
+    labels[2:4, 3:] = 2
+    many = np.arange(42, dtype=np.uint16).reshape(6, 7) * 5
+    result = replace(
+        run(make_stack(), "cluster", kinds=()), stack=None, labels={"clusters": labels, "parts": many}
+    )
+    layer = add_stack(viewer, make_stack())
+    put_result(viewer, layer, "cluster", result)
+    made = {about(one)["labels"]: one for one in viewer.layers if about(one).get("labels")}
+    assert made["clusters"].scale == pytest.approx([0.05, 0.05])
+    assert all(made["parts"].get_color(label)[3] == 1 for label in (5, 105, 205))
+    again = result_from_tuples([one.as_layer_data_tuple() for one in made.values()])
+    np.testing.assert_array_equal(again.labels["clusters"], labels)
+    assert again.maps == {} and again.history == result.history
+
+
+def test_maps_are_seen_rather_than_the_labels_that_came_with_them(viewer):
+    result = run(make_stack(), "fit", kinds=("fraction:NiO",))
+    layer = add_stack(viewer, make_stack())
+    put_result(viewer, layer, "recipe", replace(result, labels={"mask": np.eye(6, 7, dtype=np.uint8)}))
+    assert [about(one).get("map") for one in viewer.layers if one.visible] == ["fraction_NiO"]
 
 
 def test_layers_that_are_no_maps_or_of_two_scans_are_refused():

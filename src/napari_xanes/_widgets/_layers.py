@@ -157,8 +157,8 @@ def put_result(
         new[1].update(_geometry(parent, 0))
         last = _put(viewer, new, role=stack_name)
         show_only(viewer, last)
-    show_maps(viewer, parent, step, more=more)
-    show_labels(viewer, parent, step)
+    maps = show_maps(viewer, parent, step, more=more)
+    show_labels(viewer, parent, step, hidden=bool(maps))
     return last
 
 
@@ -196,15 +196,17 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
     return new
 
 
-def show_labels(viewer: Any, parent: Layer, step: str) -> list[Layer]:
-    """Make or update the Labels layers of a step's masks and clusters; new clusters are shown alone."""
+def show_labels(viewer: Any, parent: Layer, step: str, *, hidden: bool = False) -> list[Layer]:
+    """Make or update the Labels layers of a step's masks and clusters; new clusters are shown alone, or hidden."""
     result, parent_id = results_of(parent)[step], about(parent)["id"]
     layers = []
     for name in result.labels:
         fresh = _output(viewer, parent_id, name) is None
         made = labels_tuple(name, result, geometry=_geometry(parent, 1), made_from=parent_id)
         layer = _put(viewer, made, role=name)
-        if fresh and about(layer)["kind"] != "mask":
+        if fresh and hidden:
+            layer.visible = False
+        elif fresh and about(layer)["kind"] != "mask":
             show_only(viewer, layer)
         layers.append(layer)
     return layers

@@ -16,7 +16,7 @@ from napari_xanes._core.errors import InputError
 from napari_xanes._core.histories import merge_histories
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
-from napari_xanes._widgets._label_colors import label_colors, mask_colors
+from napari_xanes._widgets._label_colors import MOST, label_colors, mask_colors
 from napari_xanes._widgets._words import SIGNALS
 
 SCHEMA = 1
@@ -104,10 +104,11 @@ def labels_tuple(
         **(geometry or _own_geometry(data.ndim, pixel)),
         "multiscale": False,
         "opacity": 0.5 if name == "mask" else 1.0,
-        "colormap": mask_colors() if name == "mask" else label_colors(),
         "features": _features(name, result),
         "metadata": {"xanes": said},
     }
+    if data.max(initial=0) <= MOST:  # else napari's own colours, which go round
+        kw["colormap"] = mask_colors() if name == "mask" else label_colors()
     return data, kw, "labels"
 
 
