@@ -10,6 +10,8 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.recipe import Recipe
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
 from napari_xanes._widgets._layers import (
@@ -219,6 +221,21 @@ def test_a_result_goes_to_layers_and_back(viewer):
     assert set(again.maps) == {"fraction_NiO", "error"}
     assert again.info == result.info and again.history == result.history
     np.testing.assert_array_equal(again.energy, result.energy)
+
+
+def test_what_was_cropped_and_binned_lies_where_it_was(viewer):
+    layer = add_stack(viewer, make_stack((5, 20, 30), signal="optical_density"))
+    layer.translate = (0.0, 3.0, 4.0)
+    steps = [("crop", {"roi": [2, 18, 4, 28]}), ("bin", {"factor": 2})]
+    recipe = Recipe.from_dict({"schema": 1, "step": [{"do": do, **params} for do, params in steps]})
+    result = run_steps(stack_of(layer), recipe.steps, keep_stack=True)
+    made = put_result(viewer, layer, "recipe", result, stack_name="processed")
+    assert made.data.shape == (5, 8, 12)
+    for corner in ((0, 0), (7, 11)):
+        there = made.data_to_world((0, *corner))
+        y, x = (2 * np.array(corner) + 0.5) + (2, 4)  # the middle of the four pixels that became one
+        np.testing.assert_allclose(there, layer.data_to_world((0, y, x)))
+    np.testing.assert_allclose(made.scale, (1, 0.1, 0.1))
 
 
 def test_labels_go_to_layers_and_back(viewer):

@@ -19,7 +19,7 @@ Layers are found again by these ids, not by name or identity: users rename layer
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -154,7 +154,7 @@ def put_result(
     if stack_name and result.stack is not None:
         title = f"{result.stack.name} {stack_name}".strip()
         new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"])
-        new[1].update(_geometry(parent, 0))
+        new[1].update(_geometry(parent, 0, result.history))
         last = _put(viewer, new, role=stack_name)
         show_only(viewer, last)
     maps = show_maps(viewer, parent, step, more=more)
@@ -180,7 +180,7 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
     new = []
     for name in ordered(result, wanted):
         fresh = _output(viewer, parent_id, name) is None
-        made = map_tuple(name, result, geometry=_geometry(parent, 1), made_from=parent_id)
+        made = map_tuple(name, result, geometry=_geometry(parent, 1, result.history), made_from=parent_id)
         layer = _put(viewer, made, role=name)
         if fresh:
             new.append(layer)
@@ -202,7 +202,7 @@ def show_labels(viewer: Any, parent: Layer, step: str, *, hidden: bool = False) 
     layers = []
     for name in result.labels:
         fresh = _output(viewer, parent_id, name) is None
-        made = labels_tuple(name, result, geometry=_geometry(parent, 1), made_from=parent_id)
+        made = labels_tuple(name, result, geometry=_geometry(parent, 1, result.history), made_from=parent_id)
         layer = _put(viewer, made, role=name)
         if fresh and hidden:
             layer.visible = False
@@ -228,10 +228,23 @@ def show_only(viewer: Any, top: Layer) -> None:
             layer.visible = about(layer)["id"] == about(top)["id"]
 
 
-def _geometry(parent: Layer, skip: int) -> dict[str, Any]:
+def _geometry(parent: Layer, skip: int, history: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return where what was made of a stack lies, without the first `skip` axes; cropped and binned, if so."""
+    space = (
+        np.arange(parent.ndim) >= 1 if about(parent).get("kind") == "stack" else np.ones(parent.ndim, bool)
+    )
+    scale, translate = np.array(parent.scale, float), np.array(parent.translate, float)
+    for entry in history[len(about(parent).get("history", ())) :]:
+        if entry["do"] == "crop" and entry["params"].get("roi"):
+            y0, _, x0, _ = entry["params"]["roi"]
+            translate[-2:] += scale[-2:] * (y0, x0)
+        elif entry["do"] == "bin":
+            factor = entry["params"]["factor"]
+            translate[space] += scale[space] * (factor - 1) / 2
+            scale[space] *= factor
     return {
-        "scale": tuple(parent.scale)[skip:],
-        "translate": tuple(parent.translate)[skip:],
+        "scale": tuple(scale.tolist())[skip:],
+        "translate": tuple(translate.tolist())[skip:],
         "units": tuple(parent.units)[skip:],
         "axis_labels": tuple(parent.axis_labels)[skip:],
     }
