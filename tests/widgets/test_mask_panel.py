@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from napari.layers import Labels
+from napari.utils._proxies import PublicOnlyProxy
 
 import napari_xanes as nx
 from napari_xanes._core import masks
@@ -137,6 +138,23 @@ def test_masks_are_taken_off_to_the_last_bit_after_two_and_with_layers_gone(pane
         assert MASKED not in layer.metadata
     panel.use.remove.click()
     assert panel.use.result.text() == "No mask is applied."
+
+
+def test_masks_come_off_in_a_dock_that_was_given_a_proxy_of_the_viewer(viewer, normalised, qtbot):
+    stack, thickness = normalised.data, layer_of(viewer, "thickness")
+    map_before = thickness.data
+    dock = MaskDock(PublicOnlyProxy(viewer))
+    qtbot.addWidget(dock)
+    for limit in (0.3, 0.5):
+        make_mask(dock.panel, limit)
+        dock.panel.use.apply.click()
+        np.testing.assert_array_equal(
+            np.asarray(normalised.data), np.where(map_before >= limit, stack, np.nan)
+        )
+    assert stack_of(PublicOnlyProxy(viewer).layers[normalised.name]).history[-1]["do"] == "mask"
+    dock.panel.use.remove.click()
+    assert normalised.data is stack and thickness.data is map_before
+    dock.close_down()
 
 
 def test_clusters_outside_become_background(panel, workflow, viewer, normalised, run_step):

@@ -31,7 +31,7 @@ from napari_xanes._core.errors import InputError
 from napari_xanes._core.histories import merge_histories
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
-from napari_xanes._widgets._masked import MASKED, mask_entry
+from napari_xanes._widgets._masked import MASKED, data_of, mask_entry
 from napari_xanes._widgets._tuples import (
     SHOWN_KINDS,
     LayerTuple,
@@ -82,11 +82,11 @@ def stack_of(layer: Layer) -> EnergyStack:
 
     Data that were replaced in the layer since (cropped, edited) are taken as they are now.
     """
-    said = about(layer)
+    said, data = about(layer), data_of(layer)
     stack = layer.metadata.get("xanes_stack")
     if stack is None or stack.signal != said["signal"]:
         stack = EnergyStack(
-            layer.data,
+            data,
             np.array(said["energy"]),
             said["signal"],
             pixel_size_um=said.get("pixel_size_um"),
@@ -94,8 +94,8 @@ def stack_of(layer: Layer) -> EnergyStack:
             source=said["source"],
             history=tuple(said["history"]),
         )
-    if stack.data is not layer.data:
-        stack = stack.replace(data=layer.data)
+    if stack.data is not data:
+        stack = stack.replace(data=data)
     masked = mask_entry(layer)
     return stack if masked is None else stack.replace(history=(*stack.history, masked))
 

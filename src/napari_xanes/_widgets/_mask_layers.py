@@ -20,7 +20,7 @@ from napari_xanes._core.masks import apply_mask, as_mask
 from napari_xanes._core.result import Result
 from napari_xanes._widgets._label_colors import mask_colors
 from napari_xanes._widgets._layers import about, put_labels, show_only
-from napari_xanes._widgets._masked import MASKED, MaskedStack
+from napari_xanes._widgets._masked import MASKED, MaskedStack, data_of
 
 PREVIEW = "xanes_preview"
 PREVIEW_NAME = "mask preview"
@@ -45,7 +45,7 @@ def _is_preview(layer: Layer) -> bool:
 def original(layer: Layer) -> Any:
     """Return a layer's data as they are without a mask."""
     kept = layer.metadata.get(MASKED)
-    return kept["original"] if kept and kept["shown"] is layer.data else layer.data
+    return kept["original"] if kept and kept["shown"] is data_of(layer) else data_of(layer)
 
 
 # -- a mask that is being made --------------------------------------------------------------------
@@ -178,7 +178,7 @@ def _entry(mask: Layer, inside: NDArray[np.bool_]) -> dict[str, Any]:
 
 def _apply(layer: Layer, inside: NDArray[np.bool_], entry: dict[str, Any]) -> None:
     _restore(layer)
-    data, said = layer.data, about(layer)
+    data, said = data_of(layer), about(layer)
     stack = said["kind"] == "stack"
     if stack:
         layer.data = MaskedStack(data, inside)
@@ -186,7 +186,7 @@ def _apply(layer: Layer, inside: NDArray[np.bool_], entry: dict[str, Any]) -> No
         layer.data = np.where(inside, data, 0).astype(data.dtype)
     else:
         layer.data = apply_mask(data, inside)
-    kept = {"original": data, "shown": layer.data, "entry": entry, "history": said["history"]}
+    kept = {"original": data, "shown": data_of(layer), "entry": entry, "history": said["history"]}
     history = said["history"] if stack else [*said["history"], entry]
     layer.metadata = {**layer.metadata, "xanes": {**said, "history": history}, MASKED: kept}
 
@@ -196,7 +196,7 @@ def _restore(layer: Layer) -> None:
     kept = layer.metadata.get(MASKED)
     if kept is None:
         return
-    if kept["shown"] is layer.data:
+    if kept["shown"] is data_of(layer):
         layer.data = kept["original"]
     said = {**about(layer), "history": kept["history"]}
     layer.metadata = {**{k: v for k, v in layer.metadata.items() if k != MASKED}, "xanes": said}

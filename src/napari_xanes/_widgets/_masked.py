@@ -45,7 +45,12 @@ class MaskedStack:
         return np.asarray(self[:], dtype=dtype)
 
 
+def data_of(layer: Any) -> Any:
+    """Return a layer's data themselves: docks may be given layers that wrap every object of a package named napari..."""
+    return getattr(layer.data, "__wrapped__", layer.data)
+
+
 def mask_entry(layer: Any) -> dict[str, Any] | None:
     """Return what the history of a stack's results has to say of the mask that its layer is seen through."""
     kept = layer.metadata.get(MASKED)
-    return kept["entry"] if kept and kept["shown"] is layer.data else None
+    return kept["entry"] if kept and kept["shown"] is data_of(layer) else None
