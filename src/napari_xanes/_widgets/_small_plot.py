@@ -49,8 +49,9 @@ class SmallPlot(pg.PlotWidget):
         event.ignore()
 
     def cleanup(self) -> None:
-        """Stop listening to the viewer, and go at once: Python would take the parts away in an order that crashes."""
+        """Stop listening to the viewer, and take the plot apart: Python would do it in an order that crashes."""
         self._viewer.events.theme.disconnect(self.follow_theme)
+        self.close()
         self.deleteLater()
 
 

@@ -171,8 +171,9 @@ class SpectrumPlot(pg.PlotWidget):
         self.window_dragged.emit(name, float(lo), float(hi))
 
     def cleanup(self) -> None:
-        """Stop listening to the viewer, and go at once: Python would take the parts away in an order that crashes."""
+        """Stop listening to the viewer, and take the plot apart: Python would do it in an order that crashes."""
         self._viewer.events.theme.disconnect(self.follow_theme)
+        self.close()
         self.deleteLater()
 
 

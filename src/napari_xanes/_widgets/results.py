@@ -72,8 +72,11 @@ class ResultsPanel(QWidget):
                 self._ask_export,
             ),
         ]
+        self.view = self._button(
+            "Mix colours, 3D...", "Maps in one picture, each in its colour, and volumes in 3D.", self.open_view
+        )
         grid = QGridLayout()
-        for i, button in enumerate(self.buttons):
+        for i, button in enumerate((*self.buttons, self.view)):
             grid.addWidget(button, i // 2, i % 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -109,6 +112,10 @@ class ResultsPanel(QWidget):
             return result_of(self.viewer, layer)
         except InputError:
             return stack_of(layer)
+
+    def open_view(self) -> None:
+        """Open the dock that shows maps together."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES view", tabify=True)
 
     # -- files ----------------------------------------------------------------------------------------
 

@@ -1,0 +1,67 @@
+"""Several maps of one scan as one picture, or as one volume of light for each; nothing here knows of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.colors import mix_colors
+
+Limits = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """Which maps are mixed, and how; see `mix_colors` for what the numbers mean.
+
+    Attributes
+    ----------
+    names : sequence of K str
+        What the maps are called in a legend.
+    maps : sequence of K arrays of one shape
+    colors : sequence of K str
+    limits : sequence of K (lo, hi)
+    brightness : array of that shape, or None
+    brightness_limits : (lo, hi)
+    sigma : sequence of arrays of that shape, or None
+    sigma_limit : float
+    """
+
+    names: Sequence[str]
+    maps: Sequence[NDArray[Any]]
+    colors: Sequence[str]
+    limits: Sequence[Limits]
+    brightness: NDArray[Any] | None = None
+    brightness_limits: Limits = (0.0, 1.0)
+    sigma: Sequence[NDArray[Any]] | None = None
+    sigma_limit: float = 0.3
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Return red, green, blue and opacity in 0..255; what is invalid in all maps is transparent."""
+        mixed = self._mixed(self.maps, self.colors, self.limits)
+        invalid = np.isnan(mixed[..., :1])
+        return np.concatenate(
+            [np.round(np.nan_to_num(mixed) * 255), np.where(invalid, 0, 255)], axis=-1
+        ).astype(np.uint8)
+
+    def lights(self) -> list[NDArray[np.float32]]:
+        """Return how bright each map's colour is, 0..1; what is invalid is dark."""
+        return [
+            np.nan_to_num(self._mixed([one], ["white"], [limits])[..., 0])
+            for one, limits in zip(self.maps, self.limits, strict=True)
+        ]
+
+    def _mixed(self, maps: Sequence[Any], colors: Sequence[str], limits: Sequence[Limits]) -> Any:
+        return mix_colors(
+            maps,
+            colors,
+            limits=limits,
+            sigma=self.sigma,
+            sigma_limit=self.sigma_limit,
+            brightness=self.brightness,
+            brightness_limits=self.brightness_limits,
+        )

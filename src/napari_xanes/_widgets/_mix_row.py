@@ -1,0 +1,108 @@
+"""One line of a mix: which map, in which colour, between which limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from napari.layers import Layer
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QHBoxLayout, QToolButton, QWidget
+from superqt import QColorComboBox
+
+from napari_xanes._core.colors import SAFE_COLORS
+from napari_xanes._widgets._layer_combo import LayerCombo
+
+LARGEST = 1e9
+
+
+class LimitsEdit(QWidget):
+    """Two numbers that step with the wheel and the arrow keys."""
+
+    changed = Signal()
+
+    def __init__(self, low_tip: str, high_tip: str) -> None:
+        super().__init__()
+        self.low, self.high = (_spin_box(tip) for tip in (low_tip, high_tip))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        for box in (self.low, self.high):
+            layout.addWidget(box)
+            box.valueChanged.connect(lambda _: self.changed.emit())
+
+    def value(self) -> tuple[float, float]:
+        """Return both."""
+        return self.low.value(), self.high.value()
+
+    def set_value(self, limits: Sequence[float]) -> None:
+        """Show other limits; says so once."""
+        for box, value in zip((self.low, self.high), limits, strict=True):
+            box.blockSignals(True)
+            box.setValue(float(value))
+            box.blockSignals(False)
+        self.changed.emit()
+
+
+def _spin_box(tip: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setDecimals(3)
+    box.setRange(-LARGEST, LARGEST)
+    box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
+    box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+    box.setFixedWidth(62)
+    box.setToolTip(f"<p>{tip} The arrow keys and the wheel change it.</p>")
+    return box
+
+
+class MixRow(QWidget):
+    """A map with its colour and limits.
+
+    Signals
+    -------
+    changed()
+    remove_clicked()
+    """
+
+    changed = Signal()
+    remove_clicked = Signal()
+
+    def __init__(self, viewer: Any, color: str) -> None:
+        super().__init__()
+        self.map = LayerCombo(viewer)
+        self.color = QColorComboBox(allow_user_colors=True)
+        self.color.addColors(SAFE_COLORS)
+        self.color.setCurrentColor(color)
+        self.color.setFixedWidth(46)
+        self.color.setToolTip("<p>Its colour; these can be told apart by colour-blind people, too.</p>")
+        self.limits = LimitsEdit("From this value on the colour is seen.", "From this value on it is full.")
+        self.remove = QToolButton()
+        self.remove.setText("✕")
+        self.remove.setToolTip("Take this map out")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.map, 1)
+        for part in (self.color, self.limits, self.remove):
+            layout.addWidget(part)
+        self.map.currentIndexChanged.connect(lambda _: self._take_limits())
+        self.color.currentColorChanged.connect(lambda _: self.changed.emit())
+        self.limits.changed.connect(self.changed)
+        self.remove.clicked.connect(self.remove_clicked)
+
+    def offer(self, maps: Sequence[Layer], prefer: Layer | None = None) -> None:
+        """List the maps there are; says so if another was chosen by it."""
+        before = self.map.currentData()
+        self.map.offer(maps, prefer)
+        if self.map.currentData() != before:
+            self._take_limits()
+
+    def color_name(self) -> str:
+        """Return the colour as a hexadecimal code."""
+        return str(self.color.currentColor().name())
+
+    def _take_limits(self) -> None:
+        layer = self.map.layer()
+        self.map.setToolTip("" if layer is None else layer.name)
+        if layer is not None:
+            self.limits.set_value(layer.contrast_limits)

@@ -1,0 +1,157 @@
+"""The layers of one scan that are looked at together, and those of mixed colours; adds and changes the latter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from napari.layers import Image, Labels, Layer
+from napari.utils import Colormap
+from numpy.typing import NDArray
+
+from napari_xanes._core.errors import InputError
+from napari_xanes._widgets._layers import about, lineage, result_of
+from napari_xanes._widgets._masked import data_of
+from napari_xanes._widgets._mix import Mix
+
+MIX = "colour_mix"
+GEOMETRY = ("scale", "translate", "units", "axis_labels")
+
+
+def scan_maps(viewer: Any, stack: Layer | None) -> list[Layer]:
+    """Return the maps of the scan that a stack belongs to, as the layer list shows them; of all scans if None."""
+    return [
+        one
+        for one in reversed(viewer.layers)
+        if isinstance(one, Image) and about(one).get("map") and _same_scan(viewer, one, stack)
+    ]
+
+
+def scan_labels(viewer: Any, stack: Layer | None) -> list[Layer]:
+    """Return the clusters and other labels of the scan that a stack belongs to; masks are none."""
+    return [
+        one
+        for one in reversed(viewer.layers)
+        if isinstance(one, Labels) and about(one).get("kind", "mask") != "mask"
+        if _same_scan(viewer, one, stack)
+    ]
+
+
+def mix_layers(viewer: Any, stack: Layer | None) -> list[Layer]:
+    """Return the layers of mixed colours of a scan."""
+    return [one for one in viewer.layers if about(one).get("kind") == MIX and _same_scan(viewer, one, stack)]
+
+
+def _same_scan(viewer: Any, layer: Layer, stack: Layer | None) -> bool:
+    if stack is None:
+        return True
+    ids = {about(one)["id"] for one in lineage(viewer, layer)} | {about(layer).get("made_from")}
+    return about(lineage(viewer, stack)[-1])["id"] in ids
+
+
+def short_name(layer: Layer) -> str:
+    """Return what a map is called in a legend."""
+    said = about(layer)
+    return said.get("reference") or str(said["map"]).replace("_", " ")
+
+
+def sigma_of(viewer: Any, stack: Layer | None, maps: Sequence[Layer]) -> list[NDArray[Any]]:
+    """Return the uncertainties of fractions as the fit that they come from left them; empty if one has none."""
+    if stack is None:
+        return []
+    found = []
+    for layer in maps:
+        said = about(layer)
+        parent = next(
+            (one for one in viewer.layers if about(one).get("id") == said.get("made_from")),
+            None,
+        )
+        sigma = None if parent is None else _computed(viewer, parent, f"sigma_{said.get('reference')}")
+        if said["kind"] != "fraction" or sigma is None or sigma.shape != data_of(layer).shape:
+            return []
+        found.append(sigma)
+    return found
+
+
+def _computed(viewer: Any, parent: Layer, name: str) -> Any:
+    try:
+        return result_of(viewer, parent).maps.get(name)
+    except InputError:  # no step was run on it
+        return None
+
+
+# -- layers of mixed colours ----------------------------------------------------------------------
+
+
+def put_mix(viewer: Any, like: Layer, mix: Mix, made: Any) -> list[Layer]:
+    """Show a mix: a picture as one layer, or the light of each map as a volume of its colour, which add up.
+
+    Layers of an earlier mix of the same stack are updated; those too many are removed.
+
+    Parameters
+    ----------
+    like : Layer
+        One of the maps.
+    made : array (Y, X, 4), or list of K arrays (Z, Y, X)
+        `Mix.picture` or `Mix.lights`.
+    """
+    scan = about(like)["name"]
+    title = f"{scan} colour mix".strip()
+    if not isinstance(made, list):
+        wanted = {title: (made, {"rgb": True})}
+    else:
+        wanted = {
+            f"{title}: {name}": (light, _colored(color))
+            for name, color, light in zip(_distinct(mix.names), mix.colors, made, strict=True)
+        }
+    old = {
+        about(one)["role"]: one
+        for one in viewer.layers
+        if about(one).get("kind") == MIX and about(one)["made_from"] == about(like)["made_from"]
+    }
+    for role in old.keys() - wanted.keys():
+        viewer.layers.remove(old[role])
+    return [_put_one(viewer, like, role, data, kw, old.get(role)) for role, (data, kw) in wanted.items()]
+
+
+def _put_one(viewer: Any, like: Layer, role: str, data: Any, kw: dict[str, Any], old: Layer | None) -> Layer:
+    geometry = {key: getattr(like, key) for key in GEOMETRY}
+    if old is not None:
+        old.data = data
+        for key, value in {**geometry, **{k: v for k, v in kw.items() if k == "colormap"}}.items():
+            setattr(old, key, value)
+        return old
+    said = {
+        "kind": MIX,
+        "id": uuid4().hex,
+        "name": about(like)["name"],
+        "made_from": about(like)["made_from"],
+        "role": role,
+    }
+    return viewer.add_layer(Image(data, name=role, **kw, **geometry, metadata={"xanes": said}))
+
+
+def _colored(color: str) -> dict[str, Any]:
+    return {
+        "rgb": False,
+        "multiscale": False,
+        "colormap": Colormap(["black", color], name=f"black to {color}"),
+        "contrast_limits": (0.0, 1.0),
+        "blending": "additive",
+        "rendering": "mip",
+    }
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    return [f"{name} {i}" if name in names[: i - 1] else name for i, name in enumerate(names, 1)]
+
+
+def show_these(viewer: Any, layers: Sequence[Layer]) -> None:
+    """Show some layers and hide the others of this plugin."""
+    shown = [str(one.unique_id) for one in layers]
+    for layer in viewer.layers:
+        if about(layer):
+            layer.visible = str(layer.unique_id) in shown
+    if layers:
+        viewer.layers.selection.active = layers[-1]

@@ -1,0 +1,199 @@
+"""Volumes in 3D: which, drawn how, and cut open by a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QSlider, QVBoxLayout, QWidget
+
+from napari_xanes._widgets._chooser import StackChooser
+from napari_xanes._widgets._layers import about
+from napari_xanes._widgets._mix_panel import MixPanel
+from napari_xanes._widgets._small_widgets import in_line, make_button, make_words
+from napari_xanes._widgets._view_layers import mix_layers, scan_labels, scan_maps, show_these
+
+DRAWN = {
+    "mip": "brightest along each ray",
+    "attenuated_mip": "brightest, what is behind darker",
+    "additive": "added along each ray",
+    "iso": "surface at a level",
+}
+AXES = {"z": 0, "y": 1, "x": 2}
+FULL = 100
+ANGLES = (0.0, 30.0, 150.0)
+"""From where a volume is looked at first, so that it is seen to be one."""
+NO_VOLUMES = "For tomographic scans, whose maps are volumes (z, y, x)."
+
+
+class VolumePanel(QWidget):
+    """Buttons for what is shown in 3D, how it is drawn, and a plane that cuts it."""
+
+    def __init__(self, viewer: Any, chooser: StackChooser, mix: MixPanel) -> None:
+        super().__init__()
+        self.viewer, self.chooser, self.mix = viewer, chooser, mix
+        self.fractions = make_button("Colour mix", "The maps above in 3D, each in its colour.")
+        self.thickness = make_button("Thickness", "The volume of the thickness, or of the edge step.")
+        self.clusters = make_button("Clusters", "Clusters or combinations as surfaces.")
+        self.flat = make_button("Back to 2D", "One slice again.")
+        self.drawn = QComboBox()
+        for how, text in DRAWN.items():
+            self.drawn.addItem(text, how)
+        self.level = _slider(30, "Level of the surface, or how fast what is behind gets dark.")
+        self.cut = QCheckBox("Cut at")
+        self.axis = QComboBox()
+        self.axis.addItems(list(AXES))
+        self.place = _slider(50, "Where the plane lies along the axis.")
+        self.turn = QCheckBox("other side")
+        self.words = make_words()
+        self._lay_out()
+        self._connect()
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout()
+        buttons = (self.fractions, self.thickness, self.clusters, self.flat)
+        for i, button in enumerate(buttons):
+            grid.addWidget(button, i // 2, i % 2)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(grid)
+        self._options = QWidget()
+        options = QVBoxLayout(self._options)
+        options.setContentsMargins(0, 0, 0, 0)
+        options.addWidget(in_line(QLabel("Drawn"), self.drawn))
+        options.addWidget(in_line(QLabel("Level"), self.level))
+        options.addWidget(in_line(self.cut, self.axis, self.place, self.turn))
+        layout.addWidget(self._options)
+        layout.addWidget(self.words)
+
+    def _connect(self) -> None:
+        self.fractions.clicked.connect(self.show_mix)
+        self.thickness.clicked.connect(self.show_thickness)
+        self.clusters.clicked.connect(self.show_clusters)
+        self.flat.clicked.connect(self.show_slice)
+        self.drawn.currentIndexChanged.connect(self._draw)
+        self.level.valueChanged.connect(self._draw)
+        for signal in (self.cut.toggled, self.turn.toggled, self.place.valueChanged):
+            signal.connect(self._cut)
+        self.axis.currentIndexChanged.connect(self._cut)
+        self.mix.mixed.connect(self._on_mixed)
+        self.chooser.changed.connect(self.refresh)
+        self.viewer.dims.events.ndisplay.connect(self.refresh)
+
+    # -- what there is --------------------------------------------------------------------------------
+
+    def refresh(self, event: Any = None) -> None:
+        """Follow the scan: what of it are volumes."""
+        volumes = any(layer.ndim == 3 for layer in self._maps()) or bool(self._labels())
+        in_3d = self.viewer.dims.ndisplay == 3
+        self.fractions.setEnabled(self.mix.start.isEnabled() and bool(self._maps()))
+        self.thickness.setEnabled(self._amount() is not None)
+        self.clusters.setEnabled(bool(self._labels()))
+        self.flat.setEnabled(in_3d)
+        self._options.setEnabled(in_3d)
+        self.words.setText("" if volumes else NO_VOLUMES)
+        self.words.setVisible(not volumes)
+        self.level.setEnabled(self.drawn.currentData() in ("iso", "attenuated_mip"))
+
+    def _maps(self) -> list[Layer]:
+        return [one for one in scan_maps(self.viewer, self.chooser.layer()) if one.ndim == 3]
+
+    def _labels(self) -> list[Layer]:
+        return [one for one in scan_labels(self.viewer, self.chooser.layer()) if one.ndim == 3]
+
+    def _amount(self) -> Layer | None:
+        kinds = ("thickness", "edge_step")
+        return next((one for kind in kinds for one in self._maps() if about(one)["kind"] == kind), None)
+
+    def _volumes(self) -> list[Layer]:
+        mixed = [one for one in mix_layers(self.viewer, self.chooser.layer()) if one.ndim == 3]
+        return [*mixed, *self._maps(), *self._labels()]
+
+    # -- what is shown --------------------------------------------------------------------------------
+
+    def show_mix(self) -> None:
+        """Mix the maps and turn to 3D."""
+        self._turn(self.mix.mix)
+
+    def show_thickness(self) -> None:
+        """Show how much there is, in 3D."""
+        amount = self._amount()
+        if amount is not None:
+            self._turn(lambda: show_these(self.viewer, [amount]))
+
+    def show_clusters(self) -> None:
+        """Show labels as surfaces, those on top of the layer list."""
+        labels = self._labels()[:1]
+        for layer in labels:
+            layer.rendering = "iso_categorical"
+            layer.iso_gradient_mode = "smooth"
+        self._turn(lambda: show_these(self.viewer, labels))
+
+    def show_slice(self) -> None:
+        """Go back to one slice."""
+        self.viewer.dims.ndisplay = 2
+        self.viewer.reset_view()
+
+    def _turn(self, show: Callable[[], None]) -> None:
+        """Show volumes in 3D, with the energy left as a slider."""
+        show()
+        dims = self.viewer.dims
+        if dims.order != tuple(range(dims.ndim)):
+            dims.order = tuple(range(dims.ndim))
+        self._draw()
+        self._cut()
+        if dims.ndisplay != 3:
+            dims.ndisplay = 3
+            self.viewer.reset_view()
+            self.viewer.scene.camera.angles = ANGLES
+        self.refresh()
+
+    def _on_mixed(self) -> None:
+        if self.viewer.dims.ndisplay == 3:
+            self._draw()
+            self._cut()
+
+    # -- how ------------------------------------------------------------------------------------------
+
+    def _draw(self, *_: Any) -> None:
+        """Draw all volumes of the scan alike."""
+        how, level = self.drawn.currentData(), self.level.value() / FULL
+        self.level.setEnabled(how in ("iso", "attenuated_mip"))
+        for layer in _of_kind(self._volumes(), Image):
+            lo, hi = layer.contrast_limits
+            layer.rendering = how
+            layer.iso_threshold = lo + level * (hi - lo)
+            layer.attenuation = max(level / 2, 0.005)
+
+    def _cut(self, *_: Any) -> None:
+        """Put the plane where the slider says, or take it away."""
+        for part in (self.axis, self.place, self.turn):
+            part.setEnabled(self.cut.isChecked())
+        axis = AXES[self.axis.currentText()]
+        for layer in self._volumes():
+            place = [0.0, 0.0, 0.0]
+            normal = [0.0, 0.0, 0.0]
+            place[axis] = self.place.value() / FULL * (layer.data.shape[axis] - 1)
+            normal[axis] = -1.0 if self.turn.isChecked() else 1.0
+            plane = {"position": tuple(place), "normal": tuple(normal), "enabled": self.cut.isChecked()}
+            layer.experimental_clipping_planes = [plane]
+
+    def cleanup(self) -> None:
+        """Stop listening to the viewer."""
+        self.chooser.changed.disconnect(self.refresh)
+        self.viewer.dims.events.ndisplay.disconnect(self.refresh)
+
+
+def _slider(value: int, tip: str) -> QSlider:
+    slider = QSlider(Qt.Orientation.Horizontal)
+    slider.setRange(0, FULL)
+    slider.setValue(value)
+    slider.setToolTip(f"<p>{tip}</p>")
+    return slider
+
+
+def _of_kind(layers: Sequence[Layer], kind: type[Image] | type[Labels]) -> list[Any]:
+    return [one for one in layers if isinstance(one, kind)]
