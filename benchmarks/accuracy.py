@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py FOLDER
 
-FOLDER holds phantom_ni_2d, phantom_fe_4ref and refs (see docs/accuracy.md).
+FOLDER holds phantom_ni_2d, phantom_ni_3d, phantom_fe_4ref and refs (see docs/accuracy.md).
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ def nickel(data: Path) -> None:
             {"do": "normalize", "slope": "shared"},
             {"do": "fit", "references": references},
         ),
+        "aligned by StackReg, non-negative": (
+            *density,
+            align | {"method": "stackreg"},
+            line | {"constraint": "nonnegative"},
+        ),
         "-ln, NOT aligned, fit with a line": (*density, line),
     }
     for name, steps in chains.items():
@@ -66,6 +71,15 @@ def nickel(data: Path) -> None:
             f", drift {drift_error(result, folder / 'truth.h5'):.3f} px" if "drift" in result.extra else ""
         )
         print(f"| Ni 2D, raw counts | {name} | {rmse(result, folder / 'truth.h5'):.4f}{drift} |")
+
+
+def volumes(data: Path) -> None:
+    folder = data / "phantom_ni_3d"
+    references = [str(data / "refs/ni" / name) for name in ("ref_LiNiO2.txt", "ref_NiO.txt")]
+    fit = {"do": "fit", "references": references, "background": [0, 1], "constraint": "nonnegative"}
+    result = run(folder, {"do": "align", "reference": 0}, fit)
+    error, drift = (measure(result, folder / "truth.h5") for measure in (rmse, drift_error))
+    print(f"| Ni 3D, reconstructions | aligned, non-negative fit with a line | {error:.4f}, drift {drift:.3f} voxel |")
 
 
 def iron(data: Path) -> None:
@@ -92,6 +106,7 @@ def main() -> None:
         sys.exit(__doc__)
     print("| data | chain | fraction RMSE |\n|---|---|---|")
     nickel(Path(sys.argv[1]))
+    volumes(Path(sys.argv[1]))
     iron(Path(sys.argv[1]))
 
 
