@@ -10,7 +10,6 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 import napari_xanes as nx
@@ -348,26 +347,23 @@ def test_with_a_real_mouse(window, density, qtbot):
 
 def drag_window(dock, qtbot):
     """Drag the upper edge of the pre-edge window with the mouse."""
-    plot = dock.plot
-    hi = plot.windows["pre_edge"].getRegion()[1]
-    (_, _), (lo_y, hi_y) = plot.getPlotItem().vb.viewRange()
-    view = plot.getPlotItem().vb
-    start = plot.mapFromScene(view.mapViewToScene(QPointF(hi, (lo_y + hi_y) / 2)))
-    end = QPoint(start.x() - 25, start.y())
-    port = plot.viewport()
-    QTest.mouseMove(port, start)
-    QTest.mousePress(port, Qt.MouseButton.LeftButton, pos=start)
-    for step in range(1, 6):
-        at = QPoint(start.x() - 5 * step, start.y())
-        event = QMouseEvent(
-            QEvent.Type.MouseMove,
-            QPointF(at),
-            QPointF(port.mapToGlobal(at)),
-            Qt.MouseButton.NoButton,
-            Qt.MouseButton.LeftButton,
-            Qt.KeyboardModifier.NoModifier,
-        )
+    plot, edge = dock.plot, dock.plot.windows["pre_edge"].lines[1]
+    before, port, view = edge.value(), plot.viewport(), plot.getPlotItem().vb
+    qtbot.wait(300)  # curves that were just added change the range
+    (_, _), (lo, hi) = view.viewRange()
+    start = plot.mapFromScene(view.mapViewToScene(QPointF(before, (lo + hi) / 2)))
+    place = [QPoint(start.x() - step, start.y()) for step in range(0, 36, 3)]
+
+    def send(kind, at, button=Qt.MouseButton.NoButton, pressed=Qt.MouseButton.LeftButton):
+        where = QPointF(at), QPointF(port.mapToGlobal(at))
+        event = QMouseEvent(kind, *where, button, pressed, Qt.KeyboardModifier.NoModifier)
         QApplication.sendEvent(port, event)
-        qtbot.wait(20)
-    QTest.mouseRelease(port, Qt.MouseButton.LeftButton, pos=end)
-    assert plot.windows["pre_edge"].getRegion()[1] < hi - 1
+        qtbot.wait(30)  # of quicker moves the plot takes but one
+
+    send(QEvent.Type.MouseMove, place[1], pressed=Qt.MouseButton.NoButton)
+    send(QEvent.Type.MouseMove, place[0], pressed=Qt.MouseButton.NoButton)
+    send(QEvent.Type.MouseButtonPress, place[0], Qt.MouseButton.LeftButton)
+    for at in place[1:]:
+        send(QEvent.Type.MouseMove, at)
+    send(QEvent.Type.MouseButtonRelease, place[-1], Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton)
+    assert edge.value() < before - 1

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.style import context
 from numpy.typing import ArrayLike
 
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.figure_drawing import draw_legend, draw_map, draw_mixture, draw_scale
-from napari_xanes._core.figure_layout import lay_out, write_around, write_titles
+from napari_xanes._core.figure_layout import lay_out, put_beside, write_around, write_titles
 from napari_xanes._core.figure_panels import Mixture, Panel, choose, choose_mixture, read_panels
 from napari_xanes._core.io.atomic import whole_file
 from napari_xanes._core.result import Result
@@ -25,8 +26,7 @@ FORMATS = {
 """Extensions, and what is not to be written into the file, so that one result gives one file."""
 KEEP_PIXELS = (".svg", ".pdf")
 """Where images are embedded as they are and not drawn into the pixels of the file."""
-STYLE = {
-    "font.family": "DejaVu Sans",
+STYLE: dict[str, Any] = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "napari-xanes",
     "svg.fonttype": "path",
@@ -48,7 +48,7 @@ def save_figure(
     """Draw maps into a PNG, SVG or PDF file that can go into a paper as it is.
 
     Every map is a panel with a colour bar: fractions from 0 to 1, thickness from 0, errors logarithmic, what goes both
-    ways around 0; maps of one kind for several references share their limits, which hold 98 % of the pixels.  Invalid
+    ways around 0; maps of one kind for several references share their limits, beyond which are few pixels.  Invalid
     pixels are grey.  Before them stands a panel of the fractions mixed in colour by `mix_colors`, with its legend.
 
     Parameters
@@ -90,7 +90,7 @@ def save_figure(
         pixel_size_um = pixel_size_um or maps.pixel_size_um
         title = maps.name if title is None else title
     kind = path.suffix.lower()
-    with rc_context(STYLE):
+    with context(["default", STYLE]):
         figure = _draw(shown, mixture, title or "", pixel_size_um, None if kind in KEEP_PIXELS else dpi)
         with whole_file(path) as part:
             figure.savefig(part, format=kind[1:], metadata=FORMATS[kind], dpi=dpi)
@@ -118,7 +118,9 @@ def _draw(
     drawn = list(shown)
     if mixture:
         draw_mixture(cells[0], mixture, dpi)
-        draw_legend(cells.pop(1), mixture)
+        legend = cells.pop(1)
+        put_beside(legend, cells[0])
+        draw_legend(legend, mixture)
         titles.insert(0, "mixed in colour")
         drawn += mixture.panels
     for ax, panel in zip(cells[-len(shown) :], shown, strict=True):

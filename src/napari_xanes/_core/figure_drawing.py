@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogFormatterMathtext, LogLocator, MaxNLocator, NullFormatter
-from numpy.typing import NDArray
+from matplotlib.ticker import LogFormatterMathtext, LogLocator, MaxNLocator, StrMethodFormatter
 
 from napari_xanes._core.colors import SAFE_COLORS, mix_colors
+from napari_xanes._core.figure_layout import INVALID, LINE, SMALL, cut, panel_inches, text_inches
 from napari_xanes._core.figure_panels import Mixture, Panel
 from napari_xanes._core.legends import color_bar, color_triangle
 
-INVALID = "0.82"
-"""Grey, which neither the colour maps used nor the safe colours hold."""
 PAPER = "white"
-LINE = 0.5
-SMALL, NORMAL = 6.5, 8
-"""Text, in points."""
 BAR_WIDTH, BAR_GAP = 0.09, 0.05
 """Of colour bars, in inches."""
+LINE_INCHES, THICK = 0.12, 0.13
+"""Height of a line of text, and of the bar of a legend, in inches."""
+SLOPE = 3**0.5 / 2
+"""Height of a triangle of equal sides to their length."""
 UNITS_UM = (("mm", 1e3), ("µm", 1.0), ("nm", 1e-3))
 
 
@@ -57,21 +56,14 @@ def draw_mixture(ax: Axes, mixture: Mixture, dpi: int | None) -> None:
 
 def _finish_image(ax: Axes, shown: AxesImage, dpi: int | None) -> None:
     """Average pixels that are smaller than those of the file, if it has a resolution; never blur larger ones."""
-    smaller = dpi is not None and _inches(ax)[0] * dpi < shown.get_shape()[1]
+    smaller = dpi is not None and panel_inches(ax)[0] * dpi < shown.get_shape()[1]
     shown.set_interpolation("antialiased" if smaller else "none")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_linewidth(LINE)
 
 
-def _inches(ax: Axes) -> tuple[float, float]:
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    width, height = ax.get_position().size * figure.get_size_inches()
-    return float(width), float(height)
-
-
 def _draw_bar(ax: Axes, shown: AxesImage, panel: Panel) -> None:
-    width, height = _inches(ax)
+    width, height = panel_inches(ax)
     beside = ax.inset_axes((1 + BAR_GAP / width, 0, BAR_WIDTH / width, 1))
     bar = beside.figure.colorbar(shown, cax=beside, extend=_beyond(panel), extendfrac=0.04)
     if panel.look.scale == "logarithmic":
@@ -79,21 +71,24 @@ def _draw_bar(ax: Axes, shown: AxesImage, panel: Panel) -> None:
     else:
         bar.locator = MaxNLocator(max(2, min(6, int(height / 0.25))), steps=[1, 2, 2.5, 5, 10])
         bar.update_ticks()
-    bar.set_label(panel.label, fontsize=SMALL, labelpad=2)
+    label = panel.label
+    if text_inches(label, SMALL) > height:
+        label = label.replace(" (", "\n(")
+    bar.set_label(label, fontsize=SMALL, labelpad=2, linespacing=1)
     bar.ax.tick_params(labelsize=SMALL, width=LINE, length=2, pad=1.5)
     bar.ax.yaxis.get_offset_text().set_fontsize(SMALL)
-    bar.outline.set_linewidth(LINE)  # type: ignore[operator]
+    bar.outline.set_linewidth(LINE)
     if bar.solids is not None:
         bar.solids.set_rasterized(True)  # no hairlines between its colours in SVG and PDF
 
 
-def _mark_decades(bar: Any, limits: tuple[float, float]) -> None:
-    """Put numbers at powers of ten, or within one decade at 1, 2 and 5 times these."""
-    wide = limits[1] / limits[0] > 30
-    bar.locator = LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0))
-    bar.formatter = LogFormatterMathtext() if wide else "{x:g}"
+def _mark_decades(bar: Colorbar, limits: tuple[float, float]) -> None:
+    """Put numbers at powers of ten, and at three times these where they are few."""
+    few = limits[1] / limits[0] < 1000
+    bar.locator = LogLocator(subs=(1.0, 3.0) if few else (1.0,))
+    bar.formatter = StrMethodFormatter("{x:g}") if few else LogFormatterMathtext()
     bar.update_ticks()
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    bar.minorticks_off()
 
 
 def _beyond(panel: Panel) -> str:
@@ -116,22 +111,23 @@ def draw_scale(ax: Axes, pixel_size_um: float | None, n_columns: int) -> None:
         unit, factor = next((u, f) for u, f in UNITS_UM if length_um >= f * (1 - 1e-9) or u == "nm")
     else:
         unit, factor = "px", 1.0
-    _, height = _inches(ax)
+    _, height = panel_inches(ax)
     width = length_um / pixel / n_columns
-    edge = [withStroke(linewidth=2, foreground="white")]
+    text = f"{length_um / factor:g} {unit}"
+    longer = text_inches(text, SMALL) > width * panel_inches(ax)[0]
     bar = ax.inset_axes((0.05, 0.08 / height, width, 0.035 / height))
     bar.set(facecolor="black", xticks=[], yticks=[])
     bar.spines[:].set(edgecolor="white", linewidth=LINE)
     bar.annotate(
-        f"{length_um / factor:g} {unit}",
-        (0.5, 1),
+        text,
+        (0 if longer else 0.5, 1),
         xytext=(0, 1.5),
         xycoords="axes fraction",
         textcoords="offset points",
-        ha="center",
+        ha="left" if longer else "center",
         va="bottom",
         fontsize=SMALL,
-        path_effects=edge,
+        path_effects=[withStroke(linewidth=2, foreground="white")],
     )
 
 
@@ -144,49 +140,87 @@ def draw_legend(ax: Axes, mixture: Mixture) -> None:
     bottom = (draw if fractions else _legend_swatches)(ax, panels)
     if mixture.sigma:
         note = f"white from σ = {mixture.sigma_limit:g} on"
-        ax.text(0, bottom, note, transform=ax.transAxes, fontsize=SMALL, va="top")
+        _write(ax, note, 0, bottom)
 
 
 def _legend_bar(ax: Axes, panels: Sequence[Panel]) -> float:
     """Draw a bar with what is pure above its ends; return where there is room below it."""
-    width, height = _inches(ax)
-    length, thick = min(1.0, 1.7 / width), 0.13 / height
-    top = 1 - 0.55 / height
-    bar = ax.inset_axes((0, top - thick, length, thick))
-    picture: NDArray[np.float32] = color_bar(SAFE_COLORS[:2], length=256, width=1)
-    bar.imshow(picture, aspect="auto", extent=(0, 1, 0, 1), interpolation="nearest")
+    width, height = panel_inches(ax)
+    names = [cut(panel.title, SMALL, width) for panel in panels]
+    long = min(1.7, width)
+    lines = 2 if sum(text_inches(name, SMALL) for name in names) > long - 0.1 else 1
+    top = height - LINE_INCHES * (lines + 0.2)
+    bar = ax.inset_axes((0, (top - THICK) / height, long / width, THICK / height))
+    bar.imshow(color_bar(SAFE_COLORS[:2], length=256), aspect="auto", extent=(0, 1, 0, 1))
     bar.set(xticks=[0, 0.5, 1], yticks=[])
     bar.set_xticklabels(["1 : 0", "1 : 1", "0 : 1"], fontsize=SMALL)
     bar.tick_params(length=2, width=LINE, pad=1.5)
+    first, _, last = bar.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")
     bar.spines[:].set_linewidth(LINE)
-    for side, panel, x, y in (("left", panels[0], 0, 2.3), ("right", panels[1], 1, 1.15)):
-        bar.text(x, y, panel.title, transform=bar.transAxes, fontsize=SMALL, ha=side, va="bottom")
-    return top - thick - 0.32 / height
+    _write(ax, names[0], 0, top + LINE_INCHES * (lines - 0.8), va="bottom")
+    end = max(long, text_inches(names[1], SMALL))
+    _write(ax, names[1], end, top + LINE_INCHES * 0.2, ha="right", va="bottom")
+    return top - THICK - 1.6 * LINE_INCHES
 
 
 def _legend_triangle(ax: Axes, panels: Sequence[Panel]) -> float:
     """Draw a triangle with what is pure at its corners; return where there is room below it."""
-    width, height = _inches(ax)
-    size = min(1.25, width - 0.4, (height - 0.75) / 0.866)
-    left, base = (width - size) / 2, height - 0.2 - 0.866 * size
-    triangle = ax.inset_axes((left / width, base / height, size / width, 0.866 * size / height))
+    width, height = panel_inches(ax)
+    first, second, third = (cut(panel.title, SMALL, width) for panel in panels)
+    texts = text_inches(first, SMALL) + text_inches(second, SMALL) + 0.2
+    long = min(1.25, (height - 3 * LINE_INCHES) / SLOPE)
+    beside = long + texts < width
+    if beside:
+        left = text_inches(first, SMALL) + 0.1
+    else:
+        long = min(long, width - 0.2, (height - 5 * LINE_INCHES) / SLOPE)
+        left = (min(width, 2.4) - long) / 2
+    high = SLOPE * long
+    base = height - 1.2 * LINE_INCHES - high
+    triangle = ax.inset_axes((left / width, base / height, long / width, high / height))
     picture = color_triangle(SAFE_COLORS[:3], size=512)
     opaque = np.isfinite(picture).all(axis=-1, keepdims=True)
     triangle.imshow(np.concatenate([np.nan_to_num(picture), opaque], axis=-1), aspect="auto")
     triangle.axis("off")
-    corners = ((0.0, -0.04, "right", "top"), (1.0, -0.04, "left", "top"), (0.5, 1.03, "center", "bottom"))
-    for panel, (x, y, _, va) in zip(panels, corners, strict=True):
-        triangle.text(x, y, panel.title, transform=triangle.transAxes, fontsize=SMALL, ha="center", va=va)
-    return (base - 0.28) / height
+    _write(ax, third, left + long / 2, base + high + 0.03, ha="center", va="bottom")
+    if beside:
+        _write(ax, first, left - 0.05, base, ha="right", va="bottom")
+        _write(ax, second, left + long + 0.05, base, va="bottom")
+        return base - LINE_INCHES
+    return _write_below(ax, (first, second), (left, left + long), base - 0.03) - 0.05
+
+
+def _write_below(ax: Axes, texts: tuple[str, str], centres: tuple[float, float], top: float) -> float:
+    """Write two texts at their places, the second a line lower if they touch; return where they end."""
+    width, _ = panel_inches(ax)
+    first, second = (_within(text, x, width) for text, x in zip(texts, centres, strict=True))
+    touch = first + text_inches(texts[0], SMALL) + 0.05 > second
+    _write(ax, texts[0], first, top)
+    _write(ax, texts[1], second, top - (LINE_INCHES if touch else 0))
+    return top - LINE_INCHES * (2 if touch else 1)
+
+
+def _within(text: str, centre: float, width: float) -> float:
+    """Return where a text starts that is centred, as far as it stays within the width."""
+    long = text_inches(text, SMALL)
+    return max(0.0, min(centre - long / 2, width - long))
+
+
+def _write(ax: Axes, text: str, x: float, y: float, ha: str = "left", va: str = "top") -> None:
+    """Write at a place in inches from the lower left corner."""
+    width, height = panel_inches(ax)
+    ax.text(x / width, y / height, text, transform=ax.transAxes, fontsize=SMALL, ha=ha, va=va)
 
 
 def _legend_swatches(ax: Axes, panels: Sequence[Panel]) -> float:
     """Draw a square of each pure colour with the value it is reached at; return where there is room below."""
-    _, height = _inches(ax)
+    _, height = panel_inches(ax)
     labels = [
         panel.title
         if panel.look.scale == "share"
-        else f"{panel.title}, {panel.limits[1]:.3g} {panel.unit}".strip()
+        else f"{panel.title}, full at {panel.limits[1]:.4g} {panel.unit}".strip()
         for panel in panels
     ]
     handles = [Patch(facecolor=color) for color in SAFE_COLORS[: len(panels)]]
@@ -201,4 +235,4 @@ def _legend_swatches(ax: Axes, panels: Sequence[Panel]) -> float:
         handlelength=1,
         handleheight=1,
     )
-    return 1 - (len(panels) * 0.15 + 0.1) / height
+    return height - (len(panels) * 0.15 + 0.1)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, inf, log
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from napari_xanes._core.figure_drawing import INVALID, LINE, NORMAL, SMALL
-
+INVALID = "0.82"
+"""Grey, which neither the colour maps used nor the safe colours hold."""
+LINE = 0.5
+SMALL, NORMAL = 6.5, 8
+"""Points: lines, and two sizes of text."""
 WIDTH, ONE_COLUMN, TALLEST = 7.1, 3.4, 9.0
 """Inches: two columns and one column of a journal, and its page."""
-LEFT, ABOVE, BESIDE, HEAD, FOOT = 0.08, 0.27, 0.62, 0.24, 0.24
+LEFT, ABOVE, BESIDE, HEAD, FOOT = 0.08, 0.27, 0.62, 0.2, 0.24
 """Inches: before the first panel, over each for its title, after each for its colour bar, over all, under all."""
+GAP = 0.2
+"""Inches between what stands side by side without a colour bar."""
 MOST_COLUMNS = 4
 PROPORTION = 1.6
 """Width to height that a figure of many panels comes close to."""
@@ -40,6 +46,14 @@ def lay_out(n_panels: int, aspect: float, head: bool) -> tuple[Figure, list[Axes
     return figure, axes
 
 
+def panel_inches(ax: Axes) -> tuple[float, float]:
+    """Return width and height of a panel in inches."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    width, height = ax.get_position().size * figure.get_size_inches()
+    return float(width), float(height)
+
+
 def _panel_size(n_panels: int, columns: int, aspect: float) -> tuple[float, float]:
     """Return width and height of the images in inches, as large as the page allows."""
     whole = ONE_COLUMN if n_panels == 1 else WIDTH
@@ -62,16 +76,41 @@ def _ugliness(n_panels: int, columns: int, aspect: float) -> float:
     return abs(log(proportion / PROPORTION)) + (rows * columns - n_panels) / n_panels + small
 
 
+def put_beside(legend: Axes, ax: Axes) -> None:
+    """Let a legend that stands in the cell after a panel without colour bar begin where that bar would be."""
+    here, panel = legend.get_position(), ax.get_position()
+    if here.x0 > panel.x0:
+        inch = panel.width / panel_inches(ax)[0]
+        left = panel.x1 + GAP * inch
+        legend.set_position((left, here.y0, here.x1 - left, here.height))
+
+
+def text_inches(text: str, points: float) -> float:
+    """Return about how long a line of text is."""
+    return len(text) * points * 0.58 / 72
+
+
+def cut(text: str, points: float, inches: float) -> str:
+    """Return as much of a line of text as there is room for."""
+    fits = max(1, int(inches / text_inches("x", points)))
+    return text if len(text) <= fits else f"{text[: fits - 1]}…"
+
+
 def write_titles(axes: Sequence[Axes], titles: Sequence[str]) -> None:
-    """Write a letter and a title over each panel, cut where the next one starts."""
+    """Write a letter, where there are several, and a title over each panel, cut where the next one starts."""
     for number, (ax, title) in enumerate(zip(axes, titles, strict=True)):
-        width = ax.get_position().width * ax.figure.get_size_inches()[0]
-        fits = int((width + BESIDE - 0.2) / (NORMAL * 0.6 / 72))
-        text = title if len(title) <= fits else f"{title[: fits - 1]}…"
-        letter = f"{_letter(number)}  " if len(axes) > 1 else ""
-        ax.set_title(text, loc="left", fontsize=NORMAL, pad=4, x=0.0 if not letter else 0.16 / width)
-        if letter:
-            ax.text(0, 1, letter, transform=ax.get_xaxis_transform(), fontsize=NORMAL, fontweight="bold")
+        room = panel_inches(ax)[0] + BESIDE - GAP
+        written: dict[str, Any] = {
+            "xycoords": "axes fraction",
+            "textcoords": "offset points",
+            "fontsize": NORMAL,
+        }
+        start = 0.0
+        if len(axes) > 1:
+            letter = _letter(number)
+            ax.annotate(letter, (0, 1), (0, 4), fontweight="bold", **written)
+            start = text_inches(letter, NORMAL) + 0.09
+        ax.annotate(cut(title, NORMAL, room - start), (0, 1), (start * 72, 4), **written)
 
 
 def _letter(number: int) -> str:

@@ -27,13 +27,15 @@ class Look:
 
 LOOKS = {
     **dict.fromkeys(("fraction", "chosen_fraction"), Look("viridis", "share")),
-    **dict.fromkeys(("coefficient", "amount"), Look("viridis", "from zero")),
-    **dict.fromkeys(("thickness", "edge_step"), Look("cividis", "from zero")),
+    "coefficient": Look("viridis", "from zero"),
+    **dict.fromkeys(("thickness", "edge_step", "amount"), Look("magma", "from zero")),
     **dict.fromkeys(
-        ("error", "rms", "r_factor", "reduced_chi_square", "sigma"), Look("magma", "logarithmic")
+        ("error", "rms", "r_factor", "reduced_chi_square", "sigma"), Look("inferno", "logarithmic")
     ),
     **dict.fromkeys(("energy_shift", "component", "residual"), Look("RdBu_r", "around zero")),
 }
+OF_A_FIT = ("coefficient", "error", "rms", "r_factor", "reduced_chi_square")
+"""Kinds whose limits are those of the pixels that have fractions, if there are any: elsewhere they are of noise."""
 OF_REFERENCES = ("chosen_fraction", "coefficient", "fraction", "amount", "sigma")
 """Kinds of which there is a map for each reference, named after kind and reference."""
 DEFAULT_KINDS = (("fraction",), ("thickness", "edge_step"), ("error", "rms"))
@@ -61,7 +63,7 @@ class Panel:
         """What stands beside the colour bar: the unit, after the kind where the title does not say it."""
         kind = _in_words(self.kind)
         if not self.reference:
-            return self.unit or kind
+            return self.unit
         return f"{kind} ({self.unit})" if self.unit else kind
 
 
@@ -99,7 +101,11 @@ def choose(panels: Mapping[str, Panel], wanted: Iterable[str] | None) -> list[Pa
     """Return the panels asked for by name or kind, each once, with limits; without a wish the usual ones."""
     names = _usual(panels) if wanted is None else _asked_for(panels, wanted)
     chosen = [panels[name] for name in names]
-    return [replace(panel, limits=_limits(_compared(panel, chosen), panel.look.scale)) for panel in chosen]
+    answered = _answered(panels)
+    return [
+        replace(panel, limits=_limits(_compared(panel, chosen, answered), panel.look.scale))
+        for panel in chosen
+    ]
 
 
 def choose_mixture(
@@ -176,10 +182,18 @@ def _asked_for(panels: Mapping[str, Panel], wanted: Iterable[str]) -> list[str]:
     return list(names)
 
 
-def _compared(panel: Panel, chosen: Sequence[Panel]) -> NDArray[np.float32]:
+def _answered(panels: Mapping[str, Panel]) -> NDArray[np.bool_]:
+    """Return where there are fractions; everywhere if there are none at all."""
+    valid = [np.isfinite(panel.image) for panel in panels.values() if panel.kind == "fraction"]
+    found = np.logical_and.reduce(valid) if valid else np.array(False)
+    return np.asarray(found if found.any() else True)
+
+
+def _compared(panel: Panel, chosen: Sequence[Panel], answered: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the valid pixels that set the limits: of all maps of the kind where each is of a reference."""
     alike = [p for p in chosen if p.kind == panel.kind] if panel.reference else [panel]
-    return np.concatenate([p.image[np.isfinite(p.image)] for p in alike])
+    where = answered if panel.kind in OF_A_FIT else True
+    return np.concatenate([p.image[np.isfinite(p.image) & where] for p in alike])
 
 
 def _limits(valid: NDArray[np.float32], scale: Scale) -> tuple[float, float]:
@@ -188,7 +202,7 @@ def _limits(valid: NDArray[np.float32], scale: Scale) -> tuple[float, float]:
         valid = valid[valid > 0]
     if scale == "share" or not valid.size:
         return (0.1, 1.0) if scale == "logarithmic" else (0.0, 1.0)
-    low, high = (float(v) for v in np.percentile(valid, [1, 99]))
+    low, high = (float(v) for v in np.percentile(valid, [1, 99 if scale == "logarithmic" else 99.8]))
     if scale == "from zero":
         low = min(low, 0.0)
     elif scale == "around zero":

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.layers import Layer
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_xanes._core.colors import SAFE_COLORS
 from napari_xanes._core.errors import InputError
@@ -18,7 +18,7 @@ from napari_xanes._widgets._layers import about
 from napari_xanes._widgets._masked import data_of
 from napari_xanes._widgets._mix import Mix
 from napari_xanes._widgets._mix_legend import MixLegend
-from napari_xanes._widgets._mix_row import LimitsEdit, MixRow
+from napari_xanes._widgets._mix_row import LimitsEdit, MixRow, NumberBox
 from napari_xanes._widgets._small_widgets import in_line, make_button, make_words
 from napari_xanes._widgets._view_layers import (
     mix_layers,
@@ -53,7 +53,7 @@ class MixPanel(QWidget):
         self.rows: list[MixRow] = []
         self._scan: str | None = None
         self._watched: list[Layer] = []
-        self._again = self._show_next = False
+        self._again = self._show_next = self._touched = False
         self.add = make_button("Add map", "One more map in a colour of its own.")
         self.start = make_button(
             "Mix",
@@ -65,7 +65,7 @@ class MixPanel(QWidget):
         self.light_limits = LimitsEdit("Dark at this value.", "Bright at this value.")
         self.fade = QCheckBox("Fade where sigma is large, gone at")
         self.fade.setToolTip("<p>The uncertainty of the fractions, as the fit found it, as opacity.</p>")
-        self.fade_limit = QDoubleSpinBox()
+        self.fade_limit = NumberBox("A pixel with this sigma is black.")
         self.legend = MixLegend()
         self.words = make_words()
         self.background = Background(self)
@@ -78,7 +78,6 @@ class MixPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.fade_limit.setRange(0.01, 100.0)
-        self.fade_limit.setSingleStep(0.05)
         self.fade_limit.setValue(0.3)
         self._column = QVBoxLayout()
         self._column.setSpacing(3)
@@ -114,9 +113,10 @@ class MixPanel(QWidget):
         maps = scan_maps(self.viewer, self.chooser.layer())
         self._watch(maps)
         scan = about(maps[0])["name"] if maps else None
-        if scan != self._scan or (maps and not self.rows):
-            self._scan = scan
-            self._start_anew(maps)
+        if scan != self._scan:
+            self._scan, self._touched = scan, False
+        if not self._touched:
+            self._start_with(_first(maps), maps)
         for row in self.rows:
             row.offer(maps)
         self.light.offer(maps, self._thickness(maps) if self.light.layer() is None else None)
@@ -124,12 +124,13 @@ class MixPanel(QWidget):
             self._take_light_limits()
         self._on_changed()
 
-    def _start_anew(self, maps: list[Layer]) -> None:
-        """Take the fractions, the first of them in the first colour, or two maps if there are none."""
+    def _start_with(self, wanted: list[Layer], maps: list[Layer]) -> None:
+        """Have one row for each map that is wanted."""
+        if [row.map.layer() for row in self.rows] == wanted:
+            return
         for row in self.rows.copy():
             self._drop(row)
-        fractions = [one for one in reversed(maps) if about(one)["kind"] == "fraction"]
-        for layer in (fractions if len(fractions) > 1 else maps[:2])[:MOST]:
+        for layer in wanted:
             self._add_row(maps, layer)
 
     def _thickness(self, maps: list[Layer]) -> Layer | None:
@@ -143,6 +144,7 @@ class MixPanel(QWidget):
             self.light_limits.set_value((0.0, max(layer.contrast_limits[1], 1e-3)))
 
     def _on_add(self) -> None:
+        self._touched = True
         maps = scan_maps(self.viewer, self.chooser.layer())
         used = {row.map.currentData() for row in self.rows}
         free = [one for one in maps if str(one.unique_id) not in used]
@@ -150,15 +152,20 @@ class MixPanel(QWidget):
         self._on_changed()
 
     def _add_row(self, maps: list[Layer], layer: Layer) -> None:
-        used = {row.color_name().lower() for row in self.rows}
+        used = {row.color.color().lower() for row in self.rows}
         row = MixRow(self.viewer, next((c for c in SAFE_COLORS if c.lower() not in used), SAFE_COLORS[0]))
         row.offer(maps, layer)
         row.changed.connect(self._on_changed)
+        row.chosen.connect(self._touch)
         row.remove_clicked.connect(partial(self._on_remove, row))
         self.rows.append(row)
         self._column.addWidget(row)
 
+    def _touch(self) -> None:
+        self._touched = True
+
     def _on_remove(self, row: MixRow) -> None:
+        self._touched = True
         self._drop(row)
         self._on_changed()
 
@@ -185,7 +192,7 @@ class MixPanel(QWidget):
         return Mix(
             names=[short_name(layer) for layer in maps],
             maps=[data_of(layer) for layer in maps],
-            colors=[row.color_name() for row in rows],
+            colors=[row.color.color() for row in rows],
             limits=[_rising(row.limits.value(), layer.name) for row, layer in zip(rows, maps, strict=True)],
             brightness=None if light is None else data_of(light),
             brightness_limits=_rising(self.light_limits.value(), "the light"),
@@ -195,13 +202,13 @@ class MixPanel(QWidget):
 
     def _sigma(self) -> Any:
         maps = [layer for _, layer in self._chosen()]
-        return sigma_of(self.viewer, self.chooser.layer(), maps) or None
+        return sigma_of(self.viewer, maps) or None
 
     # -- mixing ---------------------------------------------------------------------------------------
 
     def mix(self) -> None:
         """Make the layers of the mix and show them."""
-        self._show_next = True
+        self._show_next = self._touched = True
         self._follow(even_if_none=True)
 
     def _on_changed(self, *_: Any) -> None:
@@ -217,7 +224,7 @@ class MixPanel(QWidget):
         self.fade_limit.setEnabled(has_sigma and self.fade.isChecked())
         self.words.setText("" if ready else NEEDS)
         self.words.setVisible(not ready)
-        colors = [row.color_name() for row, _ in chosen]
+        colors = [row.color.color() for row, _ in chosen]
         self.legend.show_mix([short_name(layer) for _, layer in chosen], colors)
         self._timer.start()
 
@@ -279,6 +286,12 @@ class MixPanel(QWidget):
         self.background.abandon()
         self._watch([])
         self.chooser.changed.disconnect(self.refresh)
+
+
+def _first(maps: list[Layer]) -> list[Layer]:
+    """Return what is mixed before anything was chosen: the fractions, or two maps if there are no two of them."""
+    fractions = [one for one in reversed(maps) if about(one)["kind"] == "fraction"]
+    return (fractions if len(fractions) > 1 else maps[:2])[:MOST]
 
 
 def _make(mix: Mix, like: Layer, progress: Progress | None = None) -> tuple[Mix, Layer, Any]:

@@ -8,9 +8,8 @@ from typing import Any
 from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QHBoxLayout, QToolButton, QWidget
-from superqt import QColorComboBox
 
-from napari_xanes._core.colors import SAFE_COLORS
+from napari_xanes._widgets._color_button import ColorButton
 from napari_xanes._widgets._layer_combo import LayerCombo
 
 LARGEST = 1e9
@@ -23,7 +22,7 @@ class LimitsEdit(QWidget):
 
     def __init__(self, low_tip: str, high_tip: str) -> None:
         super().__init__()
-        self.low, self.high = (_spin_box(tip) for tip in (low_tip, high_tip))
+        self.low, self.high = (NumberBox(tip) for tip in (low_tip, high_tip))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -44,15 +43,21 @@ class LimitsEdit(QWidget):
         self.changed.emit()
 
 
-def _spin_box(tip: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setDecimals(3)
-    box.setRange(-LARGEST, LARGEST)
-    box.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
-    box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    box.setFixedWidth(62)
-    box.setToolTip(f"<p>{tip} The arrow keys and the wheel change it.</p>")
-    return box
+class NumberBox(QDoubleSpinBox):
+    """Shows a number as short as it is."""
+
+    def __init__(self, tip: str) -> None:
+        super().__init__()
+        self.setDecimals(4)
+        self.setRange(-LARGEST, LARGEST)
+        self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
+        self.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        self.setStyleSheet("QAbstractSpinBox {min-width: 46px; max-width: 46px; padding: 1px 4px;}")
+        self.setToolTip(f"<p>{tip} The arrow keys and the wheel change it.</p>")
+
+    def textFromValue(self, value: float) -> str:
+        """Return six digits at most, without zeros at the end."""
+        return str(self.locale().toString(float(value), "g", 6))
 
 
 class MixRow(QWidget):
@@ -61,20 +66,19 @@ class MixRow(QWidget):
     Signals
     -------
     changed()
+    chosen()
+        The user chose another map.
     remove_clicked()
     """
 
     changed = Signal()
+    chosen = Signal()
     remove_clicked = Signal()
 
     def __init__(self, viewer: Any, color: str) -> None:
         super().__init__()
         self.map = LayerCombo(viewer)
-        self.color = QColorComboBox(allow_user_colors=True)
-        self.color.addColors(SAFE_COLORS)
-        self.color.setCurrentColor(color)
-        self.color.setFixedWidth(46)
-        self.color.setToolTip("<p>Its colour; these can be told apart by colour-blind people, too.</p>")
+        self.color = ColorButton(color)
         self.limits = LimitsEdit("From this value on the colour is seen.", "From this value on it is full.")
         self.remove = QToolButton()
         self.remove.setText("✕")
@@ -86,7 +90,8 @@ class MixRow(QWidget):
         for part in (self.color, self.limits, self.remove):
             layout.addWidget(part)
         self.map.currentIndexChanged.connect(lambda _: self._take_limits())
-        self.color.currentColorChanged.connect(lambda _: self.changed.emit())
+        self.color.changed.connect(self.changed)
+        self.map.activated.connect(lambda _: self.chosen.emit())
         self.limits.changed.connect(self.changed)
         self.remove.clicked.connect(self.remove_clicked)
 
@@ -96,10 +101,6 @@ class MixRow(QWidget):
         self.map.offer(maps, prefer)
         if self.map.currentData() != before:
             self._take_limits()
-
-    def color_name(self) -> str:
-        """Return the colour as a hexadecimal code."""
-        return str(self.color.currentColor().name())
 
     def _take_limits(self) -> None:
         layer = self.map.layer()

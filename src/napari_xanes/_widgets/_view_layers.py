@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 from napari.layers import Image, Labels, Layer
 from napari.utils import Colormap
 from numpy.typing import NDArray
 
 from napari_xanes._core.errors import InputError
-from napari_xanes._widgets._layers import about, lineage, result_of
+from napari_xanes._widgets._layers import about, find, lineage, result_of
 from napari_xanes._widgets._masked import data_of
 from napari_xanes._widgets._mix import Mix
 
@@ -56,21 +57,15 @@ def short_name(layer: Layer) -> str:
     return said.get("reference") or str(said["map"]).replace("_", " ")
 
 
-def sigma_of(viewer: Any, stack: Layer | None, maps: Sequence[Layer]) -> list[NDArray[Any]]:
-    """Return the uncertainties of fractions as the fit that they come from left them; empty if one has none."""
-    if stack is None:
-        return []
+def sigma_of(viewer: Any, maps: Sequence[Layer]) -> list[NDArray[Any]]:
+    """Return the uncertainties of those maps that are fractions, as the fit that they come from left them."""
     found = []
     for layer in maps:
         said = about(layer)
-        parent = next(
-            (one for one in viewer.layers if about(one).get("id") == said.get("made_from")),
-            None,
-        )
-        sigma = None if parent is None else _computed(viewer, parent, f"sigma_{said.get('reference')}")
-        if said["kind"] != "fraction" or sigma is None or sigma.shape != data_of(layer).shape:
-            return []
-        found.append(sigma)
+        parent = find(viewer, said.get("made_from"))
+        if said["kind"] == "fraction" and parent is not None:
+            sigma = _computed(viewer, parent, f"sigma_{said['reference']}")
+            found += [sigma] if np.shape(sigma) == data_of(layer).shape else []
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QSlider, QVBoxLayout, QWidget
@@ -23,6 +24,8 @@ DRAWN = {
 }
 AXES = {"z": 0, "y": 1, "x": 2}
 FULL = 100
+FAINTEST = 200.0
+"""By how much the least level divides the light that a voxel adds to a ray."""
 ANGLES = (0.0, 30.0, 150.0)
 """From where a volume is looked at first, so that it is seen to be one."""
 NO_VOLUMES = "For tomographic scans, whose maps are volumes (z, y, x)."
@@ -41,7 +44,9 @@ class VolumePanel(QWidget):
         self.drawn = QComboBox()
         for how, text in DRAWN.items():
             self.drawn.addItem(text, how)
-        self.level = _slider(30, "Level of the surface, or how fast what is behind gets dark.")
+        self.level = _slider(
+            30, "Level of the surface, how fast what is behind gets dark, or how bright all is."
+        )
         self.cut = QCheckBox("Cut at")
         self.axis = QComboBox()
         self.axis.addItems(list(AXES))
@@ -96,7 +101,7 @@ class VolumePanel(QWidget):
         self._options.setEnabled(in_3d)
         self.words.setText("" if volumes else NO_VOLUMES)
         self.words.setVisible(not volumes)
-        self.level.setEnabled(self.drawn.currentData() in ("iso", "attenuated_mip"))
+        self.level.setEnabled(self.drawn.currentData() != "mip")
 
     def _maps(self) -> list[Layer]:
         return [one for one in scan_maps(self.viewer, self.chooser.layer()) if one.ndim == 3]
@@ -135,6 +140,7 @@ class VolumePanel(QWidget):
     def show_slice(self) -> None:
         """Go back to one slice."""
         self.viewer.dims.ndisplay = 2
+        self._draw()
         self.viewer.reset_view()
 
     def _turn(self, show: Callable[[], None]) -> None:
@@ -143,13 +149,12 @@ class VolumePanel(QWidget):
         dims = self.viewer.dims
         if dims.order != tuple(range(dims.ndim)):
             dims.order = tuple(range(dims.ndim))
-        self._draw()
-        self._cut()
         if dims.ndisplay != 3:
             dims.ndisplay = 3
             self.viewer.reset_view()
             self.viewer.scene.camera.angles = ANGLES
-        self.refresh()
+        self._draw()
+        self._cut()
 
     def _on_mixed(self) -> None:
         if self.viewer.dims.ndisplay == 3:
@@ -161,7 +166,11 @@ class VolumePanel(QWidget):
     def _draw(self, *_: Any) -> None:
         """Draw all volumes of the scan alike."""
         how, level = self.drawn.currentData(), self.level.value() / FULL
-        self.level.setEnabled(how in ("iso", "attenuated_mip"))
+        in_3d = self.viewer.dims.ndisplay == 3
+        self.level.setEnabled(how != "mip")
+        for layer in _of_kind(mix_layers(self.viewer, self.chooser.layer()), Image):
+            if layer.ndim == 3:  # a ray that adds up all it meets would be white at once
+                layer.contrast_limits = (0.0, FAINTEST ** (1 - level) if how == "additive" and in_3d else 1.0)
         for layer in _of_kind(self._volumes(), Image):
             lo, hi = layer.contrast_limits
             layer.rendering = how
@@ -174,12 +183,15 @@ class VolumePanel(QWidget):
             part.setEnabled(self.cut.isChecked())
         axis = AXES[self.axis.currentText()]
         for layer in self._volumes():
-            place = [0.0, 0.0, 0.0]
-            normal = [0.0, 0.0, 0.0]
+            place, normal = np.zeros((2, 3))
             place[axis] = self.place.value() / FULL * (layer.data.shape[axis] - 1)
             normal[axis] = -1.0 if self.turn.isChecked() else 1.0
-            plane = {"position": tuple(place), "normal": tuple(normal), "enabled": self.cut.isChecked()}
-            layer.experimental_clipping_planes = [plane]
+            plane = {
+                "position": tuple(layer.data_to_world(place)),
+                "normal": tuple(normal),
+                "enabled": self.cut.isChecked(),
+            }
+            layer.experimental_clipping_planes = [plane]  # in the scene, other than napari's docstring says
 
     def cleanup(self) -> None:
         """Stop listening to the viewer."""

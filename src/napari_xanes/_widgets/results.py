@@ -73,7 +73,9 @@ class ResultsPanel(QWidget):
             ),
         ]
         self.view = self._button(
-            "Mix colours, 3D...", "Maps in one picture, each in its colour, and volumes in 3D.", self.open_view
+            "Mix colours, 3D...",
+            "Maps in one picture, each in its colour, and volumes in 3D.",
+            self.open_view,
         )
         grid = QGridLayout()
         for i, button in enumerate((*self.buttons, self.view)):
