@@ -397,6 +397,50 @@ def test_a_folder_is_a_scan_of_its_own_name(scans, tmp_path):
     assert job.target.name == "scan.7.h5"
 
 
+# -- figure ---------------------------------------------------------------------------------------
+
+
+def test_a_figure_is_drawn_of_a_result(call, scans, tmp_path):
+    assert call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)[0] == 0
+    names = ["fraction_Ni_reduced", "fraction_Ni_oxidised"]
+    for file, options, written in (
+        ("all.svg", (), {"mixed in colour", "thickness", "error", "Ni reduced", "Ni oxidised"}),
+        ("two.svg", ("--maps", "rms", "--maps", names[0]), {"rms", "Ni reduced"}),
+        ("mix.svg", ("--maps", "rms", "--mix", names[0], "--mix", names[1]), {"mixed in colour", "1 : 1"}),
+    ):
+        code, out, err = call("figure", tmp_path / "one.h5", "--out", tmp_path / file, *options)
+        assert (code, err) == (0, "") and str(tmp_path / file) in out
+        texts = set(
+            (tmp_path / file)
+            .read_text(encoding="utf-8")
+            .replace("<!-- ", "\n")
+            .replace(" -->", "\n")
+            .split("\n")
+        )
+        assert written <= texts
+        assert ("mixed in colour" in texts) == (file != "two.svg")
+    code, _, err = call("figure", tmp_path / "one.h5", "--out", tmp_path / "no.svg", "--mix", "none")
+    assert code == 0 and "mixed in colour" not in (tmp_path / "no.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--out", "figure.bmp"), "expected one of .png, .svg, .pdf"),
+        (("--out", "figure.png", "--maps", "gold"), "no map 'gold'"),
+        (("--out", "figure.png", "--plane", "3"), "plane is 3, but the maps are images"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_is_one_sentence(call, tmp_path, monkeypatch, options, says):
+    monkeypatch.chdir(tmp_path)
+    info = {"thickness": {"kind": "thickness", "unit": "", "reference": None}}
+    maps = {"thickness": np.ones((4, 5), np.float32)}
+    nx.save_result(nx.Result(maps, info, np.arange(3.0), (), {}), "result.h5")
+    code, out, err = call("figure", "result.h5", *options)
+    assert (code, out) == (1, "") and err.count("\n") == 1 and says in err
+    assert not list(tmp_path.glob("figure*"))
+
+
 # -- without a window -----------------------------------------------------------------------------
 
 

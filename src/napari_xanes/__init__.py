@@ -76,6 +76,7 @@ _HOME = {
     "color_bar": "legends",
     "color_triangle": "legends",
     "SAFE_COLORS": "colors",
+    "save_figure": "figure",
     "Recipe": "recipe",
     "run_recipe": "pipeline",
     "Result": "result",

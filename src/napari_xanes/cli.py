@@ -200,6 +200,29 @@ def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | N
 
 
 @app.command()
+def figure(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="Result file (.h5).")],
+    out: Annotated[Path, typer.Option(metavar="FIGURE", help="File to write: .png, .svg or .pdf.")],
+    maps: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Map to draw, or kind of maps; repeatable.")
+    ] = None,
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Map to mix in colour, or kind, or none; repeatable."),
+    ] = None,
+    plane: Annotated[int | None, typer.Option(help="Plane of volumes; the middle one if not given.")] = None,
+) -> None:
+    """Draw the maps of a result as a figure for a paper."""
+    from napari_xanes._core.figure import check_figure_path, save_figure
+    from napari_xanes._core.io import load_result
+
+    check_figure_path(out)
+    chosen = [] if mix == ["none"] else mix or None
+    save_figure(out, load_result(result), names=maps or None, mix=chosen, plane=plane)
+    _say(f"{out}: drawn from {result}")
+
+
+@app.command()
 def demo(
     no_gui: Annotated[bool, typer.Option("--no-gui", help="Only write files, open no window.")] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for scan, recipe and maps.")] = Path(

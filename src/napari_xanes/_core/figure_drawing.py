@@ -41,7 +41,7 @@ def draw_map(ax: Axes, panel: Panel, dpi: int | None) -> None:
 
 
 def draw_mixture(ax: Axes, mixture: Mixture, dpi: int | None) -> None:
-    """Draw maps mixed in the safe colours, faded to paper by their sigma; invalid pixels are grey."""
+    """Draw maps mixed in the safe colours, faded to paper by their sigma; where any is invalid it is grey."""
     picture = mix_colors(
         [panel.image for panel in mixture.panels],
         SAFE_COLORS[: len(mixture.panels)],
@@ -50,7 +50,7 @@ def draw_mixture(ax: Axes, mixture: Mixture, dpi: int | None) -> None:
         sigma_limit=mixture.sigma_limit,
         background=PAPER,
     )
-    picture[np.isnan(picture)] = float(INVALID)
+    picture[np.isnan([panel.image for panel in mixture.panels]).any(axis=0)] = float(INVALID)
     _finish_image(ax, ax.imshow(picture), dpi)
 
 
