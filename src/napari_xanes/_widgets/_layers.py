@@ -40,6 +40,7 @@ from napari_xanes._widgets._tuples import (
     ordered,
     stack_tuple,
 )
+from napari_xanes._widgets._undo import remember
 
 # -- what a layer says of itself ------------------------------------------------------------------
 
@@ -148,6 +149,7 @@ def put_result(
     more : bool
         Whether all maps become layers, not only those that are usually looked at.
     """
+    remember(viewer, step)
     kept = {**(parent.metadata.get("xanes_results") or {}), step: replace(result, stack=None)}
     parent.metadata = {**parent.metadata, "xanes_results": kept}
     last = parent

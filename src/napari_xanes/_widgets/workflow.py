@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QPushButton
 
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
@@ -14,6 +15,7 @@ from napari_xanes._widgets._layers import about
 from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow, workflow_of
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._section import Section
+from napari_xanes._widgets._undo import last_step, undo
 from napari_xanes._widgets.align import AlignPanel
 from napari_xanes._widgets.cluster import ClusterPanel
 from napari_xanes._widgets.energy_text import show_energy
@@ -50,7 +52,11 @@ class XanesWorkflow(Dock):
         self.masks = MaskPanel(napari_viewer, self.chooser)
         self.results = ResultsPanel(napari_viewer, self.chooser, self.panels)
         self.panels["clusters"].references_made.connect(lambda path: self.fit_with((path,)))
+        self.undo = QPushButton()
+        self.undo.setToolTip("<p>Makes the layers what they were before the last step.</p>")
+        self.undo.clicked.connect(self.undo_step)
         self.column.addWidget(self.chooser)
+        self.column.addWidget(self.undo)
         self.sections: dict[str, Section] = {}
         shown = {**self.panels, "masks": self.masks, "results": self.results}
         for number, (key, panel) in enumerate(shown.items(), 1):
@@ -65,8 +71,20 @@ class XanesWorkflow(Dock):
         self._shown: str | None = None
         remember_workflow(napari_viewer, self)
         self.chooser.changed.connect(self._on_stack)
+        self.chooser.changed.connect(self._show_undo)
         self._on_stack()
+        self._show_undo()
         show_energy(napari_viewer)
+
+    def undo_step(self) -> None:
+        """Take the last step back."""
+        undo(self.viewer)
+        self.chooser.refresh()
+
+    def _show_undo(self) -> None:
+        step = last_step(self.viewer)
+        self.undo.setVisible(bool(step))
+        self.undo.setText(f"Undo {step.replace('_', ' ')}")
 
     def open_step(self, key: str) -> None:
         """Unfold one step and fold the others."""

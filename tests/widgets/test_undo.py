@@ -1,0 +1,87 @@
+"""A step taken back leaves the layers as they were, to the last bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_xanes._widgets import _undo
+from napari_xanes._widgets._layers import about, add_stack, has_old_result, results_of
+from napari_xanes._widgets.workflow import XanesWorkflow
+
+
+@pytest.fixture
+def workflow(qtbot, scan):
+    viewer = ViewerModel()
+    dock = XanesWorkflow(viewer)
+    qtbot.addWidget(dock)
+    add_stack(viewer, scan)
+    yield dock
+    dock.close_down()
+
+
+def state(viewer):
+    return [
+        (layer.name, layer.visible, np.asarray(layer.data).copy(), dict(about(layer)))
+        for layer in viewer.layers
+    ]
+
+
+def assert_same(now, before):
+    assert [(name, visible, said) for name, visible, _, said in now] == [
+        (name, visible, said) for name, visible, _, said in before
+    ]
+    for (_, _, data, _), (_, _, expected, _) in zip(now, before, strict=True):
+        np.testing.assert_array_equal(data, expected)
+
+
+def test_steps_are_undone_one_by_one(workflow, run_step):
+    viewer, states = workflow.viewer, []
+    assert not workflow.undo.isVisibleTo(workflow)
+    for key in ("preprocess", "align", "normalize"):
+        states.append(state(viewer))
+        run_step(workflow.panels[key])
+        assert workflow.undo.text() == f"Undo {key}"
+    for before in reversed(states):
+        workflow.undo.click()
+        assert_same(state(viewer), before)
+    assert not workflow.undo.isVisibleTo(workflow)
+    run_step(workflow.panels["preprocess"])
+    assert len(viewer.layers) == 2
+
+
+def test_a_step_run_again_is_undone_to_its_first_result(workflow, run_step):
+    viewer = workflow.viewer
+    for key in ("preprocess", "align", "normalize"):
+        run_step(workflow.panels[key])
+    before, layer = state(viewer), workflow.panels["normalize"].input_layer()
+    first = results_of(layer)["normalize"]
+    editor = workflow.panels["normalize"].forms["normalize"].editors["pre_edge"]
+    editor.set_value((8230.0, 8280.0))
+    run_step(workflow.panels["normalize"])
+    changed = [np.asarray(one.data) for one in viewer.layers]
+    assert not all(np.array_equal(a, b[2], equal_nan=True) for a, b in zip(changed, before, strict=True))
+    workflow.undo.click()
+    assert_same(state(viewer), before)
+    assert results_of(layer)["normalize"] is first and not has_old_result(layer, "normalize")
+
+
+def test_the_users_own_layers_are_left_alone(workflow, run_step):
+    viewer = workflow.viewer
+    run_step(workflow.panels["preprocess"])
+    viewer.add_points([[1, 2]], name="mine")
+    viewer.layers.remove("ni_simulated optical density")
+    workflow.undo.click()
+    assert [layer.name for layer in viewer.layers] == ["ni_simulated", "mine"]
+
+
+def test_what_is_held_to_go_back_is_bounded(workflow, run_step, monkeypatch):
+    monkeypatch.setattr(_undo, "SHARE", 0.0)
+    run_step(workflow.panels["preprocess"])
+    run_step(workflow.panels["align"])
+    run_step(workflow.panels["align"])
+    run_step(workflow.panels["align"])
+    assert len(_undo._steps[workflow.viewer]) == 1
+    assert _undo.undo(workflow.viewer) == "align"
+    assert _undo.undo(workflow.viewer) == ""
