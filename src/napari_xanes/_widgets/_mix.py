@@ -41,17 +41,16 @@ class Mix:
     sigma_limit: float = 0.3
 
     def picture(self) -> NDArray[np.uint8]:
-        """Return red, green, blue and opacity in 0..255; what is invalid in all maps is transparent."""
+        """Return red, green, blue and opacity in 0..255; transparent where all maps are invalid or sigma is large."""
         mixed = self._mixed(self.maps, self.colors, self.limits)
-        invalid = np.isnan(mixed[..., :1])
-        return np.concatenate(
-            [np.round(np.nan_to_num(mixed) * 255), np.where(invalid, 0, 255)], axis=-1
-        ).astype(np.uint8)
+        opacity = np.where(np.isnan(mixed[..., 0]), 0, self._certainty())[..., None]
+        return np.round(255 * np.concatenate([np.nan_to_num(mixed), opacity], axis=-1)).astype(np.uint8)
 
     def lights(self) -> list[NDArray[np.float32]]:
-        """Return how bright each map's colour is, 0..1; what is invalid is dark."""
+        """Return how bright each map's colour is, 0..1; what is invalid or has a large sigma is dark."""
+        certainty = self._certainty()
         return [
-            np.nan_to_num(self._mixed([one], ["white"], [limits])[..., 0])
+            certainty * np.nan_to_num(self._mixed([one], ["white"], [limits])[..., 0])
             for one, limits in zip(self.maps, self.limits, strict=True)
         ]
 
@@ -60,8 +59,15 @@ class Mix:
             maps,
             colors,
             limits=limits,
-            sigma=self.sigma,
-            sigma_limit=self.sigma_limit,
             brightness=self.brightness,
             brightness_limits=self.brightness_limits,
         )
+
+    def _certainty(self) -> NDArray[np.float32]:
+        """Return 1 where no sigma is known to be large: what is left of white before black."""
+        white = np.ones(self.maps[0].shape, np.float32)
+        if self.sigma is None:
+            return white
+        return mix_colors([white], ["white"], limits=(0, 1), sigma=self.sigma, sigma_limit=self.sigma_limit)[
+            ..., 0
+        ]

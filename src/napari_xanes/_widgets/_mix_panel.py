@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -53,7 +54,8 @@ class MixPanel(QWidget):
         self.rows: list[MixRow] = []
         self._scan: str | None = None
         self._watched: list[Layer] = []
-        self._again = self._show_next = self._touched = False
+        self._show_next = self._touched = False
+        self._waiting: Callable[[], None] | None = None
         self.add = make_button("Add map", "One more map in a colour of its own.")
         self.start = make_button(
             "Mix",
@@ -228,13 +230,22 @@ class MixPanel(QWidget):
         self.legend.show_mix([short_name(layer) for _, layer in chosen], colors)
         self._timer.start()
 
+    def show_one(self, layer: Layer) -> None:
+        """Show a single map as a volume of light, which 3D needs: invalid voxels are dark."""
+        if self.background.running:
+            self._waiting = partial(self.show_one, layer)
+            return
+        self._show_next = True
+        limits = layer.contrast_limits
+        self._make(Mix([short_name(layer)], [data_of(layer)], ["white"], [(limits[0], limits[1])]), layer)
+
     def _follow(self, even_if_none: bool = False) -> None:
         """Mix anew if there is a mix already."""
         chosen = self._chosen()
-        if len(chosen) < 2 or not (even_if_none or self._made_before()):
+        if len(chosen) < 2 or not (even_if_none or mix_layers(self.viewer, self.chooser.layer())):
             return
         if self.background.running:
-            self._again = True
+            self._waiting = partial(self._follow, even_if_none=True)
             return
         try:
             mix = self.settings()
@@ -242,14 +253,14 @@ class MixPanel(QWidget):
             self._say(str(error))
             return
         self._say("")
-        job = partial(_make, mix, chosen[0][1])
+        self._make(mix, chosen[0][1])
+
+    def _make(self, mix: Mix, like: Layer) -> None:
+        job = partial(_made, mix, like)
         if mix.maps[0].size <= AT_ONCE:
             self._show(job())
         else:
             self.background.start(job, f"Colour mix: {self._scan}")
-
-    def _made_before(self) -> list[Layer]:
-        return mix_layers(self.viewer, self.chooser.layer())
 
     def _show(self, made: tuple[Mix, Layer, Any]) -> None:
         mix, like, data = made
@@ -262,9 +273,9 @@ class MixPanel(QWidget):
         self.mixed.emit()
 
     def _on_ended(self) -> None:
-        if self._again:
-            self._again = False
-            self._follow(even_if_none=True)
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting()
 
     def _say(self, text: str) -> None:
         self.words.setText(text)
@@ -294,7 +305,7 @@ def _first(maps: list[Layer]) -> list[Layer]:
     return (fractions if len(fractions) > 1 else maps[:2])[:MOST]
 
 
-def _make(mix: Mix, like: Layer, progress: Progress | None = None) -> tuple[Mix, Layer, Any]:
+def _made(mix: Mix, like: Layer, progress: Progress | None = None) -> tuple[Mix, Layer, Any]:
     return mix, like, mix.lights() if mix.maps[0].ndim == 3 else mix.picture()
 
 

@@ -16,7 +16,7 @@ from napari_xanes._widgets._layers import about, find, lineage, result_of
 from napari_xanes._widgets._masked import data_of
 from napari_xanes._widgets._mix import Mix
 
-MIX = "colour_mix"
+MIX, SINGLE = "colour_mix", "volume"
 GEOMETRY = ("scale", "translate", "units", "axis_labels")
 
 
@@ -39,9 +39,10 @@ def scan_labels(viewer: Any, stack: Layer | None) -> list[Layer]:
     ]
 
 
-def mix_layers(viewer: Any, stack: Layer | None) -> list[Layer]:
-    """Return the layers of mixed colours of a scan."""
-    return [one for one in viewer.layers if about(one).get("kind") == MIX and _same_scan(viewer, one, stack)]
+def mix_layers(viewer: Any, stack: Layer | None, kinds: Sequence[str] = (MIX,)) -> list[Layer]:
+    """Return the layers of mixed colours of a scan, or also those of single maps."""
+    mine = [one for one in viewer.layers if about(one).get("kind") in kinds]
+    return [one for one in mine if _same_scan(viewer, one, stack)]
 
 
 def _same_scan(viewer: Any, layer: Layer, stack: Layer | None) -> bool:
@@ -82,7 +83,8 @@ def _computed(viewer: Any, parent: Layer, name: str) -> Any:
 def put_mix(viewer: Any, like: Layer, mix: Mix, made: Any) -> list[Layer]:
     """Show a mix: a picture as one layer, or the light of each map as a volume of its colour, which add up.
 
-    Layers of an earlier mix of the same stack are updated; those too many are removed.
+    Layers of an earlier mix of the same stack are updated; those too many are removed.  A single map is no mix
+    and has a layer of its own.
 
     Parameters
     ----------
@@ -92,7 +94,8 @@ def put_mix(viewer: Any, like: Layer, mix: Mix, made: Any) -> list[Layer]:
         `Mix.picture` or `Mix.lights`.
     """
     scan = about(like)["name"]
-    title = f"{scan} colour mix".strip()
+    kind = MIX if len(mix.maps) > 1 else SINGLE
+    title = f"{scan} {kind.replace('_', ' ')}".strip()
     if not isinstance(made, list):
         wanted = {title: (made, {"rgb": True})}
     else:
@@ -103,22 +106,28 @@ def put_mix(viewer: Any, like: Layer, mix: Mix, made: Any) -> list[Layer]:
     old = {
         about(one)["role"]: one
         for one in viewer.layers
-        if about(one).get("kind") == MIX and about(one)["made_from"] == about(like)["made_from"]
+        if about(one).get("kind") == kind and about(one)["made_from"] == about(like)["made_from"]
     }
     for role in old.keys() - wanted.keys():
         viewer.layers.remove(old[role])
-    return [_put_one(viewer, like, role, data, kw, old.get(role)) for role, (data, kw) in wanted.items()]
+    return [
+        _put_one(viewer, like, kind, role, data, kw, old.get(role)) for role, (data, kw) in wanted.items()
+    ]
 
 
-def _put_one(viewer: Any, like: Layer, role: str, data: Any, kw: dict[str, Any], old: Layer | None) -> Layer:
+def _put_one(
+    viewer: Any, like: Layer, kind: str, role: str, data: Any, kw: dict[str, Any], old: Layer | None
+) -> Layer:
     geometry = {key: getattr(like, key) for key in GEOMETRY}
     if old is not None:
         old.data = data
-        for key, value in {**geometry, **{k: v for k, v in kw.items() if k == "colormap"}}.items():
-            setattr(old, key, value)
+        for key in GEOMETRY:
+            setattr(old, key, geometry[key])
+        if "colormap" in kw:
+            old.colormap = kw["colormap"]
         return old
     said = {
-        "kind": MIX,
+        "kind": kind,
         "id": uuid4().hex,
         "name": about(like)["name"],
         "made_from": about(like)["made_from"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer
+from napari.layers import Layer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
@@ -14,7 +14,7 @@ from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._layers import about
 from napari_xanes._widgets._mix_panel import MixPanel
 from napari_xanes._widgets._small_widgets import in_line, make_button, make_words
-from napari_xanes._widgets._view_layers import mix_layers, scan_labels, scan_maps, show_these
+from napari_xanes._widgets._view_layers import MIX, SINGLE, mix_layers, scan_labels, scan_maps, show_these
 
 DRAWN = {
     "mip": "brightest along each ray",
@@ -24,8 +24,8 @@ DRAWN = {
 }
 AXES = {"z": 0, "y": 1, "x": 2}
 FULL = 100
-FAINTEST = 200.0
-"""By how much the least level divides the light that a voxel adds to a ray."""
+FAINTEST = 100.0
+"""By how much the least level divides what a voxel adds to a ray, which would else be white at once."""
 ANGLES = (0.0, 30.0, 150.0)
 """From where a volume is looked at first, so that it is seen to be one."""
 NO_VOLUMES = "For tomographic scans, whose maps are volumes (z, y, x)."
@@ -86,11 +86,11 @@ class VolumePanel(QWidget):
         self.axis.currentIndexChanged.connect(self._cut)
         self.mix.mixed.connect(self._on_mixed)
         self.chooser.changed.connect(self.refresh)
-        self.viewer.dims.events.ndisplay.connect(self.refresh)
+        self.viewer.dims.events.ndisplay.connect(self._on_ndisplay)
 
     # -- what there is --------------------------------------------------------------------------------
 
-    def refresh(self, event: Any = None) -> None:
+    def refresh(self) -> None:
         """Follow the scan: what of it are volumes."""
         volumes = any(layer.ndim == 3 for layer in self._maps()) or bool(self._labels())
         in_3d = self.viewer.dims.ndisplay == 3
@@ -113,9 +113,9 @@ class VolumePanel(QWidget):
         kinds = ("thickness", "edge_step")
         return next((one for kind in kinds for one in self._maps() if about(one)["kind"] == kind), None)
 
-    def _volumes(self) -> list[Layer]:
-        mixed = [one for one in mix_layers(self.viewer, self.chooser.layer()) if one.ndim == 3]
-        return [*mixed, *self._maps(), *self._labels()]
+    def _lights(self) -> list[Any]:
+        layers = mix_layers(self.viewer, self.chooser.layer(), (MIX, SINGLE))
+        return [one for one in layers if one.ndim == 3]
 
     # -- what is shown --------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class VolumePanel(QWidget):
         """Show how much there is, in 3D."""
         amount = self._amount()
         if amount is not None:
-            self._turn(lambda: show_these(self.viewer, [amount]))
+            self._turn(lambda: self.mix.show_one(amount))
 
     def show_clusters(self) -> None:
         """Show labels as surfaces, those on top of the layer list."""
@@ -140,7 +140,6 @@ class VolumePanel(QWidget):
     def show_slice(self) -> None:
         """Go back to one slice."""
         self.viewer.dims.ndisplay = 2
-        self._draw()
         self.viewer.reset_view()
 
     def _turn(self, show: Callable[[], None]) -> None:
@@ -156,6 +155,10 @@ class VolumePanel(QWidget):
         self._draw()
         self._cut()
 
+    def _on_ndisplay(self, event: Any = None) -> None:
+        self.refresh()
+        self._draw()
+
     def _on_mixed(self) -> None:
         if self.viewer.dims.ndisplay == 3:
             self._draw()
@@ -166,23 +169,20 @@ class VolumePanel(QWidget):
     def _draw(self, *_: Any) -> None:
         """Draw all volumes of the scan alike."""
         how, level = self.drawn.currentData(), self.level.value() / FULL
-        in_3d = self.viewer.dims.ndisplay == 3
         self.level.setEnabled(how != "mip")
-        for layer in _of_kind(mix_layers(self.viewer, self.chooser.layer()), Image):
-            if layer.ndim == 3:  # a ray that adds up all it meets would be white at once
-                layer.contrast_limits = (0.0, FAINTEST ** (1 - level) if how == "additive" and in_3d else 1.0)
-        for layer in _of_kind(self._volumes(), Image):
-            lo, hi = layer.contrast_limits
+        adds = how == "additive" and self.viewer.dims.ndisplay == 3
+        for layer in self._lights():
             layer.rendering = how
-            layer.iso_threshold = lo + level * (hi - lo)
+            layer.iso_threshold = level
             layer.attenuation = max(level / 2, 0.005)
+            layer.contrast_limits = (0.0, FAINTEST ** (1 - level) if adds else 1.0)
 
     def _cut(self, *_: Any) -> None:
         """Put the plane where the slider says, or take it away."""
         for part in (self.axis, self.place, self.turn):
             part.setEnabled(self.cut.isChecked())
         axis = AXES[self.axis.currentText()]
-        for layer in self._volumes():
+        for layer in (*self._lights(), *self._labels()):
             place, normal = np.zeros((2, 3))
             place[axis] = self.place.value() / FULL * (layer.data.shape[axis] - 1)
             normal[axis] = -1.0 if self.turn.isChecked() else 1.0
@@ -196,7 +196,7 @@ class VolumePanel(QWidget):
     def cleanup(self) -> None:
         """Stop listening to the viewer."""
         self.chooser.changed.disconnect(self.refresh)
-        self.viewer.dims.events.ndisplay.disconnect(self.refresh)
+        self.viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
 
 
 def _slider(value: int, tip: str) -> QSlider:
@@ -205,7 +205,3 @@ def _slider(value: int, tip: str) -> QSlider:
     slider.setValue(value)
     slider.setToolTip(f"<p>{tip}</p>")
     return slider
-
-
-def _of_kind(layers: Sequence[Layer], kind: type[Image] | type[Labels]) -> list[Any]:
-    return [one for one in layers if isinstance(one, kind)]

@@ -1,0 +1,368 @@
+"""Maps mixed in colour as layers that follow the panel, and volumes in 3D, against values counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtGui import QColor
+
+import napari_xanes as nx
+from napari_xanes._core.colors import SAFE_COLORS
+from napari_xanes._widgets import _mix_panel
+from napari_xanes._widgets._layers import about, add_stack, put_result
+from napari_xanes._widgets._view_layers import mix_layers
+from napari_xanes._widgets.view import XanesView
+
+ENERGY = np.linspace(8300, 8400, 11)
+ORANGE, BLUE = (np.array(QColor(code).getRgb()[:3]) for code in SAFE_COLORS[:2])
+
+
+def put_maps(viewer, *, shape=(4, 5), names=("NiO", "Ni"), name="scan", **more):
+    """Add a stack with maps of fractions, the first of which rises to the right, and what else is given."""
+    rising = np.broadcast_to(np.linspace(0, 1, shape[-1], dtype=np.float32), shape)
+    parts = [rising if i == 0 else (1 - rising) / (len(names) - 1) for i in range(len(names))]
+    fractions = {f"fraction_{n}": part.copy() for n, part in zip(names, parts, strict=True)}
+    info = {key: {"kind": "fraction", "reference": key.partition("_")[2]} for key in fractions}
+    info |= {key: {"kind": key.partition("_")[0], "reference": key.partition("_")[2]} for key in more}
+    stack = nx.EnergyStack(
+        np.ones((11, *shape), np.float32), ENERGY, "optical_density", name=name, pixel_size_um=0.1
+    )
+    layer = add_stack(viewer, stack)
+    result = nx.Result(
+        maps=fractions | more,
+        info=info,
+        labels={"clusters": (rising > 0.5).astype(np.uint8) + 1} if len(shape) == 3 else {},
+        energy=ENERGY,
+        history=stack.history,
+        source=stack.source,
+        pixel_size_um=0.1,
+        name=name,
+    )
+    put_result(viewer, layer, "recipe", result)
+    return layer
+
+
+@pytest.fixture
+def view(viewer, qtbot):
+    dock = XanesView(viewer)
+    qtbot.addWidget(dock)
+    yield dock
+    dock.close_down()
+
+
+def layer_of(viewer, name):
+    return next(one for one in viewer.layers if about(one).get("map") == name)
+
+
+def the_mix(viewer):
+    (layer,) = mix_layers(viewer, None)
+    return layer
+
+
+def chosen(view):
+    return [row.map.layer().name for row in view.mix.rows]
+
+
+# -- colour mix -----------------------------------------------------------------------------------
+
+
+def test_fractions_are_chosen_and_their_mix_has_the_colours_of_the_rows(view, viewer):
+    put_maps(viewer, thickness=np.ones((4, 5), np.float32))
+    assert sorted(chosen(view)) == ["Ni fraction (scan)", "NiO fraction (scan)"]
+    nio = next(row for row in view.mix.rows if row.map.layer().name.startswith("NiO"))
+    ni = next(row for row in view.mix.rows if row is not nio)
+    nio.color.set_color(SAFE_COLORS[0])
+    ni.color.set_color(SAFE_COLORS[1])
+    view.mix.start.click()
+    mix = the_mix(viewer)
+    assert mix.name == "scan colour mix" and mix.rgb and mix.visible
+    assert [one.name for one in viewer.layers if one.visible] == [mix.name]
+    np.testing.assert_array_equal(mix.data[0, -1], [*ORANGE, 255])
+    np.testing.assert_array_equal(mix.data[0, 0], [*BLUE, 255])
+    np.testing.assert_allclose(mix.data[0, 2, :3], (ORANGE + BLUE) / 2, atol=1)
+    np.testing.assert_allclose(mix.scale, (0.1, 0.1))
+
+
+def test_the_mix_follows_limits_colours_and_values(view, viewer, qtbot):
+    put_maps(viewer)
+    view.mix.mix()
+    nio = next(row for row in view.mix.rows if row.map.layer().name.startswith("NiO"))
+    nio.color.set_color("#ff0000")
+    view.mix.rows[1 - view.mix.rows.index(nio)].color.set_color("#0000ff")
+    nio.limits.high.setValue(0.5)
+    qtbot.waitUntil(lambda: the_mix(viewer).data[0, 2, 0] == 255)
+    np.testing.assert_array_equal(the_mix(viewer).data[0, 2], [255, 0, 128, 255])
+    layer_of(viewer, "fraction_Ni").data = np.full((4, 5), np.nan, np.float32)
+    qtbot.waitUntil(lambda: the_mix(viewer).data[0, 2, 2] == 0)
+    np.testing.assert_array_equal(the_mix(viewer).data[0, 2], [255, 0, 0, 255])
+
+
+def test_a_mix_that_was_removed_does_not_come_back_by_itself(view, viewer, qtbot):
+    put_maps(viewer)
+    view.mix.mix()
+    viewer.layers.remove(the_mix(viewer))
+    view.mix.rows[0].limits.high.setValue(0.5)
+    qtbot.wait(50)
+    assert mix_layers(viewer, None) == []
+
+
+def test_a_mix_that_the_user_hid_stays_hidden_when_it_follows(view, viewer, qtbot):
+    put_maps(viewer)
+    view.mix.mix()
+    the_mix(viewer).visible = False
+    before = the_mix(viewer).data
+    view.mix.rows[0].limits.high.setValue(0.5)
+    qtbot.waitUntil(lambda: the_mix(viewer).data is not before)
+    assert not the_mix(viewer).visible
+
+
+def test_pixels_invalid_in_all_maps_are_transparent(view, viewer):
+    put_maps(viewer)
+    for name in ("fraction_NiO", "fraction_Ni"):
+        layer = layer_of(viewer, name)
+        data = layer.data.copy()
+        data[1, 1] = np.nan
+        layer.data = data
+    view.mix.mix()
+    assert the_mix(viewer).data[1, 1, 3] == 0 and (the_mix(viewer).data[..., 3] == 0).sum() == 1
+
+
+def test_thickness_is_the_light(view, viewer):
+    thickness = np.tile(np.float32([[0.0], [1.0], [2.0], [4.0]]), 5)
+    put_maps(viewer, thickness=thickness)
+    assert view.mix.light.layer() == layer_of(viewer, "thickness")
+    view.mix.bright.setChecked(True)
+    view.mix.light_limits.set_value((0, 4))
+    view.mix.mix()
+    light = the_mix(viewer).data[..., :3].astype(float)
+    np.testing.assert_array_equal(light[0], 0)
+    np.testing.assert_allclose(light[1], light[3] / 4, atol=1)
+    np.testing.assert_allclose(light[2], light[3] / 2, atol=1)
+
+
+def test_what_is_uncertain_is_transparent(view, viewer):
+    sigma = np.tile(np.float32([[0.0], [0.1], [0.2], [np.nan]]), 5)
+    put_maps(viewer, sigma_NiO=sigma, sigma_Ni=np.zeros((4, 5), np.float32))
+    assert view.mix.fade.isEnabled()
+    view.mix.fade.setChecked(True)
+    view.mix.fade_limit.setValue(0.2)
+    view.mix.mix()
+    np.testing.assert_allclose(the_mix(viewer).data[:, 0, 3], [255, 128, 0, 0], atol=1)
+
+
+def test_sigma_is_not_offered_where_there_is_none(view, viewer):
+    put_maps(viewer)
+    assert not view.mix.fade.isEnabled()
+
+
+def test_rows_are_added_up_to_seven_in_colours_of_their_own(view, viewer):
+    put_maps(viewer, names=("a", "b", "c", "d", "e", "f", "g", "h"))
+    assert len(view.mix.rows) == 7 and not view.mix.add.isEnabled()
+    assert len({row.color.color() for row in view.mix.rows}) == 7
+    view.mix.rows[0].remove.click()
+    assert len(view.mix.rows) == 6
+    view.mix.add.click()
+    assert len(set(chosen(view))) == 7 and len({row.color.color() for row in view.mix.rows}) == 7
+
+
+def test_the_choice_of_the_user_stays_when_layers_come(view, viewer):
+    put_maps(viewer, names=("a", "b", "c"))
+    view.mix.rows[1].remove.click()
+    kept = chosen(view)
+    view.mix.rows[0].limits.set_value((0.1, 0.7))
+    viewer.add_image(np.zeros((4, 5)))
+    assert chosen(view) == kept and view.mix.rows[0].limits.value() == (0.1, 0.7)
+
+
+def test_another_scan_starts_anew(view, viewer):
+    put_maps(viewer)
+    view.mix.rows[1].remove.click()
+    other = put_maps(viewer, name="other", names=("a", "b", "c"))
+    view.chooser.choose(other)
+    assert [name.partition(" ")[0] for name in chosen(view)] and len(chosen(view)) == 3
+    assert all(name.endswith("(other)") for name in chosen(view))
+
+
+def test_one_map_is_no_mix(view, viewer):
+    put_maps(viewer)
+    view.mix.rows[0].remove.click()
+    assert not view.mix.start.isEnabled() and view.mix.words.text() == _mix_panel.NEEDS
+
+
+def test_maps_of_different_size_are_refused_in_a_sentence(view, viewer):
+    put_maps(viewer)
+    layer_of(viewer, "fraction_Ni").data = np.zeros((3, 5), np.float32)
+    view.mix.mix()
+    assert "differ in size" in view.mix.words.text() and mix_layers(viewer, None) == []
+
+
+def test_limits_that_do_not_rise_are_refused_and_the_mix_stays(view, viewer, qtbot):
+    put_maps(viewer)
+    view.mix.mix()
+    before = the_mix(viewer).data
+    view.mix.rows[0].limits.set_value((0.5, 0.5))
+    qtbot.waitUntil(lambda: "do not rise" in view.mix.words.text())
+    assert the_mix(viewer).data is before
+
+
+def test_large_maps_are_mixed_in_the_background(view, viewer, qtbot, monkeypatch):
+    monkeypatch.setattr(_mix_panel, "AT_ONCE", 3)
+    put_maps(viewer)
+    with qtbot.waitSignal(view.mix.mixed, timeout=10_000):
+        view.mix.mix()
+        assert view.mix.background.running and mix_layers(viewer, None) == []
+        view.mix.mix()  # what is asked for meanwhile is done after
+    qtbot.waitUntil(lambda: not view.mix.background.running)
+    assert the_mix(viewer).visible
+
+
+def test_the_legend_shows_the_colours_where_their_names_are(view, viewer):
+    put_maps(viewer)
+    legend = view.mix.legend
+    shot = legend.grab().toImage()
+    first, second = (QColor(row.color.color()) for row in view.mix.rows)
+    for x, color in ((1, first), (shot.width() - 2, second)):
+        got = shot.pixelColor(x, 8)
+        assert np.abs(np.subtract(got.getRgb(), color.getRgb())).max() < 12
+    assert legend.names == tuple(row.map.layer().name.partition(" ")[0] for row in view.mix.rows)
+
+
+@pytest.mark.parametrize("n", [3, 4])
+def test_legends_of_more_maps_are_drawn(view, viewer, n):
+    put_maps(viewer, names=tuple("abcd"[:n]))
+    shot = view.mix.legend.grab().toImage()
+    colors = {shot.pixelColor(x, y).name() for x in range(shot.width()) for y in range(shot.height())}
+    assert len(colors) > (100 if n == 3 else 4)
+    assert len(view.mix.legend.names) == n
+
+
+def test_closing_leaves_nothing_behind(viewer, qtbot):
+    put_maps(viewer)
+    layer = layer_of(viewer, "fraction_Ni")
+    events = (viewer.layers.events.inserted, viewer.dims.events.ndisplay, layer.events.data)
+    before = [len(event.callbacks) for event in events]
+    dock = XanesView(viewer)
+    qtbot.addWidget(dock)
+    assert [len(event.callbacks) for event in events] > before
+    dock.close_down()
+    assert [len(event.callbacks) for event in events] == before
+
+
+# -- volumes --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def volumes(view, viewer):
+    return put_maps(viewer, shape=(6, 8, 5), thickness=np.full((6, 8, 5), 2.0, np.float32))
+
+
+def test_volumes_are_mixed_as_one_layer_a_map_that_add_up(view, viewer, volumes):
+    view.mix.mix()
+    layers = {layer.name: layer for layer in mix_layers(viewer, None)}
+    assert set(layers) == {"scan colour mix: NiO", "scan colour mix: Ni"}
+    nio = layers["scan colour mix: NiO"]
+    assert nio.blending == "additive" and nio.axis_labels == ("z", "y", "x")
+    np.testing.assert_allclose(nio.data[2, 3], np.linspace(0, 1, 5), atol=1e-6)
+    color = next(r.color.color() for r in view.mix.rows if r.map.layer().name.startswith("NiO"))
+    np.testing.assert_allclose(nio.colormap.colors[-1][:3], QColor(color).getRgbF()[:3], atol=1e-3)
+
+
+def test_a_map_taken_out_takes_its_volume_along(view, viewer, qtbot):
+    put_maps(viewer, shape=(6, 8, 5), names=("a", "b", "c"))
+    view.mix.mix()
+    assert len(mix_layers(viewer, None)) == 3
+    gone = view.mix.rows[0].map.layer().name.partition(" ")[0]
+    view.mix.rows[0].remove.click()
+    qtbot.waitUntil(lambda: len(mix_layers(viewer, None)) == 2)
+    assert not [one.name for one in mix_layers(viewer, None) if one.name.endswith(f": {gone}")]
+
+
+def test_the_energy_stays_a_slider_in_three_dimensions(view, viewer, volumes):
+    viewer.dims.order = (3, 0, 1, 2)
+    view.volume.fractions.click()
+    assert viewer.dims.ndisplay == 3 and viewer.dims.displayed == (1, 2, 3)
+    assert viewer.dims.not_displayed == (0,)
+    view.volume.flat.click()
+    assert viewer.dims.ndisplay == 2 and not view.volume.flat.isEnabled()
+
+
+def test_volumes_are_drawn_as_chosen_and_the_maps_stay_as_the_user_left_them(view, viewer, volumes):
+    thickness = layer_of(viewer, "thickness")
+    limits, rendering = list(thickness.contrast_limits), thickness.rendering
+    view.volume.thickness.click()
+    (light,) = [one for one in viewer.layers if one.visible]
+    assert light.name == "scan volume: thickness"
+    view.volume.drawn.setCurrentIndex(view.volume.drawn.findData("iso"))
+    view.volume.level.setValue(60)
+    assert light.rendering == "iso" and light.iso_threshold == pytest.approx(0.6)
+    view.volume.drawn.setCurrentIndex(view.volume.drawn.findData("additive"))
+    assert light.rendering == "additive" and light.contrast_limits[1] == pytest.approx(100**0.4)
+    view.volume.flat.click()
+    assert light.contrast_limits == [0, 1]
+    assert list(thickness.contrast_limits) == limits and thickness.rendering == rendering
+
+
+def test_clusters_are_shown_as_surfaces(view, viewer, volumes):
+    view.volume.clusters.click()
+    (labels,) = [one for one in viewer.layers if one.visible]
+    assert about(labels)["kind"] == "clusters" and labels.rendering == "iso_categorical"
+    assert viewer.dims.ndisplay == 3
+
+
+def test_a_plane_cuts_all_volumes_where_the_slider_says(view, viewer, volumes):
+    view.volume.fractions.click()
+    view.volume.cut.setChecked(True)
+    view.volume.axis.setCurrentText("y")
+    view.volume.place.setValue(100)
+    for layer in mix_layers(viewer, None):
+        (plane,) = layer.experimental_clipping_planes
+        assert plane.enabled and plane.normal == (0, 1, 0)
+        assert plane.position[1] == pytest.approx(7 * 0.1)  # the last of 8 voxels of 0.1 um
+    view.volume.turn.setChecked(True)
+    assert mix_layers(viewer, None)[0].experimental_clipping_planes[0].normal == (0, -1, 0)
+    view.volume.cut.setChecked(False)
+    assert not mix_layers(viewer, None)[0].experimental_clipping_planes[0].enabled
+
+
+def test_flat_scans_have_no_volumes(view, viewer):
+    put_maps(viewer)
+    assert not view.volume.fractions.isEnabled() and "(z, y, x)" in view.volume.words.text()
+    assert isinstance(viewer, ViewerModel) and viewer.dims.ndisplay == 2
+
+
+@pytest.mark.viewer
+def test_a_plane_hides_half_of_a_volume_in_a_real_window(window, qtbot):
+    put_maps(window, shape=(12, 14, 16), thickness=np.ones((12, 14, 16), np.float32))
+    _, view = window.window.add_plugin_dock_widget("napari-xanes", "XANES view")
+    view.volume.fractions.click()
+    window.scene.camera.angles = (0, 0, 0)
+
+    def lit():
+        qtbot.wait(100)
+        picture = window.screenshot(canvas_only=True, flash=False)[..., :3]
+        return int((picture.max(axis=-1) > 40).sum())
+
+    whole = lit()
+    assert whole > 1000
+    view.volume.cut.setChecked(True)
+    view.volume.axis.setCurrentText("y")
+    assert lit() == pytest.approx(whole / 2, rel=0.15)
+    view.volume.cut.setChecked(False)
+    assert lit() == pytest.approx(whole, rel=0.02)
+    window.dims.set_current_step(0, 7)
+    view.volume.flat.click()
+    assert lit() > 1000 and window.dims.current_step[0] == 7
+
+
+@pytest.mark.viewer
+def test_the_dock_opens_from_the_results_for_the_stack_of_the_workflow(window):
+    _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    first = put_maps(window)
+    put_maps(window, name="other")
+    workflow.chooser.choose(first)
+    workflow.results.view.click()
+    (view,) = [one for one in window.window.dock_widgets.values() if isinstance(one, XanesView)]
+    assert about(view.chooser.layer())["id"] == about(first)["id"]
+    view.mix.start.click()
+    assert the_mix(window).name == "scan colour mix"
