@@ -169,7 +169,9 @@ def test_normalised_spectra_and_their_derivative(dock, viewer, density, qtbot):
     hover(dock, qtbot, *SPOT)
     dock.quantity.setCurrentText("normalised")
     spectrum = density.data[:, SPOT[0], SPOT[1]].astype(float)
-    found = nx.normalize_edge(spectrum, density.energy)
+    automatic = {key: dock._automatic()[key] for key in ("e0", "pre_edge", "post_edge")}
+    assert automatic["e0"] == pytest.approx(8333, abs=2)
+    found = nx.normalize_edge(spectrum, density.energy, **automatic)
     np.testing.assert_allclose(curve(dock, CURSOR), found.normalized, rtol=1e-6)
     dock.derivative.setChecked(True)
     np.testing.assert_allclose(curve(dock, CURSOR), np.gradient(found.normalized, density.energy))
@@ -190,11 +192,14 @@ def test_windows_follow_the_form_and_the_form_the_windows(viewer, density, qtbot
     dock.plot.windows["pre_edge"].setRegion((8230.0, 8290.0))
     assert editors["pre_edge"].value() == (8230.0, 8290.0)
     line = dock.plot.drawn()["pre-edge line"]
-    expected = nx.normalize_edge(mean, density.energy, pre_edge=(8230.0, 8290.0)).pre_line
+    qtbot.waitUntil(lambda: not dock._redraw_timer.isActive())
+    line = dock.plot.drawn()["pre-edge line"]
+    expected = nx.normalize_edge(mean, density.energy, e0=automatic.e0, pre_edge=(8230.0, 8290.0)).pre_line
     assert np.interp(8250, line.x, line.y) == pytest.approx(
         expected[0] + expected[1] * (8250 - automatic.e0), abs=1e-6
     )
     editors["post_edge"].set_value((8420.0, 8550.0))
+    qtbot.waitUntil(lambda: not dock._redraw_timer.isActive())
     assert dock.plot.windows["post_edge"].getRegion() == pytest.approx((8420.0, 8550.0))
     dock.plot.e0_dragged.emit(8336.5)
     assert editors["e0"].value() == 8336.5
@@ -221,7 +226,10 @@ def test_after_a_fit_the_curve_is_fitted_live(dock, viewer, density, references,
     viewer.layers.selection.active = normal
     dock.fit_shown.setChecked(True)
     hover(dock, qtbot, *SPOT)
-    spectrum = nx.normalize_edge(density.data[:, SPOT[0], SPOT[1]].astype(float), density.energy).normalized
+    given = {key: dock._automatic()[key] for key in ("e0", "pre_edge", "post_edge")}
+    spectrum = nx.normalize_edge(
+        density.data[:, SPOT[0], SPOT[1]].astype(float), density.energy, **given
+    ).normalized
     expected = nx.fit_references(
         spectrum, density.energy, nx.read_references(*references), constraint="nonnegative"
     )

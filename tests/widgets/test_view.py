@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor
 
 import napari_xanes as nx
 from napari_xanes._core.colors import SAFE_COLORS
-from napari_xanes._widgets import _mix_panel
+from napari_xanes._widgets import _figure_panel, _mix_panel
 from napari_xanes._widgets._layers import about, add_stack, put_result
 from napari_xanes._widgets._view_layers import mix_layers
 from napari_xanes._widgets.view import XanesView
@@ -247,6 +247,50 @@ def test_closing_leaves_nothing_behind(viewer, qtbot):
     assert [len(event.callbacks) for event in events] > before
     dock.close_down()
     assert [len(event.callbacks) for event in events] == before
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def saved(view, qtbot, path, monkeypatch):
+    """Save a figure and return what `save_figure` was given."""
+    calls = []
+    real = _figure_panel.save_figure
+    monkeypatch.setattr(_figure_panel, "save_figure", lambda *a, **k: (calls.append((a, k)), real(*a, **k)))
+    with qtbot.waitSignal(view.figure.background.delivered, timeout=60_000):
+        view.figure.save_as(path)
+    return calls[0]
+
+
+def test_a_figure_of_the_maps_is_saved(view, viewer, tmp_path, qtbot, monkeypatch):
+    put_maps(viewer, thickness=np.ones((4, 5), np.float32))
+    view.mix.bright.setChecked(True)
+    (_, result), how = saved(view, qtbot, tmp_path / "maps.svg", monkeypatch)
+    assert how["names"][-1] == "thickness" and set(how["mix"]) == {"fraction_NiO", "fraction_Ni"}
+    assert isinstance(result, nx.Result) and how["pixel_size_um"] == 0.1
+    text = (tmp_path / "maps.svg").read_text()
+    assert "mixed in colour" in text and "NiO" in text
+
+
+def test_a_figure_of_a_volume_is_of_the_slice_that_is_shown(view, viewer, tmp_path, qtbot, monkeypatch):
+    put_maps(viewer, shape=(6, 8, 5))
+    viewer.dims.set_current_step(1, 4)
+    _, how = saved(view, qtbot, tmp_path / "maps", monkeypatch)
+    assert how["plane"] == 4 and (tmp_path / "maps.png").stat().st_size > 1000
+
+
+def test_a_figure_of_an_unknown_kind_is_refused_in_a_sentence(view, viewer, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(_figure_panel, "report_error", lambda error, title: said.append(str(error)))
+    put_maps(viewer)
+    view.figure.save_as(tmp_path / "maps.gif")
+    assert len(said) == 1 and ".gif" in said[0] and not view.figure.background.running
+
+
+def test_without_maps_there_is_no_figure(view, viewer):
+    assert not view.figure.save.isEnabled()
+    put_maps(viewer)
+    assert view.figure.save.isEnabled()
 
 
 # -- volumes --------------------------------------------------------------------------------------

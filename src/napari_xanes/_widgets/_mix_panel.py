@@ -44,9 +44,12 @@ class MixPanel(QWidget):
     -------
     mixed()
         Layers were made or changed.
+    changed()
+        Something else is chosen.
     """
 
     mixed = Signal()
+    changed = Signal()
 
     def __init__(self, viewer: Any, chooser: StackChooser) -> None:
         super().__init__()
@@ -181,6 +184,12 @@ class MixPanel(QWidget):
         pairs = [(row, row.map.layer()) for row in self.rows]
         return [(row, layer) for row, layer in pairs if layer is not None]
 
+    def maps(self) -> list[Layer]:
+        """Return the maps that are chosen, the one that is the light last."""
+        maps = [layer for _, layer in self._chosen()]
+        light = self.light.layer() if self.bright.isChecked() else None
+        return maps if light is None or light in maps else [*maps, light]
+
     def settings(self) -> Mix:
         """Return what is chosen.  Raises InputError if maps differ in shape."""
         rows, maps = zip(*self._chosen(), strict=True)
@@ -229,6 +238,7 @@ class MixPanel(QWidget):
         colors = [row.color.color() for row, _ in chosen]
         self.legend.show_mix([short_name(layer) for _, layer in chosen], colors)
         self._timer.start()
+        self.changed.emit()
 
     def show_one(self, layer: Layer) -> None:
         """Show a single map as a volume of light, which 3D needs: invalid voxels are dark."""

@@ -63,6 +63,7 @@ class SpectrumPlot(pg.PlotWidget):
         for side in ("left", "bottom"):
             self.getPlotItem().getAxis(side).enableAutoSIPrefix(False)
         self.getPlotItem().getAxis("bottom").setHeight(40)
+        self.getPlotItem().getAxis("left").setWidth(64)
         self.curves: dict[str, pg.PlotDataItem] = {}
         self._drawn: dict[str, Curve] = {}
         self.legend = self.addLegend(offset=(8, 4), labelTextSize="8pt", verSpacing=-4)

@@ -25,7 +25,7 @@ from napari_xanes._widgets._curves import (
     normalised,
 )
 from napari_xanes._widgets._dock import Dock
-from napari_xanes._widgets._layers import about, find, lineage, stack_layers
+from napari_xanes._widgets._layers import about, find, lineage, results_of, stack_layers
 from napari_xanes._widgets._open_docks import workflow_of
 from napari_xanes._widgets._spectrum_export import ExportMenu
 from napari_xanes._widgets._spectrum_plot import Curve, SpectrumPlot
@@ -36,7 +36,7 @@ Float64 = NDArray[np.float64]
 PINS = "spectrum pins"
 PIN_COLORS = (*SAFE_COLORS[:5], SAFE_COLORS[6])
 CURSOR, MEAN = "cursor", "mean of the stack"
-HOVER_MS, REGION_MS = 12, 100
+HOVER_MS, REGION_MS = 0, 100
 HEIGHT = 260
 """px of the dock when it opens."""
 
@@ -64,12 +64,14 @@ class XanesSpectrum(Dock):
         self._edge: EdgeNormalization | None = None
         self.fit: FittedCurve | None = None
         self._own: dict[str, Any] = {}
+        self._windows: dict[str, dict[str, Any]] = {}
         self._placed = False
         self.plot = SpectrumPlot(self.viewer)
         self._make_tools()
         self.column.addWidget(self.plot, 1)
         self._hover_timer = _timer(self, HOVER_MS, self._read_cursor)
         self._region_timer = _timer(self, REGION_MS, self.read_regions)
+        self._redraw_timer = _timer(self, 0, self.redraw)  # an editor says more than once that it changed
         self._connect()
         self.read_all()
 
@@ -392,7 +394,29 @@ class XanesSpectrum(Dock):
         """Return how spectra are normalised: as the form says, or as was dragged here."""
         form = self._form("normalize", "normalize")
         values = self._own if form is None else form.values()
-        return {key: value for key, value in values.items() if value is not None}
+        return self._automatic() | {key: value for key, value in values.items() if value is not None}
+
+    def _automatic(self) -> dict[str, Any]:
+        """Return e0 and windows as Normalise found them, or as the mean of the stack has them; they stay while one hovers."""
+        layer = self.stack_layer()
+        if layer is None:
+            return {}
+        source = self._read_from(layer)
+        found = results_of(source).get("normalize")
+        if found is not None:
+            chosen = next(step["params"] for step in found.history[::-1] if step["do"] == "normalize")
+            return {key: chosen[key] for key in ("e0", "pre_edge", "post_edge")}
+        key = f"{about(source)['id']} {self.quantity.currentText() == MEASURED}"
+        if key not in self._windows:
+            mean = self._read(layer, spread(source.data.shape[1:]))
+            edge = normalised(mean, self.energy(), {})
+            kept = (
+                {}
+                if edge is None
+                else {"e0": edge.e0, "pre_edge": edge.pre_edge, "post_edge": edge.post_edge}
+            )
+            self._windows[key] = kept
+        return self._windows[key]
 
     def _set_form(self, name: str, value: Any) -> None:
         form = self._form("normalize", "normalize")
@@ -401,7 +425,6 @@ class XanesSpectrum(Dock):
             self.redraw()
         else:
             form.editors[name].set_value(value)
-            self.redraw()
 
     def _excluded(self) -> list[tuple[float, float]]:
         form = self._form("fit", "fit")
@@ -508,11 +531,12 @@ class XanesSpectrum(Dock):
 
     def _on_form(self) -> None:
         if not self._clean:
-            self.redraw()
+            self._redraw_timer.start()
 
     def _on_changed(self, event: Any = None) -> None:
         if about(event.source).get("kind") == "stack":
             self._known.clear()
+            self._windows.clear()
         if not self._region_timer.isActive():
             self._region_timer.start()
 
@@ -522,7 +546,7 @@ class XanesSpectrum(Dock):
 
     def cleanup(self) -> None:
         """Disconnect from the viewer."""
-        for timer in (self._hover_timer, self._region_timer):
+        for timer in (self._hover_timer, self._region_timer, self._redraw_timer):
             timer.stop()
         self.viewer.mouse_move_callbacks.remove(self._on_move)
         self.viewer.mouse_double_click_callbacks.remove(self._on_double_click)

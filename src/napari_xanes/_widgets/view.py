@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QLabel
 
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
+from napari_xanes._widgets._figure_panel import FigurePanel
 from napari_xanes._widgets._mix_panel import MixPanel
 from napari_xanes._widgets._open_docks import workflow_of
 from napari_xanes._widgets._volume_panel import VolumePanel
@@ -23,15 +24,18 @@ class XanesView(Dock):
             self.chooser.choose(workflow.chooser.layer())
         self.mix = MixPanel(napari_viewer, self.chooser)
         self.volume = VolumePanel(napari_viewer, self.chooser, self.mix)
+        self.figure = FigurePanel(napari_viewer, self.mix)
         self.column.addWidget(self.chooser)
         for title, panel in (("Colour mix", self.mix), ("Volumes in 3D", self.volume)):
             heading = QLabel(title)
             heading.setStyleSheet("font-weight: bold; padding-top: 6px;")
             self.column.addWidget(heading)
             self.column.addWidget(panel)
+        self.mix.layout().addWidget(self.figure)
 
     def cleanup(self) -> None:
         """Stop work and disconnect from the viewer."""
         self.volume.cleanup()
+        self.figure.cleanup()
         self.mix.cleanup()
         self.chooser.cleanup()

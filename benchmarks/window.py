@@ -1,0 +1,137 @@
+"""What the docks add to napari's own time on a large stack: hovering, sliding, painting, dragging a window.
+
+    xvfb-run -a -s "-screen 0 1920x1080x24" python benchmarks/window.py [--size 2048] [--energies 100]
+
+Every action is done with and without the docks in one run; a time ends when Qt has nothing left to do.  During a fit
+in the background it is measured how long the event loop is kept from running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from common import make_stack
+
+import napari_xanes as nx
+
+REPEATS = 40
+
+
+def settled(app: Any, done: Callable[[], bool] = lambda: True) -> None:
+    """Let Qt work until nothing is left and `done` says so."""
+    end = time.perf_counter() + 5
+    while time.perf_counter() < end:
+        app.processEvents()
+        if done():
+            app.processEvents()
+            return
+
+
+def timed(app: Any, action: Callable[[int], None], done: Callable[[], bool] = lambda: True) -> np.ndarray:
+    """Return milliseconds of each of some actions."""
+    times = []
+    for k in range(REPEATS):
+        start = time.perf_counter()
+        action(k)
+        settled(app, done)
+        times.append(1e3 * (time.perf_counter() - start))
+    return np.array(times[3:])
+
+
+def line(name: str, bare: np.ndarray, ours: np.ndarray) -> None:
+    """Print what is added, median and 95 %."""
+    added = [np.percentile(ours, q) - np.percentile(bare, q) for q in (50, 95)]
+    print(f"{name:34}{np.median(bare):9.1f}{np.median(ours):9.1f}{added[0]:12.1f}{added[1]:9.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", type=int, default=2048)
+    parser.add_argument("--energies", type=int, default=100)
+    args = parser.parse_args()
+    folder = tempfile.mkdtemp()
+    os.environ["NAPARI_CONFIG"] = f"{folder}/settings.yaml"
+    import napari
+    from qtpy.QtWidgets import QApplication
+
+    from napari_xanes._widgets._layers import add_stack
+    from napari_xanes._widgets.launch import add_workflow
+    from napari_xanes._widgets.spectrum import XanesSpectrum
+
+    mu, energy, references = make_stack(args.size, args.energies)
+    viewer = napari.Viewer(show=True)
+    app = QApplication.instance()
+    layer = add_stack(viewer, nx.EnergyStack(mu, energy, "optical_density", name="stack"))
+    labels = viewer.add_labels(
+        np.zeros(mu.shape[1:], np.uint8), scale=tuple(layer.scale)[-2:], units=tuple(layer.units)[-2:]
+    )
+    labels.brush_size = 40
+    rng = np.random.default_rng(0)
+    places = rng.integers(100, args.size - 100, (REPEATS, 2))
+
+    def slide(k: int) -> None:
+        viewer.dims.set_current_step(0, (7 * k) % args.energies)
+
+    def paint(k: int) -> None:
+        labels.paint(tuple(places[k]), 1 + (labels.data[tuple(places[k])] + 1) % 3)
+
+    settled(app)
+    bare = {"slider step": timed(app, slide), "painting": timed(app, paint)}
+    workflow = add_workflow(viewer)
+    (dock,) = viewer.window._qt_window.findChildren(XanesSpectrum)
+    viewer.layers.selection.active = layer
+    settled(app)
+    time.sleep(0.3)
+    settled(app)
+
+    def hover(k: int) -> None:
+        position = layer.data_to_world((0, *places[k]))
+        dock._on_move(dock.viewer, SimpleNamespace(modifiers=("Shift",), position=position))
+
+    def drag(k: int) -> None:
+        hi = energy[args.energies // 4] - 0.2 * (k % 5)
+        dock.plot.windows["pre_edge"].setRegion((energy[1], hi))
+
+    quiet = {
+        "hover": lambda: not dock._hover_timer.isActive(),
+        "painting": lambda: not dock._region_timer.isActive(),
+        "drag": lambda: not dock._redraw_timer.isActive(),
+    }
+    nothing = np.zeros(REPEATS - 3)
+    print(f"{args.energies} x {args.size} x {args.size} float32; milliseconds")
+    print(f"{'action':34}{'napari':>9}{'with us':>9}{'added: median':>14}{'95 %':>7}")
+    line("hover to redrawn spectrum", nothing, timed(app, hover, quiet["hover"]))
+    line("slider step", bare["slider step"], timed(app, slide))
+    line("window drag with preview", nothing, timed(app, drag, quiet["drag"]))
+    line("painting, until it is painted", bare["painting"], timed(app, paint))
+    line("painting, until its curve is drawn", bare["painting"], timed(app, paint, quiet["painting"]))
+
+    files = []
+    for one in references[:2]:
+        files.append(f"{folder}/{one.name}.txt")
+        np.savetxt(files[-1], np.c_[one.energy, one.mu], header="energy mu")
+    panel = workflow.panels["fit"]
+    panel.forms["fit"].editors["references"].add(files)
+    panel.run()
+    gaps, last = [], time.perf_counter()
+    while panel.runner.background.running:
+        app.processEvents()
+        now = time.perf_counter()
+        gaps.append(1e3 * (now - last))
+        last = now
+        time.sleep(0.001)
+    print(
+        f"event loop kept from running during a fit: 95 % {np.percentile(gaps, 95):.0f}, longest {max(gaps):.0f}"
+    )
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()
