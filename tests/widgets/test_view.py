@@ -197,6 +197,23 @@ def test_maps_of_different_size_are_refused_in_a_sentence(view, viewer):
     assert "differ in size" in view.mix.words.text() and mix_layers(viewer, None) == []
 
 
+def test_maps_of_a_result_without_its_stack_are_mixed_in_one_layer(view, viewer, qtbot):
+    viewer.layers.remove(put_maps(viewer))
+    assert view.chooser.layer() is None and len(view.mix.rows) == 2
+    view.mix.mix()
+    before = the_mix(viewer).data
+    view.mix.rows[0].limits.high.setValue(0.5)
+    qtbot.waitUntil(lambda: the_mix(viewer).data is not before)
+
+
+def test_a_result_without_its_stack_belongs_to_the_scan_of_its_name(view, viewer):
+    viewer.layers.remove(put_maps(viewer))
+    put_maps(viewer, name="other", names=("a", "b", "c"))
+    assert len(view.mix.rows) == 3
+    view.chooser.choose(add_stack(viewer, nx.EnergyStack(np.ones((11, 4, 5)), ENERGY, "counts", name="scan")))
+    assert sorted(chosen(view)) == ["Ni fraction (scan)", "NiO fraction (scan)"]
+
+
 def test_limits_that_do_not_rise_are_refused_and_the_mix_stays(view, viewer, qtbot):
     put_maps(viewer)
     view.mix.mix()

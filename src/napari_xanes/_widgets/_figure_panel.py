@@ -40,6 +40,7 @@ class FigurePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.save)
         self.save.clicked.connect(self._ask)
+        self.background.delivered.connect(lambda path: show_info(f"figure saved in {path}"))
         self.background.ended.connect(self.refresh)
         mix.changed.connect(self.refresh)
         self.refresh()
@@ -83,9 +84,9 @@ class FigurePanel(QWidget):
         self.background.abandon()
 
 
-def _draw(path: Path, maps: Any, progress: Progress, **how: Any) -> None:
+def _draw(path: Path, maps: Any, progress: Progress, **how: Any) -> Path:
     save_figure(path, maps, **how)
-    show_info(f"figure saved in {path}")
+    return path
 
 
 def _computed(viewer: Any, layers: list[Layer]) -> Any:

@@ -45,11 +45,13 @@ def mix_layers(viewer: Any, stack: Layer | None, kinds: Sequence[str] = (MIX,)) 
     return [one for one in mine if _same_scan(viewer, one, stack)]
 
 
-def _same_scan(viewer: Any, layer: Layer, stack: Layer | None) -> bool:
-    if stack is None:
+def _same_scan(viewer: Any, layer: Layer, other: Layer | None) -> bool:
+    """Whether two layers come from one stack; of those whose stack is not there, the name of the scan decides."""
+    if other is None:
         return True
-    ids = {about(one)["id"] for one in lineage(viewer, layer)} | {about(layer).get("made_from")}
-    return about(lineage(viewer, stack)[-1])["id"] in ids
+    first, second = about(lineage(viewer, layer)[-1]), about(lineage(viewer, other)[-1])
+    key = "id" if first["kind"] == second["kind"] == "stack" else "name"
+    return bool(first[key] == second[key])
 
 
 def short_name(layer: Layer) -> str:
@@ -83,7 +85,7 @@ def _computed(viewer: Any, parent: Layer, name: str) -> Any:
 def put_mix(viewer: Any, like: Layer, mix: Mix, made: Any) -> list[Layer]:
     """Show a mix: a picture as one layer, or the light of each map as a volume of its colour, which add up.
 
-    Layers of an earlier mix of the same stack are updated; those too many are removed.  A single map is no mix
+    Layers of an earlier mix of the same scan are updated; those too many are removed.  A single map is no mix
     and has a layer of its own.
 
     Parameters
@@ -103,11 +105,7 @@ def put_mix(viewer: Any, like: Layer, mix: Mix, made: Any) -> list[Layer]:
             f"{title}: {name}": (light, _colored(color))
             for name, color, light in zip(_distinct(mix.names), mix.colors, made, strict=True)
         }
-    old = {
-        about(one)["role"]: one
-        for one in viewer.layers
-        if about(one).get("kind") == kind and about(one)["made_from"] == about(like)["made_from"]
-    }
+    old = {about(one)["role"]: one for one in mix_layers(viewer, like, (kind,))}
     for role in old.keys() - wanted.keys():
         viewer.layers.remove(old[role])
     return [
