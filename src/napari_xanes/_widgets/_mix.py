@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.colors import mix_colors
+from napari_xanes._core.progress import Progress, no_progress
 
 Limits = tuple[float, float]
 
@@ -46,13 +47,24 @@ class Mix:
         opacity = np.where(np.isnan(mixed[..., 0]), 0, self._certainty())[..., None]
         return np.round(255 * np.concatenate([np.nan_to_num(mixed), opacity], axis=-1)).astype(np.uint8)
 
-    def lights(self) -> list[NDArray[np.float32]]:
-        """Return how bright each map's colour is, 0..1; what is invalid or has a large sigma is dark."""
-        certainty = self._certainty()
-        return [
-            certainty * np.nan_to_num(self._mixed([one], ["white"], [limits])[..., 0])
-            for one, limits in zip(self.maps, self.limits, strict=True)
-        ]
+    def lights(self, progress: Progress = no_progress) -> list[NDArray[np.float32]]:
+        """Return how bright the colour of each map of volumes is, 0..1; what is invalid or uncertain is dark."""
+        lights = [np.empty(one.shape, np.float32) for one in self.maps]
+        for z in range(len(lights[0])):
+            progress(z, len(lights[0]), "Mixing")
+            plane = self._plane(z)
+            certainty = plane._certainty()
+            for light, one, limits in zip(lights, plane.maps, plane.limits, strict=True):
+                light[z] = certainty * np.nan_to_num(plane._mixed([one], ["white"], [limits])[..., 0])
+        return lights
+
+    def _plane(self, z: int) -> Mix:
+        return replace(
+            self,
+            maps=[one[z] for one in self.maps],
+            brightness=None if self.brightness is None else self.brightness[z],
+            sigma=None if self.sigma is None else [one[z] for one in self.sigma],
+        )
 
     def _mixed(self, maps: Sequence[Any], colors: Sequence[str], limits: Sequence[Limits]) -> Any:
         return mix_colors(

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_xanes._core.colors import SAFE_COLORS
 from napari_xanes._core.errors import InputError
-from napari_xanes._core.progress import Progress
+from napari_xanes._core.progress import Progress, no_progress
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._layer_combo import LayerCombo
 from napari_xanes._widgets._layers import about
@@ -32,7 +32,7 @@ from napari_xanes._widgets._view_layers import (
 from napari_xanes._widgets._worker import Background
 
 MOST = len(SAFE_COLORS)
-AT_ONCE = 500_000
+AT_ONCE = 250_000
 """Pixels that are mixed in the window's thread, which takes some ten milliseconds; more in the background."""
 NEEDS = "Needs two maps or more, such as the fractions of a fit."
 
@@ -107,7 +107,8 @@ class MixPanel(QWidget):
         self.fade_limit.valueChanged.connect(self._on_changed)
         self._timer.timeout.connect(self._follow)
         self.background.delivered.connect(self._show)
-        self.background.failed.connect(self.words.setText)
+        self.background.failed.connect(self._say)
+        self.background.progressed.connect(lambda *_: self._say("Mixing..."))
         self.background.ended.connect(self._on_ended)
         self.chooser.changed.connect(self.refresh)
 
@@ -274,6 +275,7 @@ class MixPanel(QWidget):
 
     def _show(self, made: tuple[Mix, Layer, Any]) -> None:
         mix, like, data = made
+        self._say("")
         if like not in self.viewer.layers:
             return
         layers = put_mix(self.viewer, like, mix, data)
@@ -283,6 +285,7 @@ class MixPanel(QWidget):
         self.mixed.emit()
 
     def _on_ended(self) -> None:
+        """Do what was asked for meanwhile."""
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             waiting()
@@ -315,8 +318,8 @@ def _first(maps: list[Layer]) -> list[Layer]:
     return (fractions if len(fractions) > 1 else maps[:2])[:MOST]
 
 
-def _made(mix: Mix, like: Layer, progress: Progress | None = None) -> tuple[Mix, Layer, Any]:
-    return mix, like, mix.lights() if mix.maps[0].ndim == 3 else mix.picture()
+def _made(mix: Mix, like: Layer, progress: Progress = no_progress) -> tuple[Mix, Layer, Any]:
+    return mix, like, mix.lights(progress) if mix.maps[0].ndim == 3 else mix.picture()
 
 
 def _rising(limits: tuple[float, float], name: str) -> tuple[float, float]:
