@@ -25,6 +25,8 @@ def test_parts_come_in_the_order_of_their_energies():
     np.testing.assert_array_equal(data[1], b.data[0])
     np.testing.assert_allclose(data[2], (a.data[1] + b.data[1]) / 2, rtol=1e-6)
     np.testing.assert_array_equal(both.read(4, slice(3, 8)), b.data[2, 3:8])
+    assert any("averaged as they are" in text for text in both.warnings)
+    assert not combine_scans([a, scan([8310.0, 8350])]).warnings
     assert both.signal == "optical_density" and both.source["tolerance"] == 0.02
 
 
@@ -54,3 +56,5 @@ def test_scans_that_are_not_alike_are_refused(change, said):
         combine_scans([a, scan([8310.0, 8330]).replace(**change)])
     with pytest.raises(InputError, match="got no scan"):
         combine_scans([])
+    with pytest.raises(InputError, match="open each file with read_stack"):
+        combine_scans(["a.h5", "b.h5"])

@@ -129,3 +129,10 @@ def test_flats_come_first(name):
     stack = make_stack(signal="counts", flat=np.ones((31, 42)))
     with pytest.raises(InputError, match=f"{name} comes after flat_field"):
         run(stack, name)
+
+
+def test_groups_of_energies_are_no_wider_than_the_tolerance():
+    from napari_xanes._core.energy_axis import energy_groups
+
+    found = energy_groups(np.arange(8300.0, 8306.0), 1.2)
+    assert [group.tolist() for group in found] == [[0, 1], [2, 3], [4, 5]]

@@ -52,7 +52,7 @@ def test_input_files_beside_the_recipe_are_found_but_datasets_are_left_alone(tmp
     ("text", "said"),
     [
         ("schema = 2\n", "schema is 2, this version reads schema 1"),
-        ("", "schema is None"),
+        ("", "does not say its schema"),
         (MINIMAL + "[outptu]\n", "unknown table 'outptu'"),
         (
             MINIMAL + "[input]\nenergi = 3\n",

@@ -70,9 +70,7 @@ def test_what_is_wrong_with_a_reference_is_said():
     raw = Reference("raw", ENERGY, 3 * edge(8338) + 1)
     short = Reference("short", ENERGY[:80], edge(8336)[:80])
     said = check_references([coarse, raw, short], ENERGY).sentences
-    assert any(
-        s == "coarse has points up to 10.0 eV apart where the data have one every 1.0 eV" for s in said
-    )
+    assert any(s.startswith("coarse has no point between ") and "where the data have 9" in s for s in said)
     assert any(s.startswith("raw goes from 1.") and "expected 0 and 1; normalise it" in s for s in said)
     assert any(s.startswith("short covers 8300.0 to 8379.0 eV, 79 % of the fitted energies") for s in said)
 

@@ -86,3 +86,12 @@ def test_paths_of_all_steps_are_relative_to_the_recipe(files):
     align, shift_map = (params for _, params in recipe.steps)
     assert (align.drift, align.mask) == (str(folder / "drift.json"), str(folder / "mask.tif"))
     assert shift_map.references == tuple(str(folder / name) for name in names)
+
+
+def test_a_reference_that_was_held_beyond_its_end_is_held_here_too(files):
+    folder, names = files
+    short = np.loadtxt(folder / names[0])[10:]
+    np.savetxt(folder / names[0], short, header="energy mu")
+    steps = [{"do": "fit", "references": names, "extrapolate": "hold"}, {"do": "residual"}]
+    result = run_recipe(Recipe.from_dict({"schema": 1, "step": steps}, folder=folder), make_stack(1.0))
+    assert result.history[-1]["found"]["reference_missing"] is False

@@ -110,6 +110,8 @@ class Chain:
         The resolved parameters of the edge normalisation, if there was one in this run.
     fitted : array of int, optional
         Indices of the energies that the last fit used.
+    fitted_references : array (K, n), optional
+        Its references at these energies.
     step_noise : float
         Of normalised spectra: the standard error of the edge step divided out, for noise of one in optical density.
     """
@@ -124,6 +126,7 @@ class Chain:
     extra: dict[str, Any] = field(default_factory=dict)
     normalization: Params | None = None
     fitted: NDArray[np.intp] | None = None
+    fitted_references: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         data = self.stack.data

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_xanes._core.background import BeamDivision, beam_changes, beam_reader, mean_dark
+from napari_xanes._core.energy_axis import energy_groups
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.lazy import AnyArray, LazyArray, gathered
 from napari_xanes._core.stack import EnergyStack, rows_are_cheap
@@ -32,6 +33,8 @@ def combine_scans(scans: Sequence[EnergyStack], *, tolerance: float = 0.02) -> E
     InputError
         If there is no scan, or shapes, signals or pixel sizes differ, or some counts have flats and some have not.
     """
+    if not all(isinstance(one, EnergyStack) for one in scans):
+        raise InputError("combine_scans takes scans that are open; open each file with read_stack first.")
     if not scans:
         raise InputError("combine_scans got no scan; give at least one.")
     first = scans[0]
@@ -50,7 +53,7 @@ def combine_scans(scans: Sequence[EnergyStack], *, tolerance: float = 0.02) -> E
     divided = first.signal == "counts" and first.flat is not None
     energy = np.concatenate([one.energy for one in scans])
     order = np.argsort(energy, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(energy[order]) > tolerance) + 1)
+    groups = [order[group] for group in energy_groups(energy[order], tolerance)]
     frames = _Concatenated(scans, divided)
     return EnergyStack(
         data=gathered(frames, [tuple(sorted(group.tolist())) for group in groups]),
@@ -59,8 +62,20 @@ def combine_scans(scans: Sequence[EnergyStack], *, tolerance: float = 0.02) -> E
         pixel_size_um=first.pixel_size_um,
         name=" + ".join(one.name for one in scans),
         source={"combined": [one.source for one in scans], "tolerance": tolerance},
-        warnings=tuple(f"{one.name}: {text}" for one in scans for text in one.warnings),
+        warnings=(*(f"{one.name}: {text}" for one in scans for text in one.warnings), *_repeated(groups)),
     )
+
+
+def _repeated(groups: Sequence[AnyArray]) -> list[str]:
+    """Say so where frames of several scans were averaged."""
+    count = sum(len(group) > 1 for group in groups)
+    if not count:
+        return []
+    text = (
+        f"{count} energies are in more than one scan, and their frames were averaged as they are; if the sample moved "
+        "between the scans, align each to the same frame first"
+    )
+    return [text]
 
 
 class _Concatenated(LazyArray):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_xanes._core.chain import Chain, Found
 from napari_xanes._core.errors import InputError
@@ -32,7 +33,11 @@ class MergeEnergiesParams(Params):
     """Parameters of the merging of energies."""
 
     tolerance: float = field(
-        0.02, "Tolerance", "Frames closer than this to the one before become one.", unit="eV", gt=0
+        0.02,
+        "Tolerance",
+        "Frames within so much of one another become one. Align before, if the sample moved.",
+        unit="eV",
+        gt=0,
     )
 
 
@@ -60,6 +65,16 @@ def shift_energy_step(
     return ShiftEnergyParams(offset=float(offset)), found
 
 
+def energy_groups(energy: NDArray[np.float64], tolerance: float) -> list[NDArray[np.intp]]:
+    """Return the indices of ascending energies in groups, each no wider than the tolerance."""
+    starts, first = [], -np.inf
+    for i, value in enumerate(energy.tolist()):
+        if value - first > tolerance:
+            starts.append(i)
+            first = value
+    return np.split(np.arange(energy.size), starts[1:])
+
+
 def merge_energies_step(
     chain: Chain, params: MergeEnergiesParams, progress: Progress
 ) -> tuple[MergeEnergiesParams, Found]:
@@ -69,8 +84,7 @@ def merge_energies_step(
             "merge_energies comes after flat_field, as each frame has its flat; put flat_field before it."
         )
     read = chain.frames(progress)
-    starts = np.flatnonzero(np.diff(chain.energy, prepend=-np.inf) > params.tolerance)
-    groups = np.split(np.arange(chain.energy.size), starts[1:])
+    groups = energy_groups(chain.energy, params.tolerance)
     energy = np.array([chain.energy[group].mean() for group in groups])
 
     def read_merged(index: int, rows: slice = slice(None)) -> Float32:

@@ -47,6 +47,10 @@ def design(
     weights: Matrix | None = None,
 ) -> Design:
     """Set up the fit; an error names what makes it unsolvable.  Only the ratios of `weights` (n,) matter."""
+    if isinstance(background, int | np.integer):
+        raise InputError(
+            f"background is {background}, expected polynomial orders such as (0, 1), a line; write ({background},) for one term."
+        )
     orders = tuple(background) if isinstance(background, Sequence) else (background,)
     if any(not isinstance(order, int | np.integer) or order < 0 for order in orders) or len(
         set(orders)

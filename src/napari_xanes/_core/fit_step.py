@@ -23,7 +23,7 @@ from napari_xanes._core.fit_input import (
 )
 from napari_xanes._core.fit_params import FitParams, LibraryParams
 from napari_xanes._core.fit_weights import beam_spectrum, counting_weights
-from napari_xanes._core.io.reference import Reference
+from napari_xanes._core.io.reference import Reference, interpolate_reference
 from napari_xanes._core.least_squares import FitKernel
 from napari_xanes._core.progress import Progress
 from napari_xanes._core.reference_shift import check_shifts, fit_reference_shifts
@@ -57,6 +57,9 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
         found.setdefault("warnings", []).extend(doubts)
     chain.extra["references"] = references
     chain.fitted = fitted
+    chain.fitted_references = np.stack(
+        [interpolate_reference(r, energy, extrapolate=params.extrapolate) for r in references]
+    )
     kernel = FitKernel(
         basis,
         fitted,

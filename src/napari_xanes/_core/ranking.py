@@ -64,22 +64,28 @@ class Ranking:
         The one that the criterion chose.
     tried : int
         How many there were.
+    at_limit : bool
+        Whether the chosen one has as many references as were allowed, though there are more.
     """
 
     combinations: tuple[Combination, ...]
     best: Combination
     tried: int
+    at_limit: bool = False
 
     def sentence(self) -> str:
         """Return the outcome in words."""
         b = self.best
         parts = ", ".join(
-            f"{100 * f:.0f} ± {100 * s:.0f} % {name}"
+            f"{100 * f:.1f} ± {100 * s:.1f} % {name}"
             for name, f, s in zip(b.names, b.fractions, b.sigma, strict=True)
         )
         others = [" + ".join(c.names) for c in self.combinations if c is not b and c.weight > UNDECIDED]
         also = f"; {', '.join(others[:3])} would do as well" if others else ""
-        return f"of {self.tried} combinations the data ask for {' + '.join(b.names)} ({parts}){also}."
+        more = ""
+        if self.at_limit:
+            more = f"; more than {len(b.names)} were not tried and may fit better, so raise at_most"
+        return f"of {self.tried} combinations the data ask for {' + '.join(b.names)} ({parts}){also}{more}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +203,8 @@ def rank_combinations(
     order = [i for i in np.argsort(aic, kind="stable")[:KEPT] if np.isfinite(aic[i])]
     listed = {i: fit(i) for i in [*order, chosen]}
     ranked = sorted(listed.values(), key=lambda c: c.aic)
-    return Ranking(tuple(ranked), listed[chosen], len(tried.sets))
+    at_limit = len(tried.sets[chosen]) == at_most < len(library)
+    return Ranking(tuple(ranked), listed[chosen], len(tried.sets), at_limit)
 
 
 def combination_map(

@@ -173,6 +173,8 @@ class Recipe:
                 f"{where}: unknown table '{min(unknown)}'; a recipe has schema, input, step and output."
             )
         schema = table.get("schema")
+        if schema is None:
+            raise InputError(f"{where} does not say its schema; add the line: schema = {SCHEMA}.")
         if schema != SCHEMA or not isinstance(schema, int) or isinstance(schema, bool):
             raise InputError(
                 f"{where}: schema is {schema!r}, this version reads schema {SCHEMA}; install a version that matches."

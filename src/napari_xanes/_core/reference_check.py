@@ -32,8 +32,8 @@ TAIL = 0.2
 LEVEL = 0.1
 """Distance from 0 before and from 1 after the edge from which a reference is said not to be normalised."""
 
-COARSE = 3.0
-"""Spacing of a reference, in spacings of the data, from which it is said to be coarse."""
+COARSE = 3
+"""Energies of the data between two points of a reference from which it is said to be coarse."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +122,8 @@ def check_references(
             f"they cover {', '.join(f'{r.name} {lo:.1f} to {hi:.1f} eV' for r, (lo, hi) in zip(references, ranges, strict=True))}."
         )
     shared, spectra = fitted[common], held[:, common]
+    whole = np.stack([interpolate_reference(r, energies, extrapolate="hold") for r in references])
+    tail = _tail(energies)  # of all energies, as a narrow range would show no level
     names = tuple(r.name for r in references)
     columns, condition = _columns(shared, spectra, names, background)
     sigma = None if noise is None else noise * _mixture_sigma(columns, range(len(names)))
@@ -131,16 +133,17 @@ def check_references(
         ranges=ranges,
         coverage=inside.mean(axis=1),
         spacing=np.array([_largest_gap(r.energy, fitted) for r in references]),
-        levels=np.stack(
-            [_level(held, slice(0, _tail(fitted))), _level(held, slice(-_tail(fitted), None))], 1
-        ),
+        levels=np.stack([_level(whole, slice(0, tail)), _level(whole, slice(-tail, None))], 1),
         correlation=np.atleast_2d(np.corrcoef(spectra)),
         condition_number=condition,
         sigma=sigma,
         pair_sigma=pairs,
         sentences=(),
     )
-    return ReferenceCheck(**{**vars(check), "sentences": tuple(_sentences(check, fitted, extrapolate))})
+    coarse = [_coarse(r.energy, fitted) for r in references]
+    return ReferenceCheck(
+        **{**vars(check), "sentences": tuple(_sentences(check, fitted, coarse, extrapolate))}
+    )
 
 
 def estimate_noise(mu: ArrayLike, energy: ArrayLike) -> float:
@@ -238,21 +241,35 @@ def _level(spectra: NDArray[np.float64], part: slice) -> NDArray[np.float64]:
     return level
 
 
-def _sentences(c: ReferenceCheck, fitted: NDArray[np.float64], extrapolate: Extrapolate | None) -> list[str]:
+def _coarse(energy: NDArray[np.float64], fitted: NDArray[np.float64]) -> tuple[float, float, int]:
+    """Return the two neighbouring points of a reference that have most fitted energies between them, and how many."""
+    between = np.searchsorted(fitted, energy[1:], "left") - np.searchsorted(fitted, energy[:-1], "right")
+    if not between.size:
+        return np.nan, np.nan, 0
+    worst = int(np.argmax(between))
+    return float(energy[worst]), float(energy[worst + 1]), int(between[worst])
+
+
+def _sentences(
+    c: ReferenceCheck,
+    fitted: NDArray[np.float64],
+    coarse: list[tuple[float, float, int]],
+    extrapolate: Extrapolate | None,
+) -> list[str]:
     """Put into words what the numbers say."""
     said = []
-    step = float(np.median(np.diff(fitted))) if fitted.size > 1 else np.inf
-    for name, coverage, (lo, hi), gap, (before, after) in zip(
-        c.names, c.coverage, c.ranges, c.spacing, c.levels, strict=True
+    for name, coverage, (lo, hi), (below, above, count), (before, after) in zip(
+        c.names, c.coverage, c.ranges, coarse, c.levels, strict=True
     ):
         if coverage < 1:
             held = "its end values are held there" if extrapolate else "choose an energy_range within it"
             said.append(
                 f"{name} covers {lo:.1f} to {hi:.1f} eV, {100 * coverage:.0f} % of the fitted energies; {held}"
             )
-        if gap > COARSE * step:
+        if count >= COARSE:
             said.append(
-                f"{name} has points up to {gap:.1f} eV apart where the data have one every {step:.1f} eV"
+                f"{name} has no point between {below:.1f} and {above:.1f} eV, where the data have {count}; what the edge "
+                "does there is not known"
             )
         if abs(before) > LEVEL or abs(after - 1) > LEVEL:
             said.append(

@@ -24,13 +24,15 @@ class ResidualParams(Params):
 
 def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> tuple[ResidualParams, Found]:
     """Decompose what the fit before it left: maps "residual_1" and so on, table "residual_components"."""
-    if chain.fitted is None:
+    if chain.fitted is None or chain.fitted_references is None:
         raise InputError("residual looks at what a fit left; put fit before it.")
     found: Found = {}
     chosen = np.zeros(chain.energy.size, bool)
     chosen[chain.fitted] = True
     spectra = spectra_of_chain(chain, None, found, progress, chosen=chosen)
-    made = analyse_residuals(spectra, chain.energy, chain.extra["references"], params.slopes)
+    references = np.zeros((len(chain.fitted_references), chain.energy.size))
+    references[:, chain.fitted] = chain.fitted_references
+    made = analyse_residuals(spectra, chain.energy, references, params.slopes)
     columns = {"energy": chain.energy, "noise": made.noise}
     for k, (spectrum, image) in enumerate(zip(made.spectra, made.maps, strict=True), start=1):
         columns[f"residual_{k}"] = spectrum

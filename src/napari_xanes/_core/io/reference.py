@@ -97,6 +97,8 @@ def read_references(*paths: str | Path, energy_unit: str | None = None) -> list[
     InputError
         If its energies are not positive or mix units.
     """
+    if len(paths) == 1 and isinstance(paths[0], (list, tuple)):
+        paths = tuple(paths[0])
     if not paths:
         raise InputError("no reference file was given, expected at least one.")
     return [reference for path in paths for reference in _read_file(Path(path), energy_unit)]
