@@ -108,6 +108,7 @@ class MixPanel(QWidget):
         self._timer.timeout.connect(self._follow)
         self.background.delivered.connect(self._show)
         self.background.failed.connect(self._say)
+        self.background.cancelled.connect(lambda: self._say(""))
         self.background.progressed.connect(lambda *_: self._say("Mixing..."))
         self.background.ended.connect(self._on_ended)
         self.chooser.changed.connect(self.refresh)
