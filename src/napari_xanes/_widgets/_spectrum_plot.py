@@ -66,6 +66,7 @@ class SpectrumPlot(pg.PlotWidget):
         self.getPlotItem().getAxis("left").setWidth(64)
         self.curves: dict[str, pg.PlotDataItem] = {}
         self._drawn: dict[str, Curve] = {}
+        self._labels = ("", "")
         self.legend = self.addLegend(offset=(8, 4), labelTextSize="8pt", verSpacing=-4)
         self.energy_line = pg.InfiniteLine(angle=90, movable=True)
         self.e0_line = pg.InfiniteLine(
@@ -134,7 +135,10 @@ class SpectrumPlot(pg.PlotWidget):
         return dict(self._drawn)
 
     def set_labels(self, left: str) -> None:
-        """Name the axes."""
+        """Name the axes; only if the names are new, as that lays out the plot."""
+        if (left, self._text) == self._labels:
+            return
+        self._labels = (left, self._text)
         self.setLabel("left", left, color=self._text)
         self.setLabel("bottom", "energy (eV)", color=self._text)
 
@@ -158,6 +162,8 @@ class SpectrumPlot(pg.PlotWidget):
 
     def show_excluded(self, windows: list[Window]) -> None:
         """Shade what a fit leaves out."""
+        if [tuple(region.getRegion()) for region in self.excluded] == windows:
+            return
         for region in self.excluded:
             self.removeItem(region)
         self.excluded = [

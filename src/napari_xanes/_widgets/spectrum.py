@@ -9,7 +9,16 @@ import numpy as np
 from napari.layers import Labels, Layer, Points, Shapes
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDockWidget, QHBoxLayout, QLabel, QMainWindow, QPushButton
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDockWidget,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QPushButton,
+    QSizePolicy,
+)
 
 from napari_xanes._core.colors import SAFE_COLORS
 from napari_xanes._core.edge import EdgeNormalization
@@ -97,6 +106,9 @@ class XanesSpectrum(Dock):
         self.unpin.setToolTip("<p>Take the pinned pixels away. A double click on the image pins one.</p>")
         self.export = ExportMenu(self.plot, self.curves_as_table)
         self.where = QLabel()
+        self.where.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed
+        )  # text must not lay out the window
         row = QHBoxLayout()
         for part in (self.quantity, self.derivative, self.windows_shown, self.references, self.fit_shown):
             row.addWidget(part)
