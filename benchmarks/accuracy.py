@@ -79,7 +79,9 @@ def volumes(data: Path) -> None:
     fit = {"do": "fit", "references": references, "background": [0, 1], "constraint": "nonnegative"}
     result = run(folder, {"do": "align", "reference": 0}, fit)
     error, drift = (measure(result, folder / "truth.h5") for measure in (rmse, drift_error))
-    print(f"| Ni 3D, reconstructions | aligned, non-negative fit with a line | {error:.4f}, drift {drift:.3f} voxel |")
+    print(
+        f"| Ni 3D, reconstructions | aligned, non-negative fit with a line | {error:.4f}, drift {drift:.3f} voxel |"
+    )
 
 
 def iron(data: Path) -> None:

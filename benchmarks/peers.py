@@ -66,7 +66,6 @@ def pyxas_job(pyxas: Any, recipe: Path) -> dict[str, float]:
     tables = [np.loadtxt(recipe.parent / f"reference{k}.txt") * [1e-3, 1] for k in range(2)]
     references = {f"ref{k}": table for k, table in enumerate(tables)}
 
-
     def fit() -> None:
         """Non-negative, as its program does it: least squares, then steps to within the bounds."""
         free, offset, _ = pyxas.fit_2D_xanes_non_iter(images, energy, references)

@@ -35,8 +35,10 @@ def take(theme: str, out: Path, size: tuple[int, int]) -> None:
     import napari
     from qtpy.QtWidgets import QApplication
 
+    from napari_xanes._widgets.align_review import AlignReview
     from napari_xanes._widgets.import_dialog import import_stack
     from napari_xanes._widgets.launch import add_workflow
+    from napari_xanes._widgets.spectrum import XanesSpectrum
     from napari_xanes._widgets.workflow import RankDock
 
     def settle(until: Callable[[], bool] = lambda: False, at_most: float = 0.5) -> None:
@@ -67,8 +69,26 @@ def take(theme: str, out: Path, size: tuple[int, int]) -> None:
 
     run("preprocess")
     run("align")
+    workflow.panels["align"].review.click()
+    settle()
+    (review,) = [one for one in viewer.window.dock_widgets.values() if isinstance(one, AlignReview)]
+    review.look_at(20)
+    picture("review")
+    viewer.window.remove_dock_widget(review)
     run("normalize")
     run("fit", "window")
+    (spectrum,) = [one for one in viewer.window.dock_widgets.values() if isinstance(one, XanesSpectrum)]
+    corners = [[60, 60], [60, 90], [95, 90], [95, 60]]
+    here = {"scale": tuple(layer.scale)[-2:], "units": tuple(layer.units)[-2:]}
+    active = viewer.layers.selection.active
+    region = viewer.add_shapes(
+        [corners], name="region", edge_color="yellow", face_color="transparent", **here
+    )
+    viewer.layers.selection.active = active
+    spectrum.fit_shown.setChecked(True)
+    picture("spectrum")
+    spectrum.fit_shown.setChecked(False)
+    viewer.layers.remove(region)
     workflow.open_step("masks")
     workflow.masks.find_limit()
     workflow.masks.editors["remove_small"].set_value(20)
@@ -89,6 +109,10 @@ def take(theme: str, out: Path, size: tuple[int, int]) -> None:
     viewer.window.remove_dock_widget(ranking)
     workflow.open_step("results")
     picture("results")
+    view, _ = viewer.window.add_plugin_dock_widget("napari-xanes", "XANES view", tabify=True)
+    settle(at_most=2)
+    picture("view")
+    viewer.window.remove_dock_widget(view)
     dialog = import_stack(viewer, str(layer.metadata["xanes"]["source"]["path"]))
     settle(lambda: dialog.stack is not None, 10)
     settle()

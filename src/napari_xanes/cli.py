@@ -141,7 +141,11 @@ def run(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
     combine: Annotated[
-        bool, typer.Option("--combine", help="Put all scans together to one: parts of an edge, or repeats of a sample that stayed.")
+        bool,
+        typer.Option(
+            "--combine",
+            help="Put all scans together to one: parts of an edge, or repeats of a sample that stayed.",
+        ),
     ] = False,
     export: Annotated[
         list[str] | None, typer.Option(metavar="tiff|csv", help="Also write maps in this format; repeatable.")
