@@ -182,6 +182,17 @@ def test_step_names_the_combinations_of_pixels_and_clusters(scan, in_memory):
     assert result.history[-1]["found"]["pixels_without_combination"] == 60
 
 
+def test_a_cluster_that_nothing_explains_is_said_and_left_out(scan):
+    stack, files = scan
+    data = np.array(stack.data)
+    data[:, :3] = -np.abs(data[:, :3]) - 0.2
+    table = {"schema": 1, "step": [{"do": "cluster", "n_clusters": 3}, {"do": "rank", "references": files}]}
+    result = run_recipe(Recipe.from_dict(table), stack.replace(data=data))
+    assert 0 in result.tables["ranking"]["region"]
+    assert any("was not ranked: no combination" in text for text in result.warnings)
+    assert len(set(result.tables["ranking"]["region"])) < 4
+
+
 def test_step_refuses_counts(scan):
     stack, files = scan
     recipe = Recipe.from_dict({"schema": 1, "step": [{"do": "rank", "references": files}]})

@@ -73,7 +73,7 @@ def rank_step(chain: Chain, params: RankParams, progress: Progress) -> tuple[Ran
         params.extrapolate,
     )
     kernel = CombinationKernel(tried, fitted, len(library), params.criterion, params.significance)
-    rankings = _rank_regions(chain, params, library, usable)
+    rankings = _rank_regions(chain, params, library, usable, found)
     found["mean_spectrum"] = rankings[0].sentence()
     chain.tables["ranking"] = _ranking_table(rankings)
     chain.add_kernel(kernel, _Collect(chain, kernel, tuple(r.name for r in library)), found)
@@ -110,28 +110,33 @@ def _combination_table(chosen: CombinationMap) -> dict[str, NDArray[Any]]:
 
 
 def _rank_regions(
-    chain: Chain, params: RankParams, library: list[Reference], usable: NDArray[np.bool_]
+    chain: Chain, params: RankParams, library: list[Reference], usable: NDArray[np.bool_], found: Found
 ) -> dict[int, Ranking]:
     """Rank the mean spectrum of all pixels that are valid, and of each cluster."""
     clusters = chain.labels.get("clusters")
     regions = np.zeros(chain.image_shape, np.intp) if clusters is None else clusters.astype(np.intp)
     means = _mean_spectra(chain, regions, usable)
-    return {
-        region: rank_combinations(
-            mean,
-            chain.energy,
-            library,
-            at_most=params.at_most,
-            constraint=params.constraint,
-            background=params.background,
-            criterion=params.criterion,
-            significance=params.significance,
-            energy_range=params.energy_range,
-            exclude=params.exclude,
-            extrapolate=params.extrapolate,
-        )
-        for region, mean in means.items()
-    }
+    rankings = {}
+    for region, mean in means.items():
+        try:
+            rankings[region] = rank_combinations(
+                mean,
+                chain.energy,
+                library,
+                at_most=params.at_most,
+                constraint=params.constraint,
+                background=params.background,
+                criterion=params.criterion,
+                significance=params.significance,
+                energy_range=params.energy_range,
+                exclude=params.exclude,
+                extrapolate=params.extrapolate,
+            )
+        except InputError as error:
+            if region == 0:
+                raise
+            found.setdefault("warnings", []).append(f"cluster {region} was not ranked: {error}")
+    return rankings
 
 
 def _mean_spectra(
