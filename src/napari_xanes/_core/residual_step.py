@@ -45,5 +45,10 @@ def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> t
         "limit": made.limit,
     }
     if made.missing:
-        found.setdefault("warnings", []).append(made.message)
+        hint = (
+            ""
+            if "mask" in chain.labels
+            else "; noise of pixels without material can look so, put mask before fit"
+        )
+        found.setdefault("warnings", []).append(made.message + hint)
     return params, found
