@@ -35,7 +35,7 @@ _CLOSE = 0.75  # px; a remainder below this needs no new cut of the common regio
 _GOOD = 0.9  # confidence from which on no other displacement is tried
 _CANDIDATES = 4
 _SETTLED = 0.02  # px; a remainder below this is no longer bent by the window
-_CLIMBED = 2e-3  # px; after a Newton step this small nothing is left to gain
+_CLIMBED = 0.02  # px; what a Newton step leaves goes with its square, so after one this small nothing is to gain
 _TINY = 1e-30
 
 
@@ -123,7 +123,7 @@ class Matcher:
         padded = self._work.padded(self.padded)
         padded.fill(0)
         inside = padded[tuple(slice(n) for n in image.shape)]
-        np.subtract(image, image.mean(), out=inside)
+        np.subtract(image, np.add.reduce(image, axis=None) / np.float32(image.size), out=inside)
         for axis, n in enumerate(image.shape):
             inside *= tapered(n, taper).reshape([-1 if a == axis else 1 for a in range(image.ndim)])
         return np.asarray(scipy.fft.rfftn(padded), dtype=np.complex64)
@@ -288,6 +288,13 @@ def _cross(a: Spectrum, b: Spectrum, out: Spectrum) -> Spectrum:
 
 def _newton_step(gradient: Vector, hessian: Vector) -> Vector:
     """Return the step to the maximum, at most one pixel an axis; uphill where the surface is not a hilltop."""
+    if len(gradient) == 2:  # written out, as there are many of them
+        (a, b), (_, c) = hessian.tolist()
+        u, v = gradient.tolist()
+        determinant = a * c - b * b
+        if a < 0 and determinant > 1e-6 * a * a:
+            steps = (b * v - c * u) / determinant, (b * u - a * v) / determinant
+            return np.array([min(max(step, -1.0), 1.0) for step in steps])
     curvature, directions = np.linalg.eigh(hessian)
     bend = np.maximum(np.abs(curvature), 1e-6 * max(float(np.abs(curvature).max()), _TINY))
     return np.asarray(np.clip(directions @ ((directions.T @ gradient) / bend), -1, 1), dtype=np.float64)
