@@ -35,7 +35,9 @@ _CLOSE = 0.75  # px; a remainder below this needs no new cut of the common regio
 _GOOD = 0.9  # confidence from which on no other displacement is tried
 _CANDIDATES = 4
 _SETTLED = 0.02  # px; a remainder below this is no longer bent by the window
-_CLIMBED = 0.02  # px; what a Newton step leaves goes with its square, so after one this small nothing is to gain
+_CLIMBED = (
+    0.02  # px; what a Newton step leaves goes with its square, so after one this small nothing is to gain
+)
 _TINY = 1e-30
 
 

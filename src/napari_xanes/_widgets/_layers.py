@@ -156,7 +156,7 @@ def put_result(
     if stack_name and result.stack is not None:
         title = f"{result.stack.name} {stack_name}".strip()
         new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"])
-        new[1].update(_geometry(parent, 0, result.history))
+        new[1].update(geometry_of(parent, 0, result.history))
         last = _put(viewer, new, role=stack_name)
         show_only(viewer, last)
     maps = show_maps(viewer, parent, step, more=more)
@@ -182,7 +182,7 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
     new = []
     for name in ordered(result, wanted):
         fresh = _output(viewer, parent_id, name) is None
-        made = map_tuple(name, result, geometry=_geometry(parent, 1, result.history), made_from=parent_id)
+        made = map_tuple(name, result, geometry=geometry_of(parent, 1, result.history), made_from=parent_id)
         layer = _put(viewer, made, role=name)
         if fresh:
             new.append(layer)
@@ -204,7 +204,9 @@ def show_labels(viewer: Any, parent: Layer, step: str, *, hidden: bool = False) 
     layers = []
     for name in result.labels:
         fresh = _output(viewer, parent_id, name) is None
-        made = labels_tuple(name, result, geometry=_geometry(parent, 1, result.history), made_from=parent_id)
+        made = labels_tuple(
+            name, result, geometry=geometry_of(parent, 1, result.history), made_from=parent_id
+        )
         layer = _put(viewer, made, role=name)
         if fresh and hidden:
             layer.visible = False
@@ -220,7 +222,7 @@ def put_labels(viewer: Any, like: Layer, name: str, result: Result) -> Layer:
     if parent is not None:
         put_result(viewer, parent, name, result)
         return show_labels(viewer, parent, name)[-1]
-    return viewer.add_layer(Layer.create(*labels_tuple(name, result, geometry=_geometry(like, 0))))
+    return viewer.add_layer(Layer.create(*labels_tuple(name, result, geometry=geometry_of(like, 0))))
 
 
 def show_only(viewer: Any, top: Layer) -> None:
@@ -230,7 +232,7 @@ def show_only(viewer: Any, top: Layer) -> None:
             layer.visible = about(layer)["id"] == about(top)["id"]
 
 
-def _geometry(parent: Layer, skip: int, history: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def geometry_of(parent: Layer, skip: int, history: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """Return where what was made of a stack lies, without the first `skip` axes; cropped and binned, if so."""
     space = (
         np.arange(parent.ndim) >= 1 if about(parent).get("kind") == "stack" else np.ones(parent.ndim, bool)

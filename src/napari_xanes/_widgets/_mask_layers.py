@@ -21,8 +21,8 @@ from napari_xanes._core.result import Result
 from napari_xanes._widgets._label_colors import mask_colors
 from napari_xanes._widgets._layers import about, put_labels, show_only
 from napari_xanes._widgets._masked import MASKED, MaskedStack, data_of
+from napari_xanes._widgets._preview import PREVIEW
 
-PREVIEW = "xanes_preview"
 PREVIEW_NAME = "mask preview"
 MOVES_PIXELS = ("align", "crop", "bin")
 """Steps after which a pixel is another place of the sample."""
@@ -35,11 +35,11 @@ def map_layers(viewer: Any) -> list[Layer]:
 
 def mask_layers(viewer: Any) -> list[Layer]:
     """Return the layers that can be masks, painted ones included, as the layer list shows them."""
-    return [one for one in reversed(viewer.layers) if isinstance(one, Labels) and not _is_preview(one)]
+    return [one for one in reversed(viewer.layers) if isinstance(one, Labels) and PREVIEW not in one.metadata]
 
 
 def _is_preview(layer: Layer) -> bool:
-    return bool(layer.metadata.get(PREVIEW))
+    return layer.metadata.get(PREVIEW) == "masks"
 
 
 def original(layer: Layer) -> Any:
@@ -59,7 +59,7 @@ def show_preview(viewer: Any, like: Layer, mask: NDArray[np.bool_]) -> None:
         return
     hide_preview(viewer)
     geometry = {key: getattr(like, key) for key in ("scale", "translate", "units", "axis_labels")}
-    shown = {"name": PREVIEW_NAME, "opacity": 0.5, "colormap": mask_colors(), "metadata": {PREVIEW: True}}
+    shown = {"name": PREVIEW_NAME, "opacity": 0.5, "colormap": mask_colors(), "metadata": {PREVIEW: "masks"}}
     active = viewer.layers.selection.active
     viewer.add_layer(Labels(mask.astype(np.uint8), **shown, **geometry))
     if active is not None:

@@ -31,6 +31,8 @@ from napari_xanes._widgets._layers import (
     results_of,
     stack_of,
 )
+from napari_xanes._widgets._preview import Preview
+from napari_xanes._widgets._preview_job import Excerpts, Trial, seen_of, try_steps
 from napari_xanes._widgets._runner import Runner
 from napari_xanes._widgets._worker import report_error
 
@@ -57,6 +59,8 @@ class StepPanel(QWidget):
     """Parameters that have no meaning in the window."""
     stack_name = ""
     """What is added to the scan's name for the stack that comes out; empty if only maps do."""
+    thinned_preview = True
+    """Whether a preview may leave pixels out, as of steps that look at each pixel by itself."""
 
     headline = Signal(str)
     done = Signal(object)
@@ -72,6 +76,9 @@ class StepPanel(QWidget):
         self.plan.setWordWrap(True)
         self.result = QLabel()
         self.result.setWordWrap(True)
+        self._excerpts = Excerpts()
+        self.preview = Preview(viewer, self.key, self._what_to_try)
+        self.preview.found.connect(self._show_chosen)
         self.runner = Runner()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -81,7 +88,7 @@ class StepPanel(QWidget):
             form.changed.connect(self.update_plan)
         for option in self.options():
             layout.addWidget(option)
-        for part in (self.plan, self.runner, self.result, *self.below()):
+        for part in (self.plan, self.preview, self.runner, self.result, *self.below()):
             layout.addWidget(part)
         self.runner.run_clicked.connect(self.run)
         self.runner.background.delivered.connect(self._on_delivered)
@@ -163,7 +170,8 @@ class StepPanel(QWidget):
         self.update_plan()
 
     def update_plan(self) -> None:
-        """Say what Run will do, or what is missing."""
+        """Say what Run will do, or what is missing, and show it if a preview is wanted."""
+        self.preview.later()
         chosen, layer = self.chooser.layer(), self.input_layer()
         lacking = "" if layer is None else self.lacks(layer)
         if layer is not None:
@@ -187,6 +195,7 @@ class StepPanel(QWidget):
         except InputError as error:
             self._say(report_error(error, self.title))
             return
+        self.preview.stop()
         keep = self.keeps_stack()
 
         def job(progress: Progress) -> Result:
@@ -212,10 +221,29 @@ class StepPanel(QWidget):
             show_info(warning)
         self.done.emit(last)
 
-    def _show(self, result: Result) -> None:
+    # -- trying it ------------------------------------------------------------------------------------
+
+    def _what_to_try(self) -> Trial:
+        layer = self.input_layer()
+        if layer is None:
+            raise InputError(self.plan.text() or "There is no stack yet; open a scan.")
+        if lacking := self.lacks(layer):
+            raise InputError(lacking)
+        return self.trial(layer)
+
+    def trial(self, layer: Layer) -> Trial:
+        """Return what a preview tries; raises InputError with what is in the way."""
+        seen = seen_of(self.viewer, layer, thinned=self.thinned_preview)
+        return try_steps(layer, seen, self.steps(layer), self._excerpts, self.tell)
+
+    def _show_chosen(self, result: Result) -> None:
+        """Show what was chosen for values left automatic."""
         for entry in result.history:
             if entry["do"] in self.forms:
                 self.forms[entry["do"]].show_chosen(entry["params"])
+
+    def _show(self, result: Result) -> None:
+        self._show_chosen(result)
         short, sentence = self.tell(result)
         self._say(sentence)
         self.result.setProperty("told", True)
@@ -230,5 +258,6 @@ class StepPanel(QWidget):
 
     def cleanup(self) -> None:
         """Stop working and listening: the panel goes away."""
+        self.preview.cleanup()
         self.runner.background.abandon()
         self.chooser.changed.disconnect(self.refresh)

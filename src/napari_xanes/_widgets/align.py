@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
 from napari.layers import Layer
 from qtpy.QtWidgets import QPushButton, QWidget
 
+from napari_xanes._core.blend import blend_frames
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.progress import Progress
+from napari_xanes._core.registration import AlignParams
 from napari_xanes._core.result import Result
-from napari_xanes._widgets._layers import about, drawn_rectangle, lineage, results_of
+from napari_xanes._core.stack import EnergyStack
+from napari_xanes._widgets._layers import about, drawn_rectangle, geometry_of, lineage, results_of, stack_of
 from napari_xanes._widgets._panel import StepPanel
+from napari_xanes._widgets._preview_job import Previewed, Trial, plane_seen
 from napari_xanes._widgets._words import SIGNALS, facts, frames_text
 from napari_xanes._widgets._worker import report_error
 
@@ -52,6 +61,24 @@ class AlignPanel(StepPanel):
         area = " x ".join(str(max(0, hi - lo)) for lo, hi in found["valid_area"])
         return short, f"{text}; {area} px are in view at all energies."
 
+    def trial(self, layer: Layer) -> Trial:
+        """Return how the shown frame is put onto the reference, both in one picture."""
+        params = self.forms["align"].params()
+        assert isinstance(params, AlignParams)
+        if params.drift:
+            raise InputError("A known drift is applied as it is; Review frames... shows it after Run.")
+        stack, n = stack_of(layer), layer.data.shape[0]
+        shown = round(layer.world_to_data(self.viewer.dims.point[-layer.ndim :])[0])
+        shown = min(max(shown, 0), n - 1)
+        partner = _partner(params, shown, n)
+        if partner == shown:
+            raise InputError(
+                f"Frame {shown} is the one that stays in place; move the energy slider to see another put onto it."
+            )
+        plane = plane_seen(self.viewer, layer)
+        job = partial(_align_pair, stack, geometry_of(layer, 1), params, shown, partner, plane)
+        return Trial(layer, job, (id(stack.data), shown, plane, params.model_dump_json()))
+
     def options(self) -> list[QWidget]:
         """Return a button that takes the region from a drawn rectangle."""
         button = QPushButton("Region from drawn rectangle")
@@ -88,3 +115,60 @@ class AlignPanel(StepPanel):
             self.forms["align"].editors["roi"].set_value(drawn_rectangle(self.viewer, layer))
         except InputError as error:
             report_error(error, self.title)
+
+
+def _partner(params: AlignParams, shown: int, n: int) -> int:
+    """Return the frame that a frame is compared with in a preview; the last stands for the mean of all."""
+    if params.reference == "previous":
+        return shown - 1 if shown else 1
+    if params.reference == "mean":
+        return n - 1 if shown < n - 1 else 0
+    if not -n <= params.reference < n:
+        raise InputError(
+            f"Reference is frame {params.reference}, the stack has frames 0 to {n - 1}; choose one of them."
+        )
+    return params.reference % n
+
+
+def _align_pair(
+    stack: EnergyStack,
+    geometry: dict[str, object],
+    params: AlignParams,
+    shown: int,
+    partner: int,
+    plane: int | None,
+    progress: Progress,
+) -> Previewed:
+    """Align one frame to another, and show both in one picture."""
+    both = sorted((shown, partner))
+    pair = EnergyStack(
+        np.stack([np.asarray(stack.data[i, :]) for i in both]),
+        stack.energy[both],
+        stack.signal,
+        name=stack.name,
+    )
+    steady = params.model_copy(
+        update={"reference": both.index(partner), "magnification": False, "exclude": (), "matrices": ()}
+    )
+    result = run_steps(pair, [("align", steady)], keep_stack=True, in_memory=True, progress=progress)
+    moved, fixed = (result.stack.data[both.index(i)] for i in (shown, partner))
+    shift = result.extra["drift"].shifts[both.index(shown)]
+    if not np.isfinite(shift).all():
+        return Previewed({}, f"Frame {shown} shows nothing that frame {partner} shows, too.")
+    at = () if plane is None else (plane,)
+    picture = blend_frames(fixed[at], moved[at])
+    if plane is not None:
+        picture = picture[None]
+        geometry = {**geometry, "translate": _raised(geometry, plane)}
+    moves = ", ".join(f"{name} {value:+.2f}" for name, value in zip("zyx"[-shift.size :], shift, strict=True))
+    return Previewed(
+        {"aligned": (picture, {**geometry, "rgb": True}, "image")},
+        f"Frame {shown} ({stack.energy[shown]:.1f} eV, green) lies {moves} px from frame {partner} (magenta); here it "
+        "is put back. Grey is where they agree.",
+    )
+
+
+def _raised(geometry: dict[str, object], plane: int) -> tuple[float, ...]:
+    """Return where a plane of a volume lies."""
+    (z, *rest), (step, *_) = geometry["translate"], geometry["scale"]
+    return (z + plane * step, *rest)
