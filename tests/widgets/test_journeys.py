@@ -8,6 +8,8 @@ import logging
 import npe2
 import numpy as np
 import pytest
+from mouse import canvas_mouse, drag_line
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
 import napari_xanes as nx
@@ -136,3 +138,70 @@ def test_two_stacks_at_once(window, tmp_path, run_step):
         ]
         assert [one.name for one in made] == [f"scan {seed} optical density"]
         np.testing.assert_array_equal(made[0].data, expected)
+
+
+def data_of(window):
+    return {
+        layer.name: np.array(layer.data) for layer in window.layers if about(layer) and layer.name != "Labels"
+    }
+
+
+def assert_data(window, expected):
+    now = data_of(window)
+    assert list(now) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(now[name], values, err_msg=name)
+
+
+def test_threshold_combine_apply_and_undo(window, density, run_step, qtbot):
+    """Limits dragged in the histogram, a label painted on the canvas, both combined, applied, and all taken back."""
+
+    def press(button):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    stack = add_stack(window, density)
+    _, workflow = open_dock(window, "XANES workflow")
+    run_step(workflow.panels["normalize"])
+    thickness = next(layer for layer in window.layers if about(layer).get("map") == "thickness")
+    before = data_of(window)
+    workflow.open_step("masks")
+    masks = workflow.masks
+    drag_line(masks.histogram, masks.histogram.region.lines[0], 60, qtbot)
+    limit = float(masks.above.text())
+    assert 0 < limit < np.nanmax(thickness.data)
+    press(masks.keep)
+    mask = next(layer for layer in window.layers if about(layer).get("labels") == "mask")
+    np.testing.assert_array_equal(mask.data, thickness.data >= limit)
+    kept = data_of(window)
+
+    painted = window.add_labels(
+        np.zeros(thickness.data.shape, np.uint8),
+        name="Labels",
+        scale=tuple(stack.scale)[-2:],
+        units=tuple(stack.units)[-2:],
+    )
+    painted.mode, painted.brush_size = "paint", 25
+    y, x = (int(v) for v in np.argwhere(mask.data)[mask.data.sum() // 2])
+    canvas_mouse(window, QEvent.Type.MouseButtonPress, stack, y, x, buttons=True)
+    canvas_mouse(window, QEvent.Type.MouseMove, stack, y, x + 3, buttons=True)
+    canvas_mouse(window, QEvent.Type.MouseButtonRelease, stack, y, x + 3)
+    assert (painted.data > 0).sum() > 300
+    masks.how.setCurrentIndex(masks.how.findData("and"))
+    masks.other.choose(painted)
+    press(masks.keep)
+    inside = (thickness.data >= limit) & (painted.data > 0)
+    np.testing.assert_array_equal(mask.data, inside)
+    assert 0 < inside.sum() < (thickness.data >= limit).sum()
+    combined = data_of(window)
+
+    press(masks.use.apply)
+    for name, values in before.items():
+        now = np.array(window.layers[name].data)
+        np.testing.assert_array_equal(now, np.where(inside, values, np.nan))
+    assert workflow.undo.text() == "Undo apply mask"
+    press(workflow.undo)
+    assert_data(window, combined)
+    press(workflow.undo)
+    assert_data(window, kept)
+    press(workflow.undo)
+    assert_data(window, before)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mouse import canvas_mouse, drag_line
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
 import napari_xanes as nx
@@ -301,21 +301,6 @@ def test_closing_leaves_nothing_behind(viewer, density, qtbot):
         assert not [c for c in emitter.callbacks if "XanesSpectrum" in repr(c)]
 
 
-def mouse(window, kind, layer, y, x, buttons=None, modifiers=None):
-    """Send a real mouse event to the canvas at a pixel of a layer."""
-    canvas = window.window._qt_viewer.canvas
-    world = layer.data_to_world((0,) * (layer.ndim - 2) + (y, x))[-2:]
-    at = canvas.view.scene.transform.map([world[1], world[0], 0, 1])
-    place = QPointF(*(float(round(v)) for v in at[:2] / at[3]))
-    none = Qt.MouseButton.NoButton
-    button = Qt.MouseButton.LeftButton if kind != kind.MouseMove else none
-    pressed = Qt.MouseButton.LeftButton if buttons else none
-    glob = QPointF(canvas.native.mapToGlobal(place.toPoint()))
-    event = QMouseEvent(kind, place, glob, button, pressed, modifiers or Qt.KeyboardModifier.NoModifier)
-    QApplication.sendEvent(canvas.native, event)
-    QApplication.processEvents()
-
-
 @pytest.mark.viewer
 def test_with_a_real_mouse(window, density, qtbot):
     layer = add_stack(window, density)
@@ -324,7 +309,7 @@ def test_with_a_real_mouse(window, density, qtbot):
     qtbot.wait(300)
     kind = QEvent.Type
     for x in (SPOT[1] - 2, SPOT[1]):
-        mouse(window, kind.MouseMove, layer, SPOT[0], x, modifiers=Qt.KeyboardModifier.ShiftModifier)
+        canvas_mouse(window, kind.MouseMove, layer, SPOT[0], x, modifiers=Qt.KeyboardModifier.ShiftModifier)
     qtbot.waitUntil(lambda: CURSOR in dock.plot.drawn(), timeout=3000)
     found = curve(dock, CURSOR)
     near = density.data[:, SPOT[0] - 1 : SPOT[0] + 2, SPOT[1] - 1 : SPOT[1] + 2].reshape(len(found), -1)
@@ -336,10 +321,10 @@ def test_with_a_real_mouse(window, density, qtbot):
         units=tuple(layer.units)[-2:],
     )
     labels.mode, labels.brush_size = "paint", 5
-    mouse(window, kind.MouseButtonPress, layer, 20, 20, buttons=True)
+    canvas_mouse(window, kind.MouseButtonPress, layer, 20, 20, buttons=True)
     for x in range(20, 32, 2):
-        mouse(window, kind.MouseMove, layer, 20, x, buttons=True)
-    mouse(window, kind.MouseButtonRelease, layer, 20, 30)
+        canvas_mouse(window, kind.MouseMove, layer, 20, x, buttons=True)
+    canvas_mouse(window, kind.MouseButtonRelease, layer, 20, 30)
     qtbot.waitUntil(lambda: "Labels 1" in dock.plot.drawn(), timeout=3000)
     settle(dock, qtbot)
     assert (labels.data == 1).sum() > 30
@@ -348,30 +333,6 @@ def test_with_a_real_mouse(window, density, qtbot):
     )
 
     editor = workflow.panels["normalize"].forms["normalize"].editors["pre_edge"]
-    drag_window(dock, qtbot)
+    drag_line(dock.plot, dock.plot.windows["pre_edge"].lines[1], -33, qtbot)
     lo, hi = editor.value()
     assert dock.plot.windows["pre_edge"].getRegion() == pytest.approx((lo, hi), abs=0.01)
-
-
-def drag_window(dock, qtbot):
-    """Drag the upper edge of the pre-edge window with the mouse."""
-    plot, edge = dock.plot, dock.plot.windows["pre_edge"].lines[1]
-    before, port, view = edge.value(), plot.viewport(), plot.getPlotItem().vb
-    qtbot.wait(300)  # curves that were just added change the range
-    (_, _), (lo, hi) = view.viewRange()
-    start = plot.mapFromScene(view.mapViewToScene(QPointF(before, (lo + hi) / 2)))
-    place = [QPoint(start.x() - step, start.y()) for step in range(0, 36, 3)]
-
-    def send(kind, at, button=Qt.MouseButton.NoButton, pressed=Qt.MouseButton.LeftButton):
-        where = QPointF(at), QPointF(port.mapToGlobal(at))
-        event = QMouseEvent(kind, *where, button, pressed, Qt.KeyboardModifier.NoModifier)
-        QApplication.sendEvent(port, event)
-        qtbot.wait(30)  # of quicker moves the plot takes but one
-
-    send(QEvent.Type.MouseMove, place[1], pressed=Qt.MouseButton.NoButton)
-    send(QEvent.Type.MouseMove, place[0], pressed=Qt.MouseButton.NoButton)
-    send(QEvent.Type.MouseButtonPress, place[0], Qt.MouseButton.LeftButton)
-    for at in place[1:]:
-        send(QEvent.Type.MouseMove, at)
-    send(QEvent.Type.MouseButtonRelease, place[-1], Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton)
-    assert edge.value() < before - 1

@@ -22,6 +22,7 @@ from napari_xanes._widgets._label_colors import mask_colors
 from napari_xanes._widgets._layers import about, put_labels, show_only
 from napari_xanes._widgets._masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets._preview import PREVIEW
+from napari_xanes._widgets._undo import remember
 
 PREVIEW_NAME = "mask preview"
 MOVES_PIXELS = ("align", "crop", "bin")
@@ -130,6 +131,7 @@ def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
             f"the mask '{mask.name}' has shape {inside.shape}, which no layer of '{said['name']}' has; "
             "make it from one of its maps."
         )
+    remember(viewer, "apply mask")
     entry = _entry(mask, inside)
     for layer in fellows:
         _apply(layer, inside, entry)
@@ -140,6 +142,8 @@ def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
 def remove_from_all(viewer: Any) -> int:
     """Give all layers back what they were before a mask was applied; returns how many had one."""
     masked = [layer for layer in viewer.layers if MASKED in layer.metadata]
+    if masked:
+        remember(viewer, "remove mask")
     for layer in masked:
         _restore(layer)
     return len(masked)
