@@ -1,124 +1,199 @@
 """Make the pictures of the README and the docs: the sample goes through all steps in a real napari window.
 
-Run as ``xvfb-run -a -s "-screen 0 1366x768x24" python tools/screenshots.py [--theme light] [--out docs/images]``;
-with a larger screen ``--size 1920 1052`` takes larger ones.
+Run as ``xvfb-run -a -s "-screen 0 1920x1080x24" python tools/screenshots.py``.  With ``--every DIR`` all pictures are
+taken at 1366 x 768 and 1920 x 1080, dark and light, and of every dock by itself besides, to be looked at.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-SIZE = (1366, 740)
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SIZES = ((1366, 768), (1920, 1080))
+THEMES = ("dark", "light")
+BAR = 28
+"""px that the desktop's own bar takes of the height."""
 
 
 def main() -> None:
-    """Take the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "images")
-    parser.add_argument("--size", type=int, nargs=2, default=SIZE, help="width and height of the window")
+    """Take the pictures, of each theme and size in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--theme", default="dark", choices=THEMES)
+    parser.add_argument("--size", type=int, nargs=2, default=SIZES[0], help="width and height of the screen")
+    parser.add_argument("--out", type=Path, default=IMAGES)
+    parser.add_argument("--docks", action="store_true", help="every dock by itself as well")
+    parser.add_argument("--every", type=Path, help="folder for all sizes and themes")
     options = parser.parse_args()
+    if options.every:
+        for width, height in SIZES:
+            for theme in THEMES:
+                out = options.every / f"{width}x{height}_{theme}"
+                sizes = ["--size", str(width), str(height)]
+                subprocess.run(
+                    [sys.executable, __file__, "--theme", theme, *sizes, "--out", str(out), "--docks"],
+                    check=True,
+                )
+        return
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")  # the user's own stay untouched
-        os.environ["XDG_CACHE_HOME"] = folder
-        take(options.theme, options.out, tuple(options.size))
+        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_CONFIG_HOME"] = folder
+        tour = Tour(options.theme, options.out, tuple(options.size))
+        tour.steps()
+        if options.docks:
+            tour.docks()
+        tour.viewer.close()
 
 
-def take(theme: str, out: Path, size: tuple[int, int]) -> None:
-    """Open the sample, run every step and take a picture after each."""
-    import napari
-    from qtpy.QtWidgets import QApplication
+class Tour:
+    """The sample in a window, and pictures of it."""
 
-    from napari_xanes._widgets.align_review import AlignReview
-    from napari_xanes._widgets.import_dialog import import_stack
-    from napari_xanes._widgets.launch import add_workflow
-    from napari_xanes._widgets.spectrum import XanesSpectrum
-    from napari_xanes._widgets.workflow import RankDock
+    def __init__(self, theme: str, out: Path, size: tuple[int, int]) -> None:
+        import napari
 
-    def settle(until: Callable[[], bool] = lambda: False, at_most: float = 0.5) -> None:
+        from napari_xanes._widgets.launch import add_workflow
+
+        self.out = out
+        self.viewer = napari.Viewer(show=True)
+        self.viewer.theme = theme
+        self.viewer.window.resize(size[0], size[1] - BAR)
+        (self.layer,) = self.viewer.open_sample("napari-xanes", "ni_scan")
+        self.workflow = add_workflow(self.viewer)
+
+    def settle(self, until: Callable[[], bool] = lambda: False, at_most: float = 0.5) -> None:
+        """Let the window work until something is so, or for a time."""
+        from qtpy.QtWidgets import QApplication
+
         end = time.monotonic() + at_most
         while time.monotonic() < end and not until():
             QApplication.processEvents()
             time.sleep(0.01)
 
-    viewer = napari.Viewer(show=True)
-    viewer.theme = theme
-    viewer.window.resize(*size)
+    def picture(self, name: str) -> None:
+        """Take a picture of the window."""
+        self.settle()
+        self.viewer.screenshot(str(self.out / f"{name}.png"), canvas_only=False, flash=False)
+        print(self.out / f"{name}.png")
 
-    def picture(name: str) -> None:
-        settle()
-        viewer.screenshot(str(out / f"{name}.png"), canvas_only=False, flash=False)
-        print(out / f"{name}.png")
-
-    (layer,) = viewer.open_sample("napari-xanes", "ni_scan")
-    workflow = add_workflow(viewer)
-    picture("open")
-
-    def run(key: str, name: str = "") -> None:
-        panel = workflow.panels[key]
+    def run(self, panel: Any) -> None:
+        """Run a panel's step and wait for it."""
         panel.run()
-        settle(lambda: not panel.runner.background.running, 120)
-        workflow.open_step(key)
-        picture(name or key)
+        self.settle(lambda: not panel.runner.background.running, 120)
 
-    run("preprocess")
-    run("align")
-    workflow.panels["align"].review.click()
-    settle()
-    (review,) = [one for one in viewer.window.dock_widgets.values() if isinstance(one, AlignReview)]
-    review.look_at(20)
-    picture("review")
-    viewer.window.remove_dock_widget(review)
-    run("normalize")
-    run("fit", "window")
-    (spectrum,) = [one for one in viewer.window.dock_widgets.values() if isinstance(one, XanesSpectrum)]
-    corners = [[60, 60], [60, 90], [95, 90], [95, 60]]
-    here = {"scale": tuple(layer.scale)[-2:], "units": tuple(layer.units)[-2:]}
-    active = viewer.layers.selection.active
-    region = viewer.add_shapes(
-        [corners], name="region", edge_color="yellow", face_color="transparent", **here
-    )
-    viewer.layers.selection.active = active
-    spectrum.fit_shown.setChecked(True)
-    picture("spectrum")
-    spectrum.fit_shown.setChecked(False)
-    viewer.layers.remove(region)
-    workflow.open_step("masks")
-    workflow.masks.find_limit()
-    workflow.masks.editors["remove_small"].set_value(20)
-    picture("masks")
-    workflow.masks.keep_preview()
-    workflow.masks.use.apply_mask()
-    picture("masked")
-    run("maps")
-    run("clusters")
-    workflow.panels["clusters"].choose("decompose")
-    run("clusters", "components")
-    workflow.panels["fit"].open_ranking()
-    settle()
-    (ranking,) = [one for one in viewer.window.dock_widgets.values() if isinstance(one, RankDock)]
-    ranking.panel.run()
-    settle(lambda: not ranking.panel.runner.background.running, 120)
-    picture("ranking")
-    viewer.window.remove_dock_widget(ranking)
-    workflow.open_step("results")
-    picture("results")
-    view, _ = viewer.window.add_plugin_dock_widget("napari-xanes", "XANES view", tabify=True)
-    settle(at_most=2)
-    picture("view")
-    viewer.window.remove_dock_widget(view)
-    dialog = import_stack(viewer, str(layer.metadata["xanes"]["source"]["path"]))
-    settle(lambda: dialog.stack is not None, 10)
-    settle()
-    dialog.grab().save(str(out / "import.png"))
-    dialog.reject()
-    viewer.close()
+    def step(self, key: str, name: str = "") -> None:
+        """Run a step of the workflow and take a picture."""
+        self.run(self.workflow.panels[key])
+        self.workflow.open_step(key)
+        self.picture(name or key)
+
+    def dock(self, name: str) -> tuple[Any, Any]:
+        """Open a dock in front of the workflow; returns it and what it holds."""
+        dock, widget = self.viewer.window.add_plugin_dock_widget("napari-xanes", name, tabify=True)
+        self.settle()
+        return dock, widget
+
+    def close(self, dock: Any) -> None:
+        """Close a dock."""
+        self.viewer.window.remove_dock_widget(dock)
+
+    # -- what is shown --------------------------------------------------------------------------------
+
+    def steps(self) -> None:
+        """Go through the job."""
+        workflow = self.workflow
+        self.picture("open")
+        self.step("preprocess")
+        self.step("align")
+        dock, review = self.dock("Alignment review")
+        review.look_at(20)
+        self.picture("review")
+        self.close(dock)
+        self.preview()
+        self.step("normalize")
+        self.step("fit", "window")
+        self.spectra()
+        workflow.open_step("masks")
+        workflow.masks.find_limit()
+        workflow.masks.editors["remove_small"].set_value(20)
+        self.picture("masks")
+        workflow.masks.keep_preview()
+        workflow.masks.use.apply_mask()
+        self.picture("masked")
+        self.step("maps")
+        self.step("clusters")
+        workflow.panels["clusters"].choose("decompose")
+        self.step("clusters", "components")
+        dock, ranking = self.dock("Find references")
+        self.run(ranking.panel)
+        self.picture("ranking")
+        self.close(dock)
+        workflow.open_step("results")
+        self.picture("results")
+        dock, _ = self.dock("XANES view")
+        self.settle(at_most=2)
+        self.picture("view")
+        self.close(dock)
+        self.import_dialog()
+
+    def preview(self) -> None:
+        """Show what Normalise would make of the picture."""
+        self.workflow.open_step("normalize")
+        preview = self.workflow.panels["normalize"].preview
+        preview.box.setChecked(True)
+        self.settle(lambda: preview.layer() is not None, 20)
+        self.picture("preview")
+        preview.stop()
+
+    def spectra(self) -> None:
+        """Show the spectrum of a region, fitted."""
+        from napari_xanes._widgets.spectrum import XanesSpectrum
+
+        docks = self.viewer.window.dock_widgets.values()
+        (spectrum,) = [one for one in docks if isinstance(one, XanesSpectrum)]
+        here = {"scale": tuple(self.layer.scale)[-2:], "units": tuple(self.layer.units)[-2:]}
+        active = self.viewer.layers.selection.active
+        region = self.viewer.add_shapes(
+            [[[60, 60], [60, 90], [95, 90], [95, 60]]],
+            name="region",
+            edge_color="yellow",
+            face_color="transparent",
+            **here,
+        )
+        self.viewer.layers.selection.active = active
+        spectrum.fit_shown.setChecked(True)
+        self.picture("spectrum")
+        spectrum.fit_shown.setChecked(False)
+        self.viewer.layers.remove(region)
+
+    def import_dialog(self) -> None:
+        """Show the dialog for files that need to be told what they hold."""
+        from napari_xanes._widgets.import_dialog import import_stack
+
+        dialog = import_stack(self.viewer, str(self.layer.metadata["xanes"]["source"]["path"]))
+        self.settle(lambda: dialog.stack is not None, 10)
+        self.settle()
+        dialog.grab().save(str(self.out / "import.png"))
+        dialog.reject()
+
+    def docks(self) -> None:
+        """Show every dock of the plugin by itself."""
+        import npe2
+
+        widgets = npe2.PluginManager.instance().get_manifest("napari-xanes").contributions.widgets or ()
+        for one in widgets:
+            if one.display_name in ("XANES workflow", "XANES spectrum"):  # open all the time
+                continue
+            dock, _ = self.dock(one.display_name)
+            self.picture("dock_" + one.display_name.lower().replace(" ", "_"))
+            self.close(dock)
 
 
 if __name__ == "__main__":
