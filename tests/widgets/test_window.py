@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
+import npe2
 import numpy as np
 import pytest
 import tifffile
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 
 import napari_xanes as nx
 from napari_xanes._widgets import launch
+from napari_xanes._widgets._dock import NARROW, Dock
 from napari_xanes._widgets._layers import about, add_stack
 from napari_xanes._widgets.energy_text import KEY, show_energy
 from napari_xanes._widgets.import_dialog import ImportDialog, import_stack
@@ -61,6 +63,27 @@ def test_every_step_opens_as_a_dock(window):
     for name in ("Preprocess", "Align", "Normalise", "Fit", "Find references", "Maps", "Clusters", "Masks"):
         dock, widget = window.window.add_plugin_dock_widget("napari-xanes", name)
         assert isinstance(dock, QDockWidget) and widget.panel.title == name
+
+
+def test_every_dock_fits_into_a_narrow_column(window, scan, references, run_step):
+    """What is wider than the dock is cut off, as there is no horizontal scroll bar."""
+    add_stack(window, scan)
+    _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    workflow.panels["fit"].forms["fit"].editors["references"].set_value(references)
+    for key in ("preprocess", "align", "normalize", "fit"):
+        run_step(workflow.panels[key])
+    wide = {}
+    for name in names_of_docks():
+        _, widget = window.window.add_plugin_dock_widget("napari-xanes", name)
+        QApplication.processEvents()
+        if isinstance(widget, Dock) and name != "XANES spectrum":  # which lies below the canvas
+            wide[name] = widget.body.minimumSizeHint().width()
+    assert max(wide.values()) <= NARROW - 16, wide  # less the vertical scroll bar
+
+
+def names_of_docks():
+    manifest = npe2.PluginManager.instance().get_manifest("napari-xanes")
+    return [one.display_name for one in manifest.contributions.widgets]
 
 
 def test_the_sample_opens_with_its_energy_on_the_canvas(window, tmp_path, monkeypatch):

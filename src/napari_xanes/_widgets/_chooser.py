@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_xanes._widgets._layers import about, find, stack_layers, stack_of
+from napari_xanes._widgets._open_docks import workflow_of
 from napari_xanes._widgets._words import stack_text
 
 NOTHING = (
@@ -18,7 +19,7 @@ NOTHING = (
 
 
 class StackChooser(QWidget):
-    """A combo box of stack layers that keeps its choice by the layer's id.
+    """A combo box of stack layers that keeps its choice by the layer's id; first that of the open workflow.
 
     Signals
     -------
@@ -48,6 +49,9 @@ class StackChooser(QWidget):
         for event in self._events():
             event.connect(self.refresh)
         self.refresh()
+        workflow = workflow_of(viewer)
+        if workflow is not None and workflow.chooser.layer() is not None:
+            self.choose(workflow.chooser.layer())
 
     def _events(self) -> tuple[Any, ...]:
         events = self._viewer.layers.events

@@ -10,6 +10,9 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+NARROW = 330
+"""px; what is in a dock must fit into this width, so that the picture has room on a small screen."""
+
 
 class Dock(QScrollArea):
     """A scrollable column that cleans up after itself when its dock is closed."""
@@ -21,7 +24,7 @@ class Dock(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(330)
+        self.setMinimumWidth(NARROW)
         self.body = QWidget()
         self.column = QVBoxLayout(self.body)
         self.column.setContentsMargins(6, 6, 6, 6)

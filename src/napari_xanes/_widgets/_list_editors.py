@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
 )
 
@@ -119,6 +120,7 @@ class FilesEditor(Editor):
         layout.setSpacing(4)
         layout.addLayout(line)
         layout.addWidget(self.list)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def value(self) -> tuple[str, ...]:
         """Return the paths."""

@@ -68,7 +68,7 @@ class MixPanel(QWidget):
         self.bright.setToolTip("<p>A map such as the thickness is the light of every pixel.</p>")
         self.light = LayerCombo(viewer)
         self.light_limits = LimitsEdit("Dark at this value.", "Bright at this value.")
-        self.fade = QCheckBox("Fade where sigma is large, gone at")
+        self.fade = QCheckBox("Fade where sigma nears")
         self.fade.setToolTip("<p>The uncertainty of the fractions, as the fit found it, as opacity.</p>")
         self.fade_limit = NumberBox("A pixel with this sigma is black.")
         self.legend = MixLegend()

@@ -87,7 +87,7 @@ class AlignReview(Dock):
             box.setDecimals(2)
             box.setSingleStep(STEP)
             box.setToolTip(tip)
-            line.addWidget(QLabel(f"drift {name} (px)"), 0, 2 * k)
+            line.addWidget(QLabel(f"{name} (px)"), 0, 2 * k)
             line.addWidget(box, 0, 2 * k + 1)
         buttons = QHBoxLayout()
         for button in (self.next_doubtful, self.flicker):

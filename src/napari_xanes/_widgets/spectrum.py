@@ -39,6 +39,7 @@ from napari_xanes._widgets._open_docks import workflow_of
 from napari_xanes._widgets._spectrum_export import ExportMenu
 from napari_xanes._widgets._spectrum_plot import Curve, SpectrumPlot
 from napari_xanes._widgets._spots import Pixels, label_pixels, pixel_at, shape_pixels, spread
+from napari_xanes._widgets._words import SIGNALS
 
 Float64 = NDArray[np.float64]
 
@@ -85,6 +86,7 @@ class XanesSpectrum(Dock):
         self.read_all()
 
     def _make_tools(self) -> None:
+        self._picked, self._quantity_of = False, ""
         self.quantity = QComboBox()
         self.quantity.addItems(QUANTITIES)
         self.quantity.setToolTip(
@@ -137,7 +139,7 @@ class XanesSpectrum(Dock):
             window.resizeDocks([dock], [HEIGHT], Qt.Orientation.Vertical)
 
     def _connect(self) -> None:
-        self.quantity.currentTextChanged.connect(lambda _: self.read_all())
+        self.quantity.currentTextChanged.connect(self._on_quantity)
         for box in (self.derivative, self.references, self.windows_shown):
             box.toggled.connect(lambda _: self.redraw())
         self.fit_shown.toggled.connect(lambda _: self.read_all())
@@ -213,6 +215,11 @@ class XanesSpectrum(Dock):
         layer = self.stack_layer()
         if layer is None:
             return
+        if not self._picked and about(layer)["id"] != self._quantity_of:
+            self._quantity_of = about(layer)["id"]
+            self.quantity.blockSignals(True)
+            self.quantity.setCurrentText(NORMALISED if about(layer)["signal"] == "normalized" else MEASURED)
+            self.quantity.blockSignals(False)
         spectra: dict[str, tuple[Float64, str | None]] = {}
         if self._cursor is not None and CURSOR in self._spectra:
             spectra[CURSOR] = self._spectra[CURSOR]
@@ -247,6 +254,11 @@ class XanesSpectrum(Dock):
                 found = sorted(label_pixels(other, layer, plane), key=lambda one: -one[1][0].size)
                 for label, pixels in sorted(found[:MOST_CURVES], key=lambda one: one[0]):
                     yield f"{other.name} {label}", pixels, _hex(other.get_color(label))
+
+    def _on_quantity(self, text: str) -> None:
+        """Show what the user chose; from now on the stack does not decide it any more."""
+        self._picked = True
+        self.read_all()
 
     def _read_cursor(self) -> None:
         layer = self.stack_layer()
@@ -391,7 +403,7 @@ class XanesSpectrum(Dock):
 
     def _left_label(self, signal: str) -> str:
         shown = self.quantity.currentText()
-        text = signal.replace("_", " ") if shown == MEASURED else shown
+        text = SIGNALS[signal] if shown == MEASURED else shown
         if self.fit is not None:
             text = "fitted spectrum"
         return f"d({text}) / dE" if self.derivative.isChecked() else text

@@ -10,7 +10,6 @@ from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._figure_panel import FigurePanel
 from napari_xanes._widgets._mix_panel import MixPanel
-from napari_xanes._widgets._open_docks import workflow_of
 from napari_xanes._widgets._volume_panel import VolumePanel
 
 
@@ -20,8 +19,6 @@ class XanesView(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.chooser = StackChooser(napari_viewer)
-        if (workflow := workflow_of(napari_viewer)) is not None and workflow.chooser.layer() is not None:
-            self.chooser.choose(workflow.chooser.layer())
         self.mix = MixPanel(napari_viewer, self.chooser)
         self.volume = VolumePanel(napari_viewer, self.chooser, self.mix)
         self.figure = FigurePanel(napari_viewer, self.mix)

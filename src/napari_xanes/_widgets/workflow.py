@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QPushButton
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._layers import about
-from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow, workflow_of
+from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._section import Section
 from napari_xanes._widgets._undo import last_step, undo
@@ -135,8 +135,6 @@ class StepDock(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.chooser = StackChooser(napari_viewer)
-        if (workflow := workflow_of(napari_viewer)) is not None and workflow.chooser.layer() is not None:
-            self.chooser.choose(workflow.chooser.layer())
         self.panel = self.panel_class(napari_viewer, self.chooser)
         self.column.addWidget(self.chooser)
         self.column.addWidget(self.panel)
