@@ -52,7 +52,7 @@ class NumberBox(QDoubleSpinBox):
         self.setRange(-LARGEST, LARGEST)
         self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         self.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-        self.setStyleSheet("QAbstractSpinBox {min-width: 46px; max-width: 46px; padding: 1px 4px;}")
+        self.setStyleSheet("QAbstractSpinBox {min-width: 42px; max-width: 42px; padding: 1px 3px;}")
         self.setToolTip(f"<p>{tip} The arrow keys and the wheel change it.</p>")
 
     def textFromValue(self, value: float) -> str:
