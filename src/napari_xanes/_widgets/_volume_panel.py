@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._layers import about
@@ -42,6 +51,7 @@ class VolumePanel(QWidget):
         self.clusters = make_button("Clusters", "Clusters or combinations as surfaces.")
         self.flat = make_button("Back to 2D", "One slice again.")
         self.drawn = QComboBox()
+        self.drawn.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for how, text in DRAWN.items():
             self.drawn.addItem(text, how)
         self.level = _slider(
