@@ -51,7 +51,8 @@ def hover(dock, qtbot, y, x, *plane):
 
 
 def settle(dock, qtbot):
-    qtbot.waitUntil(lambda: not dock._region_timer.isActive(), timeout=2000)
+    timers = dock._region_timer, dock._redraw_timer
+    qtbot.waitUntil(lambda: not any(timer.isActive() for timer in timers), timeout=2000)
 
 
 def curve(dock, name):
@@ -245,6 +246,59 @@ def test_after_a_fit_the_curve_is_fitted_live(dock, viewer, density, references,
     viewer.layers.selection.active = next(one for one in viewer.layers if about(one).get("map"))
     hover(dock, qtbot, *SPOT)
     np.testing.assert_allclose(dock.fit.fractions, expected.fractions, atol=1e-6)
+
+
+def test_the_fit_follows_the_form_before_and_after_it_is_run(viewer, density, references, qtbot):
+    workflow = XanesWorkflow(viewer)
+    dock = XanesSpectrum(viewer)
+    for one in (workflow, dock):
+        qtbot.addWidget(one)
+    _, normal = fit_stack(viewer, density, references)
+    viewer.layers.selection.active = normal
+    editors = workflow.panels["fit"].forms["fit"].editors
+    editors["references"].set_value(references)
+    dock.fit_shown.setChecked(True)
+    hover(dock, qtbot, *SPOT)
+    given = {key: dock._automatic()[key] for key in ("e0", "pre_edge", "post_edge")}
+    spectrum = nx.normalize_edge(
+        density.data[:, SPOT[0], SPOT[1]].astype(float), density.energy, **given
+    ).normalized
+    known = nx.read_references(*references)
+    for settings in (
+        {"constraint": "sum_to_one"},
+        {"constraint": "none", "exclude": ((8340.0, 8350.0),)},
+        {"background": (0, 1), "exclude": ()},
+    ):
+        for name, value in settings.items():
+            editors[name].set_value(value)
+        settle(dock, qtbot)
+        given = {key: editors[key].value() for key in ("constraint", "background", "exclude")}
+        expected = nx.fit_references(spectrum, density.energy, known, **given)
+        np.testing.assert_allclose(dock.fit.fractions, expected.fractions, atol=1e-6, err_msg=str(settings))
+    editors["references"].set_value(references[:1])
+    settle(dock, qtbot)
+    assert len(dock.fit.names) == 1, "other references need no run to be seen"
+    for one in (dock, workflow):
+        one.close_down()
+
+
+def test_what_is_left_out_is_dragged(viewer, density, references, qtbot):
+    workflow, dock = XanesWorkflow(viewer), XanesSpectrum(viewer)
+    for one in (workflow, dock):
+        qtbot.addWidget(one)
+    add_stack(viewer, density)
+    settle(dock, qtbot)
+    editor = workflow.panels["fit"].forms["fit"].editors["exclude"]
+    editor.set_value(((8340.0, 8342.0), (8360.0, 8370.0)))
+    settle(dock, qtbot)
+    assert [region.getRegion() for region in dock.plot.excluded] == [(8340, 8342), (8360, 8370)]
+    dock.plot.excluded[1].setRegion((8355.0, 8371.5))
+    assert editor.value() == ((8340, 8342), (8355, 8371.5))
+    editor.set_value(())
+    settle(dock, qtbot)
+    assert not dock.plot.excluded
+    for one in (dock, workflow):
+        one.close_down()
 
 
 def test_references_are_overlaid(dock, viewer, density, references, qtbot):

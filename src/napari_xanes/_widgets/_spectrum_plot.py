@@ -19,6 +19,8 @@ Float64 = NDArray[np.float64]
 Window = tuple[float, float]
 
 WINDOW_COLORS = {"pre_edge": SAFE_COLORS[1], "post_edge": SAFE_COLORS[2]}
+ROUNDED = 0.006
+"""eV; forms have two decimals, so a window that is dragged need not be moved by less."""
 STYLES = {
     "line": Qt.PenStyle.SolidLine,
     "dash": Qt.PenStyle.DashLine,
@@ -48,11 +50,14 @@ class SpectrumPlot(pg.PlotWidget):
         A window, "pre_edge" or "post_edge", was dragged.
     e0_dragged(eV)
         The edge energy was dragged.
+    excluded_dragged(number, lo, hi)
+        One of the windows that a fit leaves out was dragged.
     """
 
     energy_dragged = Signal(float)
     window_dragged = Signal(str, float, float)
     e0_dragged = Signal(float)
+    excluded_dragged = Signal(int, float, float)
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -162,16 +167,24 @@ class SpectrumPlot(pg.PlotWidget):
 
     def show_excluded(self, windows: list[Window]) -> None:
         """Shade what a fit leaves out."""
-        if [tuple(region.getRegion()) for region in self.excluded] == windows:
-            return
-        for region in self.excluded:
-            self.removeItem(region)
-        self.excluded = [
-            pg.LinearRegionItem(window, movable=False, brush=_faint(SAFE_COLORS[3], 40)) for window in windows
-        ]
-        for region in self.excluded:
-            region.setZValue(-20)
-            self.addItem(region, ignoreBounds=True)
+        if len(windows) != len(self.excluded):
+            for region in self.excluded:
+                self.removeItem(region)
+            brush = {"brush": _faint(SAFE_COLORS[3], 40), "hoverBrush": _faint(SAFE_COLORS[3], 80)}
+            self.excluded = [pg.LinearRegionItem(window, **brush) for window in windows]
+            for number, region in enumerate(self.excluded):
+                region.setZValue(-5)  # over the windows, so that it can be got hold of inside them
+                region.sigRegionChanged.connect(lambda _, number=number: self._on_excluded(number))
+                self.addItem(region, ignoreBounds=True)
+        for region, window in zip(self.excluded, windows, strict=True):
+            if np.abs(np.subtract(region.getRegion(), window)).max() > ROUNDED:
+                region.blockSignals(True)
+                region.setRegion(window)
+                region.blockSignals(False)
+
+    def _on_excluded(self, number: int) -> None:
+        lo, hi = self.excluded[number].getRegion()
+        self.excluded_dragged.emit(number, float(lo), float(hi))
 
     def _on_window(self, name: str) -> None:
         lo, hi = self.windows[name].getRegion()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from qtpy.QtWidgets import (
 
 from napari_xanes._core.colors import SAFE_COLORS
 from napari_xanes._core.edge import EdgeNormalization
+from napari_xanes._core.errors import InputError, XanesError
+from napari_xanes._core.io import read_references
+from napari_xanes._core.io.reference import Reference
 from napari_xanes._widgets._curves import (
     DENSITY,
     MEASURED,
@@ -34,6 +38,7 @@ from napari_xanes._widgets._curves import (
     normalised,
 )
 from napari_xanes._widgets._dock import Dock
+from napari_xanes._widgets._form import ParamsForm
 from napari_xanes._widgets._layers import about, find, lineage, results_of, stack_layers
 from napari_xanes._widgets._open_docks import workflow_of
 from napari_xanes._widgets._spectrum_export import ExportMenu
@@ -87,6 +92,8 @@ class XanesSpectrum(Dock):
 
     def _make_tools(self) -> None:
         self._picked, self._quantity_of = False, ""
+        self._followed: list[ParamsForm] = []
+        self._read_references: tuple[tuple[Any, ...], list[Reference]] = ((), [])
         self.quantity = QComboBox()
         self.quantity.addItems(QUANTITIES)
         self.quantity.setToolTip(
@@ -97,7 +104,7 @@ class XanesSpectrum(Dock):
         self.references.setToolTip("<p>The spectra of the last fit, or of the files in the Fit form.</p>")
         self.fit_shown = QCheckBox("fit")
         self.fit_shown.setToolTip(
-            "<p>The first curve with the fit of the last run: sum, components and residual, made anew as it changes.</p>"
+            "<p>The first curve fitted as 4 Fit is set: sum, components and residual, made anew as anything changes.</p>"
         )
         self.windows_shown = QCheckBox("windows")
         self.windows_shown.setToolTip(
@@ -149,6 +156,7 @@ class XanesSpectrum(Dock):
             lambda name, lo, hi: self._set_form(name, (round(lo, 2), round(hi, 2)))
         )
         self.plot.e0_dragged.connect(lambda value: self._set_form("e0", round(value, 2)))
+        self.plot.excluded_dragged.connect(self._on_excluded_dragged)
         self.viewer.mouse_move_callbacks.append(self._on_move)
         self.viewer.mouse_double_click_callbacks.append(self._on_double_click)
         self._watch(self.viewer.dims.events.current_step, self._on_step)
@@ -362,9 +370,9 @@ class XanesSpectrum(Dock):
         self, curves: dict[str, Curve], layer: Layer, first: str, energy: Float64, signal: str
     ) -> None:
         """Replace the curves by the first one with its fit."""
-        known = last_fit(self._family(layer))
+        known = self._how_to_fit(layer)
         if known is None:
-            self.where.setText("No fit was run on this stack yet.")
+            self.where.setText("Choose references in 4 Fit to see a fit.")
             return
         references, params, was_normalised = known
         spectrum = self._spectra[first][0]
@@ -391,6 +399,23 @@ class XanesSpectrum(Dock):
             curves[label] = Curve(found.energy, component, PIN_COLORS[k % 3], "dash")
         curves["residual"] = Curve(found.energy, found.measured - found.fit, SAFE_COLORS[4])
         self._edge = None
+
+    def _how_to_fit(self, layer: Layer) -> tuple[list[Reference], dict[str, Any], bool] | None:
+        """Return references, parameters and whether spectra are normalised first: as the form says now.
+
+        Where there is no form, or nothing in it yet, it is as in the last fit.
+        """
+        known, form = last_fit(self._family(layer)), self._form("fit", "fit")
+        if form is None or not form.values()["references"]:
+            return known
+        try:
+            params = form.params().model_dump()
+        except InputError:
+            return known
+        references = self._references_of_form()
+        if known is not None and [one.name for one in references] == [one.name for one in known[0]]:
+            return known[0], params, known[2]  # as the step prepared them
+        return (references, params, not params["background"]) if references else known
 
     def _add_references(self, curves: dict[str, Curve], layer: Layer, energy: Float64) -> None:
         known = last_fit(self._family(layer))
@@ -456,16 +481,24 @@ class XanesSpectrum(Dock):
             [] if form is None else [(float(lo), float(hi)) for lo, hi in form.values().get("exclude") or ()]
         )
 
-    def _references_of_form(self) -> list[Any]:
-        from napari_xanes._core.errors import XanesError
-        from napari_xanes._core.io import read_references
+    def _on_excluded_dragged(self, number: int, lo: float, hi: float) -> None:
+        """Tell the form which energies are left out now."""
+        windows = self._excluded()
+        windows[number] = (round(lo, 2), round(hi, 2))
+        self._form("fit", "fit").editors["exclude"].set_value(tuple(windows))
 
+    def _references_of_form(self) -> list[Reference]:
+        """Return the spectra of the files in the form of the fit, read again only if there are others."""
         form = self._form("fit", "fit")
-        paths = () if form is None else form.values().get("references") or ()
-        try:
-            return list(read_references(*paths)) if paths else []
-        except XanesError:
-            return []
+        values = {} if form is None else form.values()
+        wanted = tuple(values.get("references") or ()), tuple(values.get("names") or ())
+        if self._read_references[0] != wanted:
+            try:
+                found = list(read_references(*wanted[0])) if wanted[0] else []
+            except XanesError:
+                found = []
+            self._read_references = wanted, [one for one in found if not wanted[1] or one.name in wanted[1]]
+        return self._read_references[1]
 
     # -- what happens in the viewer -------------------------------------------------------------------
 
@@ -548,10 +581,10 @@ class XanesSpectrum(Dock):
                 names += ["data", "metadata"]
             for name in names:
                 self._watch(getattr(layer.events, name), self._on_changed)
-        form = self._form("normalize", "normalize")
-        if form is not None and form is not getattr(self, "_followed", None):
-            self._followed = form
-            form.changed.connect(self._on_form)
+        for form in (self._form("normalize", "normalize"), self._form("fit", "fit")):
+            if form is not None and all(form is not one for one in self._followed):
+                self._followed.append(form)
+                form.changed.connect(self._on_form)
 
     def _on_form(self) -> None:
         if not self._clean:
@@ -577,9 +610,9 @@ class XanesSpectrum(Dock):
         for emitter, callback in self._watched:
             emitter.disconnect(callback)
         self._watched.clear()
-        followed = getattr(self, "_followed", None)
-        if followed is not None:
-            followed.changed.disconnect(self._on_form)
+        for form in self._followed:
+            with suppress(RuntimeError):  # Qt has deleted it, if the workflow was closed before
+                form.changed.disconnect(self._on_form)
         self.plot.cleanup()
 
 
