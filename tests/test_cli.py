@@ -488,3 +488,14 @@ def test_demo_opens_what_it_made(call, tmp_path, monkeypatch):
     opened.clear()
     assert call("demo", "--no-gui", "--out", tmp_path)[0] == 0
     assert opened == []
+
+
+def test_script_prints_what_the_recipe_does(tmp_path, capsys, monkeypatch):
+    (tmp_path / "recipe.toml").write_text(FIT, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["napari-xanes", "script", str(tmp_path / "recipe.toml")])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
+    script = capsys.readouterr().out
+    compile(script, "script", "exec")
+    assert str(tmp_path / "references") in script or "references/Ni_reduced.txt" in script

@@ -129,6 +129,21 @@ def recipe() -> None:
 
 
 @app.command()
+def script(
+    recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).")],
+    scan: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Scan that it is for.")] = None,
+) -> None:
+    """Print the Python script that does the same as a recipe."""
+    from napari_xanes._core.io import read_stack
+    from napari_xanes._core.recipe import Recipe
+    from napari_xanes._core.script import as_script
+
+    loaded = Recipe.load(recipe_file)
+    stack = None if scan is None else read_stack(scan, **loaded.input.model_dump())
+    sys.stdout.write(as_script(loaded, scan or "scan.h5", signal=None if stack is None else stack.signal))
+
+
+@app.command()
 def run(
     recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).")],
     scans: Annotated[
