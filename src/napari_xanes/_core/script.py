@@ -52,8 +52,8 @@ def as_script(
     str
         Only parameters that differ from their defaults are in it.  The maps are those of the recipe to the last bit,
         but for three things: ``sigma`` of a fit to normalised data leaves out the noise of the edge step, which only
-        the recipe hands on; components differ by up to 1e-5 of the largest, being sums in another order; and frames
-        that hold one count in every pixel are invalid in the recipe only.
+        the recipe hands on; components and mean spectra of clusters differ by up to 1e-5, being sums in another
+        order; and frames that hold one count in every pixel are invalid in the recipe only.
     """
     writer = _Writer(recipe.input.signal or signal or _expected(recipe.steps))
     head, tail = writer.parted(recipe.steps)

@@ -6,10 +6,12 @@ to it.  What that costs in memory is bounded: the oldest is forgotten first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import psutil
@@ -22,6 +24,8 @@ SHARE = 0.25
 KEPT = ("visible", "scale", "translate", "units", "axis_labels", "metadata")
 
 _steps: WeakKeyDictionary[Any, list[Before]] = WeakKeyDictionary()
+_joined: WeakSet[Any] = WeakSet()
+"""Viewers in which several steps are being made one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,8 @@ class Before:
 
 def remember(viewer: Any, title: str) -> None:
     """Keep what the layers are now, before a step changes them."""
+    if _real(viewer) in _joined:
+        return
     steps = _steps.setdefault(_real(viewer), [])
     layers = [
         (layer, layer.data, {key: copy(getattr(layer, key)) for key in KEPT})
@@ -45,6 +51,17 @@ def remember(viewer: Any, title: str) -> None:
     most = SHARE * psutil.virtual_memory().available
     while len(steps) > 1 and _held(viewer, steps) > most:
         del steps[0]
+
+
+@contextmanager
+def as_one_step(viewer: Any, title: str) -> Iterator[None]:
+    """Make all that is done inside one step, which is undone as one."""
+    remember(viewer, title)
+    _joined.add(_real(viewer))
+    try:
+        yield
+    finally:
+        _joined.discard(_real(viewer))
 
 
 def last_step(viewer: Any) -> str:

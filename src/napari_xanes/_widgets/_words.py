@@ -60,23 +60,23 @@ def history_text(name: str, source: dict[str, Any], history: Sequence[dict[str, 
     lines = [f"{name}: {source.get('path') or 'made in memory'}"]
     for number, entry in enumerate(history, 1):
         lines.append(f"{number}. {entry['do'].replace('_', ' ')}")
-        lines += [f"   {key} = {_value(value)}" for key, value in entry["params"].items() if value != []]
+        lines += [f"   {key} = {value_text(value)}" for key, value in entry["params"].items() if value != []]
         lines += [
-            f"   {key.replace('_', ' ')}: {_value(value)}"
+            f"   {key.replace('_', ' ')}: {value_text(value)}"
             for key, value in entry["found"].items()
             if value != []
         ]
     return "\n".join(lines)
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, str):
         return Path(value).name if "/" in value or "\\" in value else value
     if isinstance(value, (list, tuple)):
-        shown = ", ".join(_value(item) for item in value[:LONGEST])
+        shown = ", ".join(value_text(item) for item in value[:LONGEST])
         return shown if len(value) <= LONGEST else f"{shown}, ... ({len(value)} values)"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {value_text(item)}" for key, item in value.items())
     return str(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,16 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPlainTextEdit, QPu
 from napari_xanes._core.errors import InputError, XanesError
 from napari_xanes._core.io.export import export_maps
 from napari_xanes._core.io.results import save_result
-from napari_xanes._core.params import Params
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.progress import Progress
 from napari_xanes._core.recipe import Recipe
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
 from napari_xanes._widgets._chooser import StackChooser
-from napari_xanes._widgets._layers import about, find, lineage, put_result, result_of, stack_of
+from napari_xanes._widgets._layers import about, find, lineage, result_of, stack_of
 from napari_xanes._widgets._panel import StepPanel
+from napari_xanes._widgets._recipe_groups import Group, Home, group_steps, put_groups, run_groups
 from napari_xanes._widgets._runner import Runner
 from napari_xanes._widgets._words import history_text
 from napari_xanes._widgets._worker import report_error
-
-
-@dataclass
-class Group:
-    """Steps of a recipe that run together, and how their result is shown, as the panel of these steps does it."""
-
-    key: str
-    steps: list[tuple[str, Params]]
-    stack_name: str
-    more: bool
 
 
 class ResultsPanel(QWidget):
@@ -77,8 +64,13 @@ class ResultsPanel(QWidget):
             "Maps in one picture, each in its colour, and volumes in 3D.",
             self.open_view,
         )
+        self.history = self._button(
+            "History...",
+            "Every step done, to be changed, run again or taken as a Python script.",
+            self.open_history,
+        )
         grid = QGridLayout()
-        for i, button in enumerate((*self.buttons, self.view)):
+        for i, button in enumerate((*self.buttons, self.view, self.history)):
             grid.addWidget(button, i // 2, i % 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -118,6 +110,10 @@ class ResultsPanel(QWidget):
     def open_view(self) -> None:
         """Open the dock that shows maps together."""
         self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES view", tabify=True)
+
+    def open_history(self) -> None:
+        """Open the dock in which what was done can be changed."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES history", tabify=True)
 
     # -- files ----------------------------------------------------------------------------------------
 
@@ -186,7 +182,7 @@ class ResultsPanel(QWidget):
         try:
             recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
             raw = lineage(self.viewer, layer)[-1]
-            groups = self._groups(recipe)
+            groups = group_steps(recipe.steps, self._home_of)
             stack = stack_of(raw)
         except XanesError as error:
             report_error(error, self.title)
@@ -194,16 +190,7 @@ class ResultsPanel(QWidget):
         self.fill_forms(recipe)
         self._running_on = about(raw)["id"]
 
-        def job(progress: Progress) -> list[tuple[Group, Result]]:
-            made, now = [], stack
-            for group in groups:
-                keep = bool(group.stack_name)
-                result = run_steps(now, group.steps, keep_stack=keep, in_memory=True, progress=progress)
-                made.append((group, result))
-                now = result.stack or now
-            return made
-
-        self.runner.start(job, f"{self.title}: {raw.name}")
+        self.runner.start(lambda progress: run_groups(stack, groups, progress), f"{self.title}: {raw.name}")
 
     def fill_forms(self, recipe: Recipe) -> None:
         """Show the parameters of a recipe in the forms of its steps."""
@@ -214,30 +201,16 @@ class ResultsPanel(QWidget):
     def _panel_of(self, name: str) -> StepPanel | None:
         return next((panel for panel in self.panels.values() if name in panel.names), None)
 
-    def _groups(self, recipe: Recipe) -> list[Group]:
-        """Group neighbouring steps by the panel that runs them; all are one group if a step has no panel.
-
-        So they are if a step looks at maps of steps before it, which panels do not hand on.
-        """
-        groups: list[Group] = []
-        for name, params in recipe.steps:
-            panel = self._panel_of(name)
-            if panel is None or getattr(params, "maps", ()):
-                return [Group("recipe", list(recipe.steps), "processed", False)]
-            key = panel.result_key(name)
-            if not groups or groups[-1].key != key or name in dict(groups[-1].steps):
-                groups.append(Group(key, [], panel.stack_name, panel.wants_more()))
-            groups[-1].steps.append((name, params))
-        return groups
+    def _home_of(self, name: str) -> Home | None:
+        panel = self._panel_of(name)
+        return None if panel is None else Home(panel.result_key(name), panel.stack_name, panel.wants_more())
 
     def _on_delivered(self, made: list[tuple[Group, Result]]) -> None:
         parent = find(self.viewer, self._running_on)
         if parent is None:
             show_info(f"{self.title}: the scan was removed while the recipe ran; the result is dropped.")
             return
-        for group, result in made:
-            name = group.stack_name if result.stack is not None else ""
-            parent = put_result(self.viewer, parent, group.key, result, stack_name=name, more=group.more)
+        parent = put_groups(self.viewer, parent, made)
         self.chooser.refresh()
         self.chooser.choose(parent)
         for warning in made[-1][1].warnings if made else ():

@@ -1,0 +1,101 @@
+"""Running the steps of an edited history from one of them on, in the layers that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from napari.layers import Layer
+
+from napari_xanes._core.errors import InputError
+from napari_xanes._core.histories import MEASURING
+from napari_xanes._core.stack import EnergyStack
+from napari_xanes._widgets._choice_panel import ChoicePanel
+from napari_xanes._widgets._history_steps import HistorySteps, start_of
+from napari_xanes._widgets._layers import about, lineage, results_of, stack_layers, stack_of
+from napari_xanes._widgets._open_docks import workflow_of
+from napari_xanes._widgets._recipe_groups import Group, Home, Made, group_steps, put_groups
+from napari_xanes._widgets._undo import as_one_step
+from napari_xanes._widgets.workflow import STEP_PANELS
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be run: steps in groups, and the layer and stack that they start from."""
+
+    layer: Layer
+    stack: EnergyStack
+    groups: list[Group]
+    gone: frozenset[str]
+    """Steps that were done and are no more."""
+
+
+def plan_run(viewer: Any, layer: Layer, history: HistorySteps, first: int) -> Plan:
+    """Return what running from step `first` on means for the stack in a layer.
+
+    Raises InputError if a step cannot be repeated.
+    """
+    stacks = _of_scan(viewer, layer)
+    made = [stack_of(one) for one in stacks]
+    best, steps = start_of(history.steps, first, [stack.history for stack in made])
+    if best < 0:
+        raise InputError(
+            f"'{layer.name}' was worked on before it was opened, by other steps than these; open the raw scan instead."
+        )
+    if painted := [step for step in steps if step.painted]:
+        raise InputError(
+            f"{painted[0].title()} cannot be repeated by itself; leave the step out, run it again by hand in 7 Masks "
+            "afterwards, or re-run from a later step."
+        )
+    names = {step.name for step in history.steps if step.on}
+    gone = frozenset(step.name for step in history.done if step.name in MEASURING and step.name not in names)
+    groups = group_steps([(step.name, step.params) for step in steps], home_of(viewer))
+    return Plan(stacks[best], made[best], groups, gone)
+
+
+def _of_scan(viewer: Any, layer: Layer) -> list[Layer]:
+    """Return all stacks that were made from the same scan as one."""
+    root = about(lineage(viewer, layer)[-1])["id"]
+    return [one for one in stack_layers(viewer) if about(lineage(viewer, one)[-1])["id"] == root]
+
+
+def home_of(viewer: Any) -> Callable[[str], Home | None]:
+    """Return where results of steps belong: as the open workflow has it, or as its panels are when they open."""
+    workflow = workflow_of(viewer)
+
+    def home(name: str) -> Home | None:
+        if workflow is not None:
+            for panel in workflow.panels.values():
+                if name in panel.names:
+                    return Home(panel.result_key(name), panel.stack_name, panel.wants_more())
+        for cls in STEP_PANELS:
+            if name in cls.names:
+                several = issubclass(cls, ChoicePanel)
+                return Home(name if several else cls.key, cls.stack_name, several)
+        return None
+
+    return home
+
+
+def put_run(viewer: Any, plan: Plan, parent: Layer, made: Made) -> Layer:
+    """Put what was run into layers, as one step that can be undone; returns the last stack's layer."""
+    with as_one_step(viewer, "re-run"):
+        for one in _of_scan(viewer, parent):
+            _forget(viewer, one, plan.gone)
+        return put_groups(viewer, parent, made)
+
+
+def _forget(viewer: Any, stack: Layer, gone: Collection[str]) -> None:
+    """Forget what steps found that are done no more, and hide its layers."""
+    results = results_of(stack)
+    old = {key for key, result in results.items() if result.history and result.history[-1]["do"] in gone}
+    if not old:
+        return
+    kept = {key: one for key, one in stack.metadata["xanes_results"].items() if key not in old}
+    stack.metadata = {**stack.metadata, "xanes_results": kept}
+    names = {name for key in old for name in (*results[key].maps, *results[key].labels)}
+    for layer in viewer.layers:
+        said = about(layer)
+        if said.get("made_from") == about(stack)["id"] and said.get("role") in names:
+            layer.visible = False

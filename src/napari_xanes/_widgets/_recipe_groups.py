@@ -1,0 +1,72 @@
+"""Steps of a recipe run together as the panels of these steps would run them, so that they update the same layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from napari.layers import Layer
+
+from napari_xanes._core.params import Params
+from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.progress import Progress
+from napari_xanes._core.result import Result
+from napari_xanes._core.stack import EnergyStack
+from napari_xanes._widgets._layers import put_result
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the result of a step belongs: under which key, what its stack is called, and whether all maps are shown."""
+
+    key: str
+    stack_name: str
+    more: bool
+
+
+@dataclass
+class Group:
+    """Steps that run together, and where their result belongs."""
+
+    home: Home
+    steps: list[tuple[str, Params]]
+
+
+ALL = Home("recipe", "processed", False)
+Made = list[tuple[Group, Result]]
+
+
+def group_steps(steps: Sequence[tuple[str, Params]], home_of: Callable[[str], Home | None]) -> list[Group]:
+    """Group neighbouring steps that belong together; all are one group if one has no home.
+
+    So they are if a step looks at maps of steps before it, which groups do not hand on.
+    """
+    groups: list[Group] = []
+    for name, params in steps:
+        home = home_of(name)
+        if home is None or getattr(params, "maps", ()):
+            return [Group(ALL, list(steps))]
+        if not groups or groups[-1].home.key != home.key or name in dict(groups[-1].steps):
+            groups.append(Group(home, []))
+        groups[-1].steps.append((name, params))
+    return groups
+
+
+def run_groups(stack: EnergyStack, groups: Sequence[Group], progress: Progress) -> Made:
+    """Run groups one after the other, each on the stack that the one before left."""
+    made, now = [], stack
+    for group in groups:
+        keep = bool(group.home.stack_name)
+        result = run_steps(now, group.steps, keep_stack=keep, in_memory=True, progress=progress)
+        made.append((group, result))
+        now = result.stack or now
+    return made
+
+
+def put_groups(viewer: Any, parent: Layer, made: Made) -> Layer:
+    """Put what groups made of the stack in `parent` into layers; returns the last stack's layer."""
+    for group, result in made:
+        name = group.home.stack_name if result.stack is not None else ""
+        parent = put_result(viewer, parent, group.home.key, result, stack_name=name, more=group.home.more)
+    return parent

@@ -1,0 +1,251 @@
+"""What was done can be changed and run again, and the maps are those of a recipe run from scratch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import napari_xanes as nx
+from napari_xanes._core.recipe import STEPS
+from napari_xanes._widgets import _recipe_groups
+from napari_xanes._widgets._history_steps import HistorySteps
+from napari_xanes._widgets._layers import about, add_stack, results_of
+from napari_xanes._widgets._undo import last_step, undo
+from napari_xanes._widgets.history import XanesHistory
+
+PRE = (8230.0, 8280.0)
+
+
+@pytest.fixture
+def done(workflow, viewer, scan, references, run_step):
+    """The workflow after all steps from raw counts to fractions."""
+    add_stack(viewer, scan)
+    for key in ("preprocess", "align", "normalize"):
+        run_step(workflow.panels[key])
+    workflow.fit_with(references)
+    run_step(workflow.panels["fit"])
+    return workflow
+
+
+@pytest.fixture
+def dock(done, viewer, qtbot):
+    made = XanesHistory(viewer)
+    qtbot.addWidget(made)
+    yield made
+    made.close_down()
+
+
+@pytest.fixture
+def rerun(dock, qtbot):
+    def run():
+        with qtbot.waitSignal(dock.runner.background.ended, timeout=60_000):
+            dock.runner.run.click()
+
+    return run
+
+
+def maps(viewer):
+    return {about(layer)["map"]: layer for layer in viewer.layers if about(layer).get("map")}
+
+
+def state(viewer):
+    return [
+        (one.name, one.visible, np.array(one.data), dict(about(one)), dict(results_of(one)))
+        for one in viewer.layers
+    ]
+
+
+def assert_same(now, before):
+    assert [one[0] for one in now] == [one[0] for one in before]
+    for a, b in zip(now, before, strict=True):
+        assert (a[1], a[3]) == (b[1], b[3])
+        np.testing.assert_array_equal(a[2], b[2], err_msg=a[0])
+        assert a[4].keys() == b[4].keys() and all(a[4][key] is b[4][key] for key in a[4])
+
+
+def choose(dock, name):
+    names = [step.name for step in dock.list.history.steps]
+    dock.list.list.setCurrentRow(names.index(name))
+
+
+def from_scratch(scan, dock, **changes):
+    steps = dock.recipe().steps
+    given = tuple(
+        (name, params.model_copy(update=changes) if name == "normalize" else params) for name, params in steps
+    )
+    return nx.run_recipe(nx.Recipe(given), scan)
+
+
+def test_all_steps_are_told(dock):
+    steps = dock.list.history.steps
+    assert [one.name for one in steps] == ["flat_field", "optical_density", "align", "normalize", "fit"]
+    text = dock.list.list.item(3).text()
+    assert text.startswith("4  Normalise\n") and "Pre-edge" in text and "edge Ni K" in text
+    assert not dock.discard.isVisibleTo(dock) and dock.list.history.first_change is None
+
+
+def test_changed_windows_run_from_there_give_the_maps_of_a_recipe(dock, viewer, scan, rerun):
+    before, ids = state(viewer), {one.name: about(one)["id"] for one in viewer.layers}
+    aligned = viewer.layers["ni_simulated aligned"].data
+    choose(dock, "normalize")
+    dock.form.editors["pre_edge"].set_value(PRE)
+    dock._on_edited()
+    assert "changed" in dock.list.list.item(3).text() and dock.runner.run.text() == "Re-run from step 4"
+    assert_same(state(viewer), before)  # nothing happens until it is run
+    expected = from_scratch(scan, dock)
+    rerun()
+    shown = maps(viewer)
+    for name, layer in shown.items():
+        np.testing.assert_array_equal(layer.data, expected.maps[name], err_msg=name)
+    assert not np.array_equal(shown["thickness"].data, _named(before, "thickness"), equal_nan=True)
+    assert viewer.layers["ni_simulated aligned"].data is aligned
+    assert {one.name: about(one)["id"] for one in viewer.layers} == ids  # updated in place
+    assert dock.list.history.first_change is None
+    assert dock.list.history.steps[3].params.pre_edge == PRE
+    assert last_step(viewer) == "re-run"
+    undo(viewer)
+    assert_same(state(viewer), before)
+
+
+def _named(before, name):
+    return next(data for _, _, data, said, _ in before if said.get("map") == name)
+
+
+def test_a_removed_step_is_forgotten_and_can_be_undone(dock, viewer, rerun, done):
+    before = state(viewer)
+    choose(dock, "fit")
+    dock.list.remove.click()
+    assert dock.discard.isVisibleTo(dock)
+    rerun()
+    assert [one.name for one in dock.list.history.steps][-1] == "normalize"
+    assert not any(one.visible for name, one in maps(viewer).items() if name.startswith("fraction"))
+    undo(viewer)
+    done.chooser.refresh()
+    assert_same(state(viewer), before)
+    assert [one.name for one in dock.list.history.steps][-1] == "fit"
+
+
+def test_alignment_left_out(dock, viewer, scan, rerun):
+    choose(dock, "align")
+    dock.list.switch.click()
+    assert dock.list.list.item(2).font().strikeOut() and dock.list.switch.text() == "Take in"
+    expected = nx.run_recipe(dock.recipe(), scan)
+    assert [name for name, _ in dock.recipe().steps] == ["flat_field", "optical_density", "normalize", "fit"]
+    rerun()
+    assert [one.name for one in dock.list.history.steps] == [name for name, _ in dock.recipe().steps]
+    chosen = about(dock.chooser.layer())["id"]
+    fresh = [one for one in viewer.layers if about(one).get("made_from") == chosen and about(one).get("map")]
+    assert len(fresh) >= 2
+    for layer in fresh:
+        np.testing.assert_array_equal(layer.data, expected.maps[about(layer)["map"]])
+
+
+def test_cancel_in_the_middle_leaves_layers_as_they_were(dock, viewer, qtbot, monkeypatch):
+    before, calls = state(viewer), []
+    run = _recipe_groups.run_steps
+
+    def stopping(*args, **keywords):
+        if calls:  # the first group is done, the second is cancelled
+            dock.runner.background.cancel()
+        calls.append(1)
+        return run(*args, **keywords)
+
+    monkeypatch.setattr(_recipe_groups, "run_steps", stopping)
+    choose(dock, "align")
+    with qtbot.waitSignal(dock.runner.background.cancelled, timeout=60_000):
+        dock.runner.run.click()
+    assert len(calls) >= 2
+    assert_same(state(viewer), before)
+    assert "as they were" in dock.note.text() and last_step(viewer) != "re-run"
+
+
+def test_two_stacks_keep_their_own_histories(dock, viewer, scan, rerun):
+    add_stack(viewer, scan.replace(name="second"))
+    other = dock.chooser.layer()
+    assert other.name == "second" and not dock.list.history.steps and "No step" in dock.note.text()
+    assert not dock.runner.run.isEnabled()
+    dock.chooser.choose(viewer.layers["ni_simulated normalised"])
+    assert len(dock.list.history.steps) == 5
+    choose(dock, "normalize")
+    dock.form.editors["pre_edge"].set_value(PRE)
+    dock._on_edited()
+    rerun()
+    assert not results_of(other) and other.data is viewer.layers["second"].data
+    assert len([one for one in viewer.layers if about(one).get("made_from") == about(other)["id"]]) == 0
+
+
+def test_a_recipe_is_opened_saved_and_run(dock, viewer, scan, rerun, tmp_path):
+    choose(dock, "normalize")
+    dock.form.editors["pre_edge"].set_value(PRE)
+    dock._on_edited()
+    dock.save_recipe(tmp_path / "recipe.toml")
+    expected = nx.run_recipe(tmp_path / "recipe.toml", scan)
+    dock.discard.click()
+    assert dock.list.history.first_change is None
+    dock.open_recipe(tmp_path / "recipe.toml")
+    assert dock.list.history.first_change == 3
+    rerun()
+    for name, layer in maps(viewer).items():
+        np.testing.assert_array_equal(layer.data, expected.maps[name], err_msg=name)
+
+
+def test_the_script_is_of_what_is_in_the_list(dock, tmp_path, qtbot):
+    dock.python.click()
+    choose(dock, "normalize")
+    dock.form.editors["pre_edge"].set_value(PRE)
+    dock._on_edited()
+    script = dock.script.text.toPlainText()
+    assert "pre_edge=(8230.0, 8280.0)" in script
+    dock.script.save_script(tmp_path / "script.py")
+    compile((tmp_path / "script.py").read_text(encoding="utf-8"), "script", "exec")
+
+
+def test_a_painted_mask_is_named_and_not_run_again(dock, viewer, qtbot, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari_xanes._widgets._worker.show_error", said.append)
+    history = [
+        {"do": one.name, "params": one.params.model_dump(mode="json", exclude_none=True), "found": one.found}
+        for one in dock.list.history.steps
+    ]
+    painted = {"do": "mask", "params": {"of": "Labels"}, "found": {"pixels_inside": 9, "painted": True}}
+    dock.list.show_steps(HistorySteps([*history[:-1], painted, history[-1]]))
+    assert "painted by hand" in dock.list.list.item(4).text()
+    dock.list.list.setCurrentRow(3)
+    assert dock.form is not None
+    dock.rerun()
+    assert "cannot be repeated" in said[0] and not dock.runner.background.running
+
+
+def test_steps_move_only_where_order_allows():
+    def entry(name, **params):
+        return {"do": name, "params": params, "found": {}}
+
+    history = HistorySteps([entry("flat_field"), entry("optical_density"), entry("bin"), entry("normalize")])
+    assert not history.may_move(1, -1) and not history.may_move(0, -1) and not history.may_move(3, 1)
+    history.move(2, -1)
+    assert [one.name for one in history.steps] == ["flat_field", "bin", "optical_density", "normalize"]
+    assert history.first_change == 1
+    history.move(2, 1)
+    assert [one.name for one in history.steps][2] == "optical_density"
+
+
+def test_faulty_values_are_told_and_not_run(dock):
+    with pytest.raises(nx.InputError, match="Normalise"):
+        dock.list.history.edit(3, {"post_order": 9})
+    assert dock.list.history.first_change is None
+
+
+def test_every_step_has_a_form_with_the_values_used(dock):
+    for i, step in enumerate(dock.list.history.steps):
+        dock.list.list.setCurrentRow(i)
+        assert dock.form.cls is STEPS[step.name][1]
+        for name, value in dock.form.values().items():
+            assert value == getattr(step.params, name), f"{step.name}.{name}"
+    assert dock.list.history.first_change is None
+
+
+def test_closing_the_dock_leaves_no_listener(dock, viewer):
+    dock.close_down()
+    viewer.layers.clear()
+    add_stack(viewer, nx.EnergyStack(np.ones((3, 4, 5), np.float32), [8300.0, 8310.0, 8320.0], "counts"))
+    assert len(dock.list.history.steps) == 5  # as it was when it was closed
