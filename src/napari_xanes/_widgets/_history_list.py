@@ -30,7 +30,7 @@ class HistoryList(QWidget):
         self.history = HistorySteps()
         self.list = QListWidget()
         self.list.setWordWrap(True)
-        self.list.setAlternatingRowColors(True)
+        self.list.setSpacing(2)
         self.list.setMinimumHeight(HEIGHT)
         self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.up = make_button("Up", "Do this step before the one above it, where the order allows.")

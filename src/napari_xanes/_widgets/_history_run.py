@@ -9,7 +9,6 @@ from typing import Any
 from napari.layers import Layer
 
 from napari_xanes._core.errors import InputError
-from napari_xanes._core.histories import MEASURING
 from napari_xanes._core.stack import EnergyStack
 from napari_xanes._widgets._choice_panel import ChoicePanel
 from napari_xanes._widgets._history_steps import HistorySteps, start_of
@@ -49,7 +48,7 @@ def plan_run(viewer: Any, layer: Layer, history: HistorySteps, first: int) -> Pl
             "afterwards, or re-run from a later step."
         )
     names = {step.name for step in history.steps if step.on}
-    gone = frozenset(step.name for step in history.done if step.name in MEASURING and step.name not in names)
+    gone = frozenset(step.name for step in history.done if step.name not in names)
     groups = group_steps([(step.name, step.params) for step in steps], home_of(viewer))
     return Plan(stacks[best], made[best], groups, gone)
 

@@ -29,6 +29,16 @@ BEFORE: dict[str, tuple[str, ...]] = {
 """What each step must stay before."""
 
 
+FACTS = {
+    "max_shift_px": ("largest shift", "px"),
+    "median_confidence": ("median confidence", ""),
+    "invalid_fractions": ("pixels without fractions", ""),
+    "dropped": ("frames left out", ""),
+}
+"""Facts whose names are not words, and their units."""
+UNTOLD = ("warnings", "step_noise", "painted", "inertia", "dropped_energies")
+
+
 @dataclass(frozen=True)
 class HistoryStep:
     """One step: its parameters, what it found if it was run with them, and whether it takes part."""
@@ -67,7 +77,8 @@ class HistoryStep:
             standard = None if info.is_required() else info.get_default(call_default_factory=True)
             if value != standard and extra.get("widget") != "hidden":
                 unit = f" {extra['unit']}" if extra.get("unit") else ""
-                parts.append(f"{info.title} {_short(value)}{unit}")
+                shown = _frame(value) if name == "reference" else _short(value)
+                parts.append(f"{info.title} {shown}{unit}")
         more = f", and {len(parts) - MOST} more" if len(parts) > MOST else ""
         return ", ".join(parts[:MOST]) + more
 
@@ -77,14 +88,24 @@ class HistoryStep:
             return "A recipe cannot repeat what was painted; save the mask's layer as a file."
         if not self.done:
             return "Not run yet."
-        told = {key: value for key, value in self.found.items() if key != "warnings" and _is_short(value)}
-        return ", ".join(
-            f"{key.replace('_', ' ')} {_short(value)}" for key, value in list(told.items())[:MOST]
-        )
+        told = []
+        for key, value in self.found.items():
+            if key not in UNTOLD and _is_short(value):
+                words, unit = FACTS.get(key, (key.replace("_", " "), ""))
+                number = f"{value:.3g}" if isinstance(value, float) else _short(value)
+                told.append(f"{words} {number} {unit}".strip())
+        return ", ".join(told[:MOST])
 
     def warnings(self) -> list[str]:
         """Return what it warned of."""
         return list(self.found.get("warnings", ())) if self.done else []
+
+
+def _frame(value: Any) -> str:
+    """Return which frame a reference is, counted as the form counts."""
+    if isinstance(value, int):
+        return f"frame no. {value + 1}" if value >= 0 else f"frame no. {-value} from the end"
+    return str(value)
 
 
 def _is_short(value: Any) -> bool:

@@ -153,6 +153,8 @@ class XanesHistory(Dock):
             text = "No step has been run on this stack yet."
         elif change is not None:
             text = f"Changed from step {change + 1} on; the layers are still as before. Re-run to bring them up to date."
+        elif self.list.index < 0 and some:
+            text = "Choose a step to see and change what it was done with."
         self.note.setText(text)
         self.note.setVisible(bool(text))
         self.save.setEnabled(bool(history.taken()))
