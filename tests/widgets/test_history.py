@@ -201,20 +201,64 @@ def test_the_script_is_of_what_is_in_the_list(dock, tmp_path, qtbot):
     compile((tmp_path / "script.py").read_text(encoding="utf-8"), "script", "exec")
 
 
-def test_a_painted_mask_is_named_and_not_run_again(dock, viewer, qtbot, monkeypatch):
+def test_a_painted_mask_is_named_and_not_run_again(dock, viewer, done, rerun, monkeypatch, run_step):
     said = []
     monkeypatch.setattr("napari_xanes._widgets._worker.show_error", said.append)
-    history = [
-        {"do": one.name, "params": one.params.model_dump(mode="json", exclude_none=True), "found": one.found}
-        for one in dock.list.history.steps
-    ]
-    painted = {"do": "mask", "params": {"of": "Labels"}, "found": {"pixels_inside": 9, "painted": True}}
-    dock.list.show_steps(HistorySteps([*history[:-1], painted, history[-1]]))
+    painted = np.zeros((64, 72), int)
+    painted[10:50, 10:60] = 1
+    layer = viewer.add_labels(painted, name="by hand")
+    done.masks.refresh()
+    done.masks.use.mask.choose(layer)
+    done.masks.use.apply.click()
+    run_step(done.panels["fit"])
+    names = [one.name for one in dock.list.history.steps]
+    assert names == ["flat_field", "optical_density", "align", "normalize", "mask", "fit"]
     assert "painted by hand" in dock.list.list.item(4).text()
-    dock.list.list.setCurrentRow(3)
-    assert dock.form is not None
+    choose(dock, "normalize")
+    dock.form.editors["pre_edge"].set_value(PRE)
+    dock.form.changed.emit()
     dock.rerun()
     assert "cannot be repeated" in said[0] and not dock.runner.background.running
+    dock.discard.click()
+    choose(dock, "fit")
+    dock.form.editors["background"].set_value((0,))
+    dock.form.changed.emit()
+    rerun()  # on the stack that the mask is applied to
+    fraction = maps(viewer)["fraction_Ni_reduced"].data
+    assert np.isnan(fraction[painted == 0]).all() and np.isfinite(fraction).any()
+    assert dock.list.history.steps[-1].params.background == (0,)
+
+
+def test_a_mask_by_threshold_is_made_again_with_its_map(dock, viewer, scan, done, rerun):
+    done.masks.set_limits(0.3, None)
+    done.masks.keep_preview()
+    dock.refresh()
+    assert [one.name for one in dock.list.history.steps].count("mask") == 1
+    choose(dock, "mask")
+    names = {one.name for one in viewer.layers if about(one)}
+    dock.form.editors["above"].set_value(0.6)
+    dock.form.changed.emit()
+    assert dock.list.history.first_change is not None
+    expected = nx.run_recipe(dock.recipe(), scan)
+    rerun()
+    assert {one.name for one in viewer.layers if about(one)} == names  # updated in place
+    mask = next(one for one in viewer.layers if about(one).get("kind") == "mask")
+    np.testing.assert_array_equal(mask.data, expected.labels["mask"])
+    steps = [one.name for one in dock.list.history.steps]
+    assert steps.count("mask") == 1 and steps.count("normalize") == 1
+
+
+def test_a_stack_that_was_worked_on_before_it_was_opened(viewer, density, qtbot, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari_xanes._widgets._worker.show_error", said.append)
+    history = ({"do": "crop", "params": {"roi": [0, 64, 0, 72]}, "found": {}},)
+    add_stack(viewer, density.replace(history=history))
+    dock = XanesHistory(viewer)
+    qtbot.addWidget(dock)
+    dock.list.list.setCurrentRow(0)
+    dock.rerun()
+    assert "open the raw scan" in said[0]
+    dock.close_down()
 
 
 def test_steps_move_only_where_order_allows():

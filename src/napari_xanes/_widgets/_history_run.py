@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from napari.layers import Layer
 
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.params import Params
 from napari_xanes._core.stack import EnergyStack
 from napari_xanes._widgets._choice_panel import ChoicePanel
-from napari_xanes._widgets._history_steps import HistorySteps, start_of
+from napari_xanes._widgets._history_steps import HistorySteps, start_of, steps_of
 from napari_xanes._widgets._layers import about, lineage, results_of, stack_layers, stack_of
 from napari_xanes._widgets._open_docks import workflow_of
-from napari_xanes._widgets._recipe_groups import Group, Home, Made, group_steps, put_groups
+from napari_xanes._widgets._recipe_groups import Group, Home, Made, group_steps, makes_map, put_groups
 from napari_xanes._widgets._undo import as_one_step
 from napari_xanes._widgets.workflow import STEP_PANELS
+
+LOOKS_BACK = ("mask", "particles", "residual")
+"""Steps that need what steps before them found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +30,8 @@ class Plan:
     layer: Layer
     stack: EnergyStack
     groups: list[Group]
-    gone: frozenset[str]
-    """Steps that were done and are no more."""
+    gone: list[tuple[str, Params]]
+    """Steps that were done, and are not to be done so any more."""
 
 
 def plan_run(viewer: Any, layer: Layer, history: HistorySteps, first: int) -> Plan:
@@ -37,6 +41,7 @@ def plan_run(viewer: Any, layer: Layer, history: HistorySteps, first: int) -> Pl
     """
     stacks = _of_scan(viewer, layer)
     made = [stack_of(one) for one in stacks]
+    first = _with_its_map(history, first)
     best, steps = start_of(history.steps, first, [stack.history for stack in made])
     if best < 0:
         raise InputError(
@@ -47,10 +52,22 @@ def plan_run(viewer: Any, layer: Layer, history: HistorySteps, first: int) -> Pl
             f"{painted[0].title()} cannot be repeated by itself; leave the step out, run it again by hand in 7 Masks "
             "afterwards, or re-run from a later step."
         )
-    names = {step.name for step in history.steps if step.on}
-    gone = frozenset(step.name for step in history.done if step.name not in names)
+    taken = history.taken()
+    gone = [one for step in history.done if (one := (step.name, step.params)) not in taken]
     groups = group_steps([(step.name, step.params) for step in steps], home_of(viewer))
     return Plan(stacks[best], made[best], groups, gone)
+
+
+def _with_its_map(history: HistorySteps, first: int) -> int:
+    """Return the step to run from so that what the first ones look back at is found anew."""
+    steps, start = history.steps, first
+    for i in range(first, len(steps)):
+        step = steps[i]
+        if step.on and not step.painted and step.name in LOOKS_BACK:
+            name = getattr(step.params, "of", None)
+            makers = [j for j in range(i) if steps[j].on and (name is None or makes_map(steps[j].name, name))]
+            start = min(start, makers[-1] if makers else i)
+    return start
 
 
 def _of_scan(viewer: Any, layer: Layer) -> list[Layer]:
@@ -80,20 +97,22 @@ def home_of(viewer: Any) -> Callable[[str], Home | None]:
 def put_run(viewer: Any, plan: Plan, parent: Layer, made: Made) -> Layer:
     """Put what was run into layers, as one step that can be undone; returns the last stack's layer."""
     with as_one_step(viewer, "re-run"):
-        for one in _of_scan(viewer, parent):
+        last = put_groups(viewer, parent, made)
+        for one in lineage(viewer, last):
             _forget(viewer, one, plan.gone)
-        return put_groups(viewer, parent, made)
+    return last
 
 
-def _forget(viewer: Any, stack: Layer, gone: Collection[str]) -> None:
-    """Forget what steps found that are done no more, and hide its layers."""
+def _forget(viewer: Any, stack: Layer, gone: Sequence[tuple[str, Params]]) -> None:
+    """Forget what was found by way of steps that are done no more, and hide its layers."""
     results = results_of(stack)
-    old = {key for key, result in results.items() if result.history and result.history[-1]["do"] in gone}
+    old = {key for key, result in results.items() if any(step in gone for step in steps_of(result.history))}
     if not old:
         return
     kept = {key: one for key, one in stack.metadata["xanes_results"].items() if key not in old}
     stack.metadata = {**stack.metadata, "xanes_results": kept}
     names = {name for key in old for name in (*results[key].maps, *results[key].labels)}
+    names -= {name for key in results.keys() - old for name in (*results[key].maps, *results[key].labels)}
     for layer in viewer.layers:
         said = about(layer)
         if said.get("made_from") == about(stack)["id"] and said.get("role") in names:

@@ -90,7 +90,7 @@ class HistoryStep:
             return "Not run yet."
         told = []
         for key, value in self.found.items():
-            if key not in UNTOLD and _is_short(value):
+            if key not in UNTOLD and _is_short(value) and value != 0:
                 words, unit = FACTS.get(key, (key.replace("_", " "), ""))
                 number = f"{value:.3g}" if isinstance(value, float) else _short(value)
                 told.append(f"{words} {number} {unit}".strip())
@@ -181,6 +181,11 @@ class HistorySteps:
 def _step(entry: dict[str, Any]) -> HistoryStep:
     cls = STEPS[entry["do"]][1]
     return HistoryStep(entry["do"], make_params(cls, entry["params"], entry["do"]), entry["found"])
+
+
+def steps_of(history: Sequence[dict[str, Any]]) -> list[tuple[str, Params]]:
+    """Return the steps of a history with their parameters."""
+    return [(one.name, one.params) for one in map(_step, history)]
 
 
 def start_of(

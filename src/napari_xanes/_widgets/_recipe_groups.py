@@ -8,6 +8,8 @@ from typing import Any
 
 from napari.layers import Layer
 
+from napari_xanes._core.histories import MEASURING
+from napari_xanes._core.mask_step import MaskParams
 from napari_xanes._core.params import Params
 from napari_xanes._core.pipeline import run_steps
 from napari_xanes._core.progress import Progress
@@ -33,17 +35,26 @@ class Group:
     steps: list[tuple[str, Params]]
 
 
+OF_STEP = {
+    "normalize": ("thickness", "edge_step"),
+    "fit": ("fraction_", "amount_", "coefficient_", "sigma_", "error", "rms", "r_factor"),
+}
+"""Maps of a step, or how their names begin, of which a mask can be made where the step runs."""
+
 ALL = Home("recipe", "processed", False)
 Made = list[tuple[Group, Result]]
 
 
 def group_steps(steps: Sequence[tuple[str, Params]], home_of: Callable[[str], Home | None]) -> list[Group]:
-    """Group neighbouring steps that belong together; all are one group if one has no home.
+    """Group neighbouring steps that belong together, and a mask with the step that it is of.
 
-    So they are if a step looks at maps of steps before it, which groups do not hand on.
+    All are one group if one has no home, or looks at maps of steps before it, which groups do not hand on.
     """
     groups: list[Group] = []
     for name, params in steps:
+        if isinstance(params, MaskParams) and (group := _made_with(params, groups)):
+            group.steps.append((name, params))
+            continue
         home = home_of(name)
         if home is None or getattr(params, "maps", ()):
             return [Group(ALL, list(steps))]
@@ -51,6 +62,25 @@ def group_steps(steps: Sequence[tuple[str, Params]], home_of: Callable[[str], Ho
             groups.append(Group(home, []))
         groups[-1].steps.append((name, params))
     return groups
+
+
+def makes_map(step: str, name: str) -> bool:
+    """Whether a step makes a map, of which a mask can then be made."""
+    return name.startswith(OF_STEP.get(step, ()))
+
+
+def _made_with(params: MaskParams, groups: Sequence[Group]) -> Group | None:
+    """Return the group that a mask can be made with: all that it is of, and hides, is found there."""
+    for group in reversed(groups):
+        names = [name for name, _ in group.steps]
+        if any(makes_map(name, params.of) for name in names):
+            known = params.combine == "replace" or "mask" in names
+            return group if known and (not params.apply or len(_with_maps(groups)) == 1) else None
+    return None
+
+
+def _with_maps(groups: Sequence[Group]) -> list[Group]:
+    return [one for one in groups if any(name in MEASURING or name == "normalize" for name, _ in one.steps)]
 
 
 def run_groups(stack: EnergyStack, groups: Sequence[Group], progress: Progress) -> Made:

@@ -89,7 +89,11 @@ class XanesHistory(Dock):
         key = (self.chooser.layer_id(), json.dumps(history, sort_keys=True))
         if anew or key != self._shown:
             self._shown = key
-            self.list.show_steps(HistorySteps(history))
+            try:
+                self.list.show_steps(HistorySteps(history))
+            except InputError as error:  # of a file written by another version
+                self.list.show_steps(HistorySteps())
+                report_error(error, TITLE)
         self.update_words()
 
     def _made(self) -> Result | EnergyStack | None:
@@ -106,6 +110,7 @@ class XanesHistory(Dock):
         step = self.list.step()
         if self.form is not None:
             self.form_place.removeWidget(self.form)
+            self.form.hide()
             self.form.deleteLater()
             self.form = None
         self.form_title.setVisible(step is not None)
