@@ -261,6 +261,45 @@ def test_a_stack_that_was_worked_on_before_it_was_opened(viewer, density, qtbot,
     dock.close_down()
 
 
+def test_volumes_are_run_again(viewer, workflow, density, run_step, qtbot):
+    volumes = density.replace(data=np.stack([density.data, density.data * 1.1], axis=1))
+    add_stack(viewer, volumes)
+    run_step(workflow.panels["normalize"])
+    dock = XanesHistory(viewer)
+    qtbot.addWidget(dock)
+    choose(dock, "normalize")
+    dock.form.editors["pre_edge"].set_value(PRE)
+    dock.form.changed.emit()
+    expected = nx.run_recipe(nx.Recipe(dock.recipe().steps), volumes)
+    with qtbot.waitSignal(dock.runner.background.ended, timeout=60_000):
+        dock.runner.run.click()
+    assert maps(viewer)["thickness"].data.ndim == 3
+    np.testing.assert_array_equal(maps(viewer)["thickness"].data, expected.maps["thickness"])
+    dock.close_down()
+
+
+def test_layers_renamed_duplicated_and_removed(dock, viewer, rerun):
+    stack = viewer.layers["ni_simulated aligned"]
+    stack.name = "mine"
+    viewer.layers.append(type(stack)(stack.data, metadata=dict(stack.metadata), name="copy"))
+    assert len(dock.list.history.steps) == 5
+    viewer.layers.remove("ni_simulated optical density")
+    choose(dock, "normalize")
+    dock.form.editors["pre_edge"].set_value(PRE)
+    dock.form.changed.emit()
+    rerun()
+    assert dock.list.history.steps[-1].name == "fit" and dock.list.history.first_change is None
+    viewer.layers.clear()
+    assert not dock.list.history.steps and dock.form is None and not dock.runner.run.isEnabled()
+
+
+def test_a_step_run_in_the_workflow_is_seen(dock, done, run_step):
+    done.panels["normalize"].forms["normalize"].editors["pre_edge"].set_value(PRE)
+    run_step(done.panels["normalize"])
+    normalise = next(one for one in dock.list.history.steps if one.name == "normalize")
+    assert normalise.params.pre_edge == PRE
+
+
 def test_steps_move_only_where_order_allows():
     def entry(name, **params):
         return {"do": name, "params": params, "found": {}}

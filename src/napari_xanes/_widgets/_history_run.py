@@ -10,9 +10,10 @@ from napari.layers import Layer
 
 from napari_xanes._core.errors import InputError
 from napari_xanes._core.params import Params
+from napari_xanes._core.script import ON_FRAMES
 from napari_xanes._core.stack import EnergyStack
 from napari_xanes._widgets._choice_panel import ChoicePanel
-from napari_xanes._widgets._history_steps import HistorySteps, start_of, steps_of
+from napari_xanes._widgets._history_steps import HistoryStep, HistorySteps, start_of, steps_of
 from napari_xanes._widgets._layers import about, lineage, results_of, stack_layers, stack_of
 from napari_xanes._widgets._open_docks import workflow_of
 from napari_xanes._widgets._recipe_groups import Group, Home, Made, group_steps, makes_map, put_groups
@@ -59,15 +60,24 @@ def plan_run(viewer: Any, layer: Layer, history: HistorySteps, first: int) -> Pl
 
 
 def _with_its_map(history: HistorySteps, first: int) -> int:
-    """Return the step to run from so that what the first ones look back at is found anew."""
-    steps, start = history.steps, first
-    for i in range(first, len(steps)):
+    """Return the step to run from so that what the steps look back at is found anew."""
+    steps = history.steps
+    for i in reversed(range(len(steps))):  # one that is looked back at may look back itself
         step = steps[i]
-        if step.on and not step.painted and step.name in LOOKS_BACK:
-            name = getattr(step.params, "of", None)
-            makers = [j for j in range(i) if steps[j].on and (name is None or makes_map(steps[j].name, name))]
-            start = min(start, makers[-1] if makers else i)
-    return start
+        if i >= first and step.on and not step.painted and step.name in LOOKS_BACK:
+            first = min(first, _looked_back_at(steps, i))
+    return first
+
+
+def _looked_back_at(steps: Sequence[HistoryStep], index: int) -> int:
+    """Return the step from which on a chain must run for one that looks back."""
+    before = [i for i in range(index) if steps[i].on]
+    of = getattr(steps[index].params, "of", None)
+    if of is not None:
+        makers = [i for i in before if makes_map(steps[i].name, of)]
+        return makers[-1] if makers else index
+    on_maps = [i for i in before if steps[i].name not in ON_FRAMES]
+    return min(on_maps, default=index)
 
 
 def _of_scan(viewer: Any, layer: Layer) -> list[Layer]:

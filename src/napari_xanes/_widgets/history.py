@@ -75,15 +75,14 @@ class XanesHistory(Dock):
         self.save.clicked.connect(self._ask_save)
         self.python.toggled.connect(self._on_python)
         self.chooser.changed.connect(self.refresh)
-        self._workflow = workflow_of(napari_viewer)
-        if self._workflow is not None:
-            self._workflow.chooser.changed.connect(self.refresh)
+        self._workflow: Any = None
         self.refresh()
 
     # -- what is shown --------------------------------------------------------------------------------
 
     def refresh(self, anew: bool = False) -> None:
         """Show the history of the chosen stack; what was changed stays while nothing else was done to it."""
+        self._follow()
         made = self._made()
         history = () if made is None else made.history
         key = (self.chooser.layer_id(), json.dumps(history, sort_keys=True))
@@ -95,6 +94,13 @@ class XanesHistory(Dock):
                 self.list.show_steps(HistorySteps())
                 report_error(error, TITLE)
         self.update_words()
+
+    def _follow(self) -> None:
+        """Notice what is run in the workflow, once one is open."""
+        workflow = workflow_of(self.viewer)
+        if workflow is not None and workflow is not self._workflow:
+            self._workflow = workflow
+            workflow.chooser.changed.connect(self.refresh)
 
     def _made(self) -> Result | EnergyStack | None:
         layer = self.chooser.layer()
