@@ -101,7 +101,7 @@ def test_changed_windows_run_from_there_give_the_maps_of_a_recipe(dock, viewer, 
     assert viewer.layers["ni_simulated aligned"].data is aligned
     assert {one.name: about(one)["id"] for one in viewer.layers} == ids  # updated in place
     assert dock.list.history.first_change is None
-    assert dock.list.history.steps[3].params.pre_edge == PRE
+    assert dock.list.history.steps[3].params.pre_edge == PRE and dock.list.index == 3
     assert last_step(viewer) == "re-run"
     undo(viewer)
     assert_same(state(viewer), before)
@@ -214,6 +214,9 @@ def test_a_painted_mask_is_named_and_not_run_again(dock, viewer, done, rerun, mo
     names = [one.name for one in dock.list.history.steps]
     assert names == ["flat_field", "optical_density", "align", "normalize", "mask", "fit"]
     assert "painted by hand" in dock.list.list.item(4).text()
+    assert "mask" not in [name for name, _ in dock.recipe().steps]  # which it could not repeat
+    dock.python.click()
+    assert "the mask 'by hand', painted by hand" in dock.script.text.toPlainText()
     choose(dock, "normalize")
     dock.form.editors["pre_edge"].set_value(PRE)
     dock.form.changed.emit()

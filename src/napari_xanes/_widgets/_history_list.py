@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
@@ -60,6 +63,12 @@ class HistoryList(QWidget):
         """Show other steps, one of them chosen."""
         self.history = history
         self.refresh(index)
+
+    def same_step(self, history: Sequence[dict[str, Any]]) -> int:
+        """Return where the step that is chosen stands in another history, -1 if nowhere."""
+        step = self.step()
+        names = [entry["do"] for entry in history]
+        return names.index(step.name) if step is not None and step.name in names else -1
 
     def refresh(self, index: int | None = None) -> None:
         """Show the steps as they are now; the choice stays, or is the one given."""

@@ -174,8 +174,16 @@ class HistorySteps:
             self.steps.append(done if same and done else HistoryStep(name, params, done=False))
 
     def taken(self) -> list[tuple[str, Params]]:
-        """Return the steps that take part, as a recipe holds them."""
+        """Return the steps that take part."""
         return [(step.name, step.params) for step in self.steps if step.on]
+
+    def repeatable(self) -> list[tuple[str, Params]]:
+        """Return the steps that take part, as a recipe can hold them: without masks painted by hand."""
+        return [(step.name, step.params) for step in self.steps if step.on and not step.painted]
+
+    def painted(self) -> list[str]:
+        """Return the layers of the masks painted by hand that take part."""
+        return [str(getattr(step.params, "of", "")) for step in self.steps if step.on and step.painted]
 
 
 def _step(entry: dict[str, Any]) -> HistoryStep:

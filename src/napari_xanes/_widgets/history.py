@@ -89,7 +89,7 @@ class XanesHistory(Dock):
         if anew or key != self._shown:
             self._shown = key
             try:
-                self.list.show_steps(HistorySteps(history))
+                self.list.show_steps(HistorySteps(history), self.list.same_step(history))
             except InputError as error:  # of a file written by another version
                 self.list.show_steps(HistorySteps())
                 report_error(error, TITLE)
@@ -215,7 +215,7 @@ class XanesHistory(Dock):
         """Return the steps as they are in the list now, and how the scan is read."""
         made = self._made()
         start = Recipe(()) if made is None else Recipe.of(made)
-        return Recipe(tuple(self.list.history.taken()), start.input)
+        return Recipe(tuple(self.list.history.repeatable()), start.input)
 
     def save_recipe(self, path: str | Path) -> None:
         """Write the steps to a recipe file."""
@@ -224,8 +224,8 @@ class XanesHistory(Dock):
         except (XanesError, OSError) as error:
             report_error(error, TITLE)
             return
-        painted = any(step.painted and step.on for step in self.list.history.steps)
-        more = "; the mask painted by hand is not in it, save its layer as a file" if painted else ""
+        painted = ", ".join(f"'{name}'" for name in self.list.history.painted())
+        more = f"; {painted}, painted by hand, is not in it, save its layer as a file" if painted else ""
         show_info(f"recipe saved in {path}{more}")
 
     def open_recipe(self, path: str | Path) -> None:
@@ -246,12 +246,16 @@ class XanesHistory(Dock):
         layer = self.chooser.layer()
         if not self.python.isChecked():
             return
-        if layer is None or not self.list.history.taken():
+        if layer is None or not self.list.history.repeatable():
             self.script.show_script("")
             return
         root = stack_of(lineage(self.viewer, layer)[-1])
         scan = root.source.get("path") or f"{root.name or 'scan'}.h5"
-        self.script.show_script(as_script(self.recipe(), scan, signal=root.signal))
+        missing = [
+            f"# Not in this script: the mask '{name}', painted by hand\n"
+            for name in self.list.history.painted()
+        ]
+        self.script.show_script("".join(missing) + as_script(self.recipe(), scan, signal=root.signal))
 
     def _ask_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open recipe", str(Path.cwd()), "Recipe (*.toml)")
