@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -190,7 +193,17 @@ def test_a_recipe_is_opened_saved_and_run(dock, viewer, scan, rerun, tmp_path):
         np.testing.assert_array_equal(layer.data, expected.maps[name], err_msg=name)
 
 
-def test_the_script_is_of_what_is_in_the_list(dock, tmp_path, qtbot):
+def test_the_script_makes_the_maps_that_are_shown(dock, viewer, tmp_path):
+    dock.python.click()
+    dock.script.save_script(tmp_path / "script.py")
+    subprocess.run([sys.executable, "-W", "error", "script.py"], check=True, cwd=tmp_path)
+    (saved,) = tmp_path.glob("*_maps.h5")
+    made = nx.load_result(saved).maps
+    for name, layer in maps(viewer).items():
+        np.testing.assert_array_equal(made[name], layer.data, err_msg=name)
+
+
+def test_the_script_is_of_what_is_in_the_list(dock, tmp_path):
     dock.python.click()
     choose(dock, "normalize")
     dock.form.editors["pre_edge"].set_value(PRE)
