@@ -109,7 +109,19 @@ def main() -> None:
     print(f"{'action':34}{'napari':>9}{'with us':>9}{'added: median':>14}{'95 %':>7}")
     line("hover to redrawn spectrum", nothing, timed(app, hover, quiet["hover"]))
     line("slider step", bare["slider step"], timed(app, slide))
+    line("window drag", nothing, timed(app, drag, quiet["drag"]))
+    preview = workflow.panels["normalize"].preview
+    workflow.open_step("normalize")
+    preview.box.setChecked(True)
+    settled(app, lambda: preview.layer() is not None)
+    quiet["preview"] = lambda: not (preview._timer.isActive() or preview.background.running)
+    settled(app, quiet["preview"])
     line("window drag with preview", nothing, timed(app, drag, quiet["drag"]))
+    settled(app, quiet["preview"])
+    line("window drag, until preview is drawn", nothing, timed(app, drag, quiet["preview"]))
+    preview.stop()
+    viewer.layers.selection.active = layer
+    settled(app)
     line("painting, until it is painted", bare["painting"], timed(app, paint))
     line("painting, until its curve is drawn", bare["painting"], timed(app, paint, quiet["painting"]))
 

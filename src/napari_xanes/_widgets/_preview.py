@@ -27,7 +27,7 @@ from napari_xanes._widgets._worker import Background
 PREVIEW = "xanes_preview"
 """In a layer's metadata: it is no result, and whose preview it is."""
 
-WAIT_MS = 150
+WAIT_MS = 40
 
 
 class Preview(QWidget):
@@ -88,8 +88,15 @@ class Preview(QWidget):
     # -- when it is made ------------------------------------------------------------------------------
 
     def later(self, event: Any = None) -> None:
-        """Make it anew soon, if it is wanted: something has changed."""
-        if self.box.isChecked():
+        """Make it anew soon, if it is wanted: something has changed.
+
+        What is being made is shown first, so that it is seen to follow while something is dragged.
+        """
+        if not self.box.isChecked():
+            return
+        if self.background.running:
+            self._again = True
+        elif not self._timer.isActive():
             self._timer.start()
 
     def stop(self) -> None:
@@ -150,7 +157,6 @@ class Preview(QWidget):
     def _start(self) -> None:
         if self.background.running:
             self._again = True
-            self.background.cancel()
             return
         try:
             if self.viewer.dims.ndisplay == 3:
