@@ -153,27 +153,34 @@ def try_steps(
 
 def _shown(result: Result, seen: Seen, geometry: Callable[..., dict[str, Any]]) -> dict[str, LayerTuple]:
     """Return the layers of a result where the part that was tried lies; the stack if there is nothing else."""
+
+    def placed(skip: int) -> dict[str, Any]:
+        return _placed(geometry(skip, result.history), geometry(skip)["scale"], seen)
+
     made: dict[str, LayerTuple] = {}
     for name in ordered(result, [n for n, info in result.info.items() if info["kind"] in SHOWN_KINDS]):
-        layer = map_tuple(name, result, geometry=_placed(geometry(1, result.history), seen))
+        layer = map_tuple(name, result, geometry=placed(1))
         made[layer[1]["name"].split(" (")[0]] = layer
     for name in result.labels:
-        layer = labels_tuple(name, result, geometry=_placed(geometry(1, result.history), seen))
+        layer = labels_tuple(name, result, geometry=placed(1))
         made[name.replace("_", " ")] = layer
     if not made and result.stack is not None:
         data, kw, kind = stack_tuple(result.stack)
-        kw.update(_placed(geometry(0, result.history), seen))
+        kw.update(placed(0))
         made["stack"] = data, kw, kind
     return made
 
 
-def _placed(geometry: dict[str, Any], seen: Seen) -> dict[str, Any]:
-    """Return where the part lies: shifted to its corner, its pixels `step` times as large."""
+def _placed(geometry: dict[str, Any], pixel: Sequence[float], seen: Seen) -> dict[str, Any]:
+    """Return where the part lies: shifted to its corner, its pixels `step` times as large.
+
+    `pixel` is the size of the pixels that are seen, before anything is binned.
+    """
     scale, translate = np.array(geometry["scale"], float), np.array(geometry["translate"], float)
     corner = np.array([seen.rows[0], seen.columns[0]], float)
-    translate[-2:] += scale[-2:] * (corner + (seen.step - 1) / 2)
+    translate[-2:] += np.array(pixel[-2:]) * (corner + (seen.step - 1) / 2)
     if seen.plane is not None:
-        translate[-3] += scale[-3] * seen.plane
+        translate[-3] += pixel[-3] * seen.plane
     scale[-2:] *= seen.step
     return {**geometry, "scale": tuple(scale.tolist()), "translate": tuple(translate.tolist())}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from napari.layers import Layer
+from qtpy.QtWidgets import QWidget
 
 from napari_xanes._core.result import Result
 from napari_xanes._widgets._layers import about, stack_of
 from napari_xanes._widgets._panel import StepPanel
+from napari_xanes._widgets._small_widgets import make_button
 from napari_xanes._widgets._words import facts, frames_text
 
 
@@ -17,6 +19,19 @@ class PreprocessPanel(StepPanel):
     key = "preprocess"
     names = ("flat_field", "optical_density")
     stack_name = "optical density"
+
+    def options(self) -> list[QWidget]:
+        """Return the button that opens further corrections."""
+        self.more = make_button(
+            "Corrections...",
+            "Bad pixels, a beam that varies, crop, bin, noise, and the energy scale, for scans that need it.",
+        )
+        self.more.clicked.connect(self.open_corrections)
+        return [self.more]
+
+    def open_corrections(self) -> None:
+        """Open the dock of corrections."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "Corrections", tabify=True)
 
     def take(self, line: list[Layer]) -> Layer | None:
         """Return the nearest stack that is not absorption yet."""

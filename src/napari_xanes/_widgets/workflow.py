@@ -18,6 +18,7 @@ from napari_xanes._widgets._section import Section
 from napari_xanes._widgets._undo import last_step, undo
 from napari_xanes._widgets.align import AlignPanel
 from napari_xanes._widgets.cluster import ClusterPanel
+from napari_xanes._widgets.corrections import CorrectionsPanel
 from napari_xanes._widgets.energy_text import show_energy
 from napari_xanes._widgets.fit import FitPanel
 from napari_xanes._widgets.maps import MapsPanel
@@ -150,6 +151,12 @@ class PreprocessDock(StepDock):
     """Flat field and optical density."""
 
     panel_class = PreprocessPanel
+
+
+class CorrectionsDock(StepDock):
+    """Bad pixels, beam, crop, bin, noise and energies."""
+
+    panel_class = CorrectionsPanel
 
 
 class AlignDock(StepDock):
