@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -509,11 +509,17 @@ class XanesSpectrum(Dock):
                 self._hover_timer.start()
 
     def _on_double_click(self, viewer: Any, event: Any) -> None:
-        """Pin the pixel; it lives in a Points layer, so that it can be moved and removed like any point."""
+        self.pin(event.position)
+
+    def pin(self, position: Sequence[float]) -> None:
+        """Pin the pixel at a position in the world, if there is one.
+
+        It lives in a Points layer, so that it can be moved and removed like any point.
+        """
         layer = self.stack_layer()
-        if layer is None or pixel_at(layer, event.position) is None:
+        if layer is None or pixel_at(layer, position) is None:
             return
-        world = np.array(event.position)[-2:]
+        world = np.array(position)[-2:]
         pins = self._pins()
         if pins is None:
             active = self.viewer.layers.selection.active

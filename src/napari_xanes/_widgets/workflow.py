@@ -15,6 +15,8 @@ from napari_xanes._widgets._layers import about
 from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._section import Section
+from napari_xanes._widgets._shortcuts import ShortcutsDialog, bind_keys, unbind_keys
+from napari_xanes._widgets._small_widgets import make_button
 from napari_xanes._widgets._undo import last_step, undo
 from napari_xanes._widgets.align import AlignPanel
 from napari_xanes._widgets.cluster import ClusterPanel
@@ -71,6 +73,10 @@ class XanesWorkflow(Dock):
                 panel.done.connect(partial(self._advance, key))
         self._shown: str | None = None
         remember_workflow(napari_viewer, self)
+        bind_keys(napari_viewer)
+        self.keys = make_button("Keys", "The keys for what is done often.")
+        self.keys.clicked.connect(lambda: ShortcutsDialog(self).show())
+        self.column.addWidget(self.keys)
         self.chooser.changed.connect(self._on_stack)
         self.chooser.changed.connect(self._show_undo)
         self._on_stack()
@@ -123,6 +129,7 @@ class XanesWorkflow(Dock):
     def cleanup(self) -> None:
         """Stop work and disconnect from the viewer."""
         forget_workflow(self.viewer, self)
+        unbind_keys(self.viewer)
         for panel in (*self.panels.values(), self.masks, self.results):
             panel.cleanup()
         self.chooser.cleanup()
