@@ -10,7 +10,7 @@ from napari_xanes._core.recipe import Recipe
 from napari_xanes._widgets import _worker
 from napari_xanes._widgets._layers import about, add_stack, result_of
 from napari_xanes._widgets.corrections import STACK_NAMES
-from napari_xanes._widgets.workflow import CorrectionsDock
+from napari_xanes._widgets.workflow import CorrectionsDock, XanesWorkflow
 
 
 @pytest.fixture
@@ -84,6 +84,20 @@ def test_a_region_is_taken_from_a_drawn_rectangle(panel, viewer, density, correc
     layer = correct("crop")
     np.testing.assert_array_equal(layer.data, np.asarray(density.data)[:, 10:40, 20:50])
     assert layer.translate.tolist() == [0, 5, 10]
+
+
+def test_the_workflow_goes_on_with_the_corrected_stack(viewer, density, qtbot, run_step):
+    workflow = XanesWorkflow(viewer)
+    qtbot.addWidget(workflow)
+    add_stack(viewer, density)
+    dock = CorrectionsDock(viewer)
+    qtbot.addWidget(dock)
+    run_step(dock.panel)
+    assert dock.panel.result.text() == "No bad pixel found."
+    assert workflow.chooser.layer() is dock.chooser.layer()
+    assert "without bad pixels" in workflow.panels["align"].plan.text()
+    for one in (dock, workflow):
+        one.close_down()
 
 
 def test_the_shown_frame_is_added(panel, viewer, density):

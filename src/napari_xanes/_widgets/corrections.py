@@ -142,6 +142,8 @@ class CorrectionsPanel(ChoicePanel):
 
 
 def _pixels(found: dict[str, Any], result: Result) -> str:
+    if not (found["hot_pixels"] or found["dead_pixels"] or found["flashes"]):
+        return "no bad pixel found"
     counts = f"{found['hot_pixels']} hot and {found['dead_pixels']} dead pixels, {found['flashes']} flashes"
     return f"{counts}, {'replaced by their neighbours' if 'replaced' in found else 'now invalid'}"
 

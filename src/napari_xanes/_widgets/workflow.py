@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QPushButton
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._layers import about
-from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow
+from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow, workflow_of
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._section import Section
 from napari_xanes._widgets._shortcuts import ShortcutsDialog, bind_keys, unbind_keys
@@ -135,6 +135,13 @@ class XanesWorkflow(Dock):
         self.chooser.cleanup()
 
 
+def _go_on_with(viewer: Any, layer: Any) -> None:
+    """Let the workflow go on with the stack that a dock of its own has made."""
+    workflow = workflow_of(viewer)
+    if workflow is not None:
+        workflow.chooser.choose(layer)
+
+
 class StepDock(Dock):
     """One step as a dock of its own, with its own choice of the stack."""
 
@@ -146,6 +153,8 @@ class StepDock(Dock):
         self.panel = self.panel_class(napari_viewer, self.chooser)
         self.column.addWidget(self.chooser)
         self.column.addWidget(self.panel)
+        if isinstance(self.panel, StepPanel):
+            self.panel.done.connect(partial(_go_on_with, napari_viewer))
         show_energy(napari_viewer)
 
     def cleanup(self) -> None:
