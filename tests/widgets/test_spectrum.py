@@ -282,6 +282,38 @@ def test_the_fit_follows_the_form_before_and_after_it_is_run(viewer, density, re
         one.close_down()
 
 
+def test_regions_are_told_in_numbers(dock, viewer, density, references, qtbot):
+    _, normal = fit_stack(viewer, density, references)
+    viewer.layers.selection.active = normal
+    dock.table_shown.setChecked(True)
+    dock.new_region.click()
+    regions = viewer.layers.selection.active
+    assert regions.mode == "add_rectangle" and regions.scale.tolist() == [0.5, 0.5]
+    y, x = SPOT
+    regions.add_rectangles([[y - 2.5, x - 2.5], [y + 2.5, x + 2.5]])
+    labels = viewer.add_labels(np.zeros((64, 72), np.uint8), scale=(0.5, 0.5), name="painted")
+    labels.paint(SPOT, 3)
+    settle(dock, qtbot)
+    rows = {row.name: row for row in dock.table._rows}
+    inside = density.data[:, y - 2 : y + 3, x - 2 : x + 3].reshape(41, -1)
+    assert rows["regions 1"].pixels == inside.shape[1] == 25
+    assert rows["painted 3"].pixels == (labels.data == 3).sum()
+    given = {key: dock._automatic()[key] for key in ("e0", "pre_edge", "post_edge")}
+    edge = nx.normalize_edge(inside.mean(axis=1).astype(float), density.energy, **given)
+    assert rows["regions 1"].thickness == pytest.approx(float(edge.edge_step), rel=1e-5)
+    fit = nx.fit_references(
+        edge.normalized, density.energy, nx.read_references(*references), constraint="nonnegative"
+    )
+    for name, fraction, sigma in zip(fit.names, fit.fractions, fit.sigma, strict=True):
+        assert rows["regions 1"].fractions[name] == pytest.approx((fraction, sigma), rel=1e-4)
+    before = rows["regions 1"].thickness
+    regions.data = [regions.data[0] + [0, 3]]
+    settle(dock, qtbot)
+    assert dock.table._rows[0].thickness != before, "the table follows"
+    lines = dock.table.as_text().splitlines()
+    assert len(lines) == 3 and len(lines[1].split("\t")) == 3 + 2 * len(fit.names)
+
+
 def test_what_is_left_out_is_dragged(viewer, density, references, qtbot):
     workflow, dock = XanesWorkflow(viewer), XanesSpectrum(viewer)
     for one in (workflow, dock):

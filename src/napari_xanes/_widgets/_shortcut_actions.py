@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from napari.layers import Layer, Shapes
+from napari.layers import Layer
 from napari.utils.notifications import show_info
 
 from napari_xanes._widgets._layers import lineage
 from napari_xanes._widgets._mask_layers import mask_layers
 from napari_xanes._widgets._open_docks import workflow_of
 from napari_xanes._widgets._panel import StepPanel
+from napari_xanes._widgets._regions import draw_region
 from napari_xanes._widgets._view_layers import scan_maps, show_these
 from napari_xanes._widgets.spectrum import XanesSpectrum
 from napari_xanes._widgets.view import XanesView
 
 PLUGIN = "napari-xanes"
-REGIONS = "regions"
 NO_STACK = "There is no stack yet; open a scan."
 
 
@@ -106,17 +105,8 @@ def new_region(viewer: Any) -> None:
     layer = _chosen(viewer)
     if layer is None:
         show_info(NO_STACK)
-        return
-    regions = next((one for one in viewer.layers if isinstance(one, Shapes) and one.name == REGIONS), None)
-    if regions is None:
-        geometry = {key: tuple(np.array(getattr(layer, key))[-2:]) for key in ("scale", "translate")}
-        units = tuple(layer.units)[-2:]
-        made = Shapes(
-            ndim=2, name=REGIONS, face_color="transparent", edge_color="#e69f00", units=units, **geometry
-        )
-        regions = viewer.add_layer(made)
-    viewer.layers.selection.active = regions
-    regions.mode = "add_rectangle"
+    else:
+        draw_region(viewer, layer)
 
 
 def _chosen(viewer: Any) -> Layer | None:

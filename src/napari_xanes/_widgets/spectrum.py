@@ -41,6 +41,9 @@ from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._form import ParamsForm
 from napari_xanes._widgets._layers import about, find, lineage, results_of, stack_layers
 from napari_xanes._widgets._open_docks import workflow_of
+from napari_xanes._widgets._region_table import RegionTable, Row
+from napari_xanes._widgets._regions import draw_region
+from napari_xanes._widgets._small_widgets import make_button
 from napari_xanes._widgets._spectrum_export import ExportMenu
 from napari_xanes._widgets._spectrum_plot import Curve, SpectrumPlot
 from napari_xanes._widgets._spots import Pixels, label_pixels, pixel_at, shape_pixels, spread
@@ -83,10 +86,15 @@ class XanesSpectrum(Dock):
         self._placed = False
         self.plot = SpectrumPlot(self.viewer)
         self._make_tools()
-        self.column.addWidget(self.plot, 1)
+        beside = QHBoxLayout()
+        beside.addWidget(self.plot, 3)
+        beside.addWidget(self.table, 2)
+        self.column.addLayout(beside, 1)
         self._hover_timer = _timer(self, HOVER_MS, self._read_cursor)
         self._region_timer = _timer(self, REGION_MS, self.read_regions)
-        self._redraw_timer = _timer(self, 0, self.redraw)  # an editor says more than once that it changed
+        self._redraw_timer = _timer(
+            self, 0, self._redraw_all
+        )  # an editor says more than once that it changed
         self._connect()
         self.read_all()
 
@@ -111,6 +119,16 @@ class XanesSpectrum(Dock):
             "<p>The windows before and after the edge and e0: drag them. The Normalise form follows.</p>"
         )
         self.windows_shown.setChecked(True)
+        self.table_shown = QCheckBox("table")
+        self.table_shown.setToolTip(
+            "<p>Pixels, thickness and fractions of every pin, shape and label, beside the plot.</p>"
+        )
+        self.table = RegionTable()
+        self.table.setVisible(False)
+        self._counts: dict[str, int] = {}
+        self.new_region = make_button(
+            "New region", "Draw a rectangle on the picture; its mean spectrum is followed while it is moved."
+        )
         self.unpin = QPushButton("Unpin")
         self.unpin.setToolTip("<p>Take the pinned pixels away. A double click on the image pins one.</p>")
         self.export = ExportMenu(self.plot, self.curves_as_table)
@@ -119,9 +137,11 @@ class XanesSpectrum(Dock):
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed
         )  # text must not lay out the window
         row = QHBoxLayout()
-        for part in (self.quantity, self.derivative, self.windows_shown, self.references, self.fit_shown):
+        boxes = self.derivative, self.windows_shown, self.references, self.fit_shown, self.table_shown
+        for part in (self.quantity, *boxes):
             row.addWidget(part)
         row.addWidget(self.where, 1)
+        row.addWidget(self.new_region)
         row.addWidget(self.unpin)
         row.addWidget(self.export)
         self.column.addLayout(row)
@@ -151,6 +171,9 @@ class XanesSpectrum(Dock):
             box.toggled.connect(lambda _: self.redraw())
         self.fit_shown.toggled.connect(lambda _: self.read_all())
         self.unpin.clicked.connect(self._on_unpin)
+        self.table_shown.toggled.connect(self.table.setVisible)
+        self.table_shown.toggled.connect(lambda _: self._fill_table())
+        self.new_region.clicked.connect(self._on_new_region)
         self.plot.energy_dragged.connect(self._on_energy_dragged)
         self.plot.window_dragged.connect(
             lambda name, lo, hi: self._set_form(name, (round(lo, 2), round(hi, 2)))
@@ -238,11 +261,12 @@ class XanesSpectrum(Dock):
             if key not in known:
                 known.clear()
                 known[key] = (self._read(layer, pixels), color)
+            self._counts[name] = pixels[0].size
             spectra[name] = (known[key][0], color)
         if not spectra:
             spectra[MEAN] = (self._read(layer, spread(layer.data.shape[1:])), None)
         self._spectra = spectra
-        self.redraw()
+        self._redraw_all()
 
     def _spots(self, layer: Layer) -> Iterator[tuple[str, Pixels, str]]:
         """Yield name, pixels and colour of every pin, shape and label."""
@@ -344,6 +368,51 @@ class XanesSpectrum(Dock):
         )
         self.plot.show_excluded(self._excluded())
 
+    def _redraw_all(self) -> None:
+        self.redraw()
+        self._fill_table()
+
+    def _fill_table(self) -> None:
+        """Put what the regions hold into the table, if it is shown."""
+        layer = self.stack_layer()
+        if not self.table_shown.isChecked() or layer is None:
+            return
+        energy, signal = self.energy(), about(self._read_from(layer))["signal"]
+        known, given = self._how_to_fit(layer), self._form_values()
+        absorbs = self.quantity.currentText() != MEASURED or signal == "optical_density"
+        rows = []
+        for name, (spectrum, color) in self._spectra.items():
+            if name in (CURSOR, MEAN):
+                continue
+            edge = normalised(spectrum, energy, given) if absorbs and signal != "normalized" else None
+            fit = None if known is None else self._fit_of(spectrum, energy, signal, known)
+            fractions = (
+                {}
+                if fit is None
+                else dict(zip(fit.names, zip(fit.fractions, fit.sigma, strict=True), strict=True))
+            )
+            thickness = None if edge is None else float(edge.edge_step)
+            rows.append(Row(name, color, self._counts[name], thickness, fractions))
+        self.table.show_rows(rows)
+
+    def _fit_of(
+        self,
+        spectrum: Float64,
+        energy: Float64,
+        signal: str,
+        known: tuple[list[Reference], dict[str, Any], bool],
+    ) -> FittedCurve | None:
+        """Return the fit of a spectrum as it was read, normalised first where fits are; None if it cannot be."""
+        references, params, normalised_first = known
+        if normalised_first and signal != "normalized":
+            if self.quantity.currentText() == MEASURED and signal != "optical_density":
+                return None
+            edge = normalised(spectrum, energy, self._form_values())
+            if edge is None:
+                return None
+            spectrum = np.asarray(edge.normalized, np.float64)
+        return fitted(spectrum, energy, references, params)
+
     def _as_wanted(self, spectrum: Float64, energy: Float64, given: dict[str, Any], signal: str) -> Float64:
         if self.quantity.currentText() != NORMALISED or signal == "normalized":
             return spectrum
@@ -374,20 +443,14 @@ class XanesSpectrum(Dock):
         if known is None:
             self.where.setText("Choose references in 4 Fit to see a fit.")
             return
-        references, params, was_normalised = known
-        spectrum = self._spectra[first][0]
-        if was_normalised and signal != "normalized":
-            density = (
-                spectrum if self.quantity.currentText() != MEASURED or signal == "optical_density" else None
-            )
-            edge = None if density is None else normalised(density, energy, self._form_values())
-            if edge is None:
-                self.where.setText("Choose optical density to fit this stack's spectra.")
-                return
-            spectrum = np.asarray(edge.normalized, np.float64)
-        self.fit = fitted(spectrum, energy, references, params)
+        self.fit = self._fit_of(self._spectra[first][0], energy, signal, known)
         if self.fit is None:
-            self.where.setText(f"'{first}' cannot be fitted: it is invalid at some energies.")
+            counts = self.quantity.currentText() == MEASURED and signal in ("counts", "transmission")
+            self.where.setText(
+                "Choose optical density to fit this stack's spectra."
+                if counts
+                else f"'{first}' cannot be fitted: it shows no edge, or is invalid at some energies."
+            )
             return
         found = self.fit
         curves.clear()
@@ -499,6 +562,11 @@ class XanesSpectrum(Dock):
                 found = []
             self._read_references = wanted, [one for one in found if not wanted[1] or one.name in wanted[1]]
         return self._read_references[1]
+
+    def _on_new_region(self) -> None:
+        layer = self.stack_layer()
+        if layer is not None:
+            draw_region(self.viewer, layer)
 
     # -- what happens in the viewer -------------------------------------------------------------------
 
