@@ -47,6 +47,7 @@ class RegionTable(QWidget):
         self.table = QTableWidget()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.verticalHeader().setVisible(False)
+        self.table.verticalHeader().setDefaultSectionSize(24)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.copy = make_button("Copy table", "Copies the table, to be pasted into a spreadsheet.")
         self.copy.clicked.connect(lambda: QApplication.clipboard().setText(self.as_text()))

@@ -87,8 +87,8 @@ class XanesSpectrum(Dock):
         self.plot = SpectrumPlot(self.viewer)
         self._make_tools()
         beside = QHBoxLayout()
-        beside.addWidget(self.plot, 3)
-        beside.addWidget(self.table, 2)
+        beside.addWidget(self.plot, 1)
+        beside.addWidget(self.table, 1)
         self.column.addLayout(beside, 1)
         self._hover_timer = _timer(self, HOVER_MS, self._read_cursor)
         self._region_timer = _timer(self, REGION_MS, self.read_regions)
@@ -107,7 +107,8 @@ class XanesSpectrum(Dock):
         self.quantity.setToolTip(
             "<p>What is drawn: the stack's own values, optical density, or the spectrum between 0 before and 1 after the edge.</p>"
         )
-        self.derivative = QCheckBox("derivative")
+        self.derivative = QCheckBox("d/dE")
+        self.derivative.setToolTip("<p>The derivative of the spectra.</p>")
         self.references = QCheckBox("references")
         self.references.setToolTip("<p>The spectra of the last fit, or of the files in the Fit form.</p>")
         self.fit_shown = QCheckBox("fit")
@@ -127,7 +128,7 @@ class XanesSpectrum(Dock):
         self.table.setVisible(False)
         self._counts: dict[str, int] = {}
         self.new_region = make_button(
-            "New region", "Draw a rectangle on the picture; its mean spectrum is followed while it is moved."
+            "Region", "Draw a new rectangle on the picture; its mean spectrum is followed while it is moved."
         )
         self.unpin = QPushButton("Unpin")
         self.unpin.setToolTip("<p>Take the pinned pixels away. A double click on the image pins one.</p>")
@@ -137,6 +138,7 @@ class XanesSpectrum(Dock):
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed
         )  # text must not lay out the window
         row = QHBoxLayout()
+        row.setSpacing(5)
         boxes = self.derivative, self.windows_shown, self.references, self.fit_shown, self.table_shown
         for part in (self.quantity, *boxes):
             row.addWidget(part)
