@@ -1,4 +1,4 @@
-"""The sample of the menu: a file in the cache, made once, that brings its references."""
+"""The samples of the menu: files in the cache, made once, that bring their references."""
 
 from __future__ import annotations
 
@@ -26,10 +26,29 @@ def test_the_sample_is_a_raw_scan_with_references_that_fit_it(cache):
         assert reference.energy[0] <= stack.energy[0] and reference.energy[-1] >= stack.energy[-1]
 
 
+@pytest.mark.parametrize(
+    ("make", "signal", "ndim"),
+    [
+        (_sample_data.ni_volume, "optical_density", 4),
+        (_sample_data.fe_stxm, "counts", 3),
+        (_sample_data.fe_fluorescence, "optical_density", 3),
+    ],
+)
+def test_the_other_samples_are_told_for_what_they_are(cache, make, signal, ndim):
+    ((data, kw, _),) = make()
+    stack = kw["metadata"]["xanes_stack"]
+    assert (stack.signal, data.ndim, stack.flat) == (signal, ndim, None)
+    assert stack.pixel_size_um and not stack.warnings
+    suggested = kw["metadata"]["xanes"]["source"]["suggested"]
+    assert suggested["normalize"] == {"slope": "shared"}
+    for reference in nx.read_references(*suggested["fit"]["references"]):
+        assert reference.energy[0] <= stack.energy[0] and reference.energy[-1] >= stack.energy[-1]
+
+
 def test_it_is_simulated_once_and_leaves_nothing_half_made(cache, monkeypatch):
-    first = _sample_data.sample_file()
-    monkeypatch.setattr("napari_xanes._core.phantom.simulate", lambda: pytest.fail("simulated again"))
-    assert _sample_data.sample_file() == first
+    first = _sample_data.sample_file("fe_stxm")
+    monkeypatch.setattr(_sample_data, "_simulation", lambda key: pytest.fail("simulated again"))
+    assert _sample_data.sample_file("fe_stxm") == first
     assert [path.name for path in (cache / "napari-xanes").iterdir()] == [first.parent.name]
 
 

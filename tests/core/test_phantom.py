@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+import napari_xanes as nx
 from napari_xanes import InputError, flat_field, optical_density, read_references, read_stack, simulate
 
 
@@ -138,3 +139,40 @@ def test_saved_as_a_beamline_does(tmp_path):
 def test_faults_are_named(given, said):
     with pytest.raises(InputError, match=said):
         simulate(**given)
+
+
+OTHERS = {
+    "volume": (nx.simulate_volume, [{"do": "align"}], 0.1, 0.03),
+    "stxm": (
+        nx.simulate_stxm,
+        [{"do": "internal_i0"}, {"do": "optical_density"}, {"do": "align"}],
+        *(0.035, 0.08),
+    ),
+    "fluorescence": (nx.simulate_fluorescence, [{"do": "align"}], 0.06, 0.35),
+}
+
+
+@pytest.mark.parametrize(("make", "steps", "fractions_within", "drift_within"), OTHERS.values(), ids=OTHERS)
+def test_the_usual_steps_find_the_truth_of_the_other_scans(
+    tmp_path, make, steps, fractions_within, drift_within
+):
+    simulation = make()
+    scan = simulation.save(tmp_path)
+    fit = {"do": "fit", "references": [str(path) for path in sorted((tmp_path / "references").glob("*.txt"))]}
+    recipe = {"schema": 1, "step": [*steps, {"do": "normalize", "slope": "shared"}, fit]}
+    result = nx.run_recipe(nx.Recipe.from_dict(recipe), read_stack(scan))
+    found = np.stack([result.maps[f"fraction_{one.name}"] for one in simulation.references])
+    wrong = (found - simulation.fractions)[:, simulation.mask]
+    assert np.isfinite(wrong).mean() > 0.98
+    assert np.sqrt(np.nanmean(wrong**2)) < fractions_within
+    moved = result.extra["drift"].shifts - simulation.drift
+    assert np.sqrt(np.mean(np.sum((moved - moved.mean(axis=0)) ** 2, axis=1))) < drift_within
+    ratio = np.nanmean(result.maps["thickness"][simulation.mask] / simulation.thickness[simulation.mask])
+    assert ratio == pytest.approx(1, abs=0.06)
+
+
+def test_fluorescence_maps_below_the_edge_do_not_go_astray():
+    """They show scatter only, and match one another best half a picture away."""
+    simulation = nx.simulate_fluorescence()
+    moved = nx.estimate_drift(simulation.stack.data).shifts - simulation.drift
+    assert np.abs(moved - np.median(moved, axis=0)).max() < 1

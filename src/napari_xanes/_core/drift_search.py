@@ -33,6 +33,7 @@ _PATTERN_PASSES = 6
 _MEAN_PASSES = 2
 _DOUBT = 0.6  # of the median confidence
 _CHANCE = 6.0  # standard deviations that noise reaches somewhere in the search
+_FAR = 0.1  # of a frame, beyond as far again as the sure frames reach
 _ALIKE = 10.0  # px of the small copies over which structure is alike, so that they count as one
 _DEEPEST = 16  # px of the small copies to which holes are filled
 _SAMPLED = 3  # every how many pixels an axis the range of values is looked at
@@ -168,9 +169,25 @@ def _by_chance(search: _Search) -> NDArray[np.bool_]:
     return search.known & chance
 
 
+def _far_and_doubtful(search: _Search) -> NDArray[np.bool_]:
+    """Return which frames match poorly, and lie far outside the way of those that match well (E,).
+
+    Maps below the edge that show but noise and scatter may match one another there better than any other frame.
+    """
+    doubt = doubtful(search.confidence, search.known)
+    sure = search.known & ~doubt
+    if sure.sum() < 2:
+        return np.zeros_like(sure)
+    way = search.shifts[sure]
+    reach = np.ptp(way, axis=0) + _FAR * np.array(search.matcher.shape)
+    middle = (way.min(axis=0) + way.max(axis=0)) / 2
+    far: NDArray[np.bool_] = doubt & (np.abs(search.shifts - middle) > reach).any(axis=1)
+    return far
+
+
 def _bridge(search: _Search) -> None:
     """Let frames that could not be measured move with those beside them."""
-    search.shifts[_by_chance(search)] = np.nan
+    search.shifts[_by_chance(search) | _far_and_doubtful(search)] = np.nan
     gaps, at = np.flatnonzero(search.usable & ~search.known), np.flatnonzero(search.known)
     for axis in range(search.shifts.shape[1]):
         search.shifts[gaps, axis] = np.interp(gaps, at, search.shifts[at, axis]) if at.size else 0.0

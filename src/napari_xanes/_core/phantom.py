@@ -1,4 +1,4 @@
-"""A simulated raw scan with its truth, to learn on, to demonstrate and to test with.
+"""Simulated scans with their truth, to learn on, to demonstrate and to test with.
 
 What makes real scans hard is in it: drift, a beam that moves and flickers, stripes, dust, shot noise, a support
 film.  The reference spectra are formulas; they look like a compound's but are nobody's measurement.
@@ -27,22 +27,22 @@ BIGGEST_COUNT = 40_000
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """A raw scan and what is true about it.
+    """A scan and what is true about it.
 
     Attributes
     ----------
     stack : EnergyStack
-        Counts, uint16 (E, Y, X), with one flat per energy and five darks.
+        What the detector saw or the reconstruction gave: (E, Y, X), or (E, Z, Y, X) of a volume.
     references : list of Reference
-        The two spectra that the sample is made of: reduced, oxidised.
-    fractions : array (2, Y, X)
+        The spectra that the sample is made of, normalised.
+    fractions : array (n, Y, X) or (n, Z, Y, X)
         Share of each reference, NaN outside the particles; as the last frame shows the sample.
-    thickness : array (Y, X)
+    thickness : array (Y, X) or (Z, Y, X)
         Amount of the element in edge steps, as the last frame shows it.
-    drift : array (E, 2)
-        How far (dy, dx), in px, each frame shows the sample displaced from the last frame.
-    mask : bool array (Y, X)
-        Where there is sample (thickness > 0.15) that every frame shows.
+    drift : array (E, 2) or (E, 3)
+        How far (dy, dx) or (dz, dy, dx), in px, each frame shows the sample displaced from the last frame.
+    mask : bool array (Y, X) or (Z, Y, X)
+        Where there is enough sample to be fitted, and every frame shows it.
     """
 
     stack: EnergyStack
@@ -58,18 +58,22 @@ class Simulation:
         Parameters
         ----------
         folder : path
-            Made if need be; gets ``<name>.h5`` (img_xanes, img_bkg, img_dark, X_eng in keV), ``truth.h5`` and
-            ``references/<reference>.txt``.
+            Made if need be; gets ``<name>.h5`` (img_xanes, X_eng in keV, pixel_size if it is known, img_bkg and
+            img_dark if there are flats and darks), ``truth.h5`` and ``references/<reference>.txt``.
         """
         folder = Path(folder)
         (folder / "references").mkdir(parents=True, exist_ok=True)
         scan = folder / f"{self.stack.name}.h5"
         with h5py.File(scan, "w") as file:
             file["img_xanes"] = self.stack.data
-            file["img_bkg"] = self.stack.flat
-            file["img_dark"] = self.stack.dark
+            for key, value in (("img_bkg", self.stack.flat), ("img_dark", self.stack.dark)):
+                if value is not None:
+                    file[key] = value
             file["X_eng"] = self.stack.energy / 1000
             file["X_eng"].attrs["units"] = "keV"
+            if self.stack.pixel_size_um:
+                file["pixel_size"] = self.stack.pixel_size_um
+                file["pixel_size"].attrs["units"] = "um"
             file["note"] = "simulated by napari-xanes"
         with h5py.File(folder / "truth.h5", "w") as file:
             for name in ("fractions", "thickness", "drift", "mask"):
@@ -123,15 +127,16 @@ def simulate(
     InputError
         If the element is unknown or a number is out of range.
     """
-    _check(shape, n_energies, counts, max_drift, n_particles)
+    check_sizes(shape, n_energies, counts, max_drift, n_particles)
     rng = np.random.default_rng(seed)
     e0 = parts.k_edge(element)
     energy = parts.scan_energies(e0, n_energies)
     references = parts.make_references(element, e0)
     drift = parts.random_drift(rng, n_energies, max_drift)
-    pad = int(np.ceil(max_drift)) + MARGIN
+    pad = margin(max_drift)
     amounts, film = parts.make_sample(rng, (shape[0] + 2 * pad, shape[1] + 2 * pad), n_particles)
-    density = parts.drifting_frames(amounts, film, references, energy, e0, drift, pad)
+    weights = np.vstack([parts.attenuation(references, energy, e0), 1 - 0.36 * (energy - e0) / 1000])
+    density = parts.drifting_sum(np.stack([*amounts, film]), weights, drift, pad)
     beam = parts.make_beam(rng, shape, n_energies, counts)
     flicker = 1 + 0.0015 * rng.standard_normal((n_energies, 1, 1))
     stack = EnergyStack(
@@ -143,18 +148,31 @@ def simulate(
         name=f"{element.lower()}_simulated",
         source={"simulated": element, "seed": seed},
     )
-    inside = amounts[:, pad:-pad, pad:-pad]
+    return with_truth(stack, references, amounts, drift, pad, least=0.15)
+
+
+def margin(max_drift: float) -> int:
+    """Return how many pixels to simulate around the frame."""
+    return int(np.ceil(max_drift)) + MARGIN
+
+
+def with_truth(
+    stack: EnergyStack, references: list[Reference], amounts: Float64, drift: Float64, pad: int, least: float
+) -> Simulation:
+    """Return the scan with what is true of it, from amounts (n, Y, X) or (n, Z, Y, X) simulated with a margin."""
+    inside = amounts[(slice(None), *[slice(pad, -pad)] * (amounts.ndim - 1))]
     thickness = inside.sum(axis=0)
     fractions = np.divide(inside, thickness, out=np.full_like(inside, np.nan), where=thickness > 0)
-    mask = (thickness > 0.15) & parts.always_seen(shape, drift)
+    mask = (thickness > least) & parts.always_seen(thickness.shape, drift)
     return Simulation(
         stack, references, fractions.astype(np.float32), thickness.astype(np.float32), drift, mask
     )
 
 
-def _check(
-    shape: tuple[int, int], n_energies: int, counts: float, max_drift: float, n_particles: int
+def check_sizes(
+    shape: tuple[int, ...], n_energies: int, counts: float, max_drift: float, n_particles: int
 ) -> None:
+    """Refuse what cannot be simulated."""
     limits = {
         "shape": (min(shape), 16, 65_536),
         "n_energies": (n_energies, 10, 10_000),

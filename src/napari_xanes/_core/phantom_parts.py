@@ -1,11 +1,9 @@
 """What a simulated scan is made of: spectra, particles, their drift, the beam and the detector.
 
-`phantom.simulate` puts these together; sizes and noise are those of a full-field microscope.
+`phantom.simulate` and its neighbours put these together; sizes and noise are those of a full-field microscope.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import xraydb
@@ -65,17 +63,17 @@ def _spectrum(at: Float64, shift: float, white_line: float, distance: float) -> 
     return np.asarray(step * (1 + wiggle) + peak + pre_peak, dtype=np.float64)
 
 
-def random_drift(rng: np.random.Generator, n: int, farthest: float) -> Float64:
+def random_drift(rng: np.random.Generator, n: int, farthest: float, n_axes: int = 2) -> Float64:
     """A random walk with one jump, as long as asked, zero in the last frame."""
-    walk = np.cumsum(rng.standard_normal((n, 2)), axis=0)
-    walk[: int(0.6 * n)] += rng.choice([-4, 4], 2)
+    walk = np.cumsum(rng.standard_normal((n, n_axes)), axis=0)
+    walk[: int(0.6 * n)] += rng.choice([-4, 4], n_axes)
     walk -= walk[-1]
-    return np.asarray(walk * farthest / np.hypot(*walk.T).max())
+    return np.asarray(walk * farthest / np.linalg.norm(walk, axis=1).max())
 
 
 def make_sample(rng: np.random.Generator, shape: tuple[int, int], n: int) -> tuple[Float64, Float64]:
     """Return the amounts (2, Y, X) of the references in edge steps, and the support film in optical density."""
-    texture = _texture(rng, shape, 2.5)
+    texture = random_texture(rng, shape, 2.5)
     y, x = np.ogrid[: shape[0], : shape[1]]
     amounts = np.zeros((2, *shape))
     for _ in range(n):
@@ -95,35 +93,34 @@ def make_sample(rng: np.random.Generator, shape: tuple[int, int], n: int) -> tup
         amounts += np.clip(thick, 0, None) * np.stack([1 - oxidised, oxidised])
     amounts = ndimage.gaussian_filter(amounts, (0, 0.8, 0.8))
     amounts[:, amounts.sum(axis=0) < 1e-3] = 0
-    return amounts, 0.12 + 0.015 * _texture(rng, shape, 6)
+    return amounts, 0.12 + 0.015 * random_texture(rng, shape, 6)
 
 
-def _texture(rng: np.random.Generator, shape: tuple[int, int], size: float) -> Float64:
+def random_texture(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> Float64:
     """Random ups and downs of a size in px, mean 0 and spread 1."""
     values = ndimage.gaussian_filter(rng.standard_normal(shape), size, mode="wrap")
     return np.asarray((values - values.mean()) / values.std(), dtype=np.float64)
 
 
-def drifting_frames(
-    amounts: Float64,
-    film: Float64,
-    references: list[Reference],
-    energy: Float64,
-    e0: float,
-    drift: Float64,
-    pad: int,
-) -> Float64:
-    """Return the optical density (E, Y, X) of the drifting sample; the rest of the atoms absorb less and less."""
-    above = (energy - e0) / 1000
-    weights = np.stack([np.interp(energy, r.energy, r.mu) for r in references]) + 0.40 - 0.35 * above
-    parts = [ndimage.spline_filter(part, mode="mirror") for part in (*amounts, film)]
-    inner = (slice(pad, -pad),) * 2
-    size = tuple(n - 2 * pad for n in film.shape)
-    out = np.empty((energy.size, *size))
-    for i, (dy, dx) in enumerate(drift):
-        whole = weights[0, i] * parts[0] + weights[1, i] * parts[1] + (1 - 0.36 * above[i]) * parts[2]
-        out[i] = ndimage.shift(whole, (dy, dx), prefilter=False, mode="mirror")[inner]
-    return out
+def attenuation(references: list[Reference], energy: Float64, e0: float) -> Float64:
+    """Return what an edge step of each reference absorbs (n, E); other atoms of it absorb less and less."""
+    return mu_at(references, energy) + 0.40 - 0.35 * (energy - e0) / 1000
+
+
+def mu_at(references: list[Reference], energy: Float64) -> Float64:
+    """Return the spectra of the references (n, E)."""
+    return np.stack([np.interp(energy, one.energy, one.mu) for one in references])
+
+
+def drifting_sum(maps: Float64, weights: Float64, drift: Float64, pad: int) -> Float64:
+    """Return frames (E, Y, X) or (E, Z, Y, X): maps (n, ...) weighted by energy (n, E), displaced, without margin."""
+    parts = [ndimage.spline_filter(one, mode="mirror") for one in maps]
+    inner = (slice(pad, -pad),) * (maps.ndim - 1)
+    frames = []
+    for weight, moved in zip(weights.T, drift, strict=True):
+        whole = sum(w * part for w, part in zip(weight, parts, strict=True))
+        frames.append(ndimage.shift(whole, moved, prefilter=False, mode="mirror")[inner])
+    return np.stack(frames)
 
 
 def make_beam(rng: np.random.Generator, shape: tuple[int, int], n: int, counts: float) -> Float64:
@@ -136,7 +133,7 @@ def make_beam(rng: np.random.Generator, shape: tuple[int, int], n: int, counts: 
         a * np.sin(f * y[:, None] + p + 3 * part)
         for a, f, p in zip((0.03, 0.02, 0.015), (9, 23, 41), phase, strict=True)
     )
-    pattern = 1 + 0.02 * _texture(rng, shape, 1.2) + 0.03 * _texture(rng, shape, 12)
+    pattern = 1 + 0.02 * random_texture(rng, shape, 1.2) + 0.03 * random_texture(rng, shape, 12)
     for cy, cx, size in zip(*rng.uniform(0, 1, (2, 12)), rng.uniform(1, 4, 12), strict=True):
         far = (np.arange(shape[0])[:, None] - cy * shape[0]) ** 2 + (np.arange(shape[1]) - cx * shape[1]) ** 2
         pattern *= 1 - 0.35 * np.exp(-0.5 * far / size**2)
@@ -150,11 +147,11 @@ def expose(rng: np.random.Generator, expected: Float64, n: int) -> NDArray[np.ui
     return np.clip(np.rint(seen), 0, np.iinfo(np.uint16).max).astype(np.uint16)
 
 
-def always_seen(shape: tuple[int, int], drift: Float64) -> NDArray[np.bool_]:
+def always_seen(shape: tuple[int, ...], drift: Float64) -> NDArray[np.bool_]:
     """Where the sample of the last frame is in view in every frame."""
-    seen: Any = True
-    for size, moved, axis in zip(shape, drift.T, (0, 1), strict=True):
-        at = np.arange(size)
-        inside = (at + moved.min() >= 1) & (at + moved.max() <= size - 2)
-        seen = seen & (inside[:, None] if axis == 0 else inside[None])
-    return np.asarray(seen)
+    inside = [
+        (at + moved.min() >= 1) & (at + moved.max() <= size - 2)
+        for size, moved, at in zip(shape, drift.T, map(np.arange, shape), strict=True)
+    ]
+    seen = np.logical_and.reduce(np.meshgrid(*inside, indexing="ij"))
+    return np.asarray(seen, dtype=np.bool_)

@@ -51,6 +51,14 @@ class NormalizePanel(StepPanel):
         """Say what Run will do."""
         return f"Normalises {frames_text(layer)}: thickness and edge step maps{' and a stack' if self.keep.isChecked() else ''}."
 
+    def refresh(self) -> None:
+        """Follow the chosen stack; of a sample, take what suits it, unless the user has chosen already."""
+        layer, form = self.input_layer(), self.forms["normalize"]
+        suggested = {} if layer is None else about(layer)["source"].get("suggested", {}).get("normalize", {})
+        if suggested and form.values() == dict(form.cls()):
+            form.set(form.cls(**suggested))
+        super().refresh()
+
     def tell(self, result: Result) -> tuple[str, str]:
         """Return the edge and how many pixels are invalid."""
         found: dict[str, Any] = facts(result, "normalize")

@@ -48,7 +48,8 @@ class PreprocessPanel(StepPanel):
             return ""
         return (
             f"'{layer.name}' holds counts but no flats (images without sample). Import the scan again with "
-            "File > IO Utilities > Import XANES stack... and name the flats there."
+            "File > IO Utilities > Import XANES stack... and name the flats there; or, if a part of the picture is "
+            "empty, press Corrections... and take the beam from there."
         )
 
     def will(self, layer: Layer) -> str:
