@@ -10,7 +10,7 @@ import pytest
 from mouse import canvas_mouse, drag_line
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 import napari_xanes as nx
 from napari_xanes._core.params import make_params
@@ -422,3 +422,44 @@ def test_with_a_real_mouse(window, density, qtbot):
     drag_line(dock.plot, dock.plot.windows["pre_edge"].lines[1], -33, qtbot)
     lo, hi = editor.value()
     assert dock.plot.windows["pre_edge"].getRegion() == pytest.approx((lo, hi), abs=0.01)
+
+
+def test_a_region_is_moved_and_stretched_by_numbers(dock, viewer, density, qtbot, tmp_path, monkeypatch):
+    layer = add_stack(viewer, density)
+    dock.new_region.click()
+    regions = viewer.layers["regions"]
+    regions.add_rectangles([[[9.5, 19.5], [9.5, 24.5], [12.5, 24.5], [12.5, 19.5]]])
+    dock.table_shown.setChecked(True)
+    settle(dock, qtbot)
+    boxes = dock.box.boxes
+    assert {name: box.value() for name, box in boxes.items()} == {"y": 10, "x": 20, "height": 3, "width": 5}
+    boxes["y"].setValue(30)
+    boxes["width"].setValue(8)
+    settle(dock, qtbot)
+    expected = density.data[:, 30:33, 20:28].mean(axis=(1, 2))
+    np.testing.assert_allclose(curve(dock, "regions 1"), expected, rtol=1e-5)
+    assert dock.table.table.item(0, 1).text() == "24"
+
+    regions.add_ellipses([[[0, 0], [0, 10], [10, 10], [10, 0]]])
+    settle(dock, qtbot)
+    assert boxes["y"].value() == 30, "the chosen region stays chosen"
+    dock.table.table.selectRow(1)
+    assert boxes["y"].value() == 0.5 and boxes["height"].value() == 10
+    regions.selected_data = {1}
+    regions.remove_selected()
+    settle(dock, qtbot)
+    assert boxes["y"].value() == 30 and dock.box.isVisibleTo(dock)
+    viewer.layers.remove(regions)
+    settle(dock, qtbot)
+    assert not dock.box.isVisibleTo(dock)
+    assert layer in viewer.layers
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "table"), ""))
+    viewer.layers.selection.active = layer
+    dock.new_region.click()
+    viewer.layers["regions"].add_rectangles([[[0, 0], [0, 9], [9, 9], [9, 0]]])
+    settle(dock, qtbot)
+    dock.table.save.click()
+    with open(tmp_path / "table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["region"] == "regions 1" and int(rows[0]["pixels"]) > 64

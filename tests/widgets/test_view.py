@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor
 import napari_xanes as nx
 from napari_xanes._core.colors import SAFE_COLORS
 from napari_xanes._widgets import _figure_panel, _mix_panel
+from napari_xanes._widgets._canvas_legend import show_legend
 from napari_xanes._widgets._layers import about, add_stack, put_result
 from napari_xanes._widgets._view_layers import mix_layers
 from napari_xanes._widgets.view import XanesView
@@ -65,6 +66,32 @@ def chosen(view):
 
 
 # -- colour mix -----------------------------------------------------------------------------------
+
+
+def test_without_a_window_there_is_no_legend_on_the_canvas(viewer):
+    assert show_legend(viewer) is None
+
+
+@pytest.mark.viewer
+def test_the_legend_is_on_the_canvas_while_a_mix_is_seen(window):
+    put_maps(window)
+    dock, view = window.window.add_plugin_dock_widget("napari-xanes", "XANES view")
+    legend = show_legend(window)
+    assert not legend.isVisible()
+    view.mix.start.click()
+    assert legend.isVisible() and set(legend.legend.names) == {"NiO", "Ni"}
+    canvas = legend.parentWidget()
+    assert canvas.rect().contains(legend.geometry()) and legend.x() > canvas.width() / 3
+    view.mix.rows[0].color.set_color("#ff0000")
+    view.mix.mix()
+    assert "#ff0000" in legend.legend.colors
+    window.window.remove_dock_widget(dock)
+    assert legend.isVisible(), "the mix stays when the dock is closed"
+    the_mix(window).visible = False
+    assert not legend.isVisible()
+    the_mix(window).visible = True
+    window.layers.remove(the_mix(window))
+    assert not legend.isVisible()
 
 
 def test_fractions_are_chosen_and_their_mix_has_the_colours_of_the_rows(view, viewer):

@@ -23,6 +23,7 @@ MARGIN = 8
 """Pixels simulated around the frame, besides the drift, so that no border moves into view."""
 
 BIGGEST_COUNT = 40_000
+PIXEL_UM = 0.04
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +147,7 @@ def simulate(
         flat=parts.expose(rng, beam, 10),
         dark=np.rint(rng.normal(parts.DARK_LEVEL, parts.READ_NOISE, (5, *shape))).astype(np.uint16),
         name=f"{element.lower()}_simulated",
+        pixel_size_um=PIXEL_UM,
         source={"simulated": element, "seed": seed},
     )
     return with_truth(stack, references, amounts, drift, pad, least=0.15)

@@ -6,11 +6,14 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QApplication,
+    QFileDialog,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
@@ -18,7 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xanes._widgets._small_widgets import make_button
+from napari_xanes._widgets._small_widgets import in_line, make_button
+from napari_xanes._widgets._worker import report_error
 
 COLUMNS = {
     "region": "The pin, shape or label.",
@@ -39,7 +43,15 @@ class Row:
 
 
 class RegionTable(QWidget):
-    """A table of regions, to be read and copied."""
+    """A table of regions, to be read, copied and saved.
+
+    Signals
+    -------
+    chosen(name)
+        A row was chosen, or what it shows has changed.
+    """
+
+    chosen = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,10 +63,16 @@ class RegionTable(QWidget):
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.copy = make_button("Copy table", "Copies the table, to be pasted into a spreadsheet.")
         self.copy.clicked.connect(lambda: QApplication.clipboard().setText(self.as_text()))
+        self.save = make_button("Save table...", "Saves the table as CSV.")
+        self.save.clicked.connect(self._ask)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.itemSelectionChanged.connect(self._on_selected)
+        self._name = ""
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
-        layout.addWidget(self.copy)
+        layout.addWidget(in_line(self.copy, self.save))
 
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Show these regions and no others."""
@@ -81,12 +99,38 @@ class RegionTable(QWidget):
                 self.table.setItem(number, column, QTableWidgetItem(text))
             if row.color is not None:
                 self.table.item(number, 0).setForeground(QColor(row.color))
+        names = [row.name for row in rows]
+        self._choose(self._name if self._name in names else names[-1] if names else "")
 
-    def as_text(self) -> str:
-        """Return the table with tabs between the columns, sigma in columns of its own."""
+    def _choose(self, name: str) -> None:
+        """Choose a row by its name, which is shown again where rows have come or gone."""
+        names = [row.name for row in self._rows]
+        with QSignalBlocker(self.table):
+            self.table.clearSelection()
+            if name in names:
+                self.table.selectRow(names.index(name))
+        self._name = name
+        self.chosen.emit(name)
+
+    def _on_selected(self) -> None:
+        rows = {index.row() for index in self.table.selectedIndexes()}
+        if len(rows) == 1:
+            self._name = self._rows[rows.pop()].name
+            self.chosen.emit(self._name)
+
+    def _ask(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save table", "regions.csv", "Table (*.csv)")
+        if path:
+            try:
+                Path(path).with_suffix(".csv").write_text(self.as_text(","), "utf-8")
+            except OSError as error:
+                report_error(error, "Spectrum")
+
+    def as_text(self, delimiter: str = "\t") -> str:
+        """Return the table with tabs or else between the columns, sigma in columns of its own."""
         references = self._references()
         out = io.StringIO()
-        writer = csv.writer(out, delimiter="\t", lineterminator="\n")
+        writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
         writer.writerow([*COLUMNS, *(part for name in references for part in (name, f"sigma {name}"))])
         for row in self._rows:
             found = [row.fractions.get(name, ("", "")) for name in references]

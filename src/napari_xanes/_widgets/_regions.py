@@ -1,4 +1,4 @@
-"""Regions that are drawn: a Shapes layer that fits the stack."""
+"""Regions that are drawn: a Shapes layer that fits the stack, and what each shape is called."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from napari.layers import Layer, Shapes
 from napari_xanes._core.colors import SAFE_COLORS
 
 REGIONS = "regions"
+
+
+def region_name(shapes: Shapes, index: int) -> str:
+    """Return what a shape is called among the curves."""
+    return f"{shapes.name} {index + 1}"
+
+
+def find_region(viewer: Any, name: str) -> tuple[Shapes, int] | None:
+    """Return the layer and the number of the shape that is called so."""
+    for layer in viewer.layers:
+        if isinstance(layer, Shapes):
+            for index in range(len(layer.data)):
+                if region_name(layer, index) == name:
+                    return layer, index
+    return None
 
 
 def draw_region(viewer: Any, layer: Layer) -> Shapes:

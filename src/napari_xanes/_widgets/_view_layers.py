@@ -108,13 +108,21 @@ def put_mix(viewer: Any, like: Layer, mix: Mix, made: Any) -> list[Layer]:
     old = {about(one)["role"]: one for one in mix_layers(viewer, like, (kind,))}
     for role in old.keys() - wanted.keys():
         viewer.layers.remove(old[role])
+    legend = {"names": list(mix.names), "colors": list(mix.colors)} if kind == MIX else {}
+    made_of = {"kind": kind, "mix": legend}
     return [
-        _put_one(viewer, like, kind, role, data, kw, old.get(role)) for role, (data, kw) in wanted.items()
+        _put_one(viewer, like, made_of, role, data, kw, old.get(role)) for role, (data, kw) in wanted.items()
     ]
 
 
 def _put_one(
-    viewer: Any, like: Layer, kind: str, role: str, data: Any, kw: dict[str, Any], old: Layer | None
+    viewer: Any,
+    like: Layer,
+    made_of: dict[str, Any],
+    role: str,
+    data: Any,
+    kw: dict[str, Any],
+    old: Layer | None,
 ) -> Layer:
     geometry = {key: getattr(like, key) for key in GEOMETRY}
     if old is not None:
@@ -123,9 +131,10 @@ def _put_one(
             setattr(old, key, geometry[key])
         if "colormap" in kw:
             old.colormap = kw["colormap"]
+        old.metadata = {**old.metadata, "xanes": {**about(old), **made_of}}
         return old
     said = {
-        "kind": kind,
+        **made_of,
         "id": uuid4().hex,
         "name": about(like)["name"],
         "made_from": about(like)["made_from"],

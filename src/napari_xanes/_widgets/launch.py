@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import napari
+from qtpy.QtCore import QTimer
 
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.io.results import load_result
@@ -57,4 +58,5 @@ def add_workflow(viewer: napari.Viewer) -> XanesWorkflow:
     """Open the workflow in a viewer, and the spectrum below the canvas."""
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "XANES workflow")
     viewer.window.add_plugin_dock_widget(PLUGIN, "XANES spectrum")
+    QTimer.singleShot(0, viewer.reset_view)  # the canvas has become smaller
     return widget

@@ -41,8 +41,9 @@ from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._form import ParamsForm
 from napari_xanes._widgets._layers import about, find, lineage, results_of, stack_layers
 from napari_xanes._widgets._open_docks import workflow_of
+from napari_xanes._widgets._region_box import RegionBox
 from napari_xanes._widgets._region_table import RegionTable, Row
-from napari_xanes._widgets._regions import draw_region
+from napari_xanes._widgets._regions import draw_region, region_name
 from napari_xanes._widgets._small_widgets import make_button
 from napari_xanes._widgets._spectrum_export import ExportMenu
 from napari_xanes._widgets._spectrum_plot import Curve, SpectrumPlot
@@ -125,6 +126,9 @@ class XanesSpectrum(Dock):
             "<p>Pixels, thickness and fractions of every pin, shape and label, beside the plot.</p>"
         )
         self.table = RegionTable()
+        self.box = RegionBox(self.viewer, self.stack_layer)
+        self.table.layout().insertWidget(1, self.box)
+        self.table.chosen.connect(self.box.look_at)
         self.table.setVisible(False)
         self._counts: dict[str, int] = {}
         self.new_region = make_button(
@@ -283,7 +287,7 @@ class XanesSpectrum(Dock):
                 for k in range(len(other.data)):
                     pixels = shape_pixels(other, k, layer, plane)
                     if pixels is not None:
-                        yield f"{other.name} {k + 1}", pixels, _hex(other.edge_color[k])
+                        yield region_name(other, k), pixels, _hex(other.edge_color[k])
             elif isinstance(other, Labels) and other.visible:
                 found = sorted(label_pixels(other, layer, plane), key=lambda one: -one[1][0].size)
                 for label, pixels in sorted(found[:MOST_CURVES], key=lambda one: one[0]):

@@ -6,6 +6,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QLabel
 
+from napari_xanes._widgets._canvas_legend import show_legend
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._figure_panel import FigurePanel
@@ -29,6 +30,7 @@ class XanesView(Dock):
             self.column.addWidget(heading)
             self.column.addWidget(panel)
         self.mix.layout().addWidget(self.figure)
+        show_legend(napari_viewer)
 
     def cleanup(self) -> None:
         """Stop work and disconnect from the viewer."""

@@ -16,7 +16,7 @@ from napari_xanes._widgets._open_docks import forget_workflow, remember_workflow
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._section import Section
 from napari_xanes._widgets._shortcuts import ShortcutsDialog, bind_keys, unbind_keys
-from napari_xanes._widgets._small_widgets import make_button
+from napari_xanes._widgets._small_widgets import in_line, make_button
 from napari_xanes._widgets._undo import last_step, undo
 from napari_xanes._widgets.align import AlignPanel
 from napari_xanes._widgets.cluster import ClusterPanel
@@ -74,14 +74,23 @@ class XanesWorkflow(Dock):
         self._shown: str | None = None
         remember_workflow(napari_viewer, self)
         bind_keys(napari_viewer)
+        self.spectrum = make_button(
+            "Spectrum",
+            "The spectrum of the pixel under the cursor, of regions and of labels, below the picture.",
+        )
+        self.spectrum.clicked.connect(self.open_spectrum)
         self.keys = make_button("Keys", "The keys for what is done often.")
         self.keys.clicked.connect(lambda: ShortcutsDialog(self).show())
-        self.column.addWidget(self.keys)
+        self.column.addWidget(in_line(self.spectrum, self.keys))
         self.chooser.changed.connect(self._on_stack)
         self.chooser.changed.connect(self._show_undo)
         self._on_stack()
         self._show_undo()
         show_energy(napari_viewer)
+
+    def open_spectrum(self) -> None:
+        """Open the spectrum below the canvas."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES spectrum")
 
     def undo_step(self) -> None:
         """Take the last step back."""
