@@ -89,13 +89,14 @@ def test_large_pictures_are_thinned_and_lie_where_the_stack_does(
 
 
 def test_a_drawn_rectangle_is_looked_at_alone_and_followed(workflow, viewer, density, previewed, qtbot):
-    add_stack(viewer, density)
-    shapes = viewer.add_layer(Shapes([box(10, 50, 10, 60)]))
+    stack = add_stack(viewer, density)
+    here = {"scale": tuple(stack.scale)[1:], "units": tuple(stack.units)[1:]}
+    shapes = viewer.add_layer(Shapes([box(10, 50, 10, 60)], **here))
     viewer.layers.selection.active = shapes
     panel = workflow.panels["normalize"]
     layer = previewed(panel)
     assert layer.data.shape == (40, 50), panel.preview.words.text()
-    np.testing.assert_allclose(layer.translate, (10, 10))
+    np.testing.assert_allclose(layer.translate, (0.4, 0.4))
     assert viewer.layers.selection.active is shapes, "so that drawing can go on"
     shapes.data = [box(10, 50, 10, 40)]
     qtbot.waitUntil(lambda: panel.preview.layer().data.shape == (40, 30), timeout=20_000)
@@ -179,12 +180,12 @@ def test_a_stack_that_is_removed_takes_its_preview_along(workflow, viewer, densi
 def test_of_volumes_the_shown_plane_is_tried(workflow, viewer, density, previewed, qtbot):
     planes = np.stack([density.data, 2 * np.asarray(density.data), density.data], axis=1)
     add_stack(viewer, density.replace(data=planes))
-    viewer.dims.set_point(1, 1)
+    viewer.dims.set_current_step(1, 1)
     panel = workflow.panels["normalize"]
     layer = previewed(panel)
     assert layer.data.shape == (1, 64, 72)
-    assert layer.translate[0] == 1
+    assert layer.translate[0] == pytest.approx(0.04)
     double = np.nanmedian(layer.data)
-    viewer.dims.set_point(1, 0)
+    viewer.dims.set_current_step(1, 0)
     qtbot.waitUntil(lambda: panel.preview.layer().translate[0] == 0, timeout=20_000)
     assert np.nanmedian(panel.preview.layer().data) == pytest.approx(double / 2, rel=1e-3)

@@ -310,7 +310,7 @@ def test_regions_are_told_in_numbers(dock, viewer, density, references, qtbot):
     regions.data = [regions.data[0] + [0, 3]]
     settle(dock, qtbot)
     assert dock.table._rows[0].thickness != before, "the table follows"
-    lines = dock.table.as_text().splitlines()
+    lines = dock.table.as_text("\t").splitlines()
     assert len(lines) == 3 and len(lines[1].split("\t")) == 3 + 2 * len(fit.names)
 
 
@@ -463,3 +463,20 @@ def test_a_region_is_moved_and_stretched_by_numbers(dock, viewer, density, qtbot
     with open(tmp_path / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["region"] == "regions 1" and int(rows[0]["pixels"]) > 64
+
+
+def test_of_labels_shown_alone_no_other_has_a_curve(dock, viewer, density, qtbot):
+    layer = add_stack(viewer, density)
+    regions = np.zeros(density.data.shape[1:], np.uint8)
+    regions[10:20, 10:20], regions[30:40, 30:40] = 1, 2
+    labels = viewer.add_labels(
+        regions, name="parts", scale=tuple(layer.scale)[-2:], units=tuple(layer.units)[-2:]
+    )
+    settle(dock, qtbot)
+    assert {"parts 1", "parts 2"} <= set(dock.plot.drawn())
+    labels.selected_label, labels.show_selected_label = 2, True
+    settle(dock, qtbot)
+    assert "parts 2" in dock.plot.drawn() and "parts 1" not in dock.plot.drawn()
+    labels.selected_label = 1
+    settle(dock, qtbot)
+    assert "parts 1" in dock.plot.drawn() and "parts 2" not in dock.plot.drawn()

@@ -33,6 +33,7 @@ from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
 from napari_xanes._widgets._masked import MASKED, data_of, mask_entry
 from napari_xanes._widgets._tuples import (
+    SEEN_OVER_MAPS,
     SHOWN_KINDS,
     LayerTuple,
     labels_tuple,
@@ -41,6 +42,9 @@ from napari_xanes._widgets._tuples import (
     stack_tuple,
 )
 from napari_xanes._widgets._undo import remember
+
+OUTLINE = 2
+"""Width of the outline of particles, px."""
 
 # -- what a layer says of itself ------------------------------------------------------------------
 
@@ -199,7 +203,7 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
 
 
 def show_labels(viewer: Any, parent: Layer, step: str, *, hidden: bool = False) -> list[Layer]:
-    """Make or update the Labels layers of a step's masks and clusters; new clusters are shown alone, or hidden."""
+    """Make or update the Labels layers of a step: new clusters are shown alone, or hidden."""
     result, parent_id = results_of(parent)[step], about(parent)["id"]
     layers = []
     for name in result.labels:
@@ -208,9 +212,11 @@ def show_labels(viewer: Any, parent: Layer, step: str, *, hidden: bool = False) 
             name, result, geometry=geometry_of(parent, 1, result.history), made_from=parent_id
         )
         layer = _put(viewer, made, role=name)
-        if fresh and hidden:
+        if fresh and about(layer)["kind"] == "particles":
+            layer.contour = OUTLINE
+        elif fresh and hidden:
             layer.visible = False
-        elif fresh and about(layer)["kind"] != "mask":
+        elif fresh and about(layer)["kind"] not in SEEN_OVER_MAPS:
             show_only(viewer, layer)
         layers.append(layer)
     return layers

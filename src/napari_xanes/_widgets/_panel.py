@@ -139,6 +139,10 @@ class StepPanel(QWidget):
         """Return the result in a few words, and in a sentence."""
         return "done", "Done."
 
+    def own(self, result: Result) -> Result:
+        """Return what of the result belongs to this step and is shown."""
+        return result
+
     def result_key(self, step: str = "") -> str:
         """Return under which the result of a step is kept with its stack; of the one that Run carries out now."""
         return self.key
@@ -212,7 +216,7 @@ class StepPanel(QWidget):
             return
         name = self.stack_name if self.keeps_stack() else ""
         last = put_result(
-            self.viewer, parent, self._running_as, result, stack_name=name, more=self.wants_more()
+            self.viewer, parent, self._running_as, self.own(result), stack_name=name, more=self.wants_more()
         )
         self.chooser.refresh()
         self.chooser.choose(last)

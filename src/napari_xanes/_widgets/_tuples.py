@@ -38,6 +38,9 @@ SHOWN_KINDS = (
     *("peak_energy", "edge_energy", "white_line_centroid", "white_line_area", "energy_shift"),
 )
 """Kinds of maps that become layers without being asked for."""
+SEEN_OVER_MAPS = ("mask", "particles")
+"""Kinds of labels under which a map stays visible."""
+TOLD_OF_PARTICLES = ("diameter_um", "diameter_px", "thickness")
 FIXED_LIMITS = {"fraction": (0.0, 1.0)}
 
 
@@ -114,6 +117,10 @@ def labels_tuple(
 
 def _features(name: str, result: Result) -> dict[str, list[Any]]:
     """Return what napari says of a label under the cursor."""
+    if name == "particles" and "particles" in result.tables:
+        table = result.tables["particles"]
+        told = {key: [np.nan, *values] for key, values in table.items() if key in TOLD_OF_PARTICLES}
+        return {"index": [0, *table["label"]], **told}
     table = result.tables.get("combinations", {}) if name == "combination" else {}
     texts = ["none", *map(str, table["references"])] if table else []
     return {"index": list(range(len(texts))), "references": texts} if texts else {}

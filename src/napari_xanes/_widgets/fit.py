@@ -50,9 +50,19 @@ class FitPanel(StepPanel):
         self.find.clicked.connect(self.open_ranking)
         return [self.choice, in_line(self.more, self.find)]
 
+    def below(self) -> list[QWidget]:
+        """Return the button that opens the look at what a fit leaves."""
+        self.left = make_button("Residual...", "Is what the fit leaves noise, or is a reference missing?")
+        self.left.clicked.connect(self.open_residual)
+        return [self.left]
+
     def open_ranking(self) -> None:
         """Open the dock that finds references."""
         self.viewer.window.add_plugin_dock_widget("napari-xanes", "Find references", tabify=True)
+
+    def open_residual(self) -> None:
+        """Open the dock that looks at what the fit leaves."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "Fit residual", tabify=True)
 
     def take(self, line: list[Layer]) -> Layer | None:
         """Return the chosen stack if it can be fitted."""

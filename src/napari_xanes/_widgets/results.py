@@ -69,8 +69,13 @@ class ResultsPanel(QWidget):
             "Every step done, to be changed, run again or taken as a Python script.",
             self.open_history,
         )
+        self.particles = self._button(
+            "Particles...",
+            "Particles one by one: size, mean of every map, and profiles from rim to core.",
+            self.open_particles,
+        )
         grid = QGridLayout()
-        for i, button in enumerate((*self.buttons, self.view, self.history)):
+        for i, button in enumerate((*self.buttons, self.view, self.particles, self.history)):
             grid.addWidget(button, i // 2, i % 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -110,6 +115,10 @@ class ResultsPanel(QWidget):
     def open_view(self) -> None:
         """Open the dock that shows maps together."""
         self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES view", tabify=True)
+
+    def open_particles(self) -> None:
+        """Open the dock of particles."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "Particles", tabify=True)
 
     def open_history(self) -> None:
         """Open the dock in which what was done can be changed."""

@@ -128,7 +128,7 @@ class XanesSpectrum(Dock):
         self.table = RegionTable()
         self.box = RegionBox(self.viewer, self.stack_layer)
         self.table.layout().insertWidget(1, self.box)
-        self.table.chosen.connect(self.box.look_at)
+        self.table.region_chosen.connect(self.box.look_at)
         self.table.setVisible(False)
         self._counts: dict[str, int] = {}
         self.new_region = make_button(
@@ -289,7 +289,10 @@ class XanesSpectrum(Dock):
                     if pixels is not None:
                         yield region_name(other, k), pixels, _hex(other.edge_color[k])
             elif isinstance(other, Labels) and other.visible:
-                found = sorted(label_pixels(other, layer, plane), key=lambda one: -one[1][0].size)
+                seen = {other.selected_label} if other.show_selected_label else None
+                every = label_pixels(other, layer, plane)
+                found = [one for one in every if seen is None or one[0] in seen]
+                found.sort(key=lambda one: -one[1][0].size)
                 for label, pixels in sorted(found[:MOST_CURVES], key=lambda one: one[0]):
                     yield f"{other.name} {label}", pixels, _hex(other.get_color(label))
 
@@ -654,7 +657,14 @@ class XanesSpectrum(Dock):
         for layer in self.viewer.layers:
             names = ["visible"]
             if isinstance(layer, Labels):
-                names += ["paint", "labels_update", "data", "colormap"]
+                names += [
+                    "paint",
+                    "labels_update",
+                    "data",
+                    "colormap",
+                    "show_selected_label",
+                    "selected_label",
+                ]
             elif isinstance(layer, Shapes | Points):
                 names += ["data"]
             elif about(layer).get("kind") == "stack":

@@ -26,8 +26,10 @@ from napari_xanes._widgets.fit import FitPanel
 from napari_xanes._widgets.maps import MapsPanel
 from napari_xanes._widgets.masks import MaskPanel
 from napari_xanes._widgets.normalize import NormalizePanel
+from napari_xanes._widgets.particles import ParticlesPanel
 from napari_xanes._widgets.preprocess import PreprocessPanel
 from napari_xanes._widgets.rank import RankPanel
+from napari_xanes._widgets.residual import ResidualPanel
 from napari_xanes._widgets.results import ResultsPanel
 
 STEP_PANELS: tuple[type[StepPanel], ...] = (
@@ -224,3 +226,15 @@ class RankDock(StepDock):
     """Choice of references."""
 
     panel_class = RankPanel
+
+
+class ParticlesDock(StepDock):
+    """Particles, their table and profile."""
+
+    panel_class = ParticlesPanel
+
+
+class ResidualDock(StepDock):
+    """What a fit leaves."""
+
+    panel_class = ResidualPanel
