@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,7 @@ def main() -> None:
                 )
         return
     options.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")  # the user's own stay untouched
-        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_CONFIG_HOME"] = folder
+    with own_settings():
         tour = Tour(options.theme, options.out, tuple(options.size))
         tour.steps()
         if options.docks:
@@ -53,10 +52,19 @@ def main() -> None:
         tour.viewer.close()
 
 
-class Tour:
-    """The sample in a window, and pictures of it."""
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Leave the settings and the cache of the user untouched."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        os.environ["XDG_CACHE_HOME"] = os.environ["XDG_CONFIG_HOME"] = folder
+        yield
 
-    def __init__(self, theme: str, out: Path, size: tuple[int, int]) -> None:
+
+class Tour:
+    """A sample in a window, and pictures of it."""
+
+    def __init__(self, theme: str, out: Path, size: tuple[int, int], sample: str = "ni_scan") -> None:
         import napari
 
         from napari_xanes._widgets.launch import add_workflow
@@ -65,8 +73,10 @@ class Tour:
         self.viewer = napari.Viewer(show=True)
         self.viewer.theme = theme
         self.viewer.window.resize(size[0], size[1] - BAR)
-        (self.layer,) = self.viewer.open_sample("napari-xanes", "ni_scan")
+        (self.layer,) = self.viewer.open_sample("napari-xanes", sample)
         self.workflow = add_workflow(self.viewer)
+        self.settle(at_most=2)
+        self.viewer.reset_view()
 
     def settle(self, until: Callable[[], bool] = lambda: False, at_most: float = 0.5) -> None:
         """Let the window work until something is so, or for a time."""
@@ -78,7 +88,11 @@ class Tour:
             time.sleep(0.01)
 
     def picture(self, name: str) -> None:
-        """Take a picture of the window."""
+        """Take a picture of the window, without notifications."""
+        from napari._qt.dialogs.qt_notification import NapariQtNotification
+
+        for said in self.viewer.window._qt_window.findChildren(NapariQtNotification):
+            said.close()
         self.settle()
         self.viewer.screenshot(str(self.out / f"{name}.png"), canvas_only=False, flash=False)
         print(self.out / f"{name}.png")

@@ -21,6 +21,9 @@ from napari_xanes._widgets._preview_job import Previewed, Trial, plane_seen
 from napari_xanes._widgets._words import SIGNALS, facts, frames_text
 from napari_xanes._widgets._worker import report_error
 
+SHOW = ' <a href="review" style="color: #4a9de0">Show the frames</a>'
+"""A link after what was found."""
+
 
 class AlignPanel(StepPanel):
     """Drift correction."""
@@ -53,13 +56,15 @@ class AlignPanel(StepPanel):
         short = f"drift up to {found['max_shift_px']:.1f} px"
         text = f"Drift up to {found['max_shift_px']:.2f} px"
         doubtful, lost = len(found["doubtful_frames"]), len(found["unusable_frames"])
+        if alone := len(found.get("bridged_frames", ())):
+            text += f"; {alone} frame{'s show' if alone > 1 else ' shows'} nothing to align by and move{'' if alone > 1 else 's'} like those beside"
         if doubtful:
             short += f", {doubtful} doubtful"
             text += f"; {doubtful} frame{'s are' if doubtful > 1 else ' is'} doubtful"
         if lost:
             text += f"; {lost} frame{'s' if lost > 1 else ''} could not be aligned and {'are' if lost > 1 else 'is'} invalid"
         area = " x ".join(str(max(0, hi - lo)) for lo, hi in found["valid_area"])
-        return short, f"{text}; {area} px are in view at all energies."
+        return short, f"{text}; {area} px are in view at all energies.{SHOW if doubtful or alone else ''}"
 
     def trial(self, layer: Layer) -> Trial:
         """Return how the shown frame is put onto the reference, both in one picture."""
@@ -89,6 +94,7 @@ class AlignPanel(StepPanel):
         self.review = QPushButton("Review frames...")
         self.review.setToolTip("<p>Look at the drift of every frame, correct it, or leave frames out.</p>")
         self.review.clicked.connect(self.open_review)
+        self.result.linkActivated.connect(lambda _: self.open_review())
         return [button, self.review]
 
     def open_review(self) -> None:

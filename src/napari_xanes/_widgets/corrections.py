@@ -39,7 +39,7 @@ class CorrectionsPanel(ChoicePanel):
     question = "Correct"
     choices: Mapping[str, str] = {
         "bad_pixels": "hot, dead and flashing pixels",
-        "internal_i0": "the beam, by an empty region (no flats needed)",
+        "internal_i0": "beam, from an empty region",
         "crop": "crop to a region or energies",
         "bin": "bin to larger pixels",
         "denoise": "noise",

@@ -1,4 +1,4 @@
-"""The photon energy on the canvas, following the slider.
+"""The photon energy on the canvas, following the slider, and the scale bar where the size of pixels is known.
 
 napari's own sliders count frames and cannot show energies that are not evenly spaced.
 """
@@ -38,6 +38,7 @@ class EnergyText:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = ref(viewer)
+        self._first_scale = True
         self._overlay = TextOverlay(visible=False, position="top_left", font_size=14)
         viewer.canvas.overlays[KEY] = self._overlay
         for source in (
@@ -50,6 +51,7 @@ class EnergyText:
         viewer.layers.events.removed.connect(self._on_removed)
         for layer in viewer.layers:
             self._watch(layer)
+            self._show_scale(layer)
         self.update()
 
     @property
@@ -76,7 +78,15 @@ class EnergyText:
 
     def _on_inserted(self, event: Any) -> None:
         self._watch(event.value)
+        self._show_scale(event.value)
         self.update()
+
+    def _show_scale(self, layer: Layer) -> None:
+        """Show the scale bar from now on if a stack tells the size of its pixels; whoever hides it has peace."""
+        viewer = self._viewer()
+        if viewer is not None and self._first_scale and about(layer).get("pixel_size_um"):
+            viewer.canvas.overlays.scale_bar.visible = True
+            self._first_scale = False
 
     def _on_removed(self, event: Any) -> None:
         event.value.events.visible.disconnect(self.update)

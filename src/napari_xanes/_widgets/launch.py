@@ -16,6 +16,8 @@ from napari_xanes._widgets._layers import add_stack, put_result
 from napari_xanes._widgets.workflow import XanesWorkflow
 
 PLUGIN = "napari-xanes"
+LAID_OUT_MS = 200
+"""After this time docks have their sizes, and the picture can be fitted into what they leave."""
 
 
 def open_result(stack: EnergyStack | str | Path, result: str | Path) -> None:
@@ -58,5 +60,5 @@ def add_workflow(viewer: napari.Viewer) -> XanesWorkflow:
     """Open the workflow in a viewer, and the spectrum below the canvas."""
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "XANES workflow")
     viewer.window.add_plugin_dock_widget(PLUGIN, "XANES spectrum")
-    QTimer.singleShot(0, viewer.reset_view)  # the canvas has become smaller
+    QTimer.singleShot(LAID_OUT_MS, viewer.reset_view)
     return widget
