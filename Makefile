@@ -32,6 +32,7 @@ setup:
 
 figures: setup
 	@for script in docs/figures/*.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
+	@for script in screenshots tutorials; do xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/python tools/$$script.py || exit 1; done
 
 benchmark-peers:
 	python3 -m venv .venv-peers

@@ -131,7 +131,9 @@ class FitPanel(StepPanel):
         found: dict[str, Any] = facts(result, "fit")
         fractions = [name for name, info in result.info.items() if info["kind"] == "fraction"]
         r_factor, first = (thinned(result.maps[name]) for name in ("r_factor", fractions[0]))
-        valid = r_factor[np.isfinite(r_factor) & np.isfinite(first)]  # elsewhere there is nothing to be fitted
+        valid = r_factor[
+            np.isfinite(r_factor) & np.isfinite(first)
+        ]  # elsewhere there is nothing to be fitted
         quality = f"median R-factor {np.median(valid):.2g}" if valid.size else "no valid pixel"
         text = f"{len(fractions)} references, {found['fitted_energies']} energies, {quality}"
         if none := found.get("invalid_fractions", 0):
