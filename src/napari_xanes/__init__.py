@@ -44,6 +44,7 @@ _HOME = {
     "ReferenceCheck": "reference_check",
     "estimate_noise": "reference_check",
     "threshold_mask": "masks",
+    "polygon_mask": "masks",
     "otsu_threshold": "masks",
     "combine_masks": "masks",
     "fill_holes": "masks",

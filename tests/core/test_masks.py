@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import napari_xanes as nx
 from napari_xanes import (
     InputError,
     apply_mask,
@@ -209,3 +210,44 @@ def test_step_says_what_is_wrong(given, said):
 def test_an_empty_mask_is_said():
     result, _ = run({"above": 1e6})
     assert "the mask is empty" in result.warnings[-1]
+
+
+def test_an_outline_in_the_plane_of_two_maps_selects_what_lies_inside():
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(-1, 1, (2, 50, 60))
+    angle = np.linspace(0, 2 * np.pi, 721)[:-1]
+    circle = 0.6 * np.column_stack([np.cos(angle), np.sin(angle)])
+    x[3, 4] = y[5, 6] = np.nan
+    inside = nx.polygon_mask(x, y, circle)
+    assert inside.dtype == bool and not inside[3, 4] and not inside[5, 6]
+    radius = np.hypot(x, y)
+    sure = np.isfinite(radius) & (np.abs(radius - 0.6) > 1e-3)
+    np.testing.assert_array_equal(inside[sure], radius[sure] < 0.6)
+
+
+@pytest.mark.parametrize(
+    ("y", "corners", "said"),
+    [
+        (np.zeros((3, 4)), [[0, 0], [1, 0], [0, 1]], "they must be the same"),
+        (np.zeros((2, 2)), [[0, 0], [1, 0]], "three or more corners"),
+        (np.zeros((2, 2)), [[0, 0], [1, 0], [np.nan, 1]], "finite numbers"),
+    ],
+)
+def test_outlines_that_are_none(y, corners, said):
+    with pytest.raises(nx.InputError, match=said):
+        nx.polygon_mask(np.zeros((2, 2)), y, corners)
+
+
+def test_the_density_of_two_maps_counts_every_pixel():
+    from napari_xanes._core.map_density import map_density
+
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(0, 1, (2, 300, 200))
+    x[0, :7] = np.nan
+    found = map_density(x, y, bins=50)
+    assert found.counts.sum() + found.invalid + found.outside == x.size
+    assert found.invalid == 7 and 0 < found.outside < 0.01 * x.size
+    expected, _, _ = np.histogram2d(*(v[np.isfinite(x)] for v in (x, y)), 50, (found.x, found.y))
+    assert np.abs(found.counts - expected).sum() <= 4, "but for rounding at the edges of bins"
+    flat = map_density(np.ones(5), np.ones(5))
+    assert flat.counts.sum() == 5

@@ -203,6 +203,15 @@ class Chain:
         if kernel.writes:
             self._unsampled.append(Repeated(kernel))
 
+    def found_map(self, name: str, step: str) -> NDArray[Any]:
+        """Return a map of earlier steps, or the thickness that the stack was divided by, for a step that needs it."""
+        if name in self.maps:
+            return self.maps[name].data
+        if name == "thickness" and self.thickness is not None:
+            return self.thickness
+        have = ", ".join(self.maps) or "none; put a step that makes maps before it"
+        raise InputError(f"{step} needs the map '{name}', which no earlier step made; there are: {have}.")
+
     def mask_pixels(self, mask: NDArray[np.bool_], progress: Progress = no_progress) -> None:
         """Make what lies outside `mask` (image shape) NaN, in the maps so far and in all that follows."""
         self.compute(progress)

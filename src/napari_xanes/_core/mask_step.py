@@ -15,6 +15,7 @@ from napari_xanes._core.masks import (
     erode,
     fill_holes,
     otsu_threshold,
+    polygon_mask,
     remove_small,
     threshold_mask,
 )
@@ -35,6 +36,20 @@ class MaskParams(Params):
     otsu: bool = field(
         False, "Otsu", "Choose the lower limit so that it best parts the values into two classes."
     )
+    against: str | None = field(
+        None,
+        "Against",
+        "Name of a second map, if the mask is what an outline in the scatter plot of both encloses.",
+        widget="hidden",
+        example="thickness",
+    )
+    outline: tuple[tuple[float, float], ...] = field(
+        (),
+        "Outline",
+        "Corners (value of the second map, value of the map) of the outline in the scatter plot.",
+        widget="hidden",
+        example=[[0.2, 0.5], [2.0, 0.5], [2.0, 1.0]],
+    )
     fill: bool = field(False, "Fill holes", "What is cut off from the border becomes inside.")
     erode: int = field(0, "Erode", "Take this much off the rim.", unit="px", ge=0)
     dilate: int = field(0, "Dilate", "Add this much to the rim, after eroding.", unit="px", ge=0)
@@ -54,11 +69,9 @@ class MaskParams(Params):
 def mask_step(chain: Chain, params: MaskParams, progress: Progress) -> tuple[MaskParams, Found]:
     """Make a mask, labels "mask"; outside it everything becomes NaN if it is applied."""
     chain.compute(progress)
-    if params.of not in chain.maps:
-        have = ", ".join(chain.maps) or "none; put a step that makes maps before it"
-        raise InputError(f"mask is of the map '{params.of}', which no earlier step made; there are: {have}.")
-    params = with_limit(params, chain.maps[params.of].data)
-    mask = mask_of(chain.maps[params.of].data, params)
+    image = chain.found_map(params.of, "mask")
+    params = with_limit(params, image)
+    mask = mask_of(image, params, None if params.against is None else chain.found_map(params.against, "mask"))
     before = chain.labels.get("mask")
     if params.combine != "replace":
         if before is None:
@@ -84,9 +97,18 @@ def with_limit(params: MaskParams, image: NDArray[Any]) -> MaskParams:
     return params.model_copy(update={"above": otsu_threshold(image), "otsu": False})
 
 
-def mask_of(image: NDArray[Any], params: MaskParams) -> NDArray[np.bool_]:
-    """Return where an image is within the limits, filled, eroded, dilated and cleaned; not combined yet."""
-    return _shaped(threshold_mask(image, above=params.above, below=params.below), params)
+def mask_of(
+    image: NDArray[Any], params: MaskParams, against: NDArray[Any] | None = None
+) -> NDArray[np.bool_]:
+    """Return where an image is within limits and outline, filled, eroded, dilated and cleaned; not combined yet."""
+    if (against is None) != (not params.outline):
+        raise InputError("mask needs both outline and against, the map that it is drawn against, or neither.")
+    if against is None:
+        return _shaped(threshold_mask(image, above=params.above, below=params.below), params)
+    mask = polygon_mask(against, image, params.outline)
+    if params.above is not None or params.below is not None:
+        mask &= threshold_mask(image, above=params.above, below=params.below)
+    return _shaped(mask, params)
 
 
 def _shaped(mask: NDArray[np.bool_], params: MaskParams) -> NDArray[np.bool_]:

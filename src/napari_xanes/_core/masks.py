@@ -55,6 +55,44 @@ def threshold_mask(
     return inside
 
 
+def polygon_mask(x: ArrayLike, y: ArrayLike, corners: ArrayLike) -> NDArray[np.bool_]:
+    """Return where the values of two images are inside an outline drawn in their scatter plot.
+
+    Parameters
+    ----------
+    x, y : array
+        Two maps of one shape, such as thickness and a fraction.
+    corners : array (n, 2)
+        Corners (value of `x`, value of `y`) of the outline, three or more; the last is joined to the first.  Where the
+        outline crosses itself, what it encloses twice is outside.
+
+    Returns
+    -------
+    array of bool
+        Shape of `x`; False where either image is NaN.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, or there are no three corners of two finite numbers.
+    """
+    from matplotlib.path import Path
+
+    first, second = _real(x), _real(y)
+    if first.shape != second.shape:
+        raise InputError(f"the images have shapes {first.shape} and {second.shape}; they must be the same.")
+    outline = np.asarray(corners, dtype=np.float64)
+    if outline.ndim != 2 or outline.shape[1] != 2 or len(outline) < 3 or not np.isfinite(outline).all():
+        raise InputError(
+            f"the outline has shape {outline.shape}, expected three or more corners of two finite numbers."
+        )
+    (left, low), (right, high) = outline.min(axis=0), outline.max(axis=0)
+    inside: NDArray[np.bool_] = (first >= left) & (first <= right) & (second >= low) & (second <= high)
+    points = np.column_stack([first[inside], second[inside]])
+    inside[inside] = Path(outline, closed=False).contains_points(points)
+    return inside
+
+
 def otsu_threshold(image: ArrayLike) -> float:
     """Return the value that best parts an image into two classes, by Otsu's method.
 

@@ -78,13 +78,13 @@ def particles_step(
     mask, found_in = _start(chain, params)
     mask = ~remove_small(~mask, params.holes + 1)
     names = params.maps or tuple(n for n, m in chain.maps.items() if m.kind not in NO_MAPS_OF_PARTICLES)
-    images = {name: _map(chain, name) for name in names}
+    images = {name: chain.found_map(name, "particles") for name in names}
     profile = params.profile or _first_fraction(chain) or found_in["of"] or next(iter(names), None)
     labels = label_particles(
         mask,
         min_distance=params.min_distance,
         min_pixels=params.min_pixels,
-        image=None if params.split_by is None else _map(chain, params.split_by),
+        image=None if params.split_by is None else chain.found_map(params.split_by, "particles"),
     )
     table = particle_table(
         labels,
@@ -101,7 +101,9 @@ def particles_step(
         "pixels_inside": int(table["pixels"].sum()),
     }
     if profile is not None:
-        made = core_to_rim(labels, _map(chain, profile), bins=params.bins, pixel_size_um=chain.pixel_size_um)
+        made = core_to_rim(
+            labels, chain.found_map(profile, "particles"), bins=params.bins, pixel_size_um=chain.pixel_size_um
+        )
         chain.tables["core_to_rim"] = made.relative.table(profile, pixel_size_um=chain.pixel_size_um)
         chain.tables["core_to_rim_px"] = made.absolute.table(profile, pixel_size_um=chain.pixel_size_um)
         found["invalid_pixels"] = int(made.invalid.sum())
@@ -124,18 +126,9 @@ def _start(chain: Chain, params: ParticlesParams) -> tuple[NDArray[np.bool_], di
                 "changes their shape."
             )
         return mask, {"of": None}
-    image = _map(chain, params.of or "thickness")
+    image = chain.found_map(params.of or "thickness", "particles")
     above = otsu_threshold(image) if params.above is None else params.above
     return threshold_mask(image, above=above), {"of": params.of or "thickness", "above": above}
-
-
-def _map(chain: Chain, name: str) -> NDArray[Any]:
-    if name in chain.maps:
-        return chain.maps[name].data
-    if name == "thickness" and chain.thickness is not None:
-        return chain.thickness
-    have = ", ".join(chain.maps) or "none; put a step that makes maps before it"
-    raise InputError(f"particles needs the map '{name}', which no earlier step made; there are: {have}.")
 
 
 def _thickness(chain: Chain) -> NDArray[Any] | None:

@@ -75,12 +75,20 @@ def hide_preview(viewer: Any) -> None:
 
 
 def keep_mask(
-    viewer: Any, like: Layer, mask: NDArray[np.bool_], params: MaskParams, other: Layer | None
+    viewer: Any,
+    like: Layer,
+    mask: NDArray[np.bool_],
+    params: MaskParams,
+    other: Layer | None,
+    against: Layer | None = None,
 ) -> Layer:
-    """Add or update the mask of a map's stack; `other` is the layer that it was combined with."""
+    """Add or update the mask of a map's stack.
+
+    `other` is the layer that it was combined with, `against` a second map that it was made from.
+    """
     said = about(like)
     found: dict[str, Any] = {"pixels_inside": int(mask.sum())}
-    histories = [said["history"]]
+    histories = [said["history"], *([] if against is None else [about(against)["history"]])]
     if other is not None:
         found["combined_with"] = other.name
         histories.append(about(other).get("history", []))

@@ -80,6 +80,10 @@ class MaskPanel(QWidget):
             self.how.addItem(text, how)
         self.found = make_words()
         self.keep = make_button("Keep as mask", "Makes a layer of the preview, which results are saved with.")
+        self.scatter = make_button(
+            "Scatter...", "Two maps against each other: draw around points to make a mask."
+        )
+        self.scatter.clicked.connect(self.open_scatter)
         self.use = MaskUse(viewer, chooser)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -98,7 +102,7 @@ class MaskPanel(QWidget):
         layout.addWidget(self._shape_grid())
         layout.addWidget(with_label("Combine", in_line(self.how, self.other)))
         layout.addWidget(self.found)
-        layout.addWidget(self.keep)
+        layout.addWidget(in_line(self.keep, self.scatter))
         layout.addWidget(self.use)
 
     def _shape_grid(self) -> QWidget:
@@ -239,6 +243,10 @@ class MaskPanel(QWidget):
         inside = int(mask.sum())
         self.found.setText(f"{inside} of {mask.size} pixels inside ({100 * inside / mask.size:.1f} %).")
         show_preview(self.viewer, layer, mask)
+
+    def open_scatter(self) -> None:
+        """Open the scatter plot."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES scatter", tabify=True)
 
     def keep_preview(self) -> None:
         """Make a mask layer of what is set now."""
