@@ -144,3 +144,29 @@ def test_maps_of_different_size_are_refused_in_a_sentence(viewer, dock, density,
     dock.y.choose(maps[1])
     wait(dock, qtbot)
     assert "choose maps of one stack" in dock.words.text()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_window_runs_such_a_recipe_whichever_map_is_across(
+    fitted, viewer, dock, qtbot, tmp_path, swapped
+):
+    wait(dock, qtbot)
+    thickness, fraction = dock.x.layer(), dock.y.layer()
+    outline = np.array([[0.3, 0.2], [2.0, 0.2], [2.0, 0.7], [0.3, 0.9]])
+    if swapped:
+        dock.x.choose(fraction)
+        dock.y.choose(thickness)
+        wait(dock, qtbot)
+        outline = outline[:, ::-1]
+    dock.select(outline)
+    wait(dock, qtbot)
+    dock.keep.click()
+    mask = next(one for one in viewer.layers if about(one).get("kind") == "mask")
+    expected = mask.data.copy()
+    fitted.results.save_recipe(tmp_path / "recipe.toml")
+    viewer.layers.remove(mask)
+    fitted.results.run_recipe(tmp_path / "recipe.toml")
+    qtbot.waitUntil(lambda: not fitted.results.runner.background.running, timeout=20_000)
+    masks = [one for one in viewer.layers if about(one).get("kind") == "mask"]
+    assert masks
+    np.testing.assert_array_equal(masks[-1].data, expected)

@@ -71,9 +71,10 @@ def makes_map(step: str, name: str) -> bool:
 
 def _made_with(params: MaskParams, groups: Sequence[Group]) -> Group | None:
     """Return the group that a mask can be made with: all that it is of, and hides, is found there."""
-    for group in reversed(groups):
+    maps = {params.of, params.against} - {None} - ({"thickness"} if params.of != "thickness" else set())
+    for group in reversed(groups):  # the thickness goes along with a normalised stack
         names = [name for name, _ in group.steps]
-        if any(makes_map(name, params.of) for name in names):
+        if all(any(makes_map(name, one) for name in names) for one in maps):
             known = params.combine == "replace" or "mask" in names
             return group if known and (not params.apply or len(_with_maps(groups)) == 1) else None
     return None
