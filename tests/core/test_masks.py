@@ -16,6 +16,7 @@ from napari_xanes import (
     simulate,
     threshold_mask,
 )
+from napari_xanes._core.io.mask_file import write_mask
 from napari_xanes._core.mask_step import MaskParams
 from napari_xanes._core.params import make_params
 from napari_xanes._core.pipeline import run_steps
@@ -251,3 +252,24 @@ def test_the_density_of_two_maps_counts_every_pixel():
     assert np.abs(found.counts - expected).sum() <= 4, "but for rounding at the edges of bins"
     flat = map_density(np.ones(5), np.ones(5))
     assert flat.counts.sum() == 5
+
+
+def test_a_mask_from_a_file_is_a_step(tmp_path):
+    simulation = nx.simulate((48, 56), n_energies=31, max_drift=0)
+    painted = np.zeros((48, 56), bool)
+    painted[10:30, 5:40] = True
+    write_mask(tmp_path / "painted.tif", painted)
+    steps = [{"do": do} for do in ("flat_field", "optical_density")]
+    mask = {"do": "mask", "file": str(tmp_path / "painted.tif")}
+    result = nx.run_recipe(
+        nx.Recipe.from_dict({"schema": 1, "step": [*steps, mask, {"do": "normalize"}]}), simulation.stack
+    )
+    np.testing.assert_array_equal(np.isfinite(result.maps["thickness"]), painted)
+    assert result.history[-2]["found"]["pixels_inside"] == painted.sum()
+    write_mask(tmp_path / "painted.tif", painted[:40])
+    with pytest.raises(nx.InputError, match=r"has shape \(40, 56\), the images have \(48, 56\)"):
+        nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": [*steps, mask]}), simulation.stack)
+    with pytest.raises(nx.InputError, match="both file and limits"):
+        nx.run_recipe(
+            nx.Recipe.from_dict({"schema": 1, "step": [*steps, {**mask, "above": 1.0}]}), simulation.stack
+        )

@@ -214,7 +214,9 @@ def test_the_script_is_of_what_is_in_the_list(dock, tmp_path):
     compile((tmp_path / "script.py").read_text(encoding="utf-8"), "script", "exec")
 
 
-def test_a_painted_mask_is_named_and_not_run_again(dock, viewer, done, rerun, monkeypatch, run_step):
+def test_a_painted_mask_is_saved_with_the_recipe_and_not_run_again(
+    dock, viewer, scan, done, rerun, monkeypatch, run_step, tmp_path
+):
     said = []
     monkeypatch.setattr("napari_xanes._widgets._worker.show_error", said.append)
     painted = np.zeros((64, 72), int)
@@ -227,7 +229,14 @@ def test_a_painted_mask_is_named_and_not_run_again(dock, viewer, done, rerun, mo
     names = [one.name for one in dock.list.history.steps]
     assert names == ["flat_field", "optical_density", "align", "normalize", "mask", "fit"]
     assert "painted by hand" in dock.list.list.item(4).text()
-    assert "mask" not in [name for name, _ in dock.recipe().steps]  # which it could not repeat
+    assert "mask" not in [name for name, _ in dock.recipe().steps]  # which a script could not repeat
+    for save, folder in ((dock.save_recipe, "history"), (done.results.save_recipe, "results")):
+        (tmp_path / folder).mkdir()
+        save(tmp_path / folder / "recipe.toml")
+        again = nx.run_recipe(tmp_path / folder / "recipe.toml", scan)
+        np.testing.assert_array_equal(again.labels["mask"], painted)
+        shown = maps(viewer)["fraction_Ni_reduced"].data
+        np.testing.assert_array_equal(again.maps["fraction_Ni_reduced"], shown)
     dock.python.click()
     assert "the mask 'by hand', painted by hand" in dock.script.text.toPlainText()
     choose(dock, "normalize")

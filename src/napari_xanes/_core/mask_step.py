@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.chain import Chain, Found
 from napari_xanes._core.errors import InputError
+from napari_xanes._core.io.mask_file import read_mask
 from napari_xanes._core.masks import (
+    as_mask,
     combine_masks,
     dilate,
     erode,
@@ -50,6 +52,14 @@ class MaskParams(Params):
         widget="hidden",
         example=[[0.2, 0.5], [2.0, 0.5], [2.0, 1.0]],
     )
+    file: str | None = field(
+        None,
+        "File",
+        "Image file that is not zero inside, such as a mask that was painted; in place of a map and its limits.",
+        widget="file",
+        example="mask.tif",
+        rare=True,
+    )
     fill: bool = field(False, "Fill holes", "What is cut off from the border becomes inside.")
     erode: int = field(0, "Erode", "Take this much off the rim.", unit="px", ge=0)
     dilate: int = field(0, "Dilate", "Add this much to the rim, after eroding.", unit="px", ge=0)
@@ -69,9 +79,13 @@ class MaskParams(Params):
 def mask_step(chain: Chain, params: MaskParams, progress: Progress) -> tuple[MaskParams, Found]:
     """Make a mask, labels "mask"; outside it everything becomes NaN if it is applied."""
     chain.compute(progress)
-    image = chain.found_map(params.of, "mask")
-    params = with_limit(params, image)
-    mask = mask_of(image, params, None if params.against is None else chain.found_map(params.against, "mask"))
+    if params.file is not None:
+        mask = _shaped(_read(chain, params), params)
+    else:
+        image = chain.found_map(params.of, "mask")
+        params = with_limit(params, image)
+        against = None if params.against is None else chain.found_map(params.against, "mask")
+        mask = mask_of(image, params, against)
     before = chain.labels.get("mask")
     if params.combine != "replace":
         if before is None:
@@ -86,6 +100,20 @@ def mask_step(chain: Chain, params: MaskParams, progress: Progress) -> tuple[Mas
     if params.apply:
         chain.mask_pixels(mask, progress)
     return params, found
+
+
+def _read(chain: Chain, params: MaskParams) -> NDArray[np.bool_]:
+    """Return the mask that is kept in a file."""
+    limits = params.above is not None or params.below is not None or params.otsu or params.outline
+    if limits or params.against is not None:
+        raise InputError("mask has both file and limits on a map; leave one of them out.")
+    mask = as_mask(read_mask(str(params.file)))
+    if mask.shape != chain.image_shape:
+        raise InputError(
+            f"the mask in {params.file} has shape {mask.shape}, the images have {chain.image_shape}; "
+            "paint it on images of this size."
+        )
+    return mask
 
 
 def with_limit(params: MaskParams, image: NDArray[Any]) -> MaskParams:

@@ -85,7 +85,7 @@ class HistoryStep:
     def outcome(self) -> str:
         """Return what it found, in a line."""
         if self.painted:
-            return "A recipe cannot repeat what was painted; save the mask's layer as a file."
+            return "Save recipe... keeps what was painted in a file beside the recipe."
         if not self.done:
             return "Not run yet."
         told = []

@@ -8,6 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, Qt, Signal
+from skimage.measure import approximate_polygon
 
 from napari_xanes._core.colors import SAFE_COLORS
 from napari_xanes._core.map_density import MapDensity
@@ -17,6 +18,8 @@ HEIGHT = 300
 LASSO, POINT = SAFE_COLORS[0], SAFE_COLORS[2]
 LEAST_PX = 3.0
 """Steps of the mouse shorter than this add no corner."""
+SMOOTHED_PX = 1.0
+"""How far the outline may lie from the way of the mouse."""
 FEWEST = 3
 
 
@@ -109,6 +112,9 @@ class ScatterPlot(SmallPlot):
         if self._path is None:
             super().mouseReleaseEvent(event)
             return
+        at = np.array([(point.x(), point.y()) for point in self._path])
+        simpler = approximate_polygon(at, SMOOTHED_PX)  # few corners, for the recipe
+        self._path = [QPointF(*point) for point in simpler]
         corners = self._corners()
         self._path = None
         self.show_outline(corners if len(corners) >= FEWEST else None)

@@ -24,6 +24,7 @@ from napari_xanes._widgets._history_run import Plan, plan_run, put_run
 from napari_xanes._widgets._history_steps import HistorySteps
 from napari_xanes._widgets._layers import about, find, lineage, result_of, stack_of
 from napari_xanes._widgets._open_docks import workflow_of
+from napari_xanes._widgets._painted import save_recipe
 from napari_xanes._widgets._recipe_groups import Made, run_groups
 from napari_xanes._widgets._runner import Runner
 from napari_xanes._widgets._script_view import ScriptView
@@ -218,14 +219,17 @@ class XanesHistory(Dock):
         return Recipe(tuple(self.list.history.repeatable()), start.input)
 
     def save_recipe(self, path: str | Path) -> None:
-        """Write the steps to a recipe file."""
+        """Write the steps to a recipe file, and masks painted by hand beside it."""
+        taken = [step for step in self.list.history.steps if step.on]
+        steps = tuple((step.name, step.params) for step in taken)
         try:
-            self.recipe().save(path)
+            masks = save_recipe(
+                self.viewer, Recipe(steps, self.recipe().input), [step.found for step in taken], path
+            )
         except (XanesError, OSError) as error:
             report_error(error, TITLE)
             return
-        painted = ", ".join(f"'{name}'" for name in self.list.history.painted())
-        more = f"; {painted}, painted by hand, is not in it, save its layer as a file" if painted else ""
+        more = "".join(f", with the painted mask in {mask.name}" for mask in masks)
         show_info(f"recipe saved in {path}{more}")
 
     def open_recipe(self, path: str | Path) -> None:

@@ -19,6 +19,7 @@ from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._layers import about, find, lineage, result_of, stack_of
+from napari_xanes._widgets._painted import save_recipe
 from napari_xanes._widgets._panel import StepPanel
 from napari_xanes._widgets._recipe_groups import Group, Home, group_steps, put_groups, run_groups
 from napari_xanes._widgets._runner import Runner
@@ -130,7 +131,10 @@ class ResultsPanel(QWidget):
         """Write what was done to the chosen stack as a recipe."""
         made = self._made()
         if made is not None:
-            self._guard(lambda: Recipe.of(made).save(path), f"recipe saved in {path}")
+            found = [entry["found"] for entry in made.history]
+            self._guard(
+                lambda: save_recipe(self.viewer, Recipe.of(made), found, path), f"recipe saved in {path}"
+            )
 
     def save_result(self, path: str | Path) -> None:
         """Write all maps of the chosen stack to a result file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
@@ -25,3 +26,8 @@ def read_mask(path: str | Path) -> NDArray[Any]:
         raise DataFileError(f"{path}: there is no such mask file.") from None
     except (OSError, ValueError, KeyError) as error:
         raise DataFileError(f"{path} is not a readable TIFF image: {error}.") from None
+
+
+def write_mask(path: str | Path, mask: NDArray[np.bool_]) -> None:
+    """Write a mask to a TIFF file as `read_mask` reads it: 255 inside, 0 outside."""
+    tifffile.imwrite(path, np.where(mask, np.uint8(255), np.uint8(0)), photometric="minisblack")
