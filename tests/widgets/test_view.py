@@ -87,6 +87,11 @@ def test_the_legend_is_on_the_canvas_while_a_mix_is_seen(window):
     assert "#ff0000" in legend.legend.colors
     window.window.remove_dock_widget(dock)
     assert legend.isVisible(), "the mix stays when the dock is closed"
+    layer_of(window, "fraction_Ni").visible = True
+    window.layers.move(window.layers.index(layer_of(window, "fraction_Ni")), -1)
+    assert not legend.isVisible(), "another map lies over it"
+    layer_of(window, "fraction_Ni").visible = False
+    assert legend.isVisible()
     the_mix(window).visible = False
     assert not legend.isVisible()
     the_mix(window).visible = True

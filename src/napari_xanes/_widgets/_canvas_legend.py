@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from napari.layers import Layer
+from napari.layers import Image, Layer
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
@@ -54,12 +54,14 @@ class CanvasLegend(QFrame):
         self.follow()
 
     def follow(self, event: Any = None) -> None:
-        """Show what the topmost visible mix means."""
+        """Show what the mix means that is seen: no other image lies over it."""
         viewer = self._viewer()
-        mixes = [] if viewer is None else [one for one in viewer.layers if one.visible and _mix_of(one)]
-        self.setVisible(bool(mixes))
-        if mixes:
-            said = _mix_of(mixes[-1])
+        seen = (
+            [] if viewer is None else [one for one in viewer.layers if one.visible and isinstance(one, Image)]
+        )
+        said = _mix_of(seen[-1]) if seen else {}
+        self.setVisible(bool(said))
+        if said:
             self.legend.show_mix(said["names"], said["colors"])
             self._place()
 

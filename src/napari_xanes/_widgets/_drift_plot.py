@@ -29,7 +29,14 @@ class DriftPlot(SmallPlot):
         self.setLabel("left", "drift (px)")
         self._line = pg.InfiniteLine(angle=90, pen=pg.mkPen(SAFE_COLORS[0], width=2))
         self._energy = np.empty(0)
+        self.follow_theme()
         self.scene().sigMouseClicked.connect(self._on_click)
+
+    def follow_theme(self, event: Any = None) -> None:
+        """Take the colours of the viewer's theme."""
+        super().follow_theme(event)
+        if self.getPlotItem().legend is not None:  # which is there after the plot
+            self.legend.setLabelTextColor(self.getPlotItem().getAxis("left").textPen().color())
 
     def show_drift(
         self,

@@ -25,6 +25,7 @@ from napari_xanes._widgets._preview import PREVIEW
 from napari_xanes._widgets._undo import remember
 
 PREVIEW_NAME = "mask preview"
+OWNER = "masks"
 MOVES_PIXELS = ("align", "crop", "bin")
 """Steps after which a pixel is another place of the sample."""
 
@@ -39,10 +40,6 @@ def mask_layers(viewer: Any) -> list[Layer]:
     return [one for one in reversed(viewer.layers) if isinstance(one, Labels) and PREVIEW not in one.metadata]
 
 
-def _is_preview(layer: Layer) -> bool:
-    return layer.metadata.get(PREVIEW) == "masks"
-
-
 def original(layer: Layer) -> Any:
     """Return a layer's data as they are without a mask."""
     kept = layer.metadata.get(MASKED)
@@ -52,15 +49,15 @@ def original(layer: Layer) -> Any:
 # -- a mask that is being made --------------------------------------------------------------------
 
 
-def show_preview(viewer: Any, like: Layer, mask: NDArray[np.bool_]) -> None:
-    """Show a mask over the map that it is made from; it is no result yet."""
-    old = next((one for one in viewer.layers if _is_preview(one)), None)
+def show_preview(viewer: Any, like: Layer, mask: NDArray[np.bool_], owner: str = OWNER) -> None:
+    """Show a mask over the map that it is made from; it is no result yet.  Each owner has one."""
+    old = next((one for one in viewer.layers if one.metadata.get(PREVIEW) == owner), None)
     if old is not None and old.data.shape == mask.shape:
         old.data = mask.astype(np.uint8)
         return
-    hide_preview(viewer)
+    hide_preview(viewer, owner)
     geometry = {key: getattr(like, key) for key in ("scale", "translate", "units", "axis_labels")}
-    shown = {"name": PREVIEW_NAME, "opacity": 0.5, "colormap": mask_colors(), "metadata": {PREVIEW: "masks"}}
+    shown = {"name": PREVIEW_NAME, "opacity": 0.5, "colormap": mask_colors(), "metadata": {PREVIEW: owner}}
     active = viewer.layers.selection.active
     viewer.add_layer(Labels(mask.astype(np.uint8), **shown, **geometry))
     if active is not None:
@@ -68,9 +65,9 @@ def show_preview(viewer: Any, like: Layer, mask: NDArray[np.bool_]) -> None:
     show_only(viewer, like)
 
 
-def hide_preview(viewer: Any) -> None:
-    """Take the preview away, if there is one."""
-    for layer in [one for one in viewer.layers if _is_preview(one)]:
+def hide_preview(viewer: Any, owner: str = OWNER) -> None:
+    """Take the preview of an owner away, if there is one."""
+    for layer in [one for one in viewer.layers if one.metadata.get(PREVIEW) == owner]:
         viewer.layers.remove(layer)
 
 

@@ -24,6 +24,7 @@ from napari_xanes._widgets._scatter_plot import ScatterPlot
 from napari_xanes._widgets._small_widgets import in_line, make_button, make_words, with_label
 from napari_xanes._widgets._worker import Background
 
+OWNER = "scatter"
 FOLLOW_MS = 30
 FOR_X, FOR_Y = ("thickness", "edge_step"), ("fraction", "peak_energy", "edge_energy")
 HOW = "Draw around points with the left mouse button; the right one zooms."
@@ -126,7 +127,7 @@ class XanesScatter(Dock):
         self.keep.setEnabled(False)
         self.clear.setEnabled(corners is not None)
         self.found.setText("")
-        hide_preview(self.viewer)
+        hide_preview(self.viewer, OWNER)
         if corners is None or maps is None:
             return
         x, y = (original(layer) for layer in maps)
@@ -148,7 +149,7 @@ class XanesScatter(Dock):
         inside = int(mask.sum())
         self.found.setText(f"{inside} of {mask.size} pixels inside ({100 * inside / mask.size:.1f} %).")
         self.keep.setEnabled(inside > 0)
-        show_preview(self.viewer, maps[1], mask)
+        show_preview(self.viewer, maps[1], mask, OWNER)
 
     def keep_mask(self) -> None:
         """Make a mask layer of what is outlined."""
@@ -202,7 +203,7 @@ class XanesScatter(Dock):
         self.viewer.layers.events.inserted.disconnect(self.refresh)
         self.viewer.layers.events.removed.disconnect(self.refresh)
         self.viewer.mouse_move_callbacks.remove(self._on_move)
-        hide_preview(self.viewer)
+        hide_preview(self.viewer, OWNER)
         self.plot.cleanup()
 
 
