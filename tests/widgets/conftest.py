@@ -88,3 +88,16 @@ def window(request):
             "napari's canvas needs OpenGL: run under a display or xvfb-run, not QT_QPA_PLATFORM=offscreen"
         )
     return request.getfixturevalue("make_napari_viewer")(show=True)
+
+
+@pytest.fixture(autouse=True)
+def settings_file(tmp_path_factory, monkeypatch):
+    """Settings and what forms remember, in a folder of the test: nobody's own are read or written."""
+    from napari import settings
+
+    path = tmp_path_factory.mktemp("napari") / "settings.yaml"
+    settings._clear_plugin_settings_cache()
+    monkeypatch.setattr(settings, "_CFG_PATH", str(path))
+    monkeypatch.setattr("napari_xanes._widgets._remembered._told", set())
+    yield path
+    settings._clear_plugin_settings_cache()

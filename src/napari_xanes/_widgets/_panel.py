@@ -71,7 +71,9 @@ class StepPanel(QWidget):
         self._input_id: str | None = None
         self._running_on: str | None = None
         self._running_as = self.key
-        self.forms = {name: ParamsForm(STEPS[name][1], self.title, self.hidden) for name in self.names}
+        self.forms = {
+            name: ParamsForm(STEPS[name][1], self.title, self.hidden, step=name) for name in self.names
+        }
         self.plan = QLabel()
         self.plan.setWordWrap(True)
         self.result = QLabel()
@@ -262,6 +264,8 @@ class StepPanel(QWidget):
 
     def cleanup(self) -> None:
         """Stop working and listening: the panel goes away."""
+        for form in self.forms.values():
+            form.keep()
         self.preview.cleanup()
         self.runner.background.abandon()
         self.chooser.changed.disconnect(self.refresh)

@@ -17,22 +17,19 @@ from napari_xanes._core.histories import merge_histories
 from napari_xanes._core.result import Result
 from napari_xanes._core.stack import EnergyStack
 from napari_xanes._widgets._label_colors import MOST, label_colors, mask_colors
+from napari_xanes._widgets._settings import settings
 from napari_xanes._widgets._words import SIGNALS
 
 SCHEMA = 1
 LayerTuple = tuple[Any, dict[str, Any], str]
 
-COLORMAPS = {
-    "fraction": "viridis",
-    "amount": "magma",
-    "coefficient": "viridis",
-    "thickness": "magma",
-    "edge_step": "magma",
-    "sigma": "cividis",
-    "error": "inferno",
-    "rms": "inferno",
-    "r_factor": "inferno",
+COLOR_SETTINGS = {
+    **dict.fromkeys(("fraction", "coefficient"), "fractions"),
+    **dict.fromkeys(("thickness", "edge_step", "amount"), "amounts"),
+    **dict.fromkeys(("error", "rms", "r_factor", "sigma"), "errors"),
+    **dict.fromkeys(("peak_energy", "edge_energy", "white_line_centroid", "energy_shift"), "energies"),
 }
+"""The setting that the colours of a kind of map follow; other maps are shown in viridis."""
 SHOWN_KINDS = (
     *("fraction", "thickness", "edge_step", "error", "r_factor", "component"),
     *("peak_energy", "edge_energy", "white_line_centroid", "white_line_area", "energy_shift"),
@@ -85,7 +82,7 @@ def map_tuple(
         **(geometry or _own_geometry(data.ndim, result.pixel_size_um)),
         "rgb": False,
         "multiscale": False,
-        "colormap": COLORMAPS.get(kind, "viridis"),
+        "colormap": getattr(settings(), COLOR_SETTINGS.get(kind, ""), "viridis"),
         "contrast_limits": FIXED_LIMITS.get(kind) or _percentiles(thinned(data)),
         "metadata": {"xanes": said},
     }

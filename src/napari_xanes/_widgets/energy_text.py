@@ -13,6 +13,7 @@ from napari.components.overlays import TextOverlay
 from napari.layers import Layer
 
 from napari_xanes._widgets._layers import about, stack_layers
+from napari_xanes._widgets._settings import settings, when_changed
 
 KEY = "xanes_energy"
 
@@ -52,6 +53,7 @@ class EnergyText:
         for layer in viewer.layers:
             self._watch(layer)
             self._show_scale(layer)
+        when_changed(self._on_setting)
         self.update()
 
     @property
@@ -62,7 +64,7 @@ class EnergyText:
     def update(self, event: Any = None) -> None:
         """Write the energy anew."""
         viewer = self._viewer()
-        layer = None if viewer is None else _shown_stack(viewer)
+        layer = None if viewer is None or not settings().show_energy else _shown_stack(viewer)
         if layer is None:
             self._overlay.visible = False
             return
@@ -71,6 +73,17 @@ class EnergyText:
         index = int(np.clip(round(position), 0, len(energy) - 1))
         self._overlay.text = f"{energy[index]:.2f} eV  ({index + 1} of {len(energy)})"
         self._overlay.visible = True
+
+    def _on_setting(self, event: Any) -> None:
+        if event.key.endswith(".show_scale_bar"):
+            self._scale_bar(event.value)
+        self.update()
+
+    def _scale_bar(self, shown: bool) -> None:
+        """Show napari's own scale bar, or hide it."""
+        viewer = self._viewer()
+        if viewer is not None:
+            viewer.canvas.overlays.scale_bar.visible = shown
 
     def _watch(self, layer: Layer) -> None:
         layer.events.visible.connect(self.update)
@@ -84,7 +97,8 @@ class EnergyText:
     def _show_scale(self, layer: Layer) -> None:
         """Show the scale bar from now on if a stack tells the size of its pixels; whoever hides it has peace."""
         viewer = self._viewer()
-        if viewer is not None and self._first_scale and about(layer).get("pixel_size_um"):
+        known = about(layer).get("pixel_size_um")
+        if viewer is not None and self._first_scale and known and settings().show_scale_bar:
             viewer.canvas.overlays.scale_bar.visible = True
             self._first_scale = False
 

@@ -113,7 +113,8 @@ class FitPanel(StepPanel):
         """Take over what a sample scan suggests, unless the user has chosen references already."""
         form = self.forms["fit"]
         if values and not form.editors["references"].value():
-            form.set(make_params(form.cls, values, self.title))
+            params = make_params(form.cls, values, self.title)
+            form.fill({name: getattr(params, name) for name in values})
 
     def use_references(self, paths: Sequence[str], names: Sequence[str] = ()) -> None:
         """Take spectra of files in place of the references so far; all of them, if none is named."""

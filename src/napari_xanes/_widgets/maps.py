@@ -102,15 +102,15 @@ class MapsPanel(ChoicePanel):
 
     def _fill_references(self, layer: Layer) -> None:
         """Take those of the last fit of this stack, or those that came with a sample."""
-        editors = self.forms["shift_map"].editors
-        if editors["references"].value():
+        form = self.forms["shift_map"]
+        if form.editors["references"].value():
             return
         known = about(layer)["source"].get("suggested", {}).get("fit", {})
         if "fit" in results_of(layer):
             known = resolved(results_of(layer)["fit"], "fit")
-        for name in ("references", "names", "background"):
-            if known.get(name):
-                editors[name].set_value(tuple(known[name]))
+        form.fill(
+            {name: tuple(known[name]) for name in ("references", "names", "background") if known.get(name)}
+        )
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return the typical value, and how many pixels have none."""

@@ -105,17 +105,15 @@ class RankPanel(StepPanel):
         self._fill_table({} if found is None else found.tables["ranking"])
 
     def _fill(self, layer: Layer) -> None:
-        editors = self.forms["rank"].editors
-        if editors["references"].value():
+        form = self.forms["rank"]
+        if form.editors["references"].value():
             return
         known = dict(about(layer)["source"].get("suggested", {}).get("fit", {}))
         if (workflow := workflow_of(self.viewer)) is not None:
             fit = workflow.panels["fit"].forms["fit"].values()
             known |= {name: fit[name] for name in TAKEN_OVER} if fit["references"] else {}
-        for name in TAKEN_OVER:
-            if known.get(name):
-                value = known[name]
-                editors[name].set_value(value if isinstance(value, str) else tuple(value))
+        found = {name: known[name] for name in TAKEN_OVER if known.get(name)}
+        form.fill({name: value if isinstance(value, str) else tuple(value) for name, value in found.items()})
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return what the mean spectrum asks for, and how many pixels have no combination."""
