@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ["NAPARI_CONFIG"] = ""  # no settings are read from the user's folders, nor written there
 DATA = Path(os.environ.get("NAPARI_XANES_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

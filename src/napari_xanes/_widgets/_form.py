@@ -153,10 +153,9 @@ class ParamsForm(QWidget):
         if not self.step or not typed:
             return
         fields, different = self.cls.model_fields, self.different()
-        values = {name: self._last[name] for name in typed & set(different)}
-        forget(self.step, *(typed - set(values)))
-        if lasting := {name: value for name, value in values.items() if lasts(fields[name], value)}:
-            remember(self.step, lasting)
+        lasting = {name: self._last[name] for name in typed if name in different}
+        lasting = {name: value for name, value in lasting.items() if lasts(fields[name], value)}
+        remember(self.step, lasting, typed - set(lasting))
 
     def different(self) -> list[str]:
         """Return the parameters that are not at their defaults."""

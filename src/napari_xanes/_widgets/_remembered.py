@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -45,17 +46,17 @@ def recall(step: str, cls: type[Params]) -> dict[str, Any]:
     return good
 
 
-def remember(step: str, values: dict[str, Any]) -> None:
-    """Keep values of a step beside those kept before."""
-    _write(step, {**_read().get(step, {}), **values})
+def remember(step: str, values: dict[str, Any], forgotten: Collection[str] = ()) -> None:
+    """Keep values of a step beside those kept before, less those that are forgotten."""
+    before = _read().get(step, {})
+    after = {name: value for name, value in {**before, **values}.items() if name not in forgotten}
+    if after != before:
+        _write(step, after)
 
 
-def forget(step: str, *names: str) -> None:
-    """Forget some values of a step, or all of them."""
-    kept = _read().get(step, {})
-    left = {name: value for name, value in kept.items() if names and name not in names}
-    if left != kept:
-        _write(step, left)
+def forget(step: str) -> None:
+    """Forget all values of a step."""
+    remember(step, {}, _read().get(step, {}))
 
 
 def lasts(info: FieldInfo, value: Any) -> bool:
