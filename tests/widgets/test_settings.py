@@ -107,10 +107,18 @@ def test_the_scale_bar_comes_and_goes_with_its_setting(viewer, density, preferen
     assert bar.visible
 
 
-def test_a_new_window_starts_with_the_scale_bar_if_it_is_wanted(viewer, preferences):
-    preferences.picture.show_scale_bar = True
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_first_stack_whose_pixel_size_is_known_shows_the_scale_bar(viewer, density, preferences, wanted):
+    preferences.picture.show_scale_bar = wanted
+    bar = viewer.canvas.overlays.scale_bar
     show_energy(viewer)
-    assert viewer.canvas.overlays.scale_bar.visible
+    add_stack(viewer, density.replace(pixel_size_um=None))
+    assert not bar.visible
+    add_stack(viewer, density)
+    assert bar.visible == wanted
+    bar.visible = False
+    add_stack(viewer, density)
+    assert not bar.visible, "whoever hides it has peace"
 
 
 def test_nothing_is_remembered_if_it_is_not_wanted(preferences, qtbot, settings_file):

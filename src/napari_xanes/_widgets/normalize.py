@@ -23,6 +23,7 @@ class NormalizePanel(StepPanel):
 
     def options(self) -> list[QWidget]:
         """Return the choice to keep the normalised stack."""
+        self._suggested = ""
         self.keep = QCheckBox("Keep the normalised stack as a layer")
         self.keep.setChecked(True)
         self.keep.setToolTip(
@@ -52,11 +53,13 @@ class NormalizePanel(StepPanel):
         return f"Normalises {frames_text(layer)}: thickness and edge step maps{' and a stack' if self.keep.isChecked() else ''}."
 
     def refresh(self) -> None:
-        """Follow the chosen stack; of a sample, take what suits it, unless the user has chosen already."""
+        """Follow the chosen stack; of a sample, take what suits it once, unless the user has chosen already."""
         layer, form = self.input_layer(), self.forms["normalize"]
-        suggested = {} if layer is None else about(layer)["source"].get("suggested", {}).get("normalize", {})
-        if suggested and form.values() == dict(form.cls()):
-            form.set(form.cls(**suggested))
+        source = {} if layer is None else about(layer)["source"]
+        suggested = source.get("suggested", {}).get("normalize")
+        if suggested and source["path"] != self._suggested and not form.different():
+            self._suggested = source["path"]
+            form.fill(suggested)
         super().refresh()
 
     def tell(self, result: Result) -> tuple[str, str]:
