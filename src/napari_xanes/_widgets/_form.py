@@ -9,39 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from magicgui import widgets
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from napari_xanes._core.params import Params, make_params
-from napari_xanes._widgets._editors import (
-    LARGEST,
-    AutoEditor,
-    Editor,
-    FrameEditor,
-    MagicEditor,
-    NumberEditor,
-    SeveralEditor,
-)
-from napari_xanes._widgets._list_editors import FilesEditor, NamesEditor, NumbersEditor, WindowsEditor
+from napari_xanes._widgets._editors import AutoEditor, Editor
+from napari_xanes._widgets._list_editors import FilesEditor
+from napari_xanes._widgets._make_editor import extra_of, make_editor
 from napari_xanes._widgets._remembered import forget, lasts, recall, remember
 
-FILE_HINTS = ("references", "files")
 KEEP_AFTER_MS = 300
 """So long after the last key what was typed is remembered."""
 DEFAULTS_TOOLTIP = (
     "<p>Sets everything here back and forgets what you typed before. Not at the default now: {}.</p>"
 )
-BACKGROUNDS: dict[tuple[int, ...], str] = {
-    (): "none",
-    (0,): "constant",
-    (0, 1): "line",
-    (0, 1, 2): "quadratic",
-}
 
 
 class ParamsForm(QWidget):
@@ -74,9 +58,9 @@ class ParamsForm(QWidget):
         layout.setSpacing(5)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         fields = cls.model_fields.items()
-        shown = {n: i for n, i in fields if n not in hidden and _extra(i).get("widget") != "hidden"}
+        shown = {n: i for n, i in fields if n not in hidden and extra_of(i).get("widget") != "hidden"}
         for name, info in shown.items():
-            if not _extra(info).get("rare"):
+            if not extra_of(info).get("rare"):
                 self._add(layout, name, info)
         self._foot = layout.rowCount()
         self.more, self.defaults = _more_button(), _defaults_button()
@@ -85,7 +69,7 @@ class ParamsForm(QWidget):
         self.defaults.clicked.connect(self.set_defaults)
         layout.addRow(_foot(self.more, self.defaults))
         for name, info in shown.items():
-            if _extra(info).get("rare"):
+            if extra_of(info).get("rare"):
                 self._add(layout, name, info)
         self._show_rare(False)
         self._start()
@@ -131,7 +115,7 @@ class ParamsForm(QWidget):
         for name, value in known.items():
             self.editors[name].set_value(value)
         fields = self.cls.model_fields
-        self.more.setChecked(any(_extra(fields[name]).get("rare") for name in known))
+        self.more.setChecked(any(extra_of(fields[name]).get("rare") for name in known))
         self._last = self.values()
         for name, editor in self.editors.items():
             editor.changed.connect(partial(self._on_edited, name))
@@ -164,7 +148,6 @@ class ParamsForm(QWidget):
     def set_defaults(self) -> None:
         """Set all back, and forget what was typed; what has no default stays."""
         self.fill(self._defaults)
-        self._typed.clear()
         forget(self.step)
 
     def _offer_defaults(self) -> None:
@@ -189,6 +172,7 @@ class ParamsForm(QWidget):
 
     def fill(self, values: Mapping[str, Any]) -> None:
         """Show some values; they were not typed, so they are not remembered."""
+        self.keep()
         self._filling = True
         try:
             for name, value in values.items():
@@ -234,75 +218,5 @@ def _foot(left: QWidget, right: QWidget) -> QWidget:
 
 
 def _label(info: FieldInfo) -> str:
-    unit = _extra(info).get("unit")
+    unit = extra_of(info).get("unit")
     return f"{info.title} ({unit})" if unit else str(info.title)
-
-
-def _extra(info: FieldInfo) -> dict[str, Any]:
-    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-
-
-def make_editor(info: FieldInfo) -> Editor:
-    """Return the editor for a parameter, by its type and its hint."""
-    members = _members(info.annotation)
-    optional = NoneType in members
-    members = [m for m in members if m is not NoneType]
-    editor = _editor_of(members, info)
-    says_none = members == [str] or (
-        isinstance(editor, MagicEditor) and None in getattr(editor.widget, "choices", ())
-    )
-    return AutoEditor(editor) if optional and not says_none else editor
-
-
-def _members(annotation: Any) -> list[Any]:
-    if get_origin(annotation) in (Union, UnionType):
-        return [m for member in get_args(annotation) for m in _members(member)]
-    return [annotation]
-
-
-def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
-    hint, unit = _extra(info).get("widget", ""), _extra(info).get("unit", "")
-    words = [word for m in members if get_origin(m) is Literal for word in get_args(m)]
-    if words and int in members:
-        return FrameEditor(words)
-    if words:
-        names = {word: str(word).replace("_", " ") for word in words}
-        if len(words) == 1 and NoneType in _members(info.annotation):
-            names = {None: "no", **names}  # the word or nothing; there is no choosing for the user
-            words = list(names)
-        return MagicEditor(widgets.ComboBox(choices=[(names[w], w) for w in words]), names)
-    kind = members[0]
-    if kind is bool:
-        return MagicEditor(widgets.CheckBox(text=""))
-    if kind is str:
-        return MagicEditor(widgets.LineEdit())
-    if kind in (int, float):
-        return NumberEditor(kind is int, *_limits(info), unit)
-    if get_origin(kind) is tuple:
-        return _tuple_editor(get_args(kind), hint, unit)
-    raise TypeError(f"there is no editor for {info.title!r} of type {info.annotation}")
-
-
-def _tuple_editor(items: tuple[Any, ...], hint: str, unit: str) -> Editor:
-    if items == (str, ...):
-        return FilesEditor() if hint in FILE_HINTS else NamesEditor("all")
-    if items == (int, ...) and hint == "background":
-        return MagicEditor(
-            widgets.ComboBox(choices=[(text, orders) for orders, text in BACKGROUNDS.items()]),
-            dict(BACKGROUNDS),
-        )
-    if len(items) == 2 and items[1] is Ellipsis:
-        return NumbersEditor(items[0]) if items[0] in (int, float) else WindowsEditor()
-    whole = items[0] is int
-    parts = [NumberEditor(whole, 0 if whole else -LARGEST, LARGEST, unit) for _ in items]
-    if hint == "roi" or len(items) == 4:
-        return SeveralEditor(parts, ("y from", "to", "x from", "to"), 2)
-    return SeveralEditor(parts, ("", *["to"] * (len(items) - 1)), len(items))
-
-
-def _limits(info: FieldInfo) -> tuple[float, float]:
-    low, high = -LARGEST, LARGEST
-    for limit in info.metadata:
-        low = getattr(limit, "ge", getattr(limit, "gt", low))
-        high = getattr(limit, "le", getattr(limit, "lt", high))
-    return low, high

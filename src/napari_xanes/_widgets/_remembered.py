@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 from napari_xanes._core.errors import DataFileError
 from napari_xanes._core.io.atomic import whole_file
 from napari_xanes._core.params import Params
+from napari_xanes._widgets._make_editor import extra_of
 from napari_xanes._widgets._settings import config_folder, settings
 
 VERSION = 1
@@ -61,7 +62,7 @@ def forget(step: str) -> None:
 
 def lasts(info: FieldInfo, value: Any) -> bool:
     """Whether a value makes sense for the next scan, too."""
-    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    extra = extra_of(info)
     if str(extra.get("unit", "")).startswith("eV"):
         return False
     if offered := _offered(info):

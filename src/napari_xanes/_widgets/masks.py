@@ -24,10 +24,10 @@ from napari_xanes._core.mask_step import MaskParams, mask_of
 from napari_xanes._core.masks import combine_masks, otsu_threshold
 from napari_xanes._core.params import make_params
 from napari_xanes._widgets._chooser import StackChooser
-from napari_xanes._widgets._form import make_editor
 from napari_xanes._widgets._histogram import LimitsHistogram
 from napari_xanes._widgets._layer_combo import LayerCombo
 from napari_xanes._widgets._layers import about
+from napari_xanes._widgets._make_editor import make_editor
 from napari_xanes._widgets._mask_layers import (
     hide_preview,
     keep_mask,
