@@ -58,6 +58,14 @@ def test_it_is_written_without_being_asked(open_form, file, qtbot):
     assert kept(file) == {"bin": {"factor": 4}}
 
 
+def test_nothing_is_lost_when_the_window_is_closed_at_once(open_form, file):
+    form = open_form("bin")
+    form.show()
+    form.editors["factor"].set_value(4)
+    form.close()
+    assert kept(file) == {"bin": {"factor": 4}}
+
+
 def test_what_belongs_to_one_scan_is_not_kept(open_form, file):
     type_in(
         open_form("fit"),

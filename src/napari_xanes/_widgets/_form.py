@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import QTimer, Signal
+from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from napari_xanes._core.params import Params, make_params
@@ -140,6 +141,11 @@ class ParamsForm(QWidget):
         lasting = {name: self._last[name] for name in typed if name in different}
         lasting = {name: value for name, value in lasting.items() if lasts(fields[name], value)}
         remember(self.step, lasting, typed - set(lasting))
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Lose nothing when the window is closed."""
+        self.keep()
+        super().hideEvent(event)
 
     def different(self) -> list[str]:
         """Return the parameters that are not at their defaults."""
