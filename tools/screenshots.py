@@ -148,6 +148,23 @@ class Tour:
         self.step("normalize")
         self.step("fit", "window")
         self.spectra()
+        self.scatter()
+        self.table()
+        dock, particles = self.dock("Particles")
+        self.run(particles.panel)
+        particles.panel.table.table.selectRow(2)
+        self.settle()
+        particles.verticalScrollBar().setValue(particles.verticalScrollBar().maximum())
+        self.picture("particles")
+        self.close(dock)
+        dock, residual = self.dock("Fit residual")
+        self.run(residual.panel)
+        self.picture("residual")
+        self.close(dock)
+        for layer in list(self.viewer.layers):
+            if layer.name.startswith(("particles", "residual")):
+                self.viewer.layers.remove(layer)
+        self.viewer.reset_view()
         workflow.open_step("masks")
         workflow.masks.find_limit()
         workflow.masks.editors["remove_small"].set_value(20)
@@ -165,6 +182,10 @@ class Tour:
         self.close(dock)
         workflow.open_step("results")
         self.picture("results")
+        dock, history = self.dock("XANES history")
+        history.list.list.setCurrentRow(3)
+        self.picture("history")
+        self.close(dock)
         dock, view = self.dock("XANES view")
         view.mix.start.click()
         self.settle(at_most=2)
@@ -201,6 +222,37 @@ class Tour:
         self.picture("spectrum")
         spectrum.fit_shown.setChecked(False)
         self.viewer.layers.remove(region)
+
+    def scatter(self) -> None:
+        """Show which pixels an outline in the plot of two maps encloses."""
+        import numpy as np
+
+        dock, scatter = self.dock("XANES scatter")
+        self.settle(at_most=2)
+        angle = np.linspace(0, 2 * np.pi, 40)
+        scatter.select(np.column_stack([1.0 + 0.35 * np.cos(angle), 0.35 + 0.2 * np.sin(angle)]))
+        self.settle(at_most=1)
+        self.picture("scatter")
+        self.close(dock)
+
+    def table(self) -> None:
+        """Show regions in numbers, one of them to be moved."""
+        from napari_xanes._widgets.spectrum import XanesSpectrum
+
+        docks = self.viewer.window.dock_widgets.values()
+        (spectrum,) = [one for one in docks if isinstance(one, XanesSpectrum)]
+        active = self.viewer.layers.selection.active
+        spectrum.new_region.click()
+        regions = self.viewer.layers.selection.active
+        regions.add_rectangles([[[60, 60], [60, 90], [95, 90], [95, 60]]])
+        regions.add_rectangles([[[20, 150], [20, 180], [45, 180], [45, 150]]], edge_color="#56b4e9")
+        regions.mode = "select"
+        self.viewer.layers.selection.active = active
+        spectrum.table_shown.setChecked(True)
+        self.settle(at_most=1)
+        self.picture("table")
+        spectrum.table_shown.setChecked(False)
+        self.viewer.layers.remove(regions)
 
     def import_dialog(self) -> None:
         """Show the dialog for files that need to be told what they hold."""

@@ -221,11 +221,12 @@ class StepPanel(QWidget):
             self.viewer, parent, self._running_as, self.own(result), stack_name=name, more=self.wants_more()
         )
         self.chooser.refresh()
-        self.chooser.choose(last)
+        if last is not parent:  # else what was chosen stays, which may be made of it
+            self.chooser.choose(last)
         self.refresh()
         for warning in result.warnings[len(stack_of(parent).warnings) :]:
             show_info(warning)
-        self.done.emit(last)
+        self.done.emit(self.chooser.layer())
 
     # -- trying it ------------------------------------------------------------------------------------
 
