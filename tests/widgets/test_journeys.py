@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from weakref import ref
 
 import npe2
 import numpy as np
@@ -17,7 +18,7 @@ from napari_xanes._widgets._layers import about, add_stack, stack_layers
 
 pytestmark = pytest.mark.viewer
 
-OFTEN = {"XANES spectrum": 50, "Alignment review": 50}
+OFTEN = 50
 
 
 def open_dock(window, name):
@@ -48,12 +49,16 @@ def test_docks_open_and_close_again_and_again(window, scan, caplog):
             window.window.remove_dock_widget(dock)
             QApplication.processEvents()
             before = listeners(window)
-            for _ in range(OFTEN.get(name, 2)):
-                dock, _ = open_dock(window, name)
+            opened = []
+            for _ in range(OFTEN):
+                dock, widget = open_dock(window, name)
+                opened.append(ref(widget))
                 window.window.remove_dock_widget(dock)
                 QApplication.processEvents()
+            del dock, widget
             gc.collect()
             assert listeners(window) == before, name
+            assert sum(one() is not None for one in opened) <= 1, f"{name} stays in memory"
     assert len(window.layers) == 1
     assert not caplog.records
 
