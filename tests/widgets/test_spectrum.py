@@ -17,7 +17,8 @@ from napari_xanes._core.params import make_params
 from napari_xanes._core.pipeline import run_steps
 from napari_xanes._core.recipe import STEPS
 from napari_xanes._widgets._layers import about, add_stack, put_result
-from napari_xanes._widgets.spectrum import CURSOR, MEAN, PINS, XanesSpectrum
+from napari_xanes._widgets._pins import PINS
+from napari_xanes._widgets.spectrum import CURSOR, MEAN, XanesSpectrum
 from napari_xanes._widgets.workflow import XanesWorkflow
 
 SPOT = (23, 43)

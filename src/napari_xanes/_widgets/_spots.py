@@ -7,11 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels, Layer, Shapes
+from napari.layers import Labels, Layer, Points, Shapes
 from numpy.typing import NDArray
 from skimage.draw import line, polygon
 
 from napari_xanes._core.sampling import sampled_pixels
+from napari_xanes._widgets._pins import PIN_COLORS, PINS
+from napari_xanes._widgets._regions import region_name
 
 Pixels = tuple[NDArray[np.intp], ...]
 """Indices along each axis of an image, (y, x) or (z, y, x)."""
@@ -19,8 +21,52 @@ Pixels = tuple[NDArray[np.intp], ...]
 MOST_PIXELS = 20_000
 """Of larger regions, as many pixels spread over them are looked at."""
 
+MOST_CURVES = 12
+"""Labels of one layer that are drawn, the largest."""
+
 CORNERS = 64
 """Of the polygon that stands for an ellipse."""
+
+
+def every_spot(viewer: Any, layer: Layer, plane: int) -> Iterator[tuple[str, Pixels, str | None]]:
+    """Yield name, pixels and colour of every pin, and of every shape and label that is shown.
+
+    Parameters
+    ----------
+    layer : Layer
+        The stack whose pixels are wanted.
+    plane : int
+        Plane of a volume in which flat shapes and labels lie.
+    """
+    for other in viewer.layers:
+        if other.name == PINS and isinstance(other, Points):
+            for k, point in enumerate(other.data):
+                pixels = pixel_at(layer, np.pad(other.data_to_world(point), (layer.ndim - other.ndim, 0)))
+                if pixels is not None:
+                    yield f"pin {k + 1}", pixels, PIN_COLORS[k % len(PIN_COLORS)]
+        elif isinstance(other, Shapes) and other.visible:
+            for k in range(len(other.data)):
+                pixels = shape_pixels(other, k, layer, plane)
+                if pixels is not None:
+                    yield region_name(other, k), pixels, _hex(other.edge_color[k])
+        elif isinstance(other, Labels) and other.visible:
+            for label, pixels in _shown_labels(other, layer, plane):
+                yield f"{other.name} {label}", pixels, _hex(other.get_color(label))
+
+
+def _shown_labels(labels: Labels, layer: Layer, plane: int) -> list[tuple[int, Pixels]]:
+    """Return the largest labels, in their order; the selected one alone where only that is shown."""
+    found = list(label_pixels(labels, layer, plane))
+    if labels.show_selected_label:
+        found = [one for one in found if one[0] == labels.selected_label]
+    found.sort(key=lambda one: -one[1][0].size)
+    return sorted(found[:MOST_CURVES], key=lambda one: one[0])
+
+
+def _hex(color: Any) -> str | None:
+    if color is None:
+        return None
+    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in color[:3])
 
 
 def pixel_at(layer: Layer, position: Any) -> Pixels | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,8 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_xanes._core.colors import SAFE_COLORS
 from napari_xanes._core.edge import EdgeNormalization
-from napari_xanes._core.errors import InputError, XanesError
-from napari_xanes._core.io import read_references
+from napari_xanes._core.errors import InputError
 from napari_xanes._core.io.reference import Reference
 from napari_xanes._widgets._curves import (
     DENSITY,
@@ -39,28 +38,24 @@ from napari_xanes._widgets._curves import (
 )
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._form import ParamsForm
+from napari_xanes._widgets._form_link import FormLink
 from napari_xanes._widgets._layers import about, find, lineage, results_of, stack_layers
-from napari_xanes._widgets._open_docks import workflow_of
+from napari_xanes._widgets._pins import PIN_COLORS, add_pin, remove_pins
 from napari_xanes._widgets._region_box import RegionBox
 from napari_xanes._widgets._region_table import RegionTable, Row
-from napari_xanes._widgets._regions import draw_region, region_name
+from napari_xanes._widgets._regions import draw_region
 from napari_xanes._widgets._small_widgets import make_button
 from napari_xanes._widgets._spectrum_export import ExportMenu
 from napari_xanes._widgets._spectrum_plot import Curve, SpectrumPlot
-from napari_xanes._widgets._spots import Pixels, label_pixels, pixel_at, shape_pixels, spread
+from napari_xanes._widgets._spots import Pixels, every_spot, pixel_at, spread
 from napari_xanes._widgets._words import SIGNALS
 
 Float64 = NDArray[np.float64]
 
-PINS = "spectrum pins"
-PIN_COLORS = (*SAFE_COLORS[:5], SAFE_COLORS[6])
 CURSOR, MEAN = "cursor", "mean of the stack"
 HOVER_MS, REGION_MS = 0, 100
 HEIGHT = 260
 """px of the dock when it opens."""
-
-MOST_CURVES = 12
-"""Labels of one layer that are drawn, the largest."""
 
 
 class XanesSpectrum(Dock):
@@ -82,7 +77,7 @@ class XanesSpectrum(Dock):
         self._watched: list[tuple[Any, Callable[..., None]]] = []
         self._edge: EdgeNormalization | None = None
         self.fit: FittedCurve | None = None
-        self._own: dict[str, Any] = {}
+        self._forms = FormLink(self.viewer)
         self._windows: dict[str, dict[str, Any]] = {}
         self._placed = False
         self.plot = SpectrumPlot(self.viewer)
@@ -102,7 +97,6 @@ class XanesSpectrum(Dock):
     def _make_tools(self) -> None:
         self._picked, self._quantity_of = False, ""
         self._followed: list[ParamsForm] = []
-        self._read_references: tuple[tuple[Any, ...], list[Reference]] = ((), [])
         self.quantity = QComboBox()
         self.quantity.addItems(QUANTITIES)
         self.quantity.setToolTip(
@@ -182,10 +176,10 @@ class XanesSpectrum(Dock):
         self.new_region.clicked.connect(self._on_new_region)
         self.plot.energy_dragged.connect(self._on_energy_dragged)
         self.plot.window_dragged.connect(
-            lambda name, lo, hi: self._set_form(name, (round(lo, 2), round(hi, 2)))
+            lambda name, lo, hi: self._on_dragged(name, (round(lo, 2), round(hi, 2)))
         )
-        self.plot.e0_dragged.connect(lambda value: self._set_form("e0", round(value, 2)))
-        self.plot.excluded_dragged.connect(self._on_excluded_dragged)
+        self.plot.e0_dragged.connect(lambda value: self._on_dragged("e0", round(value, 2)))
+        self.plot.excluded_dragged.connect(self._forms.set_excluded)
         self.viewer.mouse_move_callbacks.append(self._on_move)
         self.viewer.mouse_double_click_callbacks.append(self._on_double_click)
         self._watch(self.viewer.dims.events.current_step, self._on_step)
@@ -260,7 +254,7 @@ class XanesSpectrum(Dock):
         spectra: dict[str, tuple[Float64, str | None]] = {}
         if self._cursor is not None and CURSOR in self._spectra:
             spectra[CURSOR] = self._spectra[CURSOR]
-        for name, pixels, color in self._spots(layer):
+        for name, pixels, color in every_spot(self.viewer, layer, self._plane(layer)):
             known = self._known.setdefault(name, {})
             source = about(self._read_from(layer))["id"]
             key = f"{source} {self.quantity.currentText() == MEASURED} {_mark(pixels)}"
@@ -273,28 +267,6 @@ class XanesSpectrum(Dock):
             spectra[MEAN] = (self._read(layer, spread(layer.data.shape[1:])), None)
         self._spectra = spectra
         self._redraw_all()
-
-    def _spots(self, layer: Layer) -> Iterator[tuple[str, Pixels, str]]:
-        """Yield name, pixels and colour of every pin, shape and label."""
-        plane = self._plane(layer)
-        for other in self.viewer.layers:
-            if other.name == PINS and isinstance(other, Points):
-                for k, point in enumerate(other.data):
-                    pixels = pixel_at(layer, np.pad(other.data_to_world(point), (layer.ndim - other.ndim, 0)))
-                    if pixels is not None:
-                        yield f"pin {k + 1}", pixels, PIN_COLORS[k % len(PIN_COLORS)]
-            elif isinstance(other, Shapes) and other.visible:
-                for k in range(len(other.data)):
-                    pixels = shape_pixels(other, k, layer, plane)
-                    if pixels is not None:
-                        yield region_name(other, k), pixels, _hex(other.edge_color[k])
-            elif isinstance(other, Labels) and other.visible:
-                seen = {other.selected_label} if other.show_selected_label else None
-                every = label_pixels(other, layer, plane)
-                found = [one for one in every if seen is None or one[0] in seen]
-                found.sort(key=lambda one: -one[1][0].size)
-                for label, pixels in sorted(found[:MOST_CURVES], key=lambda one: one[0]):
-                    yield f"{other.name} {label}", pixels, _hex(other.get_color(label))
 
     def _on_quantity(self, text: str) -> None:
         """Show what the user chose; from now on the stack does not decide it any more."""
@@ -375,7 +347,7 @@ class XanesSpectrum(Dock):
             {"pre_edge": edge.pre_edge, "post_edge": edge.post_edge} if shown and edge is not None else None,
             edge.e0 if shown and edge is not None else None,
         )
-        self.plot.show_excluded(self._excluded())
+        self.plot.show_excluded(self._forms.excluded())
 
     def _redraw_all(self) -> None:
         self.redraw()
@@ -477,21 +449,21 @@ class XanesSpectrum(Dock):
 
         Where there is no form, or nothing in it yet, it is as in the last fit.
         """
-        known, form = last_fit(self._family(layer)), self._form("fit", "fit")
+        known, form = last_fit(self._family(layer)), self._forms.form("fit")
         if form is None or not form.values()["references"]:
             return known
         try:
             params = form.params().model_dump()
         except InputError:
             return known
-        references = self._references_of_form()
+        references = self._forms.references()
         if known is not None and [one.name for one in references] == [one.name for one in known[0]]:
             return known[0], params, known[2]  # as the step prepared them
         return (references, params, not params["background"]) if references else known
 
     def _add_references(self, curves: dict[str, Curve], layer: Layer, energy: Float64) -> None:
         known = last_fit(self._family(layer))
-        references = known[0] if known is not None else self._references_of_form()
+        references = known[0] if known is not None else self._forms.references()
         for k, one in enumerate(references):
             inside = (one.energy >= energy[0]) & (one.energy <= energy[-1])
             curves[one.name] = Curve(
@@ -507,15 +479,9 @@ class XanesSpectrum(Dock):
 
     # -- forms of the workflow ------------------------------------------------------------------------
 
-    def _form(self, panel: str, step: str) -> Any:
-        workflow = workflow_of(self.viewer)
-        return None if workflow is None else workflow.panels[panel].forms[step]
-
     def _form_values(self) -> dict[str, Any]:
         """Return how spectra are normalised: as the form says, or as was dragged here."""
-        form = self._form("normalize", "normalize")
-        values = self._own if form is None else form.values()
-        return self._automatic() | {key: value for key, value in values.items() if value is not None}
+        return self._automatic() | self._forms.normalisation()
 
     def _automatic(self) -> dict[str, Any]:
         """Return e0 and windows as Normalise found them, or as the mean of the stack has them; they stay while one hovers."""
@@ -539,38 +505,9 @@ class XanesSpectrum(Dock):
             self._windows[key] = kept
         return self._windows[key]
 
-    def _set_form(self, name: str, value: Any) -> None:
-        form = self._form("normalize", "normalize")
-        if form is None:
-            self._own[name] = value
+    def _on_dragged(self, name: str, value: Any) -> None:
+        if not self._forms.set_normalisation(name, value):
             self.redraw()
-        else:
-            form.editors[name].set_value(value)
-
-    def _excluded(self) -> list[tuple[float, float]]:
-        form = self._form("fit", "fit")
-        return (
-            [] if form is None else [(float(lo), float(hi)) for lo, hi in form.values().get("exclude") or ()]
-        )
-
-    def _on_excluded_dragged(self, number: int, lo: float, hi: float) -> None:
-        """Tell the form which energies are left out now."""
-        windows = self._excluded()
-        windows[number] = (round(lo, 2), round(hi, 2))
-        self._form("fit", "fit").editors["exclude"].set_value(tuple(windows))
-
-    def _references_of_form(self) -> list[Reference]:
-        """Return the spectra of the files in the form of the fit, read again only if there are others."""
-        form = self._form("fit", "fit")
-        values = {} if form is None else form.values()
-        wanted = tuple(values.get("references") or ()), tuple(values.get("names") or ())
-        if self._read_references[0] != wanted:
-            try:
-                found = list(read_references(*wanted[0])) if wanted[0] else []
-            except XanesError:
-                found = []
-            self._read_references = wanted, [one for one in found if not wanted[1] or one.name in wanted[1]]
-        return self._read_references[1]
 
     def _on_new_region(self) -> None:
         layer = self.stack_layer()
@@ -589,39 +526,14 @@ class XanesSpectrum(Dock):
         self.pin(event.position)
 
     def pin(self, position: Sequence[float]) -> None:
-        """Pin the pixel at a position in the world, if there is one.
-
-        It lives in a Points layer, so that it can be moved and removed like any point.
-        """
+        """Pin the pixel at a position in the world, if there is one."""
         layer = self.stack_layer()
-        if layer is None or pixel_at(layer, position) is None:
-            return
-        world = np.array(position)[-2:]
-        pins = self._pins()
-        if pins is None:
-            active = self.viewer.layers.selection.active
-            pins = self.viewer.add_layer(
-                Points(
-                    ndim=2,
-                    name=PINS,
-                    size=6,
-                    scale=tuple(layer.scale)[-2:],
-                    translate=tuple(layer.translate)[-2:],
-                    units=tuple(layer.units)[-2:],
-                )
-            )
-            self.viewer.layers.selection.active = active
-        pins.current_face_color = PIN_COLORS[len(pins.data) % len(PIN_COLORS)]
-        pins.add(pins.world_to_data(world))
-        self.read_regions()
-
-    def _pins(self) -> Layer | None:
-        return next((one for one in self.viewer.layers if one.name == PINS and isinstance(one, Points)), None)
+        if layer is not None and pixel_at(layer, position) is not None:
+            add_pin(self.viewer, layer, position)
+            self.read_regions()
 
     def _on_unpin(self) -> None:
-        pins = self._pins()
-        if pins is not None:
-            self.viewer.layers.remove(pins)
+        remove_pins(self.viewer)
         self._cursor = None
         self._spectra.pop(CURSOR, None)
         self.where.setText("")
@@ -671,7 +583,7 @@ class XanesSpectrum(Dock):
                 names += ["data", "metadata"]
             for name in names:
                 self._watch(getattr(layer.events, name), self._on_changed)
-        for form in (self._form("normalize", "normalize"), self._form("fit", "fit")):
+        for form in (self._forms.form("normalize"), self._forms.form("fit")):
             if form is not None and all(form is not one for one in self._followed):
                 self._followed.append(form)
                 form.changed.connect(self._on_form)
@@ -712,12 +624,6 @@ def _timer(parent: Any, milliseconds: int, callback: Callable[[], None]) -> QTim
     timer.setInterval(milliseconds)
     timer.timeout.connect(callback)
     return timer
-
-
-def _hex(color: Any) -> str | None:
-    if color is None:
-        return None
-    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in np.asarray(color)[:3])
 
 
 def _mark(pixels: Pixels) -> str:
