@@ -68,6 +68,16 @@ def normalised(workflow, viewer, density, run_step):
 
 
 @pytest.fixture
+def fitted(workflow, viewer, density, references, run_step):
+    """A workflow after normalisation and fit."""
+    add_stack(viewer, density)
+    run_step(workflow.panels["normalize"])
+    workflow.panels["fit"].forms["fit"].editors["references"].set_value(references)
+    run_step(workflow.panels["fit"])
+    return workflow
+
+
+@pytest.fixture
 def run_step(qtbot):
     """Press Run of a panel and wait for the result in the layers."""
 

@@ -11,16 +11,6 @@ from napari_xanes._widgets.workflow import ParticlesDock, ResidualDock
 
 
 @pytest.fixture
-def fitted(workflow, viewer, density, references, run_step):
-    """A workflow after normalisation and fit."""
-    add_stack(viewer, density)
-    run_step(workflow.panels["normalize"])
-    workflow.panels["fit"].forms["fit"].editors["references"].set_value(references)
-    run_step(workflow.panels["fit"])
-    return workflow
-
-
-@pytest.fixture
 def open_dock(viewer, qtbot):
     opened = []
 
