@@ -42,7 +42,7 @@ def test_steps_are_undone_one_by_one(workflow, run_step):
     for key in ("preprocess", "align", "normalize"):
         states.append(state(viewer))
         run_step(workflow.panels[key])
-        assert workflow.undo.text() == f"Undo {key}"
+        assert workflow.undo.text() == f"Undo {workflow.panels[key].title.lower()}"
     for before in reversed(states):
         workflow.undo.click()
         assert_same(state(viewer), before)

@@ -124,7 +124,8 @@ def run_steps(
         )
     maps = {name: one for name, one in chain.maps.items() if chain.wants(one.kind)}
     warnings = (*_warnings(stack, history), *_unknown_kinds(chain))
-    for warning in warnings:
+    said = len(stack.warnings) if stack.history else 0  # by the steps before
+    for warning in warnings[said:]:
         logger.warning("%s: %s", stack.name, warning)
     return Result(
         maps={name: m.data for name, m in maps.items()},

@@ -9,6 +9,8 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton
 
+from napari_xanes._core.recipe import STEPS
+from napari_xanes._core.step_words import step_title
 from napari_xanes._widgets._chooser import StackChooser
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._layers import about
@@ -102,7 +104,8 @@ class XanesWorkflow(Dock):
     def _show_undo(self) -> None:
         step = last_step(self.viewer)
         self.undo.setVisible(bool(step))
-        self.undo.setText(f"Undo {step.replace('_', ' ')}")
+        words = step_title(step) if step in STEPS else step.replace("_", " ")
+        self.undo.setText(f"Undo {words[:1].lower()}{words[1:]}")
 
     def open_step(self, key: str) -> None:
         """Unfold one step and fold the others."""
