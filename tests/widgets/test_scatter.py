@@ -28,6 +28,12 @@ def wait(dock, qtbot):
     qtbot.waitUntil(lambda: not dock.background.running and dock._waiting is None, timeout=10_000)
 
 
+def pick(combo, layer):
+    """Choose a layer as the user does."""
+    combo.choose(layer)
+    combo.activated.emit(combo.currentIndex())
+
+
 def data_of(viewer, name):
     return next(one.data for one in viewer.layers if about(one).get("map") == name)
 
@@ -108,12 +114,22 @@ def test_the_pixel_under_the_cursor_is_marked(fitted, viewer, dock, qtbot):
     assert x == pytest.approx(layer.data[23, 43]) and y == pytest.approx(dock.y.layer().data[23, 43])
 
 
-def test_it_follows_layers_that_come_and_go(viewer, dock, density, qtbot, workflow, run_step):
+def test_it_follows_layers_that_come_and_go(viewer, dock, density, references, qtbot, workflow, run_step):
     assert "Needs two maps" in dock.words.text()
     add_stack(viewer, density)
     run_step(workflow.panels["normalize"])
     wait(dock, qtbot)
-    assert "4608 pixels" in dock.words.text() or "without a value" in dock.words.text()
+    assert "pixels" in dock.words.text()
+    assert [about(combo.layer())["map"] for combo in (dock.x, dock.y)] == ["thickness", "edge_step"]
+    workflow.panels["fit"].forms["fit"].editors["references"].set_value(references)
+    run_step(workflow.panels["fit"])
+    wait(dock, qtbot)
+    assert about(dock.y.layer())["kind"] == "fraction", "which is looked at rather"
+    picked = dock.x.layer()
+    pick(dock.y, picked)
+    run_step(workflow.panels["fit"])
+    wait(dock, qtbot)
+    assert dock.y.layer() is picked
     dock.select(np.array([[0.3, -1], [2.0, -1], [2.0, 3.0], [0.3, 3.0]]))
     wait(dock, qtbot)
     assert preview_of(viewer) is not None
@@ -130,8 +146,8 @@ def test_maps_of_different_size_are_refused_in_a_sentence(viewer, dock, density,
     run_step(workflow.panels["normalize"])
     maps = [one for one in viewer.layers if about(one).get("map") == "thickness"]
     wait(dock, qtbot)
-    dock.x.choose(maps[0])
-    dock.y.choose(maps[1])
+    pick(dock.x, maps[0])
+    pick(dock.y, maps[1])
     wait(dock, qtbot)
     assert "choose maps of one stack" in dock.words.text()
 
@@ -144,8 +160,8 @@ def test_the_window_runs_such_a_recipe_whichever_map_is_across(
     thickness, fraction = dock.x.layer(), dock.y.layer()
     outline = np.array([[0.3, 0.2], [2.0, 0.2], [2.0, 0.7], [0.3, 0.9]])
     if swapped:
-        dock.x.choose(fraction)
-        dock.y.choose(thickness)
+        pick(dock.x, fraction)
+        pick(dock.y, thickness)
         wait(dock, qtbot)
         outline = outline[:, ::-1]
     dock.select(outline)

@@ -26,7 +26,7 @@ from napari_xanes._widgets._worker import Background
 
 OWNER = "scatter"
 FOLLOW_MS = 30
-FOR_X, FOR_Y = ("thickness", "edge_step"), ("fraction", "peak_energy", "edge_energy")
+FOR_X, FOR_Y = ("thickness", "edge_step"), ("fraction", "peak_energy", "edge_energy", "edge_step")
 HOW = "Draw around points with the left mouse button; the right one zooms."
 
 
@@ -45,6 +45,7 @@ class XanesScatter(Dock):
         self.clear = make_button("Clear", "Takes the outline away.")
         self.outline: NDArray[np.float64] | None = None
         self._mask: NDArray[np.bool_] | None = None
+        self._picked: set[LayerCombo] = set()
         self._drawn: list[Any] | None = None
         self._position: Any = None
         self._waiting: Callable[[], None] | None = None
@@ -66,6 +67,7 @@ class XanesScatter(Dock):
 
     def _connect(self) -> None:
         for combo in (self.x, self.y):
+            combo.activated.connect(partial(self._on_picked, combo))
             combo.currentIndexChanged.connect(lambda _: self._on_maps())
         self.plot.outlined.connect(self.select)
         self.keep.clicked.connect(self.keep_mask)
@@ -84,9 +86,12 @@ class XanesScatter(Dock):
         """List the maps anew, keeping what is chosen."""
         maps = map_layers(self.viewer)
         for combo, kinds in ((self.x, FOR_X), (self.y, FOR_Y)):
-            prefer = None if combo.layer() is not None else _first_of(maps, kinds)
-            combo.offer(maps, prefer)
+            combo.offer(maps, None if combo in self._picked else _first_of(maps, kinds))
         self._on_maps()
+
+    def _on_picked(self, combo: LayerCombo, index: int) -> None:
+        """What the user picks stays; until then the maps that are usually looked at are offered."""
+        self._picked.add(combo)
 
     def _maps(self) -> tuple[Layer, Layer] | None:
         x, y = self.x.layer(), self.y.layer()
@@ -105,9 +110,12 @@ class XanesScatter(Dock):
             self.words.setText("Needs two maps, such as thickness and a fraction: run 3 Normalise and 4 Fit.")
             return
         self.plot.name_axes(*[_title(layer) for layer in maps])
-        self._run(partial(map_density, *drawn), self._show_density)
+        self._run(partial(map_density, *drawn), partial(self._show_density, drawn))
 
-    def _show_density(self, density: MapDensity) -> None:
+    def _show_density(self, drawn: list[Any], density: MapDensity) -> None:
+        """Show the maps that were counted, unless others were chosen meanwhile."""
+        if drawn is not self._drawn:
+            return
         total = density.counts.sum()
         parts = [f"{total} pixels"]
         if density.invalid:
@@ -131,7 +139,7 @@ class XanesScatter(Dock):
         if corners is None or maps is None:
             return
         x, y = (original(layer) for layer in maps)
-        self._run(partial(mask_of, y, self.params(), x), self._show_mask)
+        self._run(partial(mask_of, y, self.params(), x), partial(self._show_mask, corners))
 
     def params(self) -> MaskParams:
         """Return the mask as a step of a recipe."""
@@ -141,9 +149,10 @@ class XanesScatter(Dock):
         x, y = (about(layer)["map"] for layer in maps)
         return MaskParams(of=y, against=x, outline=tuple(map(tuple, self.outline.tolist())), apply=False)
 
-    def _show_mask(self, mask: NDArray[np.bool_]) -> None:
+    def _show_mask(self, outline: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
+        """Show what is inside an outline, unless another was drawn meanwhile."""
         maps = self._maps()
-        if maps is None or self.outline is None:
+        if maps is None or outline is not self.outline:
             return
         self._mask = mask
         inside = int(mask.sum())
