@@ -91,6 +91,7 @@ def test_a_reference_that_is_missing_is_told_and_seen(
     assert "run 4 Fit first" in panel.plan.text() and not panel.runner.run.isEnabled()
     workflow.panels["fit"].forms["fit"].editors["references"].set_value(references[:1])
     run_step(workflow.panels["fit"])
+    assert not panel.preview.isVisibleTo(panel)
     run_step(panel)
     assert panel.spectra.isVisibleTo(panel) and panel.spectra.getPlotItem().listDataItems()
     assert "residual_1" in layers_by_map(viewer)

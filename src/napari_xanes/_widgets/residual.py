@@ -24,7 +24,8 @@ class ResidualPanel(AfterFitPanel):
     names = ("residual",)
 
     def below(self) -> list[QWidget]:
-        """Return the plot of what is left."""
+        """Return the plot of what is left; a part of the picture would not do for a preview."""
+        self.preview.setVisible(False)
         self.spectra = SpectraPlot(self.viewer)
         self.spectra.setToolTip("<p>The strongest spectra in what the fit left.</p>")
         return [self.spectra]
