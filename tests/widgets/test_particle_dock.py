@@ -97,3 +97,27 @@ def test_a_reference_that_is_missing_is_told_and_seen(
     assert "residual_1" in layers_by_map(viewer)
     found = results_of(panel.input_layer())["residual"].history[-1]["found"]
     assert found["reference_missing"] and found["message"][1:] in panel.result.text()
+
+
+@pytest.mark.parametrize("painted", [False, True])
+def test_under_an_applied_mask_the_numbers_are_those_of_the_maps(
+    fitted, viewer, open_dock, run_step, painted
+):
+    thickness = layers_by_map(viewer)["thickness"].data
+    if painted:
+        fitted.masks.use.mask.choose(viewer.add_labels((thickness >= 0.3).astype(int), name="by hand"))
+        fitted.masks.refresh()
+    else:
+        fitted.masks.set_limits(0.3, None)
+        fitted.masks.keep_preview()
+    fitted.masks.use.apply_mask()
+    panel = open_dock(ParticlesDock)
+    for _ in range(2):  # a second run must not look back at the first
+        run_step(panel)
+        table = results_of(panel.input_layer())["particles"].tables["particles"]
+        labels = next(one for one in viewer.layers if about(one).get("role") == "particles")
+        fraction, weight = layers_by_map(viewer)["fraction_Ni_oxidised"].data, thickness
+        for row, label in enumerate(table["label"]):
+            inside = (labels.data == label) & np.isfinite(fraction)
+            expected = np.average(fraction[inside], weights=weight[inside])
+            assert table["fraction_Ni_oxidised"][row] == pytest.approx(expected, rel=1e-4)

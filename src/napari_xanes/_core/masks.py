@@ -15,6 +15,8 @@ from napari_xanes._core._validate import check_choice
 from napari_xanes._core.errors import InputError
 
 How = Literal["and", "or", "minus"]
+AT_ONCE = 50_000
+"""Points looked at in one go, during which nothing else in Python runs."""
 
 
 def threshold_mask(
@@ -88,8 +90,9 @@ def polygon_mask(x: ArrayLike, y: ArrayLike, corners: ArrayLike) -> NDArray[np.b
         )
     (left, low), (right, high) = outline.min(axis=0), outline.max(axis=0)
     inside: NDArray[np.bool_] = (first >= left) & (first <= right) & (second >= low) & (second <= high)
-    points = np.column_stack([first[inside], second[inside]])
-    inside[inside] = Path(outline, closed=False).contains_points(points)
+    points, path = np.column_stack([first[inside], second[inside]]), Path(outline, closed=False)
+    parts = [path.contains_points(points[i : i + AT_ONCE]) for i in range(0, len(points), AT_ONCE)]
+    inside[inside] = np.concatenate(parts) if parts else False
     return inside
 
 

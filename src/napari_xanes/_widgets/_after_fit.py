@@ -6,14 +6,17 @@ from dataclasses import replace
 
 from napari.layers import Layer
 
-from napari_xanes._core.errors import InputError
+from napari_xanes._core.histories import merge_histories
 from napari_xanes._core.result import Result
 from napari_xanes._widgets._history_steps import HistoryStep, HistorySteps
-from napari_xanes._widgets._layers import about, find, result_of, results_of, stack_of
+from napari_xanes._widgets._layers import about, find, lineage, results_of
+from napari_xanes._widgets._masked import mask_entry
 from napari_xanes._widgets._panel import StepPanel, Steps
 
 BEFORE = ("normalize", "fit", "mask")
 """Steps whose maps and masks are looked at."""
+LATER = ("particles", "residual")
+"""Results that do not count, as they hold earlier runs of those steps."""
 
 
 class AfterFitPanel(StepPanel):
@@ -21,7 +24,7 @@ class AfterFitPanel(StepPanel):
 
     def take(self, line: list[Layer]) -> Layer | None:
         """Return the stack that was normalised; or the chosen one, if it was opened as absorption."""
-        found = next((one for one in line if "normalize" in results_of(one)), None)
+        found = next((one for one in line if _was_normalised(one)), None)
         return found or (line[0] if "fit" in results_of(line[0]) else None)
 
     def missing(self, line: list[Layer]) -> str:
@@ -30,13 +33,23 @@ class AfterFitPanel(StepPanel):
 
     def earlier(self, layer: Layer) -> list[HistoryStep]:
         """Return the steps done on a stack whose maps are looked at, painted masks among them."""
-        chosen = self.chooser.layer()
-        try:
-            history = result_of(self.viewer, layer if chosen is None else chosen).history
-        except InputError:  # nothing was run on it
-            return []
-        own = len(stack_of(layer).history)
-        return [step for step in HistorySteps(history).steps[own:] if step.name in BEFORE]
+        line = lineage(self.viewer, self.chooser.layer() or layer)
+        histories = [
+            result.history
+            for one in reversed(line)
+            for key, result in results_of(one).items()
+            if key not in LATER
+        ]
+        own, applied = (
+            len(about(layer)["history"]),
+            mask_entry(layer),
+        )  # the stack is seen through that already
+        entries = (
+            [entry for entry in merge_histories(histories)[own:] if entry != applied] if histories else []
+        )
+        steps = [step for step in HistorySteps(entries).steps if step.name in BEFORE]
+        last = {step.name: i for i, step in enumerate(steps)}
+        return [step for i, step in enumerate(steps) if step.name == "mask" or last[step.name] == i]
 
     def steps(self, layer: Layer) -> Steps:
         """Return the step after those that it looks back at."""
@@ -71,3 +84,10 @@ class AfterFitPanel(StepPanel):
             labels=new(result.labels),
             tables=new(result.tables),
         )
+
+
+def _was_normalised(layer: Layer) -> bool:
+    """Whether a stack was normalised by what was run on it."""
+    own = len(about(layer)["history"])
+    histories = [result.history[own:] for result in results_of(layer).values()]
+    return any(entry["do"] == "normalize" for history in histories for entry in history)

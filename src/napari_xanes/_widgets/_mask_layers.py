@@ -167,6 +167,11 @@ def _can_be_masked(layer: Layer) -> bool:
     return bool(about(layer)) and about(layer)["kind"] != "mask"
 
 
+def place_of(layer: Layer) -> list[Any]:
+    """Return by which steps the sample of a layer was moved."""
+    return _place(about(layer))
+
+
 def _place(said: dict[str, Any]) -> list[Any]:
     return [entry["params"] for entry in said["history"] if entry["do"] in MOVES_PIXELS]
 

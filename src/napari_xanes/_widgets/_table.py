@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QApplication,
     QFileDialog,
-    QHeaderView,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -46,7 +45,6 @@ class ColumnsTable(QWidget):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.verticalHeader().setVisible(False)
         self.table.verticalHeader().setDefaultSectionSize(24)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.itemSelectionChanged.connect(self._on_selected)
         self.copy = make_button("Copy table", "Copies the table, to be pasted into a spreadsheet.")
         self.copy.clicked.connect(lambda: QApplication.clipboard().setText(self.as_text("\t")))
@@ -69,6 +67,7 @@ class ColumnsTable(QWidget):
         for column, values in enumerate(texts.values()):
             for row, value in enumerate(values):
                 self.table.setItem(row, column, QTableWidgetItem(_text(value)))
+        self.table.resizeColumnsToContents()  # once: done at every cell, it takes minutes
 
     def as_text(self, delimiter: str = ",") -> str:
         """Return the table at full precision."""

@@ -28,6 +28,7 @@ class ParticlesPanel(AfterFitPanel):
 
     def below(self) -> list[QWidget]:
         """Return the table of particles and the plot of their profile."""
+        self._shown: Result | None = None
         self.table = ColumnsTable("particles")
         self.table.table.setMinimumHeight(TABLE_HEIGHT)
         self.table.setToolTip("<p>Choose a row to see where the particle is.</p>")
@@ -69,7 +70,9 @@ class ParticlesPanel(AfterFitPanel):
         self.table.setVisible(found is not None)
         self.profile.setVisible(found is not None and "core_to_rim" in found.tables)
         if found is not None:
-            self.table.show_columns(found.tables["particles"])
+            if found is not self._shown:
+                self.table.show_columns(found.tables["particles"])
+            self._shown = found
             if "core_to_rim" in found.tables:
                 self.profile.show_profile(
                     found.tables["core_to_rim"], resolved(found, "particles")["profile"]
@@ -77,10 +80,10 @@ class ParticlesPanel(AfterFitPanel):
 
     def show_particle(self, row: int) -> None:
         """Bring the particle of a row into view, alone."""
-        layer, labels = self.input_layer(), self._labels()
-        if layer is None or labels is None:
+        labels = self._labels()
+        if labels is None or self._shown is None:
             return
-        table = results_of(layer)[self.key].tables["particles"]
+        table = self._shown.tables["particles"]
         label = int(table["label"][row])
         labels.visible = True
         labels.selected_label = label

@@ -18,7 +18,14 @@ from napari_xanes._core.progress import Progress
 from napari_xanes._widgets._dock import Dock
 from napari_xanes._widgets._layer_combo import LayerCombo
 from napari_xanes._widgets._layers import about
-from napari_xanes._widgets._mask_layers import hide_preview, keep_mask, map_layers, original, show_preview
+from napari_xanes._widgets._mask_layers import (
+    hide_preview,
+    keep_mask,
+    map_layers,
+    original,
+    place_of,
+    show_preview,
+)
 from napari_xanes._widgets._open_docks import workflow_of
 from napari_xanes._widgets._scatter_plot import ScatterPlot
 from napari_xanes._widgets._small_widgets import in_line, make_button, make_words, with_label
@@ -67,8 +74,7 @@ class XanesScatter(Dock):
 
     def _connect(self) -> None:
         for combo in (self.x, self.y):
-            combo.activated.connect(partial(self._on_picked, combo))
-            combo.currentIndexChanged.connect(lambda _: self._on_maps())
+            combo.currentIndexChanged.connect(partial(self._on_picked, combo))
         self.plot.outlined.connect(self.select)
         self.keep.clicked.connect(self.keep_mask)
         self.clear.clicked.connect(lambda: self.select(None))
@@ -85,13 +91,18 @@ class XanesScatter(Dock):
     def refresh(self, event: Any = None) -> None:
         """List the maps anew, keeping what is chosen."""
         maps = map_layers(self.viewer)
-        for combo, kinds in ((self.x, FOR_X), (self.y, FOR_Y)):
-            combo.offer(maps, None if combo in self._picked else _first_of(maps, kinds))
+        self._offer(self.x, maps, FOR_X)
+        x = self.x.layer()
+        self._offer(self.y, [one for one in maps if x is not None and _fits(one, x)], FOR_Y)
         self._on_maps()
+
+    def _offer(self, combo: LayerCombo, maps: list[Layer], kinds: tuple[str, ...]) -> None:
+        combo.offer(maps, None if combo in self._picked else _first_of(maps, kinds))
 
     def _on_picked(self, combo: LayerCombo, index: int) -> None:
         """What the user picks stays; until then the maps that are usually looked at are offered."""
         self._picked.add(combo)
+        self.refresh()
 
     def _maps(self) -> tuple[Layer, Layer] | None:
         x, y = self.x.layer(), self.y.layer()
@@ -129,6 +140,8 @@ class XanesScatter(Dock):
 
     def select(self, corners: NDArray[np.float64] | None) -> None:
         """Show which pixels lie inside an outline; none takes the selection away."""
+        if corners is not None:
+            self._on_maps()  # which a step may have made anew
         maps = self._maps()
         self.outline, self._mask = corners, None
         self.plot.show_outline(corners)
@@ -162,6 +175,7 @@ class XanesScatter(Dock):
 
     def keep_mask(self) -> None:
         """Make a mask layer of what is outlined."""
+        self._on_maps()  # of maps that were made anew meanwhile, the outline is gone
         maps = self._maps()
         if maps is None or self._mask is None:
             return
@@ -218,6 +232,12 @@ class XanesScatter(Dock):
 
 def _first_of(maps: list[Layer], kinds: tuple[str, ...]) -> Layer | None:
     return next((one for kind in kinds for one in maps if about(one)["kind"] == kind), None)
+
+
+def _fits(layer: Layer, other: Layer) -> bool:
+    """Whether two maps are of one scan and show the sample at the same place."""
+    same = about(layer)["source"] == about(other)["source"] and layer.data.shape == other.data.shape
+    return same and place_of(layer) == place_of(other)
 
 
 def _value_at(layer: Layer, position: Any) -> float:
