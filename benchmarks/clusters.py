@@ -20,7 +20,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 import napari_xanes as nx
-from napari_xanes._core import blocks
+from napari_xanes._core.engine import blocks
 
 N = 4
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 import napari_xanes as nx
-from napari_xanes._core import blocks
+from napari_xanes._core.engine import blocks
 
 
 def make_stack(size: int, energies: int) -> tuple[np.ndarray, np.ndarray, list[nx.Reference]]:

@@ -18,7 +18,7 @@ from pystackreg import StackReg
 from scipy import ndimage
 
 import napari_xanes as nx
-from napari_xanes._core import blocks
+from napari_xanes._core.engine import blocks
 
 SEED = 9000
 PAD = 32

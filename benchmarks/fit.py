@@ -16,7 +16,7 @@ import numpy as np
 from common import make_stack, measure, read_stack
 
 import napari_xanes as nx
-from napari_xanes._core import blocks
+from napari_xanes._core.engine import blocks
 
 LIMITS = {"none": {2: 8, 3: 8, 4: 8}, "nonnegative": {2: 16, 4: 28}}
 

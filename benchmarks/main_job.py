@@ -54,7 +54,7 @@ def write_scan(folder: Path, size: int, energies: int) -> Path:
 def run_job(recipe: Path, in_memory: bool, answer: multiprocessing.Queue) -> None:
     """Run the recipe and put (seconds, bytes above the interpreter, largest map) into the queue."""
     import napari_xanes as nx
-    from napari_xanes._core import recipe as _steps  # noqa: F401 (loads what the job needs)
+    from napari_xanes._core.recipe import recipe as _steps  # noqa: F401 (loads what the job needs)
 
     process = psutil.Process()
     before = process.memory_info().rss

@@ -15,8 +15,8 @@ import numpy as np
 from common import copy_stack, make_stack, measure
 
 import napari_xanes as nx
-from napari_xanes._core import blocks
-from napari_xanes._core.edge_kernel import NormalizeKernel
+from napari_xanes._core.edge.kernel import NormalizeKernel
+from napari_xanes._core.engine import blocks
 
 VARIANTS: dict[str, dict[str, object]] = {
     "line (default)": {},

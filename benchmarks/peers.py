@@ -77,7 +77,7 @@ def pyxas_job(pyxas: Any, recipe: Path) -> dict[str, float]:
 
 def our_job(recipe: Path) -> dict[str, float]:
     """Return the seconds of each step, run one after the other in memory, and of the job as a whole."""
-    from napari_xanes._core.pipeline import run_steps
+    from napari_xanes._core.runs.pipeline import run_steps
 
     loaded = nx.Recipe.load(recipe)
     scan = recipe.parent / "scan.h5"

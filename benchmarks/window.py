@@ -61,9 +61,9 @@ def main() -> None:
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_xanes._widgets._layers import add_stack
-    from napari_xanes._widgets.launch import add_workflow
-    from napari_xanes._widgets.spectrum import XanesSpectrum
+    from napari_xanes._widgets.layers.layers import add_stack
+    from napari_xanes._widgets.spectrum.dock import XanesSpectrum
+    from napari_xanes._widgets.window.launch import add_workflow
 
     mu, energy, references = make_stack(args.size, args.energies)
     viewer = napari.Viewer(show=True)

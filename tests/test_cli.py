@@ -15,7 +15,7 @@ import tifffile
 
 import napari_xanes as nx
 from napari_xanes import cli
-from napari_xanes._core import batch
+from napari_xanes._core.runs import batch
 
 BLOCKED = (
     "napari",
@@ -311,7 +311,7 @@ def test_an_interrupted_run_leaves_nothing_half_written(call, scans, tmp_path, m
     def stop(*args, **kwargs):
         raise fault
 
-    monkeypatch.setattr("napari_xanes._core.io.result_layout._write_extra", stop)
+    monkeypatch.setattr("napari_xanes._core.runs.result_layout._write_extra", stop)
     code, _, err = call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path / "maps")
     assert code == 1 and err.startswith("error: interrupted") and err.count("\n") == 1
     assert written(tmp_path / "maps") == ["one.toml"]
@@ -321,7 +321,7 @@ def test_ctrl_c_before_the_work_is_one_sentence_too(call, scans, tmp_path, monke
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_xanes._core.batch.plan", stop)
+    monkeypatch.setattr("napari_xanes._core.runs.batch.plan", stop)
     code, _, err = call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)
     assert code == 130 and err.startswith("error: interrupted") and err.count("\n") == 1
 
@@ -479,9 +479,9 @@ def test_demo_reaches_the_truth_and_says_where_things_are(call, tmp_path, monkey
 def test_demo_opens_what_it_made(call, tmp_path, monkeypatch):
     opened = []
     small = partial(nx.simulate, (64, 80), n_energies=20, max_drift=1)
-    monkeypatch.setattr("napari_xanes._core.phantom.simulate", small)
+    monkeypatch.setattr("napari_xanes._core.simulate.full_field.simulate", small)
     launch = SimpleNamespace(open_result=lambda stack, result: opened.append((stack, result)))
-    monkeypatch.setitem(sys.modules, "napari_xanes._widgets.launch", launch)
+    monkeypatch.setitem(sys.modules, "napari_xanes._widgets.window.launch", launch)
     monkeypatch.setattr(cli, "_no_window", lambda: "")
     assert call("demo", "--out", tmp_path)[0] == 0
     assert opened == [(tmp_path / "ni_simulated.h5", tmp_path / "maps" / "ni_simulated.h5")]

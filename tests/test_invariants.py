@@ -7,9 +7,9 @@ import pytest
 import tifffile
 
 import napari_xanes as nx
-from napari_xanes._core.params import make_params
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.recipe import STEPS
+from napari_xanes._core.base.params import make_params
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.runs.pipeline import run_steps
 
 SIMULATION = nx.simulate((48, 56), n_energies=31, max_drift=2.5, seed=4)
 WINDOWS = {"e0": 8333.0, "pre_edge": (8222.0, 8315.0), "post_edge": (8388.0, 8579.0)}

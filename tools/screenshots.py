@@ -78,7 +78,7 @@ class Tour:
     def __init__(self, theme: str, out: Path, size: tuple[int, int], sample: str = "ni_scan") -> None:
         import napari
 
-        from napari_xanes._widgets.launch import add_workflow
+        from napari_xanes._widgets.window.launch import add_workflow
 
         self.out = out
         self.viewer = napari.Viewer(show=True)
@@ -204,7 +204,7 @@ class Tour:
 
     def spectra(self) -> None:
         """Show the spectrum of a region, fitted."""
-        from napari_xanes._widgets.spectrum import XanesSpectrum
+        from napari_xanes._widgets.spectrum.dock import XanesSpectrum
 
         docks = self.viewer.window.dock_widgets.values()
         (spectrum,) = [one for one in docks if isinstance(one, XanesSpectrum)]
@@ -237,7 +237,7 @@ class Tour:
 
     def table(self) -> None:
         """Show regions in numbers, one of them to be moved."""
-        from napari_xanes._widgets.spectrum import XanesSpectrum
+        from napari_xanes._widgets.spectrum.dock import XanesSpectrum
 
         docks = self.viewer.window.dock_widgets.values()
         (spectrum,) = [one for one in docks if isinstance(one, XanesSpectrum)]
@@ -256,7 +256,7 @@ class Tour:
 
     def import_dialog(self) -> None:
         """Show the dialog for files that need to be told what they hold."""
-        from napari_xanes._widgets.import_dialog import import_stack
+        from napari_xanes._widgets.window.import_dialog import import_stack
 
         dialog = import_stack(self.viewer, str(self.layer.metadata["xanes"]["source"]["path"]))
         self.settle(lambda: dialog.stack is not None, 10)

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from napari_xanes._core.active_sets import ExactSolver
-from napari_xanes._core.admm import AdmmSolver
+from napari_xanes._core.solve.active_sets import ExactSolver
+from napari_xanes._core.solve.admm import AdmmSolver
 
 ENERGY = np.linspace(8300, 8400, 101)
 

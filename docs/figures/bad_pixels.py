@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import napari_xanes as nx
-from napari_xanes._core.brightness import InternalI0Params
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.prepare.internal_i0 import InternalI0Params
+from napari_xanes._core.runs.pipeline import run_steps
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import napari_xanes as nx
-from napari_xanes._core.energy_axis import ShiftEnergyParams
 from napari_xanes._core.io import interpolate_reference
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.prepare.energies import ShiftEnergyParams
+from napari_xanes._core.runs.pipeline import run_steps
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_xanes._core.phantom import Simulation
-    from napari_xanes._core.recipe import Recipe
-    from napari_xanes._core.result import Result
+    from napari_xanes._core.data.result import Result
+    from napari_xanes._core.recipe.recipe import Recipe
+    from napari_xanes._core.simulate.full_field import Simulation
 
 SIGNIFICANCE = 3.0
 """Pixels whose element content is below this many times its uncertainty get no fractions."""
@@ -18,8 +18,8 @@ SIGNIFICANCE = 3.0
 
 def prepare(folder: Path) -> tuple[Simulation, Path, Path]:
     """Simulate a scan into a folder and write its recipe; return the truth, the scan and the recipe file."""
-    from napari_xanes._core.phantom import simulate
-    from napari_xanes._core.recipe import Recipe
+    from napari_xanes._core.recipe.recipe import Recipe
+    from napari_xanes._core.simulate.full_field import simulate
 
     simulation = simulate()
     scan = simulation.save(folder)
@@ -37,14 +37,14 @@ def prepare(folder: Path) -> tuple[Simulation, Path, Path]:
 
 def load_recipe(path: Path) -> Recipe:
     """Load the recipe as a user would."""
-    from napari_xanes._core.recipe import Recipe
+    from napari_xanes._core.recipe.recipe import Recipe
 
     return Recipe.load(path)
 
 
 def overview(result: Result, folder: Path) -> Path:
     """Write a picture of all maps and return its path."""
-    from napari_xanes._core.overview import save_overview
+    from napari_xanes._core.draw.overview import save_overview
 
     path = folder / "overview.png"
     save_overview(result, path)

@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from napari_xanes._core.params import Params
-from napari_xanes._core.progress import Progress as Report
-from napari_xanes._core.result import Result
+from napari_xanes._core.base.params import Params
+from napari_xanes._core.base.progress import Progress as Report
+from napari_xanes._core.data.result import Result
 
 
 @contextmanager

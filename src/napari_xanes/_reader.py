@@ -41,7 +41,7 @@ def read(path: str | list[str]) -> list[LayerTuple]:
     XanesError
         With one sentence for the user.
     """
-    from napari_xanes._core.errors import XanesError
+    from napari_xanes._core.base.errors import XanesError
 
     paths = path if isinstance(path, list) else [path]
     try:
@@ -54,10 +54,10 @@ def read(path: str | list[str]) -> list[LayerTuple]:
 
 
 def _layers(paths: list[str]) -> list[LayerTuple]:
-    from napari_xanes._core.errors import InputError, ResourceError, XanesError
+    from napari_xanes._core.base.errors import InputError, ResourceError, XanesError
     from napari_xanes._core.io import read_stack
-    from napari_xanes._core.io.results import is_result_file, load_result
-    from napari_xanes._widgets._tuples import result_tuples, stack_tuple
+    from napari_xanes._core.runs.result_file import is_result_file, load_result
+    from napari_xanes._widgets.layers.tuples import result_tuples, stack_tuple
 
     if all(Path(one).suffix.lower() == ".h5" and is_result_file(one) for one in paths):
         return [layer for one in paths for layer in result_tuples(load_result(one))]
@@ -79,7 +79,7 @@ def _tell(sentence: str, paths: list[str]) -> None:
         import napari
         from qtpy.QtCore import QTimer
 
-        from napari_xanes._widgets.import_dialog import import_stack
+        from napari_xanes._widgets.window.import_dialog import import_stack
 
         viewer = napari.current_viewer()
         QTimer.singleShot(0, lambda: import_stack(viewer, paths[0]))
@@ -129,6 +129,6 @@ def _show_energy() -> None:
 
     viewer = napari.current_viewer()
     if viewer is not None:
-        from napari_xanes._widgets.energy_text import show_energy
+        from napari_xanes._widgets.window.energy_text import show_energy
 
         show_energy(viewer)

@@ -51,7 +51,7 @@ def fe_fluorescence() -> list[LayerData]:
 def _sample(key: str, name: str, suggested: Mapping[str, Any] | None = None) -> list[LayerData]:
     """Return the layer of a sample, with what its forms are to be filled with."""
     from napari_xanes._core.io import read_stack
-    from napari_xanes._widgets._tuples import stack_tuple
+    from napari_xanes._widgets.layers.tuples import stack_tuple
 
     scan = sample_file(key)
     references = sorted(str(path) for path in (scan.parent / "references").glob("*.txt"))

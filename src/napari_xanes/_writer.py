@@ -13,8 +13,8 @@ def write_result(path: str, layers: list[tuple[Any, dict[str, Any], str]]) -> li
     InputError
         If there is no map among them, or they come from several scans.
     """
-    from napari_xanes._core.io.results import save_result
-    from napari_xanes._widgets._tuples import result_from_tuples
+    from napari_xanes._core.runs.result_file import save_result
+    from napari_xanes._widgets.layers.tuples import result_from_tuples
 
     save_result(result_from_tuples(layers), path)
     return [path]

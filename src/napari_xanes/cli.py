@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from napari_xanes import __version__
-from napari_xanes._core.errors import Cancelled, InputError, XanesError
+from napari_xanes._core.base.errors import Cancelled, InputError, XanesError
 
 if TYPE_CHECKING:
-    from napari_xanes._core.recipe import Recipe
-    from napari_xanes._core.result import Result
+    from napari_xanes._core.data.result import Result
+    from napari_xanes._core.recipe.recipe import Recipe
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -99,9 +99,9 @@ def inspect(
     pixel_size_um: Annotated[float | None, typer.Option(help="Size of a pixel in micrometres.")] = None,
 ) -> None:
     """Print what the reader sees in scans, one "key: value" a line."""
+    from napari_xanes._core.base.params import make_params
     from napari_xanes._core.io import inspect_stack, read_stack
-    from napari_xanes._core.params import make_params
-    from napari_xanes._core.recipe import InputParams
+    from napari_xanes._core.recipe.recipe import InputParams
 
     given = {
         "images": images,
@@ -123,7 +123,7 @@ def inspect(
 @app.command()
 def recipe() -> None:
     """Print a commented template of a recipe, to be edited."""
-    from napari_xanes._core.recipe import template
+    from napari_xanes._core.recipe.recipe import template
 
     sys.stdout.write(template())
 
@@ -135,8 +135,8 @@ def script(
 ) -> None:
     """Print the Python script that does the same as a recipe."""
     from napari_xanes._core.io import read_stack
-    from napari_xanes._core.recipe import Recipe
-    from napari_xanes._core.script import as_script
+    from napari_xanes._core.recipe.recipe import Recipe
+    from napari_xanes._core.recipe.script import as_script
 
     loaded = Recipe.load(recipe_file)
     stack = None if scan is None else read_stack(scan, **loaded.input.model_dump())
@@ -167,8 +167,8 @@ def run(
     ] = None,
 ) -> None:
     """Run a recipe on scans, each into a result file of its own."""
-    from napari_xanes._core import batch
-    from napari_xanes._core.recipe import Recipe
+    from napari_xanes._core.recipe.recipe import Recipe
+    from napari_xanes._core.runs import batch
 
     batch.check_exports(export or ())
     loaded = Recipe.load(recipe_file)
@@ -192,7 +192,7 @@ def run(
 
 def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | None) -> Result:
     """Do one job of `batch`, telling what it takes and what came of it."""
-    from napari_xanes._core import batch
+    from napari_xanes._core.runs import batch
     from napari_xanes._progress import describe_steps, shown_progress
 
     stack = batch.open_scan(loaded, job)
@@ -232,8 +232,8 @@ def figure(
     plane: Annotated[int | None, typer.Option(help="Plane of volumes; the middle one if not given.")] = None,
 ) -> None:
     """Draw the maps of a result as a figure for a paper."""
-    from napari_xanes._core.figure import check_figure_path, save_figure
-    from napari_xanes._core.io import load_result
+    from napari_xanes._core.draw.figure import check_figure_path, save_figure
+    from napari_xanes._core.runs.result_file import load_result
 
     check_figure_path(out)
     chosen = [] if mix == ["none"] else mix or None
@@ -250,7 +250,7 @@ def demo(
 ) -> None:
     """Do the main job on a simulated scan: raw counts to chemical maps, held against the truth."""
     from napari_xanes import _demo
-    from napari_xanes._core import batch
+    from napari_xanes._core.runs import batch
 
     simulation, scan, recipe_file = _demo.prepare(out)
     loaded = _demo.load_recipe(recipe_file)
@@ -273,7 +273,7 @@ def demo(
     if fault := _no_window():
         _say(f"No window: {fault}")
         return
-    from napari_xanes._widgets.launch import open_result
+    from napari_xanes._widgets.window.launch import open_result
 
     open_result(scan, job.target)
 
@@ -286,7 +286,7 @@ def open_files(files: Files) -> None:
         raise InputError(f"{missing[0]}: there is no such file or folder.")
     if fault := _no_window():
         raise InputError(f"napari cannot be opened: {fault}")
-    from napari_xanes._widgets import launch
+    from napari_xanes._widgets.window import launch
 
     launch.open_files(files)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack, optical_density
-from napari_xanes._core.absorbance import OpticalDensityParams, optical_density_step
-from napari_xanes._core.chain import Chain
-from napari_xanes._core.progress import no_progress
+from napari_xanes._core.base.progress import no_progress
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.prepare.optical_density import OpticalDensityParams, optical_density_step
 
 T = np.random.default_rng(3).uniform(0.01, 1.2, (4, 9, 11))
 ENERGY = [8300.0, 8310, 8320, 8330]

@@ -5,10 +5,10 @@ import pytest
 from test_lincombo import CENTRES, ENERGY, columns, files, make_references, random_spectra, spectrum
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references
-from napari_xanes._core.active_sets import ExactSolver
-from napari_xanes._core.admm import AdmmSolver, nearest_fractions
-from napari_xanes._core.lincombo import FitParams
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.fit.fit import FitParams
+from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._core.solve.active_sets import ExactSolver
+from napari_xanes._core.solve.admm import AdmmSolver, nearest_fractions
 
 CONSTRAINTS = ("none", "nonnegative", "sum_to_one", "nonnegative_sum_to_one")
 __all__ = ["files"]
@@ -124,7 +124,7 @@ def test_step_streams_and_says_how_far_it_came(files, constraint):
 
 
 def test_step_warns_of_pixels_that_did_not_converge(files, monkeypatch):
-    monkeypatch.setattr("napari_xanes._core.admm.MOST_ITERATIONS", 7)
+    monkeypatch.setattr("napari_xanes._core.solve.admm.MOST_ITERATIONS", 7)
     mu = random_spectra(2, n=600)[0].reshape(-1, 20, 30)
     step = ("fit", FitParams(references=files, constraint="sum_to_one", solver="admm"))
     result = run_steps(EnergyStack(mu, ENERGY, "normalized"), [step])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack, InputError, flat_field
-from napari_xanes._core.background import FlatFieldParams, flat_field_step
-from napari_xanes._core.chain import Chain
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.progress import no_progress
+from napari_xanes._core.base.progress import no_progress
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.prepare.flat_field import FlatFieldParams, flat_field_step
+from napari_xanes._core.runs.pipeline import run_steps
 
 RNG = np.random.default_rng(5)
 T = RNG.uniform(0.2, 1, (4, 9, 11))

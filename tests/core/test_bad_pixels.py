@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_xanes import EnergyStack, InputError, remove_bad_pixels
-from napari_xanes._core.bad_pixels import BadPixelsParams
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.prepare.bad_pixels import BadPixelsParams
+from napari_xanes._core.runs.pipeline import run_steps
 
 N, SIDE = 24, 120
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_xanes._core.blend import blend_frames
-from napari_xanes._core.errors import InputError
+from napari_xanes._core.align.blend import blend_frames
+from napari_xanes._core.base.errors import InputError
 
 
 def test_equal_frames_are_grey_whatever_their_contrast():

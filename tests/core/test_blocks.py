@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from napari_xanes._core import blocks
-from napari_xanes._core.errors import Cancelled
+from napari_xanes._core.base.errors import Cancelled
+from napari_xanes._core.engine import blocks
 
 
 class Double:

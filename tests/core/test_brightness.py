@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack, InputError, suspect_energies
-from napari_xanes._core.brightness import InternalI0Params
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.prepare.internal_i0 import InternalI0Params
+from napari_xanes._core.runs.pipeline import run_steps
 
 N = 40
 ENERGY = 8300 + np.arange(N, dtype=float)
@@ -79,7 +79,7 @@ def test_flats_that_jump_are_named():
     flat[12] *= 0.6
     counts = flat * 0.5
     stack = EnergyStack(counts, ENERGY, "counts", flat=flat)
-    from napari_xanes._core.background import FlatFieldParams
+    from napari_xanes._core.prepare.flat_field import FlatFieldParams
 
     result = run_steps(stack, [("flat_field", FlatFieldParams())], keep_stack=True)
     assert result.history[-1]["found"]["suspect_energies"] == [8312.0]

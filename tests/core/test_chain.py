@@ -5,9 +5,11 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes import Cancelled, EnergyStack, InputError, ResourceError
-from napari_xanes._core.chain import Chain, NamedMap, check_memory
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.recipe import STEPS
+from napari_xanes._core.base.memory import check_memory
+from napari_xanes._core.data.named_map import NamedMap
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.runs.pipeline import run_steps
 
 ENERGY = np.linspace(8300, 8400, 6)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack, InputError, cluster_spectra, decompose
-from napari_xanes._core.cluster_steps import ClusterParams, DecomposeParams
-from napari_xanes._core.edge import NormalizeParams
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.edge.normalize import NormalizeParams
+from napari_xanes._core.groups.steps import ClusterParams, DecomposeParams
+from napari_xanes._core.runs.pipeline import run_steps
 
 RNG = np.random.default_rng(5)
 ENERGY = np.linspace(8270, 8430, 41)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from napari_xanes import DataFileError, Drift, EnergyStack, InputError, apply_drift
-from napari_xanes._core.params import make_params
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.registration import AlignParams
+from napari_xanes._core.align.align import AlignParams
+from napari_xanes._core.base.params import make_params
+from napari_xanes._core.runs.pipeline import run_steps
 
 RNG = np.random.default_rng(3)
 SHIFTS = np.cumsum(RNG.normal(0, 0.5, (30, 2)), axis=0)

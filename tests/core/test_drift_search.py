@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from napari_xanes import estimate_drift
-from napari_xanes._core.drift_search import _binned, _choose_bins, _detailed_window
+from napari_xanes._core.align.search import _binned, _choose_bins, _detailed_window
 
 
 def moved(shape, shifts, grains=(2, 6, 20), seed=0):

@@ -8,9 +8,9 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from napari_xanes import Drift, EnergyStack, InputError, apply_drift, estimate_drift
-from napari_xanes._core.affine import transformed_rows
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.registration import AlignParams
+from napari_xanes._core.align.affine import transformed_rows
+from napari_xanes._core.align.align import AlignParams
+from napari_xanes._core.runs.pipeline import run_steps
 
 N, SIDE = 15, 160
 ENERGY = 8300 + 10.0 * np.arange(N)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack, InputError, find_e0, normalize_edge
-from napari_xanes._core.chain import Chain
-from napari_xanes._core.edge import NormalizeParams, normalize_step
-from napari_xanes._core.progress import no_progress
+from napari_xanes._core.base.progress import no_progress
+from napari_xanes._core.edge.normalize import NormalizeParams, normalize_step
+from napari_xanes._core.engine.chain import Chain
 
 ENERGY = np.concatenate(
     [np.arange(8220, 8320, 10), np.arange(8320, 8370, 1), np.arange(8370, 8580, 12)]

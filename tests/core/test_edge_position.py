@@ -5,10 +5,10 @@ import pytest
 from scipy.interpolate import make_smoothing_spline
 
 from napari_xanes import EnergyStack, InputError, edge_map, simulate
-from napari_xanes._core.edge_position import EdgePositionParams
-from napari_xanes._core.peak import PeakParams
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.recipe import STEPS
+from napari_xanes._core.maps.edge_position import EdgePositionParams
+from napari_xanes._core.maps.peak import PeakParams
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.runs.pipeline import run_steps
 
 EVEN = np.arange(8300.0, 8381.0)
 UNEVEN = np.concatenate(

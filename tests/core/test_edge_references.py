@@ -11,11 +11,11 @@ from napari_xanes import (
     normalize_edge,
     normalize_references,
 )
-from napari_xanes._core.chain import Chain
-from napari_xanes._core.edge import NormalizeParams, normalize_step
-from napari_xanes._core.edge_references import normalization_of
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.progress import no_progress
+from napari_xanes._core.base.progress import no_progress
+from napari_xanes._core.edge.normalize import NormalizeParams, normalize_step
+from napari_xanes._core.edge.references import normalization_of
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.runs.pipeline import run_steps
 
 ENERGY = np.concatenate(
     [np.arange(8220, 8320, 5), np.arange(8320, 8370, 1), np.arange(8370, 8580, 6)]

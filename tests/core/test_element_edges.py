@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_xanes._core.element_edges import all_edges, edge_near, partner
+from napari_xanes._core.edge.elements import all_edges, edge_near, partner
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
-from napari_xanes._core.errors import Cancelled
-from napari_xanes._core.excerpt import excerpt
+from napari_xanes._core.base.errors import Cancelled
+from napari_xanes._core.data.part import excerpt
 
 ENERGY = np.arange(8300.0, 8306.0)
 

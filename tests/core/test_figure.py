@@ -9,9 +9,9 @@ import pytest
 from matplotlib.image import imread
 
 from napari_xanes import SAFE_COLORS, InputError, Result, mix_colors, save_figure
-from napari_xanes._core.figure_drawing import draw_scale, round_length
-from napari_xanes._core.figure_layout import lay_out, panel_inches
-from napari_xanes._core.figure_panels import choose, choose_mixture, read_panels
+from napari_xanes._core.draw.drawing import draw_scale, round_length
+from napari_xanes._core.draw.layout import lay_out, panel_inches
+from napari_xanes._core.draw.panels import choose, choose_mixture, read_panels
 
 GREY = np.array([0.82] * 3)
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import median_filter
 
 from napari_xanes import EnergyStack, InputError, denoise
-from napari_xanes._core.filtering import DenoiseParams, noise_of_image
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.prepare.denoise import DenoiseParams, noise_of_image
+from napari_xanes._core.runs.pipeline import run_steps
 
 RNG = np.random.default_rng(4)
 STEP = np.where(np.arange(80) < 40, 0.2, 1.0) * np.ones((70, 1))

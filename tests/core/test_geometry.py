@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack, InputError, bin_pixels
-from napari_xanes._core.params import make_params
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.recipe import STEPS
+from napari_xanes._core.base.params import make_params
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.runs.pipeline import run_steps
 
 ENERGY = np.linspace(8300, 8350, 6)
 RNG = np.random.default_rng(2)
@@ -132,7 +132,7 @@ def test_flats_come_first(name):
 
 
 def test_groups_of_energies_are_no_wider_than_the_tolerance():
-    from napari_xanes._core.energy_axis import energy_groups
+    from napari_xanes._core.prepare.energies import energy_groups
 
     found = energy_groups(np.arange(8300.0, 8306.0), 1.2)
     assert [group.tolist() for group in found] == [[0, 1], [2, 3], [4, 5]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_xanes._core.histories import merge_histories
+from napari_xanes._core.recipe.histories import merge_histories
 
 
 def step(do, **params):

@@ -9,13 +9,13 @@ from scipy.stats import truncnorm
 from test_lincombo import CENTRES, ENERGY, columns, files, make_references, random_spectra, spectrum
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
-from napari_xanes._core.absorbance import OpticalDensityParams
-from napari_xanes._core.active_sets import ExactSolver
-from napari_xanes._core.background import FlatFieldParams
-from napari_xanes._core.edge import NormalizeParams
-from napari_xanes._core.fit_sigma import cut_normal
-from napari_xanes._core.lincombo import FitParams
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.edge.normalize import NormalizeParams
+from napari_xanes._core.fit.fit import FitParams
+from napari_xanes._core.prepare.flat_field import FlatFieldParams
+from napari_xanes._core.prepare.optical_density import OpticalDensityParams
+from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._core.solve.active_sets import ExactSolver
+from napari_xanes._core.solve.sigma import cut_normal
 
 __all__ = ["files"]
 

@@ -5,11 +5,11 @@ import pytest
 from scipy.optimize import minimize, nnls
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
-from napari_xanes._core.chain import Chain
-from napari_xanes._core.edge import NormalizeParams, normalize_step
-from napari_xanes._core.lincombo import FitParams, fit_step
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.progress import no_progress
+from napari_xanes._core.base.progress import no_progress
+from napari_xanes._core.edge.normalize import NormalizeParams, normalize_step
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.fit.fit import FitParams, fit_step
+from napari_xanes._core.runs.pipeline import run_steps
 
 ENERGY = np.concatenate(
     [np.arange(8300, 8325, 5), np.arange(8325, 8370, 1), np.arange(8370, 8420, 5)]

@@ -16,11 +16,11 @@ from napari_xanes import (
     simulate,
     threshold_mask,
 )
+from napari_xanes._core.base.params import make_params
 from napari_xanes._core.io.mask_file import write_mask
-from napari_xanes._core.mask_step import MaskParams
-from napari_xanes._core.params import make_params
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.recipe import STEPS
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.regions.mask import MaskParams
+from napari_xanes._core.runs.pipeline import run_steps
 
 IMAGE = np.array([[0.0, 1, 2], [3, np.nan, np.inf]])
 
@@ -240,7 +240,7 @@ def test_outlines_that_are_none(y, corners, said):
 
 
 def test_the_density_of_two_maps_counts_every_pixel():
-    from napari_xanes._core.map_density import map_density
+    from napari_xanes._core.draw.density import map_density
 
     rng = np.random.default_rng(1)
     x, y = rng.normal(0, 1, (2, 300, 200))

@@ -7,10 +7,10 @@ import pytest
 import tifffile
 
 import napari_xanes as nx
-from napari_xanes._core import batch
-from napari_xanes._core.edge import NormalizeParams
-from napari_xanes._core.lincombo import FitParams
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.edge.normalize import NormalizeParams
+from napari_xanes._core.fit.fit import FitParams
+from napari_xanes._core.runs import batch
+from napari_xanes._core.runs.pipeline import run_steps
 
 ENERGY = np.arange(8300, 8400, 5.0)
 MU = 0.5 + np.arctan((ENERGY - 8340) / 2)[:, None, None] / np.pi + np.zeros((20, 4, 5))

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from napari_xanes import InputError, Result
-from napari_xanes._core.overview import save_overview
+from napari_xanes._core.draw.overview import save_overview
 
 
 def make_result(names, shape=(30, 40), **changes):

@@ -9,10 +9,10 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes import InputError, core_to_rim, label_particles, particle_table
-from napari_xanes._core.params import make_params
-from napari_xanes._core.particle_step import ParticlesParams
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.recipe import STEPS, Recipe
+from napari_xanes._core.base.params import make_params
+from napari_xanes._core.recipe.recipe import STEPS, Recipe
+from napari_xanes._core.regions.particles import ParticlesParams
+from napari_xanes._core.runs.pipeline import run_steps
 
 
 def distance_to(shape, *centre):
@@ -317,7 +317,7 @@ def test_tables_are_saved_and_the_history_repeats_the_step(simulation, tmp_path)
             np.testing.assert_array_equal(loaded.tables[name][column], values)
     again = nx.run_recipe(Recipe.of(loaded), simulation.stack.replace(pixel_size_um=0.04))
     np.testing.assert_array_equal(again.labels["particles"], result.labels["particles"])
-    from napari_xanes._core.io.export import WRITERS
+    from napari_xanes._core.runs.export import WRITERS
 
     WRITERS["csv"](result, tmp_path)
     with open(tmp_path / "particles.csv", newline="", encoding="utf-8") as file:

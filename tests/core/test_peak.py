@@ -5,8 +5,8 @@ import pytest
 from scipy.interpolate import make_smoothing_spline
 
 from napari_xanes import EnergyStack, InputError, peak_map
-from napari_xanes._core.peak import PeakParams
-from napari_xanes._core.pipeline import run_steps
+from napari_xanes._core.maps.peak import PeakParams
+from napari_xanes._core.runs.pipeline import run_steps
 
 EVEN = np.arange(8320.0, 8385.0)
 UNEVEN = np.concatenate([np.arange(8320, 8335, 3.0), 8335 + np.cumsum(np.tile([0.7, 1.0, 1.3, 1.0], 10))])

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from napari_xanes import DataFileError, EnergyStack, InputError, Recipe, read_stack
-from napari_xanes._core.recipe import STEPS, template
+from napari_xanes._core.recipe.recipe import STEPS, template
 
 MINIMAL = 'schema = 1\n[[step]]\ndo = "optical_density"\n'
 

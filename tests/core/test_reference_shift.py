@@ -5,9 +5,9 @@ import pytest
 from test_lincombo import CENTRES, ENERGY, columns, files, make_references, spectrum
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_reference_shifts, fit_references
-from napari_xanes._core.lincombo import FitParams
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.reference_shift import shifted_reference
+from napari_xanes._core.fit.fit import FitParams
+from napari_xanes._core.fit.shifts import shifted_reference
+from napari_xanes._core.runs.pipeline import run_steps
 
 __all__ = ["files"]
 

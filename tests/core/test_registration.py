@@ -16,9 +16,9 @@ from napari_xanes import (
     estimate_drift,
     run_recipe,
 )
-from napari_xanes._core.chain import Chain
-from napari_xanes._core.progress import no_progress
-from napari_xanes._core.registration import AlignParams, align_step
+from napari_xanes._core.align.align import AlignParams, align_step
+from napari_xanes._core.base.progress import no_progress
+from napari_xanes._core.engine.chain import Chain
 
 SHIFTS = np.array([[0.0, 0.0], [1.3, -2.4], [-4.7, 3.1], [2.2, 5.6], [6.4, -1.9], [3.5, 2.5], [-0.7, -3.3]])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_xanes._core.resampling import INTERPOLATIONS, moved_rows, tap_weights, valid_span
+from napari_xanes._core.align.move import INTERPOLATIONS, moved_rows, tap_weights, valid_span
 
 
 def texture(shape, sigma, seed=0):

@@ -15,7 +15,7 @@ from napari_xanes import (
     residual_components,
     simulate,
 )
-from napari_xanes._core.noise_level import limit_of_noise
+from napari_xanes._core.fit.noise import limit_of_noise
 
 ENERGY = np.r_[np.linspace(8270, 8325, 12), np.linspace(8326, 8360, 35), np.linspace(8365, 8430, 14)]
 SPECTRA = np.stack(

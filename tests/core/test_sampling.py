@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack
-from napari_xanes._core.chain import Chain
-from napari_xanes._core.sampling import sampled_columns, sampled_rows, sampled_spectra
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.sampling import sampled_columns, sampled_rows, sampled_spectra
 
 
 @pytest.mark.parametrize("shape", [(30, 40), (200, 240), (60, 3000), (5, 30, 40), (90, 60, 70)])

@@ -10,8 +10,8 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes import _demo
-from napari_xanes._core.recipe import STEPS
-from napari_xanes._core.step_words import STEP_WORDS
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.words import STEP_WORDS
 
 RAW = [{"do": "flat_field"}, {"do": "optical_density"}]
 

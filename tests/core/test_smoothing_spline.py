@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.interpolate import make_smoothing_spline
 
-from napari_xanes._core.smoothing_choice import choose_for_position
-from napari_xanes._core.smoothing_spline import SmoothingSpline, as_rows
+from napari_xanes._core.maps.smoothing import choose_for_position
+from napari_xanes._core.maps.spline import SmoothingSpline, as_rows
 
 ENERGY = 8340 + np.cumsum(np.random.default_rng(0).uniform(0.3, 3, 17))
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack, InputError
-from napari_xanes._core._validate import check_energy, check_mu, window_indices
-from napari_xanes._core.stack import rows_are_cheap
+from napari_xanes._core.base.checks import check_energy, check_mu, window_indices
+from napari_xanes._core.data.stack import rows_are_cheap
 
 DATA = np.zeros((3, 4, 5), np.uint16)
 

@@ -16,9 +16,9 @@ from napari_xanes import (
     optical_density,
     read_stack,
 )
-from napari_xanes._core.params import make_params
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.registration import AlignParams
+from napari_xanes._core.align.align import AlignParams
+from napari_xanes._core.base.params import make_params
+from napari_xanes._core.runs.pipeline import run_steps
 
 SHAPE = (150, 170)
 MIDDLE = (np.array(SHAPE) - 1) / 2

@@ -5,8 +5,8 @@ import pytest
 from scipy.integrate import trapezoid
 
 from napari_xanes import EnergyStack, InputError, white_line_map
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.white_line import WhiteLineParams
+from napari_xanes._core.maps.white_line import WhiteLineParams
+from napari_xanes._core.runs.pipeline import run_steps
 
 RNG = np.random.default_rng(0)
 ENERGY = 8330 + np.concatenate([np.arange(0, 4, 2.0), np.arange(4, 38, 0.5), np.arange(38, 60, 3.0)])

@@ -9,9 +9,9 @@ import pytest
 from napari.components import ViewerModel
 
 import napari_xanes as nx
-from napari_xanes._widgets._layers import add_stack
-from napari_xanes._widgets._panel import StepPanel
-from napari_xanes._widgets.workflow import XanesWorkflow
+from napari_xanes._widgets.layers.layers import add_stack
+from napari_xanes._widgets.steps.panel import StepPanel
+from napari_xanes._widgets.window.workflow import XanesWorkflow
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +108,6 @@ def settings_file(tmp_path_factory, monkeypatch):
     path = tmp_path_factory.mktemp("napari") / "settings.yaml"
     settings._clear_plugin_settings_cache()
     monkeypatch.setattr(settings, "_CFG_PATH", str(path))
-    monkeypatch.setattr("napari_xanes._widgets._remembered._told", set())
+    monkeypatch.setattr("napari_xanes._widgets.forms.remembered._told", set())
     yield path
     settings._clear_plugin_settings_cache()

@@ -7,10 +7,10 @@ import pytest
 from napari.components import ViewerModel
 
 import napari_xanes as nx
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.registration import AlignParams
-from napari_xanes._widgets._layers import about, add_stack, put_result, results_of
-from napari_xanes._widgets.align_review import CHECK, AlignReview
+from napari_xanes._core.align.align import AlignParams
+from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result, results_of
+from napari_xanes._widgets.review.dock import CHECK, AlignReview
 
 
 def density(scan):

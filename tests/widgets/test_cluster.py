@@ -7,8 +7,8 @@ import pytest
 from napari.layers import Labels
 
 import napari_xanes as nx
-from napari_xanes._widgets._layers import about, add_stack, results_of
-from napari_xanes._widgets._tuples import result_tuples
+from napari_xanes._widgets.layers.layers import about, add_stack, results_of
+from napari_xanes._widgets.layers.tuples import result_tuples
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
     panel, workflow, normalised, run_step, tmp_path, monkeypatch
 ):
     said = []
-    monkeypatch.setattr("napari_xanes._widgets._worker.show_error", said.append)
+    monkeypatch.setattr("napari_xanes._widgets.jobs.worker.show_error", said.append)
     run_step(panel)
     (tmp_path / "file").write_text("")
     panel.write_means(tmp_path / "file" / "means.csv")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
-from napari_xanes._core.recipe import Recipe
-from napari_xanes._widgets import _worker
-from napari_xanes._widgets._layers import about, add_stack, result_of
-from napari_xanes._widgets.corrections import STACK_NAMES
-from napari_xanes._widgets.workflow import CorrectionsDock, XanesWorkflow
+from napari_xanes._core.recipe.recipe import Recipe
+from napari_xanes._widgets.jobs import worker as _worker
+from napari_xanes._widgets.layers.layers import about, add_stack, result_of
+from napari_xanes._widgets.steps.corrections import STACK_NAMES
+from napari_xanes._widgets.window.workflow import CorrectionsDock, XanesWorkflow
 
 
 @pytest.fixture

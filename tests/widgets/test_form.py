@@ -8,12 +8,12 @@ import pytest
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QLabel
 
-from napari_xanes._core.errors import InputError
-from napari_xanes._core.params import Params, Window, field
-from napari_xanes._core.recipe import STEPS
-from napari_xanes._widgets._editors import AutoEditor
-from napari_xanes._widgets._form import ParamsForm
-from napari_xanes._widgets._list_editors import FilesEditor
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Params, Window, field
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._widgets.forms.editors import AutoEditor
+from napari_xanes._widgets.forms.form import ParamsForm
+from napari_xanes._widgets.forms.list_editors import FilesEditor
 
 
 class AllKinds(Params):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
-from napari_xanes._core.recipe import STEPS
-from napari_xanes._widgets import _recipe_groups
-from napari_xanes._widgets._history_steps import HistorySteps
-from napari_xanes._widgets._layers import about, add_stack, results_of
-from napari_xanes._widgets._undo import last_step, undo
-from napari_xanes._widgets.history import XanesHistory
+from napari_xanes._core.recipe.edited import HistorySteps
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._widgets.history.dock import XanesHistory
+from napari_xanes._widgets.jobs import groups as _recipe_groups
+from napari_xanes._widgets.layers.layers import about, add_stack, results_of
+from napari_xanes._widgets.layers.undo import last_step, undo
 
 PRE = (8230.0, 8280.0)
 
@@ -218,7 +218,7 @@ def test_a_painted_mask_is_saved_with_the_recipe_and_not_run_again(
     dock, viewer, scan, done, rerun, monkeypatch, run_step, tmp_path
 ):
     said = []
-    monkeypatch.setattr("napari_xanes._widgets._worker.show_error", said.append)
+    monkeypatch.setattr("napari_xanes._widgets.jobs.worker.show_error", said.append)
     painted = np.zeros((64, 72), int)
     painted[10:50, 10:60] = 1
     layer = viewer.add_labels(painted, name="by hand")
@@ -275,7 +275,7 @@ def test_a_mask_by_threshold_is_made_again_with_its_map(dock, viewer, scan, done
 
 def test_a_stack_that_was_worked_on_before_it_was_opened(viewer, density, qtbot, monkeypatch):
     said = []
-    monkeypatch.setattr("napari_xanes._widgets._worker.show_error", said.append)
+    monkeypatch.setattr("napari_xanes._widgets.jobs.worker.show_error", said.append)
     history = ({"do": "crop", "params": {"roi": [0, 64, 0, 72]}, "found": {}},)
     add_stack(viewer, density.replace(history=history))
     dock = XanesHistory(viewer)

@@ -9,8 +9,8 @@ import tifffile
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QDialogButtonBox
 
-from napari_xanes._widgets._layers import about
-from napari_xanes._widgets.import_dialog import ImportDialog
+from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.window.import_dialog import ImportDialog
 
 
 @pytest.fixture

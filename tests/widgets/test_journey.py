@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
-from napari_xanes._widgets._layers import about, stack_layers
-from napari_xanes._widgets.workflow import XanesWorkflow
+from napari_xanes._widgets.layers.layers import about, stack_layers
+from napari_xanes._widgets.window.workflow import XanesWorkflow
 
 pytestmark = pytest.mark.viewer
 

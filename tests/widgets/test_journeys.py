@@ -14,7 +14,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
 import napari_xanes as nx
-from napari_xanes._widgets._layers import about, add_stack, stack_layers
+from napari_xanes._widgets.layers.layers import about, add_stack, stack_layers
 
 pytestmark = pytest.mark.viewer
 
@@ -88,7 +88,7 @@ def test_cancel_in_the_middle_leaves_everything_as_it_was(
     """The step is held until Cancel was pressed, so that it is surely in the middle."""
     import threading
 
-    from napari_xanes._core import blocks
+    from napari_xanes._core.engine import blocks
 
     add_stack(window, scan)
     _, workflow = open_dock(window, "XANES workflow")

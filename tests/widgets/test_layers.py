@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_xanes._core.errors import InputError
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.recipe import Recipe
-from napari_xanes._core.result import Result
-from napari_xanes._core.stack import EnergyStack
-from napari_xanes._widgets._layers import (
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.recipe.recipe import Recipe
+from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._widgets.layers.layers import (
     about,
     add_stack,
     find,
@@ -27,8 +27,8 @@ from napari_xanes._widgets._layers import (
     stack_layers,
     stack_of,
 )
-from napari_xanes._widgets._tuples import result_from_tuples, result_tuples, stack_tuple
-from napari_xanes._widgets.energy_text import KEY, show_energy
+from napari_xanes._widgets.layers.tuples import result_from_tuples, result_tuples, stack_tuple
+from napari_xanes._widgets.window.energy_text import KEY, show_energy
 
 ENERGY = np.array([8300.0, 8320.5, 8333.25, 8350.0, 8400.0])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
-from napari_xanes._widgets._layers import about, add_stack, result_of
+from napari_xanes._widgets.layers.layers import about, add_stack, result_of
 
 
 def layers(viewer):

@@ -9,12 +9,12 @@ from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 
 import napari_xanes as nx
-from napari_xanes._core import masks
-from napari_xanes._widgets import _worker
-from napari_xanes._widgets._layers import about, add_stack, put_result, result_of, results_of, stack_of
-from napari_xanes._widgets._mask_layers import PREVIEW_NAME, apply_to_all
-from napari_xanes._widgets._masked import MASKED, MaskedStack
-from napari_xanes._widgets.workflow import MaskDock
+from napari_xanes._core.regions import masks
+from napari_xanes._widgets.jobs import worker as _worker
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result, result_of, results_of, stack_of
+from napari_xanes._widgets.layers.masked import MASKED, MaskedStack
+from napari_xanes._widgets.layers.masks import PREVIEW_NAME, apply_to_all
+from napari_xanes._widgets.window.workflow import MaskDock
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
-from napari_xanes._core import chain
-from napari_xanes._widgets import _panel, _worker
-from napari_xanes._widgets._layers import about, add_stack, put_result, stack_layers, stack_of
-from napari_xanes._widgets.workflow import AlignDock, XanesWorkflow
+from napari_xanes._core.engine import chain
+from napari_xanes._widgets.jobs import worker as _worker
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result, stack_layers, stack_of
+from napari_xanes._widgets.steps import panel as _panel
+from napari_xanes._widgets.window.workflow import AlignDock, XanesWorkflow
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
-from napari_xanes._widgets._layers import about, add_stack, results_of
-from napari_xanes._widgets.workflow import ParticlesDock, ResidualDock
+from napari_xanes._widgets.layers.layers import about, add_stack, results_of
+from napari_xanes._widgets.window.workflow import ParticlesDock, ResidualDock
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import get_args
 
 import pytest
 
-from napari_xanes._core.recipe import STEPS
-from napari_xanes._widgets._form import ParamsForm
-from napari_xanes._widgets._remembered import FILE_NAME, lasts, remember
-from napari_xanes._widgets.workflow import AlignDock, FitDock, RankDock
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._widgets.forms.form import ParamsForm
+from napari_xanes._widgets.forms.remembered import FILE_NAME, lasts, remember
+from napari_xanes._widgets.window.workflow import AlignDock, FitDock, RankDock
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_remembered_values_under_more_settings_are_seen(open_form):
 )
 def test_what_a_step_refuses_is_dropped_alone_and_told_once(open_form, file, caplog, values):
     file.write_text(json.dumps({"version": 1, "steps": {"cluster": {**values, "seed": 3}}}))
-    caplog.set_level(logging.INFO, "napari_xanes._widgets._remembered")
+    caplog.set_level(logging.INFO, "napari_xanes._widgets.forms.remembered")
     form = open_form("cluster")
     open_form("cluster")
     assert form.values()["seed"] == 3
@@ -173,7 +173,7 @@ def test_a_file_that_is_not_ours_counts_as_empty(open_form, file, text):
 
 
 def test_a_folder_that_cannot_be_written_is_no_trouble(open_form, file, caplog):
-    caplog.set_level(logging.INFO, "napari_xanes._widgets._remembered")
+    caplog.set_level(logging.INFO, "napari_xanes._widgets.forms.remembered")
     file.mkdir()
     form = open_form("bin")
     type_in(form, factor=5)
@@ -198,7 +198,7 @@ def test_two_docks_of_a_step_add_to_what_is_kept(viewer, qtbot, file):
 
 
 def test_what_a_sample_suggests_leaves_the_rest_as_remembered(viewer, density, references, qtbot, file):
-    from napari_xanes._widgets._layers import add_stack
+    from napari_xanes._widgets.layers.layers import add_stack
 
     remember("fit", {"constraint": "nonnegative"})
     source = {**density.source, "suggested": {"fit": {"references": list(references)}}}

@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 import napari_xanes as nx
 from napari_xanes import _sample_data
-from napari_xanes._widgets._layers import about, find
-from napari_xanes._widgets._open_docks import workflow_of
-from napari_xanes._widgets._view_layers import mix_layers
+from napari_xanes._widgets.layers.layers import about, find
+from napari_xanes._widgets.layers.session import workflow_of
+from napari_xanes._widgets.view.layers import mix_layers
 
 pytestmark = pytest.mark.viewer
 

@@ -11,9 +11,9 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 import napari_xanes as nx
-from napari_xanes._widgets._layers import about, add_stack
-from napari_xanes._widgets._preview import PREVIEW
-from napari_xanes._widgets.scatter import XanesScatter
+from napari_xanes._widgets.layers.layers import about, add_stack
+from napari_xanes._widgets.layers.names import PREVIEW
+from napari_xanes._widgets.scatter.dock import XanesScatter
 
 
 @pytest.fixture

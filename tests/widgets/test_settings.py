@@ -8,14 +8,14 @@ import pytest
 from napari.settings import get_plugin_settings
 from npe2 import PluginManager, PluginManifest
 
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.recipe import STEPS
-from napari_xanes._widgets._form import ParamsForm
-from napari_xanes._widgets._layers import about, add_stack, put_result
-from napari_xanes._widgets._remembered import FILE_NAME, remember
-from napari_xanes._widgets._settings import PLUGIN, Settings, config_folder, settings
-from napari_xanes._widgets._tuples import COLOR_SETTINGS
-from napari_xanes._widgets.energy_text import show_energy
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._widgets.forms.form import ParamsForm
+from napari_xanes._widgets.forms.remembered import FILE_NAME, remember
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result
+from napari_xanes._widgets.layers.settings import PLUGIN, Settings, config_folder, settings
+from napari_xanes._widgets.layers.tuples import COLOR_SETTINGS
+from napari_xanes._widgets.window.energy_text import show_energy
 
 
 @pytest.fixture

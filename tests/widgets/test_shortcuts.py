@@ -12,13 +12,13 @@ from napari.utils.shortcuts import default_shortcuts
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
-from napari_xanes._widgets import _shortcut_actions as actions
-from napari_xanes._widgets._layers import about, add_stack, lineage
-from napari_xanes._widgets._pins import PINS
-from napari_xanes._widgets._shortcuts import SHORTCUTS, ShortcutsDialog, as_markdown
-from napari_xanes._widgets._view_layers import scan_maps
-from napari_xanes._widgets.spectrum import XanesSpectrum
-from napari_xanes._widgets.workflow import XanesWorkflow
+from napari_xanes._widgets.layers.layers import about, add_stack, lineage
+from napari_xanes._widgets.spectrum.dock import XanesSpectrum
+from napari_xanes._widgets.spectrum.pins import PINS
+from napari_xanes._widgets.view.layers import scan_maps
+from napari_xanes._widgets.window import key_actions as actions
+from napari_xanes._widgets.window.keys import SHORTCUTS, ShortcutsDialog, as_markdown
+from napari_xanes._widgets.window.workflow import XanesWorkflow
 
 OURS = [coerce_keybinding(one.key) for one in SHORTCUTS if one.action is not None]
 

@@ -13,13 +13,13 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 import napari_xanes as nx
-from napari_xanes._core.params import make_params
-from napari_xanes._core.pipeline import run_steps
-from napari_xanes._core.recipe import STEPS
-from napari_xanes._widgets._layers import about, add_stack, put_result
-from napari_xanes._widgets._pins import PINS
-from napari_xanes._widgets.spectrum import CURSOR, MEAN, XanesSpectrum
-from napari_xanes._widgets.workflow import XanesWorkflow
+from napari_xanes._core.base.params import make_params
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result
+from napari_xanes._widgets.spectrum.dock import CURSOR, MEAN, XanesSpectrum
+from napari_xanes._widgets.spectrum.pins import PINS
+from napari_xanes._widgets.window.workflow import XanesWorkflow
 
 SPOT = (23, 43)
 """A pixel of the scan with much of the element."""

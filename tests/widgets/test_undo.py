@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_xanes._widgets import _undo
-from napari_xanes._widgets._layers import about, add_stack, has_old_result, results_of
-from napari_xanes._widgets.workflow import XanesWorkflow
+from napari_xanes._widgets.layers import undo as _undo
+from napari_xanes._widgets.layers.layers import about, add_stack, has_old_result, results_of
+from napari_xanes._widgets.window.workflow import XanesWorkflow
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from napari.components import ViewerModel
 from qtpy.QtGui import QColor
 
 import napari_xanes as nx
-from napari_xanes._core.colors import SAFE_COLORS
-from napari_xanes._widgets import _figure_panel, _mix_panel
-from napari_xanes._widgets._canvas_legend import show_legend
-from napari_xanes._widgets._layers import about, add_stack, put_result
-from napari_xanes._widgets._view_layers import mix_layers
-from napari_xanes._widgets.view import XanesView
+from napari_xanes._core.draw.color import SAFE_COLORS
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result
+from napari_xanes._widgets.view import figure as _figure_panel
+from napari_xanes._widgets.view import mix_panel as _mix_panel
+from napari_xanes._widgets.view.canvas_legend import show_legend
+from napari_xanes._widgets.view.dock import XanesView
+from napari_xanes._widgets.view.layers import mix_layers
 
 ENERGY = np.linspace(8300, 8400, 11)
 ORANGE, BLUE = (np.array(QColor(code).getRgb()[:3]) for code in SAFE_COLORS[:2])

@@ -13,11 +13,11 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QDockWidget
 
 import napari_xanes as nx
-from napari_xanes._widgets import launch
-from napari_xanes._widgets._dock import NARROW, Dock
-from napari_xanes._widgets._layers import about, add_stack
-from napari_xanes._widgets.energy_text import KEY, show_energy
-from napari_xanes._widgets.import_dialog import ImportDialog, import_stack
+from napari_xanes._widgets.layers.layers import about, add_stack
+from napari_xanes._widgets.parts.dock import NARROW, Dock
+from napari_xanes._widgets.window import launch
+from napari_xanes._widgets.window.energy_text import KEY, show_energy
+from napari_xanes._widgets.window.import_dialog import ImportDialog, import_stack
 
 pytestmark = pytest.mark.viewer
 

@@ -9,9 +9,9 @@ import pytest
 from qtpy.QtCore import QThread
 from qtpy.QtWidgets import QApplication
 
-from napari_xanes._core.errors import InputError
-from napari_xanes._widgets import _worker
-from napari_xanes._widgets._worker import Background, remaining_text
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._widgets.jobs import worker as _worker
+from napari_xanes._widgets.jobs.worker import Background, remaining_text
 
 
 @pytest.fixture

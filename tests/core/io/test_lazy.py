@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_xanes._core.io.lazy import Gathered, LazyArray, Stacked, gathered
+from napari_xanes._core.data.lazy import Gathered, LazyArray, Stacked, gathered
 
 
 class Counting(LazyArray):

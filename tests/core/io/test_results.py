@@ -22,10 +22,10 @@ from napari_xanes import (
     load_result,
     save_result,
 )
-from napari_xanes._core.io.export import export_maps
-from napari_xanes._core.io.result_layout import unique_keys
-from napari_xanes._core.io.results import MARK, is_result_file, read_fact
-from napari_xanes._core.registration import Drift
+from napari_xanes._core.data.drift import Drift
+from napari_xanes._core.runs.export import export_maps
+from napari_xanes._core.runs.result_file import MARK, is_result_file, read_fact
+from napari_xanes._core.runs.result_layout import unique_keys
 
 
 def make_result(shape=(5, 7), **changes):
@@ -163,7 +163,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, fault):
     def fail(*args, **kwargs):
         raise fault
 
-    monkeypatch.setattr("napari_xanes._core.io.result_layout._write_extra", fail)
+    monkeypatch.setattr("napari_xanes._core.runs.result_layout._write_extra", fail)
     with pytest.raises(DataFileError if isinstance(fault, OSError) else KeyboardInterrupt) as caught:
         save_result(make_result(), path)
     if isinstance(fault, OSError):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
-from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.io.spectra_file import write_spectra
 
 ENERGY = np.linspace(8300.0, 8400.0, 21) + 0.1234

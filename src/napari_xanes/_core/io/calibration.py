@@ -10,14 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.data.lazy import gathered
+from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io import hdf5, nexus
-from napari_xanes._core.io.lazy import gathered
 from napari_xanes._core.io.opened import Opened, Wanted, find_file, kind_of
 from napari_xanes._core.io.sources import open_images
 from napari_xanes._core.io.table import read_table
 from napari_xanes._core.io.units import to_ev
-from napari_xanes._core.stack import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_xanes._core.stack import ArrayLike, EnergyStack
+from napari_xanes._core.data.stack import ArrayLike, EnergyStack
 
 
 def inspect_stack(stack: EnergyStack) -> list[tuple[str, str]]:

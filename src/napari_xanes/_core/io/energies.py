@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.io.table import Table, read_table
 
 SIDECAR_SUFFIXES = (".txt", ".csv", ".dat", ".asc", ".tsv", ".eng", ".energy", ".xsp")

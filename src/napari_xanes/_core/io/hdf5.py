@@ -15,10 +15,10 @@ import h5py
 import hdf5plugin  # noqa: F401  (registers the compressions of beamline files)
 import numpy as np
 
-from napari_xanes._core.chain import check_memory
-from napari_xanes._core.errors import DataFileError
-from napari_xanes._core.io.lazy import AnyArray, LazyArray
-from napari_xanes._core.stack import rows_are_cheap
+from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.memory import check_memory
+from napari_xanes._core.data.lazy import AnyArray, LazyArray
+from napari_xanes._core.data.stack import rows_are_cheap
 
 MOST_PACKED = 20_000
 """No compression in use packs measured images better than this; a header that claims more was never filled."""

@@ -9,7 +9,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_xanes._core.errors import DataFileError
+from napari_xanes._core.base.errors import DataFileError
 
 
 def read_mask(path: str | Path) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from napari_xanes._core.errors import DataFileError
+from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.hdf5 import check_images, datasets, describe, is_numeric, named_dataset
 
 IMAGES = re.compile(r"img_?xanes|xanes_?img|img|images?|data|stack|counts?", re.IGNORECASE)

@@ -9,11 +9,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io import hdf5
 from napari_xanes._core.io.energies import MOST_ENERGIES, EnergyList
 from napari_xanes._core.io.table import looks_like_text
-from napari_xanes._core.stack import ArrayLike
 
 LONGEST_PATH = 4000
 _INSIDE = re.compile(r"(.+\.[A-Za-z0-9]+):(/?[^:\\]+)")

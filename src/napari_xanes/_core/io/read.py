@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike as Numbers
 
-from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.data.lazy import gathered
+from napari_xanes._core.data.stack import SIGNALS, EnergyStack, Signal
 from napari_xanes._core.io import energies as lists
 from napari_xanes._core.io import hdf5
 from napari_xanes._core.io.calibration import Calibration, open_calibration
 from napari_xanes._core.io.energies import EnergyList
-from napari_xanes._core.io.lazy import gathered
 from napari_xanes._core.io.opened import Opened, Wanted, absolute, dataset_energies, find_file, kind_of
 from napari_xanes._core.io.signal import already_divided, glance, same_scale, tell_signal
 from napari_xanes._core.io.sources import open_images, open_list
 from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
-from napari_xanes._core.stack import SIGNALS, EnergyStack, Signal
 
 logger = logging.getLogger("napari_xanes")
 

@@ -9,10 +9,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.data.lazy import AnyArray, LazyArray, Stacked
 from napari_xanes._core.io import hdf5, nexus
 from napari_xanes._core.io.energies import EnergyList
-from napari_xanes._core.io.lazy import AnyArray, LazyArray, Stacked
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.tiff import open_tiff
 

@@ -8,8 +8,8 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.errors import DataFileError
-from napari_xanes._core.stack import ArrayLike, Signal
+from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.data.stack import ArrayLike, Signal
 
 MOST_VALUES = 50_000
 """Values looked at in a frame."""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import h5py
 
-from napari_xanes._core.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io import hdf5, nexus
 from napari_xanes._core.io.energies import natural_key
 from napari_xanes._core.io.opened import Opened, Wanted, dataset_energies, kind_of
 from napari_xanes._core.io.series import open_hdf5_series, open_tiff_series
 from napari_xanes._core.io.tiff import open_tiff
-from napari_xanes._core.stack import ArrayLike
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf")
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".he5", ".nx")

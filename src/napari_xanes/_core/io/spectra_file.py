@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.errors import InputError
-from napari_xanes._core.io.atomic import whole_file
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.files import whole_file
 
 
 def write_spectra(

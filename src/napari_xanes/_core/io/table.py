@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.errors import DataFileError
+from napari_xanes._core.base.errors import DataFileError
 
 MAX_BYTES = 64 * 2**20
 """A text table larger than this is no spectrum and no list of energies."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_xanes._core.chain import check_memory
-from napari_xanes._core.errors import DataFileError
-from napari_xanes._core.io.lazy import AnyArray, LazyArray
+from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.memory import check_memory
+from napari_xanes._core.data.lazy import AnyArray, LazyArray
 from napari_xanes._core.io.tiff_header import Layout, Segments, read_header
 
 KEPT_PAGES = 2

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_xanes._core.errors import DataFileError
+from napari_xanes._core.base.errors import DataFileError
 
 MOST_PACKED = 5000
 """No compression in use packs measured images better than this; a header that claims more is damaged."""

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.errors import InputError
+from napari_xanes._core.base.errors import InputError
 
 EnergyUnit = Literal["eV", "keV"]
 

@@ -1,0 +1,1 @@
+"""Drift of the sample: found and taken back."""

@@ -1,0 +1,312 @@
+"""How far one image is displaced against another: Fourier cross-correlation that weighs what the two share.
+
+Between two energies the contrast of a sample changes, noise differs, and dirt on the detector stays put; so
+neither plain nor phase-only correlation is trustworthy.  Two stages avoid their faults.  A coarse one, on
+low frequencies of the whole frames, finds the whole pixels.  A fine one compares only the region that both
+frames show, so nothing wraps round and no window holds the image back, and weighs every ring of spatial
+frequency by the coherence that the two images have in it, as the maximum-likelihood estimator of a delay
+does (Knapp and Carter 1976, doi:10.1109/TASSP.1976.1162830).  The maximum is found by Newton steps on the
+continuous correlation, so there is no grid of fractions.
+
+Everything is n-dimensional: images and volumes take the same road.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from threading import local
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from napari_xanes._core.align.move import moved_rows, valid_span
+from napari_xanes._core.align.overlap import OverlapMatcher, Target
+from napari_xanes._core.data.stack import Float32
+
+Spectrum = NDArray[np.complex64]
+Vector = NDArray[np.float64]
+
+TAPER = 0.25  # part of the length over which a window rises and falls
+CUTOFF = 0.5  # cycles per pixel beyond which nothing is used
+_CLOSE = 0.75  # px; a remainder below this needs no new cut of the common region
+_GOOD = 0.9  # confidence from which on no other displacement is tried
+_CANDIDATES = 4
+_SETTLED = 0.02  # px; a remainder below this is no longer bent by the window
+_CLIMBED = (
+    0.02  # px; what a Newton step leaves goes with its square, so after one this small nothing is to gain
+)
+_TINY = 1e-30
+
+
+class _Work(local):
+    """Arrays for passing results, of each thread its own: to allocate them anew costs more than the arithmetic."""
+
+    shape: tuple[int, ...] = ()
+    image: Float32 | None = None
+
+    def like(self, spectrum: NDArray[Any]) -> _Work:
+        """Return the arrays in the shape of a spectrum."""
+        if self.shape != spectrum.shape:
+            self.shape = spectrum.shape
+            self.cross, self.turned = (np.empty(self.shape, np.complex64) for _ in range(2))
+            self.size, self.square, self.amplitude = (np.empty(self.shape, np.float32) for _ in range(3))
+            self.by_ring = np.empty(spectrum.size, np.float32)
+        return self
+
+    def padded(self, shape: tuple[int, ...]) -> Float32:
+        """Return an array for an image to be transformed."""
+        if self.image is None or self.image.shape != shape:
+            self.image = np.empty(shape, np.float32)
+        return self.image
+
+
+class Matcher:
+    """Compares frames of one shape; holds what depends on the shape only and can be shared by threads.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of the frames; they are float32 with mean about 0 and no NaN.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape = tuple(shape)
+        self._work = _Work()
+        self.padded = tuple(scipy.fft.next_fast_len(n, real=True) for n in self.shape)
+        self.frequencies = [np.fft.fftfreq(n) for n in self.padded[:-1]] + [np.fft.rfftfreq(self.padded[-1])]
+        grid = np.meshgrid(*self.frequencies, indexing="ij", sparse=True)
+        self.radius = np.sqrt(sum(f * f for f in grid)).astype(np.float32)
+        twice = np.full(len(self.frequencies[-1]), 2, np.float32)  # the half spectrum stands for both halves
+        twice[0] = 1
+        if self.padded[-1] % 2 == 0:
+            twice[-1] = 1
+        self.count = np.ascontiguousarray(np.broadcast_to(twice, self.radius.shape))
+        width = 1.5 / min(self.padded)
+        self.n_rings = int(0.5 / width) + 1
+        self.ring = np.minimum((self.radius / width).astype(np.intp), self.n_rings - 1)
+        self._by_ring = np.argsort(self.ring, axis=None, kind="stable")
+        self._ring_starts = np.searchsorted(self.ring.ravel()[self._by_ring], np.arange(self.n_rings))
+        self._count_by_ring = self.count.ravel()[self._by_ring]
+        self.ring_count = self.ring_sum(np.ones_like(self.radius))
+        self.ring_radius = self.ring_sum(self.radius) / self.ring_count
+        waves = [(2j * np.pi * f).astype(np.complex64)[:, None] for f in reversed(self.frequencies)]
+        self._waves = [
+            (wave, wave ** np.arange(3)) for wave in waves
+        ]  # of the axes, last first: orders 0 to 2
+        self._last_first = (len(waves) - 1, *range(len(waves) - 1))
+        unit = np.eye(len(waves), dtype=np.intp)  # which orders of derivation make gradient and Hessian
+        self._gradient = tuple(unit)
+        self._hessian = tuple(unit[:, :, None] + unit[:, None, :])
+        self.fine = self._low_pass(CUTOFF)
+        self._inside = (self.radius < CUTOFF) * self.count
+        self._overlap = OverlapMatcher(self.shape)
+        # below this coherence a ring holds nothing but noise; the window correlates neighbouring frequencies
+        self._floor = 3 / np.sqrt(self.ring_count / 2)
+
+    def ring_sum(self, values: NDArray[np.floating[Any]]) -> Vector:
+        """Sum `values`, given on the half spectrum, over rings of equal spatial frequency of the whole one."""
+        weighted = self._work.like(values).by_ring
+        np.take(values, self._by_ring, out=weighted, mode="clip")  # "raise" would need an array in between
+        weighted *= self._count_by_ring
+        return np.asarray(np.add.reduceat(weighted, self._ring_starts, dtype=np.float64))
+
+    def _low_pass(self, cutoff: float) -> Float32:
+        low = np.cos(np.pi / 2 * np.minimum(self.radius / cutoff, 1)) ** 2 * self.count
+        low[(0,) * low.ndim] = 0
+        return np.asarray(low, dtype=np.float32)
+
+    # -- spectra ------------------------------------------------------------------------------------
+
+    def spectrum(self, image: Float32, taper: float = TAPER) -> Spectrum:
+        """Return the half spectrum of an image as large as the frames or smaller, mean off and windowed."""
+        padded = self._work.padded(self.padded)
+        padded.fill(0)
+        inside = padded[tuple(slice(n) for n in image.shape)]
+        np.subtract(image, np.add.reduce(image, axis=None) / np.float32(image.size), out=inside)
+        for axis, n in enumerate(image.shape):
+            inside *= tapered(n, taper).reshape([-1 if a == axis else 1 for a in range(image.ndim)])
+        return np.asarray(scipy.fft.rfftn(padded), dtype=np.complex64)
+
+    def phases(self, shift: Vector) -> Spectrum:
+        """Return exp(2 pi i f.shift), which takes a displacement by `shift` out of a spectrum."""
+        factor = np.ones((1,) * len(self.padded), np.complex64)
+        for axis, (f, s) in enumerate(zip(self.frequencies, shift, strict=True)):
+            line = np.exp(2j * np.pi * f * s).astype(np.complex64)
+            factor = factor * line.reshape([-1 if a == axis else 1 for a in range(len(self.padded))])
+        return factor
+
+    # -- displacement -------------------------------------------------------------------------------
+
+    def prepare(self, fixed: Float32) -> Target:
+        """Return what `match` needs of the frame that others are compared with."""
+        return self._overlap.prepare(fixed, fixed=True)
+
+    def match(self, moving: Float32, fixed: Float32, target: Target) -> tuple[Vector, float]:
+        """Return displacement and confidence of `moving` against `fixed`, prepared as `target`, from nothing.
+
+        Other maxima of the coarse correlation are tried if the highest does not make a good match.
+        """
+        best = (np.full(len(self.shape), np.nan), 0.0)
+        for start in self._overlap.candidates(moving, target, _CANDIDATES):
+            found = self.refine(moving, fixed, start)
+            best = max(best, found, key=lambda match: match[1])
+            if best[1] > _GOOD:
+                break
+        return best
+
+    def refine(self, moving: Float32, fixed: Float32, start: Vector) -> tuple[Vector, float]:
+        """Return the displacement to a fraction of a pixel from one near it, and the confidence.
+
+        The confidence is the correlation coefficient, from 0 to 1, of the region that both show.  Where the
+        two share no structure the displacement is NaN and the confidence 0.
+        """
+        shift = start
+        for _ in range(3):
+            whole = np.round(shift).astype(int)
+            if any(abs(w) > 0.75 * n for w, n in zip(whole, self.shape, strict=True)):
+                break
+            a, b = (self.spectrum(part) for part in self._common_region(moving, fixed, whole))
+            shift = whole + self._climb(self._whitened(a, b), shift - whole)
+            if np.all(np.abs(shift - whole) < _CLOSE):
+                rest, confidence = self._remainder(a, b, shift - whole)
+                return whole + rest, confidence
+        return np.full(len(self.shape), np.nan), 0.0
+
+    def polish(
+        self, moving: Float32, fixed: Float32, start: Vector, back: Float32 | None = None
+    ) -> tuple[Vector, float]:
+        """Return displacement and confidence as `refine` does, closer.
+
+        The frame is moved back by what is known, so the fraction left is about 0 and the window, which stays
+        in place, can no longer pull at it.  `back` is the frame moved back by `start`, if that is there already.
+        """
+        shift, confidence = start, 0.0
+        for _ in range(4):
+            if not np.all(np.isfinite(shift)):
+                break
+            back = self.moved_back(moving, shift) if back is None else back
+            common = self.in_view(shift)
+            rest, confidence = self._remainder(
+                self.spectrum(back[common]), self.spectrum(fixed[common]), np.zeros(len(shift))
+            )
+            shift, back = shift + rest, None
+            if np.all(np.abs(rest) < _SETTLED):
+                break
+        return shift, confidence if np.all(np.isfinite(shift)) else 0.0
+
+    def moved_back(self, frame: Float32, shift: Vector) -> Float32:
+        """Return a frame as if it were not displaced; NaN outside `in_view`."""
+        return moved_rows(lambda rows: frame[rows], self.shape, shift.tolist())
+
+    def in_view(self, shift: Vector) -> tuple[slice, ...]:
+        """Return the region that a frame still covers when it is moved back."""
+        spans = [valid_span(n, np.array([s])) for n, s in zip(self.shape, shift, strict=True)]
+        return tuple(slice(lo, hi) for lo, hi in spans)
+
+    def _common_region(
+        self, moving: Float32, fixed: Float32, whole: NDArray[np.intp]
+    ) -> tuple[Float32, Float32]:
+        pairs = list(zip(whole, self.shape, strict=True))
+        in_moving = tuple(slice(max(w, 0), n + min(w, 0)) for w, n in pairs)
+        in_fixed = tuple(slice(max(-w, 0), n - max(w, 0)) for w, n in pairs)
+        return moving[in_moving], fixed[in_fixed]
+
+    def _whitened(self, a: Spectrum, b: Spectrum) -> Spectrum:
+        """Return the cross spectrum over the root of its size, fine detail held back: the way to a first answer."""
+        work = self._work.like(a)
+        cross = _cross(a, b, work.cross)
+        size = np.abs(cross, out=work.size)
+        size += _TINY
+        np.divide(self.fine, np.sqrt(size, out=size), out=size)
+        cross *= size
+        return cross
+
+    def _remainder(self, a: Spectrum, b: Spectrum, start: Vector) -> tuple[Vector, float]:
+        """Return displacement and confidence from spectra and a displacement that is good to 0.1 px or so."""
+        work = self._work.like(a)
+        cross = _cross(a, b, work.cross)
+        size, square = np.abs(a, out=work.size), np.abs(b, out=work.square)
+        amplitude = np.multiply(size, square, out=work.amplitude)  # of the cross spectrum
+        size *= size
+        square *= square
+        power_a, power_b = self.ring_sum(size), self.ring_sum(square)
+        both = np.sqrt(power_a * power_b)
+        if start.any():
+            np.multiply(cross, self.phases(start), out=work.turned)
+            shared = self.ring_sum(work.turned.real)
+        else:
+            shared = self.ring_sum(cross.real)
+        weight = self._ring_weights(shared, both)
+        if not weight.any():
+            return np.full(len(start), np.nan), 0.0
+        weights = np.take(weight.astype(np.float32), self.ring, out=work.size, mode="clip")
+        weights *= self._inside
+        amplitude += _TINY
+        weights /= np.sqrt(amplitude, out=amplitude)
+        low = np.cos(np.pi / 2 * np.minimum(self.ring_radius / 0.25, 1)) ** 2
+        low[0] = 0
+        total = np.sqrt((low * power_a).sum() * (low * power_b).sum())
+        confidence = float(np.clip((low * shared).sum() / max(total, _TINY), 0, 1))
+        cross *= weights
+        return self._climb(cross, start), confidence
+
+    def _ring_weights(self, shared: Vector, both: Vector) -> Vector:
+        """Return coherence / (1 - coherence^2) over the root of the mean amplitude, 0 where it is noise."""
+        coherence = np.clip(shared / np.maximum(both, _TINY), 0, 0.995)
+        coherence[coherence < self._floor] = 0
+        return np.asarray(
+            coherence / (1 - coherence**2) / np.sqrt(np.maximum(both / self.ring_count, _TINY)),
+            dtype=np.float64,
+        )
+
+    def _climb(self, cross: Spectrum, shift: Vector) -> Vector:
+        """Newton steps to the maximum over s of the sum of Re cross(f) exp(2 pi i f.s)."""
+        for _ in range(5):
+            table = self._moments(cross, shift)
+            step = _newton_step(table[self._gradient], table[self._hessian])
+            shift = shift + step
+            if np.abs(step).max() < _CLIMBED:
+                break
+        return shift
+
+    def _moments(self, cross: Spectrum, shift: Vector) -> Vector:
+        """Return derivatives of the correlation at `shift`: order 0 to 2 along every axis, in one product."""
+        table: NDArray[Any] = cross
+        for (wave, powers), s in zip(self._waves, shift[::-1], strict=True):
+            # sums out the last image axis; its orders of derivation go before what is there already
+            table = (table @ (powers * np.exp(wave * np.complex64(s)))).transpose(self._last_first)
+        return np.asarray(table.real, dtype=np.float64)
+
+
+def _cross(a: Spectrum, b: Spectrum, out: Spectrum) -> Spectrum:
+    """Return a times the conjugate of b."""
+    np.conjugate(b, out=out)
+    out *= a
+    return out
+
+
+def _newton_step(gradient: Vector, hessian: Vector) -> Vector:
+    """Return the step to the maximum, at most one pixel an axis; uphill where the surface is not a hilltop."""
+    if len(gradient) == 2:  # written out, as there are many of them
+        (a, b), (_, c) = hessian.tolist()
+        u, v = gradient.tolist()
+        determinant = a * c - b * b
+        if a < 0 and determinant > 1e-6 * a * a:
+            steps = (b * v - c * u) / determinant, (b * u - a * v) / determinant
+            return np.array([min(max(step, -1.0), 1.0) for step in steps])
+    curvature, directions = np.linalg.eigh(hessian)
+    bend = np.maximum(np.abs(curvature), 1e-6 * max(float(np.abs(curvature).max()), _TINY))
+    return np.asarray(np.clip(directions @ ((directions.T @ gradient) / bend), -1, 1), dtype=np.float64)
+
+
+@lru_cache(maxsize=4096)
+def tapered(n: int, part: float) -> Float32:
+    """Return a window of n values, 1 but for cosine flanks over `part` of it in all; not to be written to."""
+    window = np.ones(n, np.float32)
+    m = int(part * n / 2)
+    rise = np.sin(np.pi / 2 * (np.arange(m) + 0.5) / max(m, 1)) ** 2
+    window[:m], window[n - m :] = rise, rise[::-1]
+    return window

@@ -1,0 +1,1 @@
+"""What everything is said in: errors, parameters, progress, checks, files that appear whole."""

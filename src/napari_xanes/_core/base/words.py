@@ -1,0 +1,22 @@
+"""Values in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+LONGEST = 5
+"""Lists longer than this are summed up."""
+
+
+def value_text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str):
+        return Path(value).name if "/" in value or "\\" in value else value
+    if isinstance(value, (list, tuple)):
+        shown = ", ".join(value_text(item) for item in value[:LONGEST])
+        return shown if len(value) <= LONGEST else f"{shown}, ... ({len(value)} values)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {value_text(item)}" for key, item in value.items())
+    return str(value)

@@ -1,0 +1,1 @@
+"""What travels: stacks, references, drifts, results, lazy arrays."""

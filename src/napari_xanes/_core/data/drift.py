@@ -1,0 +1,157 @@
+"""Where the sample is in every frame: `Drift`, which can be kept, written and applied to another stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.params import Roi
+
+Method = Literal["correlation", "stackreg"]
+Transform = Literal["translation", "rigid", "similarity", "affine"]
+Reference = int | Literal["previous", "mean"]
+FloatMatrix = NDArray[np.float64]
+
+SCHEMA = 1
+"""Of the file that `Drift.save` writes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """The displacement of every frame against the reference.
+
+    Attributes
+    ----------
+    matrices : array (E, n + 1, n + 1)
+        Homogeneous matrices in array axis order, (y, x, 1) or (z, y, x, 1), px: ``matrices[i] @ (y, x, 1)`` is
+        where frame i shows what the reference shows at (y, x).  NaN for frames that could not be measured.
+    confidence : array (E,)
+        Correlation coefficient, 0 to 1, with what the frame was finally compared with; 0 if nothing was measured and
+        the frame is lost (NaN) or moved like those beside it.
+    reference : int, "previous" or "mean"
+        The frame that stays where it is, as an index; "previous": the first usable one; "mean": the mean
+        of all shifts is 0.
+    roi : tuple or None
+        (y0, y1, x0, x1) that was looked at.
+    method, transform : str
+    """
+
+    matrices: FloatMatrix
+    confidence: FloatMatrix
+    reference: Reference = -1
+    roi: Roi | None = None
+    method: Method = "correlation"
+    transform: Transform = "translation"
+
+    @property
+    def shifts(self) -> FloatMatrix:
+        """Displacements (E, n) in px, (dy, dx) or (dz, dy, dx): frame i shows the sample moved by shifts[i]."""
+        return self.matrices[:, :-1, -1]
+
+    @property
+    def is_translation(self) -> bool:
+        """Whether frames only move, without turning or scaling."""
+        linear = self.matrices[:, :-1, :-1] - np.eye(self.matrices.shape[1] - 1)
+        return not np.nanmax(np.abs(linear), initial=0) > 0
+
+    def excluding(self, indices: Sequence[int]) -> Drift:
+        """Return a copy in which some frames are not known, so that they become invalid."""
+        matrices, confidence = self.matrices.copy(), self.confidence.copy()
+        matrices[list(indices)], confidence[list(indices)] = np.nan, 0.0
+        return replace(self, matrices=matrices, confidence=confidence)
+
+    def edited(self, index: int, shift: Sequence[float]) -> Drift:
+        """Return a copy in which frame `index` is displaced by `shift` px, (dy, dx) or (dz, dy, dx), and that is sure."""
+        matrices, confidence = self.matrices.copy(), self.confidence.copy()
+        matrices[index] = np.eye(matrices.shape[1])
+        matrices[index, :-1, -1], confidence[index] = shift, 1.0
+        return replace(self, matrices=matrices, confidence=confidence)
+
+    def outliers(self, jump: float = 5.0) -> NDArray[np.intp]:
+        """Return frames that lie `jump` times farther from the middle of their neighbours than frames do, and the unsure."""
+        known = np.flatnonzero(np.isfinite(self.shifts).all(axis=1))
+        unsure = (
+            known[self.confidence[known] < 0.6 * np.median(self.confidence[known])] if known.size else known
+        )
+        if known.size < 5:
+            return unsure
+        shifts = self.shifts[known]
+        apart = np.zeros(known.size)
+        apart[1:-1] = np.linalg.norm(shifts[1:-1] - (shifts[:-2] + shifts[2:]) / 2, axis=1)
+        usual = max(float(np.median(apart[1:-1])), 0.05)
+        peaks = apart > jump * usual
+        peaks[1:-1] &= (apart[1:-1] >= apart[:-2]) & (
+            apart[1:-1] >= apart[2:]
+        )  # neighbours of a jump are not at fault
+        return np.union1d(known[peaks], unsure)
+
+    def save(self, path: str | Path) -> None:
+        """Write the drift to a JSON file, at full precision."""
+        Path(path).write_text(json.dumps({"napari_xanes_drift": SCHEMA, **self.to_dict()}, indent=1), "utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Drift:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataFileError
+            If the file is missing, is no drift, or was written by a newer version.
+        """
+        try:
+            values = json.loads(Path(path).read_text("utf-8"))
+            schema = values["napari_xanes_drift"]
+            if schema == SCHEMA:
+                return cls.from_dict(values)
+        except FileNotFoundError:
+            raise DataFileError(f"{path}: there is no such drift file.") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataFileError(f"{path} is not a drift written by napari-xanes: {error!r}.") from None
+        raise DataFileError(
+            f"{path} has schema {schema!r}, this version reads {SCHEMA}; install a version that matches."
+        )
+
+    @classmethod
+    def from_shifts(cls, shifts: FloatMatrix, confidence: FloatMatrix | None = None, **more: Any) -> Drift:
+        """Make a drift of translations (E, n); the confidence of shifts known otherwise is 1, of NaN 0."""
+        shifts = np.asarray(shifts, dtype=np.float64)
+        known = np.all(np.isfinite(shifts), axis=1)
+        matrices = np.tile(np.eye(shifts.shape[1] + 1), (len(shifts), 1, 1))
+        matrices[:, :-1, -1] = shifts
+        matrices[~known] = np.nan
+        return cls(matrices, known.astype(np.float64) if confidence is None else confidence, **more)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as json can write it, at full precision; frames without a matrix are null."""
+        known = np.all(np.isfinite(self.matrices), axis=(1, 2))
+        return {
+            "method": self.method,
+            "transform": self.transform,
+            "reference": self.reference,
+            "roi": None if self.roi is None else list(self.roi),
+            "ndim": self.matrices.shape[1] - 1,
+            "matrices": [m.tolist() if ok else None for m, ok in zip(self.matrices, known, strict=True)],
+            "confidence": self.confidence.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Drift:
+        """Make again what `to_dict` gave."""
+        lost = np.full((values["ndim"] + 1,) * 2, np.nan)
+        matrices = np.array([lost if m is None else m for m in values["matrices"]], dtype=np.float64)
+        roi = None if values["roi"] is None else tuple(values["roi"])
+        return cls(
+            matrices,
+            np.array(values["confidence"], dtype=np.float64),
+            values["reference"],
+            roi,
+            values["method"],
+            values["transform"],
+        )

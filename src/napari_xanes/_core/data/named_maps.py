@@ -1,0 +1,87 @@
+"""A result made by hand: maps that a script computed, named as the steps of a recipe name theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from napari_xanes._core.base.checks import check_energy
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import EnergyStack
+
+OF_REFERENCES = ("fraction", "sigma", "coefficient", "amount")
+UNITS = {
+    **dict.fromkeys(("thickness", "edge_step", "amount"), "optical density"),
+    **dict.fromkeys(("peak_energy", "edge_energy", "white_line_centroid", "white_line_area"), "eV"),
+    "white_line_height": "normalized",
+}
+
+
+def make_result(
+    stack: EnergyStack,
+    maps: Mapping[str, NDArray[Any]],
+    *,
+    energy: ArrayLike | None = None,
+    labels: Mapping[str, NDArray[Any]] | None = None,
+    tables: Mapping[str, dict[str, NDArray[Any]]] | None = None,
+    kinds: Collection[str] = (),
+    binned: int = 1,
+    kept: EnergyStack | None = None,
+) -> Result:
+    """Put maps together to a result that can be saved and opened in napari.
+
+    Parameters
+    ----------
+    stack : EnergyStack
+        The scan that the maps are of, for its name, files and pixel size.
+    maps : dict of str to array
+        Named as steps name them: "thickness", "fraction_<reference>", "sigma_<reference>", "error", ...; other
+        names are allowed.
+    energy : array (E,), optional
+        Photon energies in eV, if they are other ones than the scan's.
+    labels : dict of str to integer array, optional
+        Masks, clusters and particles by name.
+    tables : dict of dict, optional
+        Tables by name, each a dict of columns.
+    kinds : collection of str, optional
+        Only maps of these kinds are kept, such as "fraction".
+    binned : int
+        How many of the scan's pixels along each axis became one.
+    kept : EnergyStack, optional
+        The stack as it was made, to be saved with the maps.
+
+    Returns
+    -------
+    Result
+        Without a history: only a recipe knows how its maps were made.
+
+    Raises
+    ------
+    InputError
+        If energies are not ascending.
+    """
+    energies = stack.energy if energy is None else check_energy(energy)
+    info = {name: _info(name) for name in maps}
+    wanted = {name: image for name, image in maps.items() if not kinds or info[name]["kind"] in kinds}
+    return Result(
+        maps=wanted,
+        info={name: info[name] for name in wanted},
+        energy=energies,
+        history=(),
+        source=stack.source,
+        labels=dict(labels or {}),
+        tables=dict(tables or {}),
+        pixel_size_um=None if stack.pixel_size_um is None else binned * stack.pixel_size_um,
+        name=stack.name,
+        stack=kept,
+    )
+
+
+def _info(name: str) -> dict[str, Any]:
+    for kind in OF_REFERENCES:
+        if name.startswith(f"{kind}_"):
+            return {"kind": kind, "unit": UNITS.get(kind, ""), "reference": name.removeprefix(f"{kind}_")}
+    kind = "component" if name.startswith("component_") else name
+    return {"kind": kind, "unit": UNITS.get(kind, ""), "reference": None}

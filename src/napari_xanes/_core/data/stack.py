@@ -1,0 +1,140 @@
+"""The measurement as the steps see it: images over energy, energy first, and where they came from.
+
+`EnergyStack` holds whatever can be indexed (numpy, memory map, h5py, dask, or a lazy reader of
+`_core.io`); reading a few rows of one frame is the one access that every step is built on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.checks import check_energy
+from napari_xanes._core.base.errors import InputError
+
+Signal = Literal["counts", "transmission", "optical_density", "normalized"]
+SIGNALS: tuple[Signal, ...] = ("counts", "transmission", "optical_density", "normalized")
+
+Float32 = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
+
+FrameReader = Callable[[int, slice], Float32]
+"""``read(i, rows)``: rows of frame i (all of it with slice(None)) as a fresh float32 array, the caller's to write."""
+
+
+@runtime_checkable
+class ArrayLike(Protocol):
+    """Anything with a shape that gives numpy arrays (or what numpy can convert) when indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def ndim(self) -> int: ...
+    def __getitem__(self, key: Any) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyStack:
+    """Images over photon energy.
+
+    Parameters
+    ----------
+    data : array-like
+        Shape (E, Y, X), or (E, Z, Y, X) for a series of volumes; lazy arrays stay lazy.
+    energy : array
+        Photon energy in eV, shape (E,), strictly ascending.
+    signal : {"counts", "transmission", "optical_density", "normalized"}
+        What the values are.
+    flat : array-like, optional
+        Images without sample, counts: one per energy (E, Y, X), one image (Y, X), several to be averaged
+        (N, Y, X), or a beam spectrum (E,).
+    dark : array-like, optional
+        Images without beam, counts: (Y, X) or (N, Y, X), averaged.
+    thickness : array, optional
+        Of a normalised stack: the thickness (edge step) that was divided out, image shape; amounts need it.
+    pixel_size_um : float, optional
+        Size of a pixel in micrometres.
+    name : str
+        For people.
+    source : dict
+        Where the data came from, as json can write it: path, datasets, energies, size and modification time.
+    history : tuple of dict
+        The steps that made the data: ``{"do": name, "params": {...}, "found": {...}}``.
+    warnings : tuple of str
+        What the reader noticed, a sentence each.
+
+    Raises
+    ------
+    InputError
+        If shapes, energies or the signal do not fit together.
+    """
+
+    data: ArrayLike
+    energy: NDArray[np.float64]
+    signal: Signal
+    flat: ArrayLike | None = None
+    dark: ArrayLike | None = None
+    thickness: FloatArray | None = None
+    pixel_size_um: float | None = None
+    name: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+    history: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        label = self.name or "the stack"
+        if self.data.ndim not in (3, 4):
+            raise InputError(
+                f"{label} has shape {tuple(self.data.shape)}, expected (energy, y, x) or (energy, z, y, x)."
+            )
+        object.__setattr__(self, "energy", check_energy(self.energy, self.data.shape[0], label))
+        if self.signal not in SIGNALS:
+            raise InputError(f"signal is {self.signal!r}, expected one of {', '.join(SIGNALS)}.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the data, energy first."""
+        return tuple(self.data.shape)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one frame: (Y, X) or (Z, Y, X)."""
+        return self.shape[1:]
+
+    @property
+    def cheap_rows(self) -> bool:
+        """Whether rows of a frame and of its flat can be read without unpacking whole frames."""
+        return all(rows_are_cheap(a) for a in (self.data, self.flat) if a is not None and a.ndim > 1)
+
+    def replace(self, **changes: Any) -> EnergyStack:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def read(self, index: int, rows: slice = slice(None)) -> Float32:
+        """Return rows of frame `index` as a fresh float32 array of shape (rows, ...)."""
+        return np.array(self.data[index, rows], dtype=np.float32)
+
+
+def peek(data: ArrayLike, index: int, rows: slice = slice(None)) -> Float32:
+    """Return rows of frame `index` as float32, where possible a view that must not be written to."""
+    return np.asarray(data[index, rows], dtype=np.float32)
+
+
+def rows_are_cheap(data: ArrayLike) -> bool:
+    """Whether a few rows of a frame can be read without reading (and unpacking) all of it."""
+    cheap = getattr(data, "cheap_rows", None)
+    if cheap is not None:
+        return bool(cheap)
+    chunks = getattr(data, "chunks", None)  # h5py and zarr: None or shape of a chunk
+    if chunks is None:
+        return True
+    first = chunks[1]
+    rows = first if isinstance(first, int) else max(first)  # dask: lengths of all chunks
+    return bool(rows * 8 <= data.shape[1])

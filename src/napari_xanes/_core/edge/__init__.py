@@ -1,0 +1,1 @@
+"""The absorption edge: found, and spectra normalised to it."""

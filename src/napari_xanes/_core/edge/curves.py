@@ -1,0 +1,184 @@
+"""The curves before and after the edge as fixed matrices: what a spectrum's values give, for all pixels alike.
+
+With x = E - e0 a spectrum's coefficients are (C0, C1, D0, D1[, D2]): the pre-edge curve has the value C0 and the
+slope C1 at e0, and D0 + D1 x + D2 x^2 is what the post-edge curve has over it, so that D0 is the edge step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.edge.params import Pre
+
+FloatArray = NDArray[np.floating[Any]]
+Matrix = NDArray[np.float64]
+
+STEP = 2
+"""Row of the coefficients that is the edge step D0."""
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeCurves:
+    """Least-squares curves of all pixels; m coefficients, E energies.
+
+    Attributes
+    ----------
+    from_pre, from_post : array (m, n_pre), (m, n_post)
+        Give the coefficients from the values in the two windows.
+    pre_curve : array (E, m)
+        Gives the pre-edge curve from the coefficients.
+    difference : array (E, m)
+        Gives post-edge minus pre-edge curve.
+    """
+
+    from_pre: Matrix
+    from_post: Matrix
+    pre_curve: Matrix
+    difference: Matrix
+
+    @property
+    def post_curve(self) -> Matrix:
+        """Give the post-edge curve from the coefficients, (E, m)."""
+        return self.pre_curve + self.difference
+
+    def coefficients(self, before: FloatArray, after: FloatArray) -> Matrix:
+        """Return the coefficients (m, ...) of values in the two windows."""
+        found: Matrix = self.from_pre @ before + self.from_post @ after
+        return found
+
+    def freedom(self, before: NDArray[np.intp], after: NDArray[np.intp]) -> float:
+        """Return the expected sum of squared residuals in both windows for noise of one.
+
+        Where each curve has its own window that is the number of energies less that of unknowns.
+        """
+        curve = np.concatenate([self.pre_curve[before], self.post_curve[after]])
+        rest = np.eye(len(curve)) - curve @ np.concatenate([self.from_pre, self.from_post], axis=1)
+        return round(float((rest * rest).sum()), 6)
+
+    def noise(self, weights: Matrix | None = None) -> float:
+        """Return the standard error of a combination of the coefficients (the edge step) for noise of one."""
+        if weights is None:
+            weights = np.eye(len(self.from_pre))[STEP]
+        return float(
+            np.hypot(np.linalg.norm(weights @ self.from_pre), np.linalg.norm(weights @ self.from_post))
+        )
+
+
+def fitted_curves(
+    energy: Matrix,
+    e0: float,
+    before: NDArray[np.intp],
+    after: NDArray[np.intp],
+    pre: Pre = "line",
+    post_order: int = 1,
+    *,
+    alone: bool = False,
+) -> EdgeCurves:
+    """Return least-squares curves, each through its own window (indices `before` and `after`).
+
+    The polynomial goes through what is over the pre-edge curve, the post-edge curve being the sum of both; or, where
+    it stands `alone`, through the values themselves.  For lines that is the same.
+    """
+    x = energy - e0
+    free, n_post = (1 if pre == "constant" else 2), max(2, post_order + 1)
+    shape = _victoreen(x, e0) if pre == "victoreen" else np.vander(x, 2, increasing=True)
+    powers = np.vander(x, n_post, increasing=True)
+    fit_pre, fit_post = np.zeros((2, before.size)), np.zeros((n_post, after.size))
+    fit_pre[:free] = _fit(shape[before, :free])
+    fit_post[: post_order + 1] = _fit_powers(x[after], post_order)
+    pre_curve, difference = np.zeros((2, x.size, 2 + n_post))
+    pre_curve[:, :free] = shape[:, :free]
+    difference[:, 2:] = powers
+    if alone:
+        taken = np.eye(n_post, 2)
+        difference[:, :2] = powers[:, :2] - shape
+    else:
+        taken = fit_post @ shape[after]
+    return EdgeCurves(
+        np.concatenate([fit_pre, -taken @ fit_pre]),
+        np.concatenate([np.zeros((2, after.size)), fit_post]),
+        pre_curve,
+        difference,
+    )
+
+
+def _victoreen(x: Matrix, e0: float) -> Matrix:
+    """Return the two combinations of E^-3 and E^-4 that have value 1 and slope 0, value 0 and slope 1, at e0.
+
+    So scaled, they are nearly a constant and a line, and coefficients are as exact as those of a line.
+    """
+    u = e0 / (e0 + x)
+    return np.stack([u**3 * (4 - 3 * u), e0 * u**3 * (1 - u)], axis=1)
+
+
+def _fit(columns: Matrix) -> Matrix:
+    """Return the matrix that gives least-squares coefficients of the columns."""
+    scale = np.abs(columns).max(axis=0)
+    scale[scale == 0] = 1
+    fit: Matrix = np.linalg.pinv(columns / scale) / scale[:, None]
+    return fit
+
+
+def _fit_powers(x: Matrix, order: int) -> Matrix:
+    """Return the matrix that gives the coefficients of powers of x, fitted about the middle of x."""
+    centre, width = x.mean(), np.ptp(x) or 1.0
+    about = np.linalg.pinv(np.vander((x - centre) / width, order + 1, increasing=True))
+    about /= width ** np.arange(order + 1)[:, None]
+    shift = [
+        [comb(k, j) * (-centre) ** (k - j) if k >= j else 0.0 for k in range(order + 1)]
+        for j in range(order + 1)
+    ]
+    return np.asarray(shift) @ about
+
+
+def shared_curves(
+    curves: EdgeCurves, before: NDArray[np.intp], after: NDArray[np.intp], donor: Matrix
+) -> EdgeCurves:
+    """Return least squares for a constant and a step, all else per unit of step being the donors'.
+
+    `donor` holds the donors' coefficients (m,).
+    """
+    unit = donor / donor[STEP]
+    unit[0] = 0
+    shape = np.concatenate([curves.pre_curve[before] @ unit, curves.post_curve[after] @ unit])
+    fit = np.linalg.pinv(np.stack([np.ones(shape.size), shape], axis=1))
+    lines = np.outer(unit, fit[1])
+    lines[0] = fit[0]
+    return EdgeCurves(
+        lines[:, : before.size],
+        lines[:, before.size :],
+        curves.pre_curve,
+        curves.difference,
+    )
+
+
+def donor_coefficients(
+    spectra: FloatArray, curves: EdgeCurves, before: NDArray[np.intp], after: NDArray[np.intp]
+) -> Matrix:
+    """Return the coefficients (m,) of the mean spectrum of the fifth of the pixels with the largest steps."""
+    rise = spectra[after].mean(axis=0) - spectra[before].mean(axis=0)
+    valid = np.isfinite(rise)
+    if not valid.any():
+        raise InputError(
+            "no pixel is valid at all energies of both windows, so slopes cannot be shared; use slope='pixel'."
+        )
+    donors = valid & (rise >= np.quantile(rise[valid], 0.8))
+    mean = spectra[:, donors].mean(axis=1, dtype=np.float64)
+    found = curves.coefficients(mean[before], mean[after])
+    if not found[STEP] > 0:
+        raise InputError(
+            "the pixels with the largest steps show no edge, so slopes cannot be shared; use slope='pixel'."
+        )
+    return found
+
+
+def as_slice(indices: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Return the indices as a slice where they are neighbours, which spares a copy."""
+    first, last = int(indices[0]), int(indices[-1])
+    return slice(first, last + 1) if last - first + 1 == indices.size else indices

@@ -1,0 +1,290 @@
+"""Edge normalisation: the absorption before the edge taken off, the step divided out, per pixel.
+
+Follows M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071,
+sections 5 and 7.1: a line is fitted to the energies before the edge and one to those after it; and the variants
+that other programs have.  Where the edge is, is decided in `edge_energy`, which energies are before and after it in
+`edge_windows`; the curves are made in `edge_lines`, and `edge_kernel` does the arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
+
+from napari_xanes._core.base.checks import check_mu, window_indices
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Window, make_params
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.named_map import NamedMap
+from napari_xanes._core.edge.curves import STEP, fitted_curves
+from napari_xanes._core.edge.energy import choose_e0, missing_side
+from napari_xanes._core.edge.kernel import NormalizeKernel, window_energies
+from napari_xanes._core.edge.params import (
+    DivideBy,
+    E0Method,
+    EdgeNormalization,
+    FloatArray,
+    NormalizeParams,
+    PostOrder,
+    Pre,
+    Slope,
+    check_choices,
+    least_energies,
+)
+from napari_xanes._core.edge.windows import check_given, choose_windows
+from napari_xanes._core.engine import blocks
+from napari_xanes._core.engine.chain import Chain, Found, count_invalid
+from napari_xanes._core.engine.sampling import sampled_spectra
+
+__all__ = ["EdgeNormalization", "NormalizeParams", "normalize_edge", "normalize_step"]
+
+NOISY = 5.0
+"""Noise of the edge step, in units of one frame's, from which on shared slopes are advised."""
+
+STEEP = 0.15
+"""Relative change of post- minus pre-edge line after the edge from which on dividing by it is said to be doubtful."""
+
+SURE = 0.999
+"""How sure it must be, against the scatter about its lines, that the mean spectrum has a step, to take that for an edge."""
+
+
+def normalize_edge(
+    mu: ArrayLike,
+    energy: ArrayLike,
+    *,
+    e0: float | None = None,
+    pre_edge: Window | None = None,
+    post_edge: Window | None = None,
+    slope: Slope = "pixel",
+    divide_by: DivideBy = "line",
+    pre: Pre = "line",
+    post_order: PostOrder = 1,
+    flatten: bool = False,
+    area_range: Window | None = None,
+    gate: float | None = None,
+    e0_method: E0Method = "auto",
+) -> EdgeNormalization:
+    """Normalise absorption spectra to an edge step of one.
+
+    Parameters
+    ----------
+    mu : array
+        Absorption, energy first: (E,), (E, N), (E, Y, X) or (E, Z, Y, X); not changed.
+    energy : array (E,)
+        Photon energies in eV, ascending.
+    e0 : float, optional
+        Edge energy in eV; by default found in the mean spectrum as `e0_method` says.
+    pre_edge, post_edge : (float, float), optional
+        Windows in eV to which a curve is fitted; each holds every energy lo <= E <= hi.
+    slope : {"pixel", "shared"}
+        Whether both curves are fitted in every pixel, or their shape is taken from the fifth of the pixels with
+        the largest steps and scaled by each pixel's own step.
+    divide_by : {"line", "step", "post", "area"}
+        "line": (mu - pre) / (post - pre) at every energy (paper, eq. 2); a pixel where post - pre is not
+        positive at every energy is invalid.  "step": (mu - pre) / edge_step; invalid where that is not positive.
+        "post": mu / post, nothing taken off; invalid where post is not positive at every energy.  "area":
+        (mu - pre) divided by its integral over the energies in `area_range`, in eV (trapezoidal rule); invalid
+        where that is not positive.
+    pre : {"line", "constant", "victoreen"}
+        Pre-edge curve: a line, a constant, or a / E^3 + b / E^4.
+    post_order : {0, 1, 2}
+        Order of the post-edge polynomial, which is fitted to mu - pre (with "post": to mu); the post-edge curve is
+        the sum of both.
+    flatten : bool
+        With "step", above e0: takes off (post - pre - edge_step) / edge_step, by which the post-edge curves differ
+        from the step, as Athena and Larch do.
+    area_range : (float, float), optional
+        With "area": the energies that count; by default from the end of `pre_edge` to the end of `post_edge`.
+    gate : float, optional
+        Pixels whose edge step is below this many times its standard error, or not positive, become NaN; the noise
+        is that of the pixel's own scatter about its curves, in both windows together.
+    e0_method : {"auto", "derivative", "half_height"}
+        The tabulated edge next to the steepest rise of the mean spectrum (or that rise, if there is none); the
+        steepest rise; or where it rises through half of its step.  Not used where `e0` is given.
+
+    Returns
+    -------
+    EdgeNormalization
+
+    Raises
+    ------
+    InputError
+        If the energies do not reach before and after the edge, a window holds too few of them for its curve, the
+        spectra show no edge, or choices exclude one another.
+
+    References
+    ----------
+    M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071.
+    B. Ravel and M. Newville, J. Synchrotron Rad. 12, 537 (2005), doi:10.1107/S0909049505012719 (flattening).
+    """
+    values, energies = check_mu(mu, energy)
+    spectra = sampled_spectra(values)
+    usable = np.isfinite(spectra).any(axis=1)
+    if not usable.any():
+        raise InputError("mu holds no valid number; check what it was made from.")
+    given = {
+        "e0": e0,
+        "pre_edge": pre_edge,
+        "post_edge": post_edge,
+        "slope": slope,
+        "divide_by": divide_by,
+        "pre": pre,
+        "post_order": post_order,
+        "flatten": flatten,
+        "area_range": area_range,
+        "gate": gate,
+        "e0_method": e0_method,
+    }
+    params = make_params(NormalizeParams, given, "normalize_edge")
+    assert isinstance(params, NormalizeParams)
+    resolved, edge = resolve(params, energies, spectra, usable)
+    kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
+    normalized = np.empty_like(values)
+    (maps,) = blocks.run_kernels([kernel], values, out=normalized)
+    return _as_result(resolved, edge, normalized, maps)
+
+
+def _as_result(
+    params: NormalizeParams, edge: str | None, normalized: FloatArray, maps: Mapping[str, FloatArray]
+) -> EdgeNormalization:
+    assert params.e0 and params.pre_edge and params.post_edge
+    return EdgeNormalization(
+        normalized=normalized,
+        **{name: maps[name][()] for name in ("thickness", "edge_step", "pre_line", "post_line")},
+        e0=params.e0,
+        edge=edge,
+        pre_edge=params.pre_edge,
+        post_edge=params.post_edge,
+        n_invalid=_count(maps["invalid"]),
+        params=params,
+        edge_step_sigma=maps["edge_step_sigma"][()] if "edge_step_sigma" in maps else None,
+        n_gated=_count(maps["gated"]) if "gated" in maps else 0,
+    )
+
+
+def _count(flags: FloatArray) -> int:
+    return int(flags.sum(dtype=np.float64))
+
+
+def resolve(
+    params: NormalizeParams, energy: NDArray[np.float64], spectra: FloatArray, usable: NDArray[np.bool_]
+) -> tuple[NormalizeParams, str | None]:
+    """Fill in what was left to choose, from the energies and sampled spectra (E, n); also name the edge."""
+    check_choices(params)
+    mean, x, least = _mean_spectrum(spectra, usable)[usable], energy[usable], least_energies(params)
+    check_given(x, params.pre_edge, params.post_edge, least)
+    e0, edge = choose_e0(x, mean, params)
+    pre_edge, post_edge = choose_windows(x, e0, edge, params.pre_edge, params.post_edge, least)
+    update = {"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge}
+    if params.divide_by == "area":
+        inside = window_indices(x, params.area_range or (pre_edge[1], post_edge[1]), "area_range", at_least=2)
+        update["area_range"] = (float(x[inside[0]]), float(x[inside[-1]]))
+    resolved = params.model_copy(update=update)
+    if params.e0 is None:
+        _refuse_flat(resolved, x, mean)
+    return resolved, str(edge) if edge else None
+
+
+def _refuse_flat(params: NormalizeParams, energy: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
+    """Say so when the steepest rise of the mean spectrum is not an edge but noise."""
+    assert params.e0
+    pre, post = window_energies(params, energy, np.ones(energy.size, np.bool_))
+    curves = fitted_curves(energy, params.e0, pre, post, params.pre, params.post_order)
+    found = curves.coefficients(mean[pre], mean[post])
+    before = mean[pre] - curves.pre_curve[pre] @ found
+    after = mean[post] - curves.post_curve[post] @ found
+    freedom = max(curves.freedom(pre, post), 1.0)
+    scatter = float(np.sqrt((before @ before + after @ after) / freedom))
+    limit = float(student.ppf(SURE, freedom)) * scatter
+    jump, jump_noise = mean[post].mean() - mean[pre].mean(), np.sqrt(1 / pre.size + 1 / post.size)
+    if not (found[STEP] > limit * curves.noise() or jump > limit * jump_noise):
+        side = missing_side(energy)
+        raise InputError(
+            f"the mean spectrum shows no edge between {energy[0]:g} and {energy[-1]:g} eV (a step of {found[STEP]:.3g} at "
+            f"{params.e0:.2f} eV against a scatter of {scatter:.2g}); {side + '; ' if side else ''}"
+            "scan from before to after the edge, or give e0 if it is there."
+        )
+
+
+def _mean_spectrum(spectra: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean of the pixels that are valid in all usable frames, of whatever is valid if there are none.
+
+    Pixels at a border that drifts out of view would otherwise put steps of their own into the mean.
+    """
+    valid = np.isfinite(spectra)
+    complete = valid[usable].all(axis=0)
+    valid &= complete | ~complete.any()
+    total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
+    mean: NDArray[np.float64] = total / np.maximum(valid.sum(axis=1), 1)
+    return mean
+
+
+def _doubts(params: NormalizeParams, kernel: NormalizeKernel, mean: NDArray[np.float64]) -> list[str]:
+    """Return what the user should know of windows that hold little, or of steep lines."""
+    doubts = []
+    if params.slope == "pixel" and params.divide_by != "area" and kernel.divisor_noise > NOISY:
+        lower = f"post_order = {params.post_order - 1} or " if params.post_order == 2 else ""
+        doubts.append(
+            f"the lines are fitted to so few energies that the edge step has {kernel.divisor_noise:.0f} times the noise of one "
+            f"frame; {lower}slope = 'shared' has far less"
+        )
+    if params.divide_by in ("line", "post"):
+        divisor, at_e0 = kernel.divisor_of(mean), kernel.divisor_at_e0(mean)
+        bend = abs(divisor[kernel.post].mean() - at_e0)
+        if bend > STEEP * abs(at_e0):
+            what = "post- minus pre-edge line" if params.divide_by == "line" else "the post-edge line"
+            doubts.append(
+                f"{what} changes by {100 * bend / abs(at_e0):.0f} % from e0 to the middle of post_edge, and dividing "
+                "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
+            )
+    return doubts
+
+
+def normalize_step(
+    chain: Chain, params: NormalizeParams, progress: Progress
+) -> tuple[NormalizeParams, Found]:
+    """Add the normalisation to the chain; maps "thickness" and "edge_step"."""
+    if chain.signal != "optical_density":
+        missing = {"counts": "flat_field and optical_density", "transmission": "optical_density"}.get(
+            chain.signal
+        )
+        raise InputError(
+            f"normalize needs optical density, the data are {chain.signal}; "
+            + (f"put {missing} before it." if missing else "they are normalised already, leave the step out.")
+        )
+    chain.frames(progress)
+    found: Found = {}
+    usable = chain.usable_energies(found)
+    sample = chain.sample()
+    resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
+    found["edge"] = edge
+    kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
+    chain.normalization = resolved
+    chain.step_noise = found["step_noise"] = kernel.divisor_noise
+    if doubts := _doubts(resolved, kernel, sample.mean):
+        found.setdefault("warnings", []).extend(doubts)
+
+    def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
+        maps = {name: NamedMap(raw[name], name, "optical density") for name in ("thickness", "edge_step")}
+        if "gated" in raw and raw["invalid"].all():
+            found.setdefault("warnings", []).append(
+                f"no pixel has an edge step of {resolved.gate:g} times its uncertainty, so all are invalid; lower gate"
+            )
+        return maps, _facts(raw)
+
+    chain.add_kernel(kernel, collect, found, "normalized")
+    return resolved, found
+
+
+def _facts(raw: Mapping[str, FloatArray]) -> Found:
+    """Return how many pixels are invalid, and why."""
+    step = raw["edge_step"]
+    facts = {
+        "invalid_pixels": _count(raw["invalid"]),
+        "pixels_without_data": count_invalid(step),
+        "pixels_without_step": int((step <= 0).sum()),
+    }
+    return facts | ({"pixels_below_gate": _count(raw["gated"])} if "gated" in raw else {})

@@ -1,0 +1,1 @@
+"""How work runs over pixels: blocks, threads, and the chain of steps."""

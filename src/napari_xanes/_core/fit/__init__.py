@@ -1,0 +1,1 @@
+"""Spectra as sums of references."""

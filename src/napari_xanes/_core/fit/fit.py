@@ -1,0 +1,194 @@
+"""Linear-combination fit: every pixel's spectrum as a sum of reference spectra, and a polynomial background.
+
+Follows M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071, section 7.2;
+the solution itself is in `least_squares`, the step of a recipe in `fit_step`, and reading reference files in
+`io.reference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_xanes._core.base.checks import check_choice, check_mu
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Window
+from napari_xanes._core.data.reference import Reference
+from napari_xanes._core.engine import blocks
+from napari_xanes._core.fit.library import (
+    ILL_CONDITIONED,
+    choose_references,
+    count_unconverged,
+    doubts_of,
+    fitted_indices,
+    gave_up,
+    make_basis,
+    shifted_references,
+    usable_frames,
+)
+from napari_xanes._core.fit.params import Extrapolate, FitParams
+from napari_xanes._core.fit.result import PixelModel, ReferenceFit
+from napari_xanes._core.fit.shifts import check_shifts
+from napari_xanes._core.fit.step import fit_step
+from napari_xanes._core.fit.weights import Weights, check_weights
+from napari_xanes._core.solve.admm import Solver
+from napari_xanes._core.solve.least_squares import Constraint, FitKernel
+
+__all__ = [
+    "ILL_CONDITIONED",
+    "Extrapolate",
+    "FitParams",
+    "PixelModel",
+    "ReferenceFit",
+    "choose_references",
+    "fit_references",
+    "fit_step",
+    "fitted_indices",
+]
+
+
+def fit_references(
+    mu: ArrayLike,
+    energy: ArrayLike,
+    references: Sequence[Reference] | NDArray[Any],
+    *,
+    constraint: Constraint = "none",
+    background: Sequence[int] = (),
+    energy_range: Window | None = None,
+    exclude: Sequence[Window] = (),
+    mask: ArrayLike | None = None,
+    extrapolate: Extrapolate | None = None,
+    significance: float | None = None,
+    solver: Solver = "direct",
+    weights: ArrayLike | Weights | None = None,
+    noise: ArrayLike | None = None,
+    reference_shifts: Mapping[str, float] | Sequence[float] | None = None,
+) -> ReferenceFit:
+    """Fit every spectrum with a linear combination of references.
+
+    Parameters
+    ----------
+    mu : array
+        Normalised absorption, or optical density with a `background`; energy first: (E,), (E, N), (E, Y, X) or
+        (E, Z, Y, X); not changed.  Frames that are NaN everywhere are left out.
+    energy : array (E,)
+        Photon energies in eV, ascending.
+    references : list of Reference, or array (K, E)
+        Normalised spectra; interpolated linearly to the data's energies, or given at these.
+    constraint : {"none", "nonnegative", "sum_to_one", "nonnegative_sum_to_one"}
+        What the coefficients must obey.
+    background : sequence of int
+        Orders of the polynomial in energy that is fitted along, such as (0, 1).
+    energy_range : (float, float), optional
+        Only energies lo <= E <= hi are fitted.
+    exclude : sequence of (float, float)
+        Windows that are not fitted.
+    mask : array of bool, optional
+        Pixels to fit; the others are NaN.
+    extrapolate : "hold", optional
+        Keep a reference's end values beyond its range; by default that is refused.
+    significance : float, optional
+        Fractions are NaN where the sum of coefficients is below this many times its standard error.
+    solver : {"direct", "admm"}
+        "direct" is exact; non-negative fits with it take up to 8 references.  "admm" iterates until its residuals
+        are small, as the paper has it.
+    weights : array (E,) or "counts", optional
+        How much each energy counts, in proportion to 1 / variance.  "counts": exp(-mu) of the mean spectrum, `mu`
+        being optical density behind a beam that is equally bright at all energies.  Error, rms and R-factor are
+        always unweighted.
+    noise : float or array (...), optional
+        Standard deviation of the values of each pixel's spectrum (at an energy of mean weight), for `sigma` and
+        `reduced_chi_square`; by default taken from the residual.
+    reference_shifts : dict or sequence of float, optional
+        eV by which references are moved up in energy, by name or in order, as `fit_reference_shifts` finds them.
+
+    Returns
+    -------
+    ReferenceFit
+
+    Raises
+    ------
+    InputError
+        If references do not cover the fitted energies or cannot be told apart, or there are fewer energies than
+        unknowns.
+
+    References
+    ----------
+    M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071.
+    """
+    values, energies = check_mu(mu, energy)
+    check_choice("constraint", constraint, Constraint)
+    check_choice("solver", solver, Solver)
+    fitted = fitted_indices(energies, usable_frames(values), energy_range, exclude)
+    spectra = _as_references(references, energies)
+    if reference_shifts is not None:
+        spectra = shifted_references(spectra, check_shifts(reference_shifts, [r.name for r in spectra]))
+    chosen_weights = check_weights(weights, values, fitted)
+    basis = make_basis(spectra, energies[fitted], extrapolate, background, chosen_weights)
+    kernel = FitKernel(
+        basis,
+        fitted,
+        constraint,
+        significance,
+        solver=solver,
+        noise=_as_noise(noise, values.shape[1:]),
+        mask=_as_mask(mask, values.shape[1:]),
+    )
+    (maps,) = blocks.run_kernels([kernel], values)
+    unconverged = count_unconverged(maps)
+    return ReferenceFit(
+        names=tuple(r.name for r in spectra),
+        **{name: maps[name][()] for name in kernel.maps if name != "unconverged"},
+        energy=energies[fitted],
+        condition_number=basis.condition_number,
+        weights=basis.weights,
+        n_unconverged=unconverged,
+        warnings=tuple(
+            doubts_of(spectra, basis, energies[fitted]) + gave_up(unconverged, maps["error"].size)
+        ),
+        _mu=values,
+        _fitted=fitted,
+        _basis=(basis.background, basis.references),
+    )
+
+
+def _as_references(
+    spectra: Sequence[Reference] | NDArray[Any], energy: NDArray[np.float64]
+) -> list[Reference]:
+    if not isinstance(spectra, np.ndarray):
+        if not isinstance(spectra, Sequence) or not all(isinstance(r, Reference) for r in spectra):
+            raise InputError(
+                "references are a list of Reference, as read_references returns it, or an array (K, E)."
+            )
+        return list(spectra)
+    table = np.atleast_2d(np.asarray(spectra, dtype=np.float64))
+    if table.ndim != 2 or table.shape[1] != energy.size:
+        raise InputError(
+            f"references have shape {table.shape}, expected (number of references, {energy.size} energies)."
+        )
+    return [Reference(f"reference {k + 1}", energy, spectrum) for k, spectrum in enumerate(table)]
+
+
+def _as_noise(noise: ArrayLike | None, image_shape: tuple[int, ...]) -> NDArray[Any] | None:
+    if noise is None:
+        return None
+    image = np.asarray(noise, dtype=np.float64)
+    if image.shape not in ((), image_shape):
+        raise InputError(f"noise has shape {image.shape}, expected one number or an image {image_shape}.")
+    if (image <= 0).any():
+        raise InputError("noise must be positive; make it NaN in pixels that are not to have a sigma.")
+    return np.ascontiguousarray(np.broadcast_to(image, image_shape))
+
+
+def _as_mask(mask: ArrayLike | None, image_shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    if mask is None:
+        return None
+    inside = np.ascontiguousarray(mask)
+    if inside.shape != image_shape:
+        raise InputError(
+            f"the mask has shape {inside.shape}, the images {image_shape}; they must be the same."
+        )
+    return inside.astype(bool)

@@ -1,0 +1,129 @@
+"""What goes into a fit: references as they are to be used, the energies that are fitted, and doubts about both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.checks import check_window, in_window, window_indices
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Window
+from napari_xanes._core.data.reference import Reference, interpolate_reference
+from napari_xanes._core.fit.params import Extrapolate, LibraryParams
+from napari_xanes._core.fit.shifts import shifted_reference
+from napari_xanes._core.io.references import read_references
+from napari_xanes._core.solve.admm import MOST_ITERATIONS
+from napari_xanes._core.solve.design import Design, FloatArray, design
+
+ILL_CONDITIONED = 1000.0
+"""Condition number from which a fit is said to be doubtful."""
+
+COARSE = 5.0
+"""Distance between two points of a reference, in spacings of the data, from which it is said to have a hole."""
+
+
+def choose_references(params: LibraryParams) -> list[Reference]:
+    """Read the reference files and keep the spectra that are named, in the order of the names."""
+    found = read_references(*params.references)
+    if params.names:
+        missing = [name for name in params.names if name not in {r.name for r in found}]
+        if missing:
+            raise InputError(
+                f"there is no reference '{missing[0]}' in {', '.join(params.references)}; "
+                f"these are: {', '.join(r.name for r in found)}."
+            )
+        found = [next(r for r in found if r.name == name) for name in params.names]
+    names = [r.name for r in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two references are named '{twice[0]}'; rename a file or choose one by names.")
+    return found
+
+
+def usable_frames(values: FloatArray) -> NDArray[np.bool_]:
+    """Return which frames hold a valid number (E,), looking no further than the first one."""
+    frames = values.reshape(len(values), -1)
+    some = frames[:, :: max(1, frames.shape[1] // 1000)]
+    usable: NDArray[np.bool_] = np.any(np.isfinite(some), axis=1)
+    for i in np.flatnonzero(~usable):
+        usable[i] = bool(np.isfinite(frames[i]).any())
+    if not usable.any():
+        raise InputError("mu holds no valid number; check what it was made from.")
+    return usable
+
+
+def fitted_indices(
+    energy: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+    energy_range: Window | None,
+    exclude: Sequence[Window],
+) -> NDArray[np.intp]:
+    """Return the indices of the energies that are fitted."""
+    keep = usable.copy()
+    for window in exclude:
+        keep &= ~in_window(energy, check_window(window, "exclude"))
+    if energy_range is None:
+        energy_range = (float(energy[0]), float(energy[-1]))
+    return window_indices(energy, energy_range, "energy_range", usable=keep)
+
+
+def make_basis(
+    references: Sequence[Reference],
+    energy: NDArray[np.float64],
+    extrapolate: Extrapolate | None,
+    background: Sequence[int],
+    weights: NDArray[np.float64] | None,
+) -> Design:
+    spectra = [interpolate_reference(r, energy, extrapolate=extrapolate) for r in references]
+    return design(energy, spectra, [r.name for r in references], background, weights)
+
+
+def shifted_references(references: Sequence[Reference], shifts: Sequence[float]) -> list[Reference]:
+    return [shifted_reference(r, s) for r, s in zip(references, shifts, strict=True)]
+
+
+def doubts_of(references: Sequence[Reference], basis: Design, energy: NDArray[np.float64]) -> list[str]:
+    """Return what makes the fit doubtful before it is done."""
+    names = ", ".join(r.name for r in references)
+    doubts = [hole for r in references if (hole := _hole(r, energy))]
+    if basis.condition_number > ILL_CONDITIONED:
+        doubts.append(
+            f"the references {names} are nearly combinations of one another or of the background (condition number "
+            f"{basis.condition_number:.0f}), so small noise gives large errors of the fractions; use fewer"
+        )
+    return doubts
+
+
+def _hole(reference: Reference, energy: NDArray[np.float64]) -> str | None:
+    """Say where the points of a reference are much farther apart than the data's energies, if they are."""
+    if energy.size < 3:
+        return None
+    spacing = np.gradient(energy)
+    after = np.searchsorted(reference.energy, energy).clip(1, reference.energy.size - 1)
+    distance = reference.energy[after] - reference.energy[after - 1]
+    inside = (energy >= reference.energy[0]) & (energy <= reference.energy[-1])
+    ratio = np.where(inside, distance / spacing, 0)
+    worst = int(ratio.argmax())
+    if ratio[worst] <= COARSE:
+        return None
+    lo, hi = reference.energy[after[worst] - 1], reference.energy[after[worst]]
+    return (
+        f"reference '{reference.name}' has no points between {lo:.2f} and {hi:.2f} eV, where the data are {spacing[worst]:.2g} eV "
+        "apart, and a straight line was taken; measure it more finely or leave those energies out"
+    )
+
+
+def count_unconverged(maps: Mapping[str, FloatArray]) -> int:
+    return int(np.nansum(maps["unconverged"], dtype=np.float64)) if "unconverged" in maps else 0
+
+
+def gave_up(unconverged: int, pixels: int) -> list[str]:
+    if not unconverged:
+        return []
+    text = (
+        f"{unconverged} of {pixels} pixels did not converge in {MOST_ITERATIONS} iterations, because the references are "
+        "nearly alike; use solver = 'direct' or fewer references"
+    )
+    return [text]

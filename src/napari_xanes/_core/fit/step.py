@@ -1,0 +1,221 @@
+"""The fit as a step of a recipe: references from files, treated as asked for, and maps with names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.named_map import NamedMap
+from napari_xanes._core.data.reference import Reference, interpolate_reference
+from napari_xanes._core.edge.references import normalization_of, normalize_references
+from napari_xanes._core.engine.chain import Chain, Found, count_invalid
+from napari_xanes._core.fit.library import (
+    choose_references,
+    count_unconverged,
+    doubts_of,
+    fitted_indices,
+    gave_up,
+    make_basis,
+    shifted_references,
+)
+from napari_xanes._core.fit.params import FitParams, LibraryParams
+from napari_xanes._core.fit.shifts import check_shifts, fit_reference_shifts
+from napari_xanes._core.fit.weights import beam_spectrum, counting_weights
+from napari_xanes._core.solve.design import FloatArray
+from napari_xanes._core.solve.least_squares import FitKernel
+
+
+def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitParams, Found]:
+    """Add the fit to the chain; maps of fractions, coefficients, amounts, their uncertainty, and errors."""
+    if chain.signal not in ("optical_density", "normalized"):
+        missing = "flat_field and optical_density" if chain.signal == "counts" else "optical_density"
+        raise InputError(
+            f"fit needs optical density or normalised data, the data are {chain.signal}; put {missing} before it."
+        )
+    found: Found = {}
+    fitted = fitted_indices(chain.energy, chain.usable_energies(found), params.energy_range, params.exclude)
+    energy = chain.energy[fitted]
+    references = treated_references(params, chain)
+    shifts = _choose_shifts(references, params, chain, fitted, found)
+    if shifts:
+        references = shifted_references(references, shifts)
+    weights = _step_weights(params, chain, fitted, found)
+    basis = make_basis(references, energy, params.extrapolate, params.background, weights)
+    found |= {"condition_number": round(basis.condition_number, 2), "fitted_energies": int(fitted.size)}
+    direct = chain.signal == "optical_density"
+    doubts = doubts_of(references, basis, energy)
+    if direct and not params.background:
+        doubts.append(
+            "optical density was fitted without a background, so what other elements absorb goes into the references; "
+            "set background = [0, 1], or normalize first"
+        )
+    if doubts:
+        found.setdefault("warnings", []).extend(doubts)
+    chain.extra["references"] = references
+    chain.fitted = fitted
+    chain.fitted_references = np.stack(
+        [interpolate_reference(r, energy, extrapolate=params.extrapolate) for r in references]
+    )
+    kernel = FitKernel(
+        basis,
+        fitted,
+        params.constraint,
+        params.significance,
+        step_noise=0.0 if direct else chain.step_noise,
+        solver=params.solver,
+    )
+    if not direct:
+        kernel.optional = {
+            **kernel.optional,
+            "coefficients": "coefficient",
+        }  # else the thickness is their sum
+    names = tuple(r.name for r in references)
+    chain.add_kernel(kernel, _Collect(chain, names, direct, found), found)
+    ends = (float(energy[0]), float(energy[-1]))
+    resolved = {
+        "names": names,
+        "energy_range": ends if ends[0] < ends[1] else params.energy_range,
+        "reference_shifts": shifts,
+        "shift_references": False,
+    }
+    return params.model_copy(update=resolved), found
+
+
+def treated_references(params: LibraryParams, chain: Chain) -> list[Reference]:
+    """Return the references of the files as given, or normalised as the data were."""
+    references = choose_references(params)
+    if params.references_as == "given":
+        return references
+    normalization = normalization_of(chain)
+    if normalization is None:
+        raise InputError(
+            "references_as is 'data', but how the data were normalised is not known; put normalize before fit, or give "
+            "normalised references and references_as = 'given'."
+        )
+    return normalize_references(references, normalization, energy=chain.energy)
+
+
+def _choose_shifts(
+    references: Sequence[Reference],
+    params: FitParams,
+    chain: Chain,
+    fitted: NDArray[np.intp],
+    found: Found,
+) -> tuple[float, ...]:
+    """Return the shift of each reference in eV, as given or fitted to the mean spectrum; empty for none."""
+    names = [r.name for r in references]
+    if not params.shift_references:
+        return check_shifts(params.reference_shifts, names) if params.reference_shifts else ()
+    if params.reference_shifts:
+        raise InputError(
+            "shift_references would fit shifts that reference_shifts gives already; leave one of them out."
+        )
+    energy = chain.energy[fitted]
+    covered = np.logical_and.reduce([(energy >= r.energy[0]) & (energy <= r.energy[-1]) for r in references])
+    if params.extrapolate is None:
+        covered[:] = True  # an uncovered energy is then refused, by name
+    shifts = fit_reference_shifts(
+        chain.sample().mean[fitted][covered],
+        energy[covered],
+        references,
+        limit=params.shift_limit,
+        constraint=params.constraint,
+        background=params.background,
+    )
+    found["reference_shift_sigma"] = [None if np.isnan(s) else round(float(s), 4) for s in shifts.sigma]
+    for name, shift, at_limit in zip(names, shifts.shifts, shifts.at_limit, strict=True):
+        if np.isnan(shift):
+            text = f"the mean spectrum holds nothing of '{name}', so no energy shift of it was found"
+            found.setdefault("warnings", []).append(text)
+        elif at_limit:
+            found.setdefault("warnings", []).append(
+                f"the energy shift of '{name}' went to its limit of {shift:+.2f} eV; check the energy scales, or whether "
+                "it is the right compound"
+            )
+    return tuple(float(s) for s in np.nan_to_num(shifts.shifts).round(4))
+
+
+def _step_weights(
+    params: FitParams, chain: Chain, fitted: NDArray[np.intp], found: Found
+) -> NDArray[np.float64] | None:
+    """Return the weights of the fitted energies, from the mean spectrum and the beam if that is known."""
+    if params.weights == "none":
+        return None
+    if chain.signal != "optical_density":
+        raise InputError(
+            "weights = 'counts' needs optical density, from which counts follow; fit with a background instead of "
+            "normalising, or set weights = 'none'."
+        )
+    beam = beam_spectrum(chain)
+    weights = counting_weights(chain.sample().mean[fitted], None if beam is None else beam[fitted])
+    found["weights"] = {
+        "beam": "flats" if beam is not None else "taken to be equally bright at all energies",
+        "most_over_least": round(float(weights.max() / weights.min()), 2),
+    }
+    return weights
+
+
+@dataclass(frozen=True, eq=False)
+class _Collect:
+    """Names the maps of a fit and counts what is invalid."""
+
+    chain: Chain
+    names: tuple[str, ...]
+    direct: bool
+    found: Found
+
+    def __call__(self, raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
+        maps = _name_maps(raw, self.names, "optical density" if self.direct else "")
+        thickness = _divided_out(self.chain)
+        if self.direct:
+            thickness = raw["coefficients"].sum(axis=0)
+            maps["thickness"] = NamedMap(thickness, "thickness", "optical density")
+        if thickness is not None and self.chain.wants("amount"):
+            for name, fraction in zip(self.names, raw["fractions"], strict=True):
+                maps[f"amount_{name}"] = NamedMap(fraction * thickness, "amount", "optical density", name)
+        facts: Found = {
+            "invalid_pixels": count_invalid(raw["error"]),
+            "invalid_fractions": count_invalid(raw["fractions"][0]),
+        }
+        if "iterations" in raw:
+            maps["admm_iterations"] = NamedMap(raw["iterations"], "iterations")
+            facts["admm"] = _admm_facts(raw)
+            if doubts := gave_up(facts["admm"]["unconverged_pixels"], raw["error"].size):
+                self.found.setdefault("warnings", []).extend(doubts)
+        return maps, facts
+
+
+def _admm_facts(raw: Mapping[str, FloatArray]) -> Found:
+    """Return how far the iterations came, over all pixels."""
+    valid = np.isfinite(raw["iterations"])
+    largest = {
+        name: float(raw[name].max(where=valid, initial=0)) for name in ("primal_residual", "dual_residual")
+    }
+    return {
+        "median_iterations": float(np.median(raw["iterations"][valid])) if valid.any() else 0.0,
+        "most_iterations": int(raw["iterations"].max(where=valid, initial=0)),
+        "unconverged_pixels": count_unconverged(raw),
+        **largest,
+    }
+
+
+def _divided_out(chain: Chain) -> FloatArray | None:
+    """Return the thickness that normalisation divided out, in this run or an earlier one."""
+    return chain.maps["thickness"].data if "thickness" in chain.maps else chain.thickness
+
+
+def _name_maps(raw: Mapping[str, FloatArray], names: Sequence[str], unit: str) -> dict[str, NamedMap]:
+    maps = {}
+    for key, kind in (("fractions", "fraction"), ("sigma", "sigma"), ("coefficients", "coefficient")):
+        if key in raw:
+            for name, data in zip(names, raw[key], strict=True):
+                maps[f"{kind}_{name}"] = NamedMap(data, kind, unit if kind == "coefficient" else "", name)
+    for kind, its_unit in (("error", f"({unit})^2" if unit else ""), ("rms", unit), ("r_factor", "")):
+        if kind in raw:
+            maps[kind] = NamedMap(raw[kind], kind, its_unit)
+    return maps

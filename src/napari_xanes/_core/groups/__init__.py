@@ -1,0 +1,1 @@
+"""Pixels with like spectra: clusters, components, mean spectra."""

@@ -1,0 +1,1 @@
+"""Maps that need no references: peak, edge position, white line."""

@@ -1,0 +1,184 @@
+"""Peak position and height, such as of the white line: the true maximum of a smoothing spline in every pixel.
+
+How much is smoothed is decided in `smoothing_choice`; the maxima are found in `peak_kernel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_xanes._core.base.checks import check_mu, check_window, window_indices
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Params, Window, field
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.named_map import NamedMap
+from napari_xanes._core.engine import blocks
+from napari_xanes._core.engine.chain import Chain, Found, count_invalid
+from napari_xanes._core.engine.sampling import sampled_spectra
+from napari_xanes._core.maps.peak_kernel import PeakKernel
+from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
+from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows
+from napari_xanes._core.maps.window import usable_frames, warn_of_gaps, with_warnings
+
+MANY_AT_BOUNDARY = 0.05
+"""Share of the valid pixels with their maximum at an end of the window from which on the user is told."""
+
+
+class PeakParams(Params):
+    """Parameters of the peak maps."""
+
+    window: Window = field(
+        ...,
+        "Window",
+        "Energies in which the peak lies, in every pixel: from its rising side to its falling side.",
+        unit="eV",
+        widget="window",
+        example=[8340.0, 8360.0],
+    )
+    smoothing: float | None = field(
+        None,
+        "Smoothing",
+        "Weight of the roughness of the spline: 0 goes through every point, more is smoother. "
+        "Empty: what finds peaks best at the data's noise.",
+        unit="eV³",
+        ge=0,
+        example=1.0,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PeakMap:
+    """What `peak_map` returns.
+
+    Attributes
+    ----------
+    energy : array (...)
+        Energy of the maximum in eV; NaN in invalid pixels, the end of the window where the maximum lies there.
+    height : array (...)
+        The spline's value there.
+    at_boundary : array of bool (...)
+        Where the highest value is at an end of the window, which is then no peak.
+    smoothing : float
+        The weight of the roughness used, eV^3.
+    n_invalid : int
+        Number of pixels that are not a number somewhere in the window.
+    """
+
+    energy: FloatArray
+    height: FloatArray
+    at_boundary: NDArray[np.bool_]
+    smoothing: float
+    n_invalid: int
+
+
+def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: float | None = None) -> PeakMap:
+    """Find the highest point of every spectrum in a window: of its cubic smoothing spline, not of its samples.
+
+    Parameters
+    ----------
+    mu : array
+        Absorption, energy first: (E,), (E, N), (E, Y, X) or (E, Z, Y, X); not changed.  Images that are NaN
+        everywhere are left out.
+    energy : array (E,)
+        Photon energies in eV, ascending; they need not be evenly spaced.
+    window : (float, float)
+        Where the peak lies in eV, lo <= E <= hi; at least 5 energies.
+    smoothing : float, optional
+        Weight in eV^3 of the integral of the squared second derivative against the sum of squared residuals, as
+        `lam` of `scipy.interpolate.make_smoothing_spline`.  By default the one that finds peaks with the smallest
+        rms error in trials: mean spectra of groups of pixels with noise like that of the data.  Where there are too
+        few pixels for that, the one with the least generalised cross-validation score.
+
+    Returns
+    -------
+    PeakMap
+        In float32 an energy near 8 keV is rounded to 0.001 eV.
+
+    Raises
+    ------
+    InputError
+        If the window holds fewer than 5 energies or no valid number, or the smoothing is negative.
+
+    References
+    ----------
+    C. H. Reinsch, Numer. Math. 10, 177 (1967), doi:10.1007/BF02162161; P. Craven and G. Wahba, Numer. Math. 31, 377
+    (1978), doi:10.1007/BF01404567.
+    """
+    values, energies = check_mu(mu, energy)
+    sample = sampled_spectra(values)
+    inside = peak_energies(energies, window, usable_frames(sample))
+    rows = as_rows(inside)
+    spline = SmoothingSpline(energies[inside])
+    weight = choose_smoothing(spline, energies[inside], smoothing, sample[inside])
+    kernel = PeakKernel(spline, energies[inside], slice(None), weight)
+    (maps,) = blocks.run_kernels([kernel], values[rows])
+    peak = maps["peak_energy"]
+    at_boundary = np.asarray(maps["peak_at_boundary"] == 1)
+    return PeakMap(
+        energy=peak[()],
+        height=maps["peak_height"][()],
+        at_boundary=at_boundary[()],
+        smoothing=weight,
+        n_invalid=count_invalid(peak),
+    )
+
+
+def peak_energies(energy: NDArray[np.float64], window: Window, usable: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the indices of the energies in the window, at least as many as a spline needs."""
+    return window_indices(
+        energy, check_window(window, "window"), "window", at_least=LEAST_ENERGIES, usable=usable
+    )
+
+
+def choose_smoothing(
+    spline: SmoothingSpline, energy: NDArray[np.float64], given: float | None, spectra: FloatArray
+) -> float:
+    """Return the smoothing that is given, or the one that finds the peaks of spectra (m, n) best."""
+    if given is not None:
+        return check_smoothing(given)
+
+    def locate(smoothing: float, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        kernel = PeakKernel(spline, energy, slice(None), smoothing)
+        out = {name: np.empty(y.shape[1]) for name in kernel.maps}
+        kernel(y, out)
+        return np.where(out["peak_at_boundary"] == 0, out["peak_energy"], np.nan)
+
+    return choose_for_position(spline, spectra, locate)
+
+
+def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[PeakParams, Found]:
+    """Add the peak maps to the chain: "peak_energy", "peak_height", "peak_at_boundary"."""
+    if chain.signal not in ("normalized", "optical_density"):
+        raise InputError(
+            f"peak needs normalised spectra or optical density, the data are {chain.signal}; "
+            "put optical_density, and normalize if heights are to be compared, before it."
+        )
+    found: Found = {}
+    inside = peak_energies(chain.energy, params.window, chain.usable_energies(found))
+    spline = SmoothingSpline(chain.energy[inside])
+    spectra = chain.sample().spectra
+    warn_of_gaps(found, spectra, inside)
+    smoothing = choose_smoothing(spline, chain.energy[inside], params.smoothing, spectra[inside])
+    found["degrees_of_freedom"] = spline.freedom(smoothing)
+    kernel = PeakKernel(spline, chain.energy[inside], as_rows(inside), smoothing)
+
+    def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
+        units = {"peak_energy": "eV", "peak_height": chain.signal.replace("_", " ")}
+        maps = {name: NamedMap(raw[name], name, units.get(name, "")) for name in kernel.maps}
+        invalid, total = count_invalid(raw["peak_energy"]), raw["peak_energy"].size
+        ends = int(np.nansum(raw["peak_at_boundary"], dtype=np.float64))
+        warnings = []
+        if ends > MANY_AT_BOUNDARY * (total - invalid):
+            lo, hi = params.window
+            warnings.append(
+                f"{ends} of {total - invalid} valid pixels are highest at an end of the window ({lo:g}, {hi:g}) eV and show "
+                "no peak; move the window, or mask pixels without the element"
+            )
+        return maps, with_warnings(found, {"invalid_pixels": invalid, "boundary_pixels": ends}, warnings)
+
+    chain.add_kernel(kernel, collect, found)
+    return params.model_copy(update={"smoothing": smoothing}), found

@@ -1,0 +1,1 @@
+"""From counts to optical density, and what some scans need besides."""

@@ -1,0 +1,217 @@
+"""From detector counts to transmission: darks off, divided by the beam, frame by frame.
+
+The beam is known from flats (images without sample) or from a spectrum I0(E).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike as NumpyArrayLike
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Params
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.stack import ArrayLike, Float32
+from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.sampling import sampled_values
+from napari_xanes._core.prepare.beam import warn_of_jumps
+from napari_xanes._core.prepare.optical_density import warn_of_darkness
+
+BeamReader = Callable[[int, slice], Any]
+"""``beam(i, rows)``: counts without sample of frame i, float32, as rows of an image or as one number."""
+
+
+class FlatFieldParams(Params):
+    """Nothing to choose: flats and darks come with the stack."""
+
+
+def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLike | None = None) -> Float32:
+    """Return the transmission (counts - dark) / (flat - dark).
+
+    Parameters
+    ----------
+    counts : array
+        Images with sample, shape (E, Y, X) or (E, Z, Y, X), or one image (Y, X).
+    flat : array
+        Images without sample: one per energy, shape of `counts`; one image; several images (N, Y, X) with
+        N different from E, which are averaged; or a beam spectrum (E,).
+    dark : array or float, optional
+        Image without beam, several to be averaged, or one number.
+
+    Returns
+    -------
+    array
+        Transmission, float32, shape of `counts`; NaN where flat - dark is not above 0.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, or the dark is nowhere below the flat.
+    """
+    images = np.asarray(counts)
+    if any(np.asarray(a).dtype.kind not in "fiub" for a in (images, flat, 0 if dark is None else dark)):
+        raise InputError("counts, flat and dark must be real numbers; export the measured intensities.")
+    single = images.ndim == 2
+    stack = images[None] if single else images
+    if stack.ndim not in (3, 4):
+        raise InputError(
+            f"counts have shape {images.shape}, expected (energy, y, x), (energy, z, y, x) or (y, x)."
+        )
+    dark_image = mean_dark(None if dark is None else np.asarray(dark), stack.shape[1:])
+    beam = beam_reader(np.asarray(flat), stack.shape[0], stack.shape[1:])
+    check_beam(beam, dark_image, stack.shape[0])
+    divide = BeamDivision(
+        beam, dark_image, changes=beam_changes(np.asarray(flat), stack.shape[0], stack.shape[1:])
+    )
+    out = np.array(stack, dtype=np.float32)
+    for i, frame in enumerate(out):
+        divide(frame, i, slice(None))
+    return out[0] if single else out
+
+
+def mean_dark(dark: ArrayLike | None, image_shape: Sequence[int]) -> Float32 | np.float32:
+    """Return the dark as one float32 image or one number; several are averaged."""
+    if dark is None:
+        return np.float32(0)
+    if dark.ndim == 0:
+        return np.float32(np.asarray(dark[()]))
+    return _one_image(dark, tuple(image_shape), "dark")
+
+
+def beam_reader(flat: ArrayLike, n: int, image_shape: Sequence[int]) -> BeamReader:
+    """Return how to get the counts without sample of each frame; flats per energy are read when asked for."""
+    shape, image_shape = tuple(flat.shape), tuple(image_shape)
+    if shape == (n,):
+        spectrum = np.asarray(flat[:], dtype=np.float32)
+        return lambda i, rows: spectrum[i]
+    if shape == (n, *image_shape) and n > 1:
+        return lambda i, rows: np.asarray(flat[i, rows], dtype=np.float32)
+    if len(shape) == 1:
+        raise InputError(
+            f"the beam spectrum has {shape[0]} values, the stack has {n} energies; there must be as many."
+        )
+    image = _one_image(flat, image_shape, "flat")
+    return lambda i, rows: image[rows]
+
+
+def _one_image(frames: ArrayLike, image_shape: tuple[int, ...], what: str) -> Float32:
+    shape = tuple(frames.shape)
+    if shape == image_shape:
+        return np.asarray(frames[:], dtype=np.float32)
+    if shape[1:] != image_shape or not shape[0]:
+        raise InputError(
+            f"the {what} has shape {shape}, the images {image_shape}; "
+            f"give one {what} of the images' shape, or several with their number first."
+        )
+    total = np.zeros(image_shape, np.float64)
+    for i in range(shape[0]):
+        total += frames[i]
+    return (total / shape[0]).astype(np.float32)
+
+
+def check_beam(beam: BeamReader, dark: Float32 | np.float32, n: int) -> int:
+    """Return how many pixels have no beam above the dark in the first, middle or last frame; refuse if all."""
+    looked_at = sorted({0, n // 2, n - 1})
+    bad = [_no_beam(beam(i, slice(None)), dark) for i in looked_at]
+    seen = [b for b in bad if not b.all()]
+    if not seen and all(_no_beam(beam(i, slice(None)), dark).all() for i in range(n)):
+        level = np.ravel(beam(looked_at[0], slice(None)))
+        raise InputError(
+            f"the flat (median {np.median(level):.4g}) is nowhere above the dark (median {np.median(dark):.4g}), so there is no "
+            "beam to divide by; check that flat and dark are not swapped, empty or NaN."
+        )
+    return int(np.any(seen, axis=0).sum()) if seen and np.ndim(seen[0]) else 0
+
+
+def _no_beam(beam: Any, dark: Float32 | np.float32) -> Any:
+    return ~_is_beam(beam - dark)
+
+
+def _is_beam(open_beam: Any) -> Any:
+    return (open_beam > 0) & (open_beam < np.inf)
+
+
+class BeamDivision:
+    """Turns counts into transmission in place; what depends on the flat alone is computed once.
+
+    Where the beam is not above the dark the transmission is NaN.
+    """
+
+    def __init__(self, beam: BeamReader, dark: Float32 | np.float32, *, changes: bool) -> None:
+        self._beam, self._dark = (beam if changes else None), dark
+        self._gain = None if changes else _gain(beam(0, slice(None)), dark)
+
+    def __call__(self, frame: Float32, index: int, rows: slice) -> None:
+        dark = self._dark[rows] if isinstance(self._dark, np.ndarray) else self._dark
+        frame -= dark
+        if self._beam is None:
+            assert self._gain is not None
+            frame *= self._gain[rows]
+        else:
+            frame *= _gain(self._beam(index, rows), dark)
+
+
+def _gain(beam: Any, dark: Any) -> Any:
+    """Return by what counts are multiplied, NaN where the beam is not above the dark."""
+    open_beam = beam - dark
+    with np.errstate(divide="ignore"):
+        return np.where(_is_beam(open_beam), np.float32(1) / open_beam, np.float32(np.nan))
+
+
+def beam_changes(flat: ArrayLike, n: int, image_shape: Sequence[int]) -> bool:
+    """Whether there is a flat, or a number, for each of n frames, rather than one for all."""
+    shape = tuple(flat.shape)
+    return shape == (n,) or (shape == (n, *image_shape) and n > 1)
+
+
+def beam_level(beam: BeamReader, dark: Float32 | np.float32, chain: Chain) -> NDArray[np.float64]:
+    """Return the beam at each energy (E,), the median of a few rows less the dark."""
+    n = chain.image_shape[0]
+    rows = slice(n // 2, n // 2 + max(1, n // 64))
+    less = dark[rows] if isinstance(dark, np.ndarray) else dark
+    return np.array([np.nanmedian(beam(i, rows) - less) for i in range(chain.energy.size)], np.float64)
+
+
+def flat_field_step(
+    chain: Chain, params: FlatFieldParams, progress: Progress
+) -> tuple[FlatFieldParams, Found]:
+    """Add the division by the beam to the chain; what is transmission already is never divided again."""
+    stack = chain.stack
+    if chain.signal != "counts":
+        return params, {"skipped": f"the data are {chain.signal.replace('_', ' ')} already"}
+    if stack.flat is None:
+        raise InputError(
+            "the stack holds counts but no flats; name the dataset or file with flat=..., "
+            "or say signal=... if the values are transmission or optical density."
+        )
+    read = chain.frames(progress)
+    dark = mean_dark(stack.dark, chain.image_shape)
+    beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
+    found: Found = {}
+    blank = chain.blank_frames(found)
+    black = chain.sample().spectra <= (sampled_values(dark) if isinstance(dark, np.ndarray) else dark)
+    warn_of_darkness(float(black[~blank].mean()), found)
+    if bad := check_beam(beam, dark, chain.energy.size):
+        found["pixels_without_beam"] = bad
+        text = f"{bad} pixels have no beam above the dark and are invalid"
+        found.setdefault("warnings", []).append(text)
+
+    changes = beam_changes(stack.flat, chain.energy.size, chain.image_shape)
+    if changes:
+        warn_of_jumps(beam_level(beam, dark, chain), chain.energy, found)
+
+    divide = BeamDivision(beam, dark, changes=changes)
+
+    def read_transmission(index: int, rows: slice = slice(None)) -> Float32:
+        frame = read(index, rows)
+        divide(frame, index, rows)
+        if blank[index]:
+            frame.fill(np.nan)
+        return frame
+
+    chain.wrap(read_transmission, "transmission")
+    return params, found

@@ -1,0 +1,123 @@
+"""The beam's brightness taken from the images themselves: from where there is no sample.
+
+What an empty region shows at each energy is I0: counts are divided by it, transmission is set to one there and optical
+density to zero.  So scans without flats become absorption, and a beam that flickered between flat and image is
+put right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.arrays import valid_mean
+from napari_xanes._core.base.checks import check_roi
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Params, Roi, field
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.stack import Float32, Signal
+from napari_xanes._core.engine import blocks
+from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.prepare.beam import warn_of_jumps
+
+LOOKED_AT = 32
+"""Frames, spread over the energies, whose mean shows where it is empty."""
+
+
+class InternalI0Params(Params):
+    """Parameters of the brightness from an empty region."""
+
+    roi: Roi | None = field(
+        None,
+        "Region",
+        "Rows and columns (y0, y1, x0, x1) without sample. Empty: the brightest pixels, as many as Share says.",
+        unit="px",
+        widget="roi",
+        example=[0, 40, 0, 200],
+    )
+    share: float = field(
+        0.02,
+        "Share",
+        "Share of the pixels that are surely without sample, the brightest of the mean frame.",
+        gt=0,
+        le=0.9,
+    )
+
+
+def internal_i0_step(
+    chain: Chain, params: InternalI0Params, progress: Progress
+) -> tuple[InternalI0Params, Found]:
+    """Divide every frame by what the empty pixels show in it; optical density is lessened by it."""
+    if chain.signal == "normalized":
+        raise InputError("internal_i0 is for images before edge normalisation; put it before normalize.")
+    if chain.signal == "counts" and chain.stack.flat is not None:
+        raise InputError(
+            "internal_i0 comes after flat_field where there are flats; put flat_field before it."
+        )
+    read = chain.frames(progress)
+    absorbs = chain.signal == "optical_density"
+    empty = _empty_pixels(chain, params, progress)
+    level = np.full(chain.energy.size, np.nan)
+    rows = slice(int(empty.nonzero()[0].min()), int(empty.nonzero()[0].max()) + 1)
+    inside = empty[rows]
+
+    def measure(i: int) -> None:
+        values = read(i, rows)[inside].astype(np.float64)
+        valid = values[np.isfinite(values)]
+        level[i] = valid.mean() if valid.size else np.nan
+
+    blocks.run(
+        measure, range(level.size), progress=progress, text="Measuring the beam", workers=chain.workers
+    )
+    lost = ~(np.isfinite(level) if absorbs else level > 0)
+    if lost.all():
+        raise InputError("the region taken as empty shows no light at any energy; choose another.")
+    found: Found = {
+        "pixels": int(empty.sum()),
+        "level": [None if gone else float(v) for gone, v in zip(lost, level, strict=True)],
+    }
+    if lost.any():
+        text = f"{int(lost.sum())} of {lost.size} frames show no light in the empty region and are invalid"
+        found["warnings"] = [text]
+    if not absorbs:
+        warn_of_jumps(level, chain.energy, found)
+    factor = np.where(lost, np.nan, level).astype(np.float32)
+    signal: Signal = "optical_density" if absorbs else "transmission"
+
+    def read_even(index: int, part: slice = slice(None)) -> Float32:
+        frame = read(index, part)
+        if absorbs:
+            frame -= factor[index]
+        else:
+            frame /= factor[index]
+        return frame
+
+    chain.wrap(read_even, signal)
+    return params, found
+
+
+def _empty_pixels(chain: Chain, params: InternalI0Params, progress: Progress) -> NDArray[np.bool_]:
+    """Return where there is no sample, image shape."""
+    empty = np.zeros(chain.image_shape, bool)
+    if params.roi is not None:
+        y0, y1, x0, x1 = check_roi(params.roi, chain.image_shape)
+        empty[..., y0:y1, x0:x1] = True
+        return empty
+    n = chain.energy.size
+    read = chain.frames()
+    chosen = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).round().astype(int)).tolist()
+
+    def frames() -> Iterator[Float32]:
+        for done, i in enumerate(chosen):
+            progress(done, len(chosen), "Looking for empty pixels")
+            yield read(i, slice(None))
+
+    bright = valid_mean(frames())
+    if chain.signal == "optical_density":
+        bright = -bright
+    if np.isnan(bright).all():
+        raise InputError("no frame holds a valid number, so there is no empty region; check the file.")
+    brightest: NDArray[np.bool_] = bright >= np.nanquantile(bright, 1 - params.share)
+    return brightest

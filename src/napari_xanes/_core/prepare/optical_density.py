@@ -1,0 +1,81 @@
+"""From transmission to optical density: -ln, frame by frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Params
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.stack import Float32
+from napari_xanes._core.engine.chain import Chain, Found
+
+DARK = 0.02
+"""Share of values without light from which it is said that there are many."""
+
+
+class OpticalDensityParams(Params):
+    """Nothing to choose: optical density is -ln of the transmission."""
+
+
+def optical_density(transmission: ArrayLike) -> Float32:
+    """Return -ln(transmission) as float32.
+
+    Parameters
+    ----------
+    transmission : array
+        I/I0, any shape.
+
+    Returns
+    -------
+    array
+        Optical density of the same shape; NaN where the transmission is not above 0.
+    """
+    values = np.asarray(transmission)
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"transmission is of type {values.dtype}, expected real numbers.")
+    density = values.astype(np.float32)
+    for frame in density if density.ndim > 2 else (density,):
+        _negative_log(frame)
+    return density
+
+
+def _negative_log(values: Float32) -> Float32:
+    """Turn transmission into optical density in place."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.log(values, out=values)
+    np.negative(values, out=values)
+    if not np.isfinite(np.sum(values)):  # of a few rows; a sum is quicker than a look at each
+        values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def warn_of_darkness(share: float, found: Found) -> None:
+    """Say so when many values show no light above the dark."""
+    if share > DARK:
+        found.setdefault("warnings", []).append(
+            f"{100 * share:.0f} % of the values show no light and are invalid; check that the darks belong to this scan"
+        )
+
+
+def optical_density_step(
+    chain: Chain, params: OpticalDensityParams, progress: Progress
+) -> tuple[OpticalDensityParams, Found]:
+    """Add -ln to the chain; data that are absorption already are left as they are, and that is said."""
+    if chain.signal in ("optical_density", "normalized"):
+        return params, {"skipped": f"the data are {chain.signal.replace('_', ' ')} already"}
+    read = chain.frames(progress)
+    found: Found = {}
+    if chain.signal == "counts":
+        found["warnings"] = [
+            "-ln was taken of counts that were not divided by a flat; every energy keeps its beam intensity"
+        ]
+    if chain.stack.signal == chain.signal:  # else it was looked at before the division
+        warn_of_darkness(float((chain.sample().spectra <= 0).mean()), found)
+
+    def read_density(index: int, rows: slice = slice(None)) -> Float32:
+        return _negative_log(read(index, rows))
+
+    chain.wrap(read_density, "optical_density")
+    return params, found

@@ -1,0 +1,1 @@
+"""Which references the data ask for."""

@@ -1,0 +1,313 @@
+"""Which references does a spectrum need?  All combinations of a library ranked, and the best one for every pixel.
+
+A fit with more references is always closer, also when they are not there.  Combinations are therefore compared
+by Akaike's criterion or an F-test, which weigh closeness against the number of references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_xanes._core.base.checks import check_choice, check_mu
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Window
+from napari_xanes._core.data.reference import Reference, interpolate_reference
+from napari_xanes._core.engine import blocks
+from napari_xanes._core.fit.fit import Extrapolate, fit_references
+from napari_xanes._core.fit.library import fitted_indices, usable_frames
+from napari_xanes._core.rank.combinations import Combinations
+from napari_xanes._core.solve.least_squares import Constraint
+
+FloatArray = NDArray[np.floating[Any]]
+Criterion = Literal["aic", "f_test"]
+
+KEPT = 20
+"""Combinations that a ranking lists."""
+
+UNDECIDED = 0.05
+"""Akaike weight from which a combination is said to be possible as well."""
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """A fit with some of the references: see `lincombo.ReferenceFit` for the numbers.
+
+    `aic` is Akaike's criterion corrected for few data, `weight` the share of belief that it gives this combination
+    among all, and `chance` the F-test's chance that the best fit with this many references is no improvement.
+    """
+
+    names: tuple[str, ...]
+    coefficients: FloatArray
+    fractions: FloatArray
+    sigma: FloatArray
+    error: float
+    r_factor: float
+    aic: float
+    weight: float
+    chance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What `rank_combinations` returns.
+
+    Attributes
+    ----------
+    combinations : tuple of Combination
+        At most twenty, the smallest `aic` first.
+    best : Combination
+        The one that the criterion chose.
+    tried : int
+        How many there were.
+    at_limit : bool
+        Whether the chosen one has as many references as were allowed, though there are more.
+    """
+
+    combinations: tuple[Combination, ...]
+    best: Combination
+    tried: int
+    at_limit: bool = False
+
+    def sentence(self) -> str:
+        """Return the outcome in words."""
+        b = self.best
+        parts = ", ".join(
+            f"{100 * f:.1f} ± {100 * s:.1f} % {name}"
+            for name, f, s in zip(b.names, b.fractions, b.sigma, strict=True)
+        )
+        others = [" + ".join(c.names) for c in self.combinations if c is not b and c.weight > UNDECIDED]
+        also = f"; {', '.join(others[:3])} would do as well" if others else ""
+        more = ""
+        if self.at_limit:
+            more = f"; more than {len(b.names)} were not tried and may fit better, so raise at_most"
+        return f"of {self.tried} combinations the data ask for {' + '.join(b.names)} ({parts}){also}{more}."
+
+
+@dataclass(frozen=True, eq=False)
+class CombinationMap:
+    """What `combination_map` returns.
+
+    Attributes
+    ----------
+    labels : array of int (...)
+        0 where nothing can be said, else 1 + index into `combinations`.
+    combinations : tuple of tuple of str
+        Those that were chosen anywhere, the most frequent first.
+    counts : array of int (n,)
+        Pixels of each.
+    fractions : array (K, ...)
+        Of every reference of the library, 0 where it was not chosen, NaN where nothing can be said.
+    names : tuple of str
+        The library.
+    """
+
+    labels: NDArray[np.int32]
+    combinations: tuple[tuple[str, ...], ...]
+    counts: NDArray[np.intp]
+    fractions: FloatArray
+    names: tuple[str, ...]
+
+
+def rank_combinations(
+    spectrum: ArrayLike,
+    energy: ArrayLike,
+    library: Sequence[Reference],
+    *,
+    at_most: int = 3,
+    constraint: Constraint = "nonnegative",
+    background: Sequence[int] = (),
+    criterion: Criterion = "f_test",
+    significance: float = 0.05,
+    energy_range: Window | None = None,
+    exclude: Sequence[Window] = (),
+    extrapolate: Extrapolate | None = None,
+) -> Ranking:
+    """Fit a spectrum with every combination of references and rank them.
+
+    Parameters
+    ----------
+    spectrum : array (E,)
+        Such as the mean of a region or a cluster; normalised, or optical density with a `background`.
+    energy : array (E,)
+        eV, ascending.
+    library : list of Reference
+        What may be in the sample.
+    at_most : int
+        Largest number of references in a combination.
+    constraint, background, energy_range, exclude, extrapolate
+        See `fit_references`.
+    criterion : {"f_test", "aic"}
+        References are added as long as an F-test finds the improvement significant; or the smallest of Akaike's
+        criterion, corrected for few data, which takes a reference too many more often.
+    significance : float
+        Of the F-test, for the library as a whole.
+
+    Returns
+    -------
+    Ranking
+
+    Raises
+    ------
+    InputError
+        If nothing can be fitted, or there are too many combinations.
+
+    References
+    ----------
+    H. Akaike, IEEE Trans. Autom. Control 19, 716 (1974), doi:10.1109/TAC.1974.1100705.
+    W. C. Hamilton, Acta Cryst. 18, 502 (1965), doi:10.1107/S0365110X65001081.
+    """
+    mu, energies = check_mu(spectrum, energy)
+    if mu.ndim != 1:
+        raise InputError(
+            f"the spectrum has shape {mu.shape}, expected one number per energy; rank the mean of a region."
+        )
+    fitted = fitted_indices(energies, np.isfinite(mu), energy_range, exclude)
+    tried = tried_combinations(
+        library, energies[fitted], background, at_most, constraint, criterion, extrapolate
+    )
+    errors, _ = tried.solve(mu[fitted, None])
+    chosen = int(tried.choose(errors, criterion, significance)[0])
+    if chosen < 0:
+        raise InputError("no combination of the references explains the spectrum; check its sign and units.")
+    aic = tried.akaike(errors)[:, 0]
+    weights = np.exp(-0.5 * (aic - aic.min()))
+    weights /= weights.sum()
+    chances = tried.chances(errors)[:, 0]
+
+    def fit(index: int) -> Combination:
+        found = fit_references(
+            mu,
+            energies,
+            [library[k] for k in tried.sets[index]],
+            constraint=constraint,
+            background=background,
+            energy_range=energy_range,
+            exclude=exclude,
+            extrapolate=extrapolate,
+        )
+        numbers = (
+            found.coefficients,
+            found.fractions,
+            found.sigma,
+            float(found.error),
+            float(found.r_factor),
+        )
+        chance = float(chances[len(found.names) - 1])
+        return Combination(found.names, *numbers, float(aic[index]), float(weights[index]), chance)
+
+    order = [i for i in np.argsort(aic, kind="stable")[:KEPT] if np.isfinite(aic[i])]
+    listed = {i: fit(i) for i in [*order, chosen]}
+    ranked = sorted(listed.values(), key=lambda c: c.aic)
+    at_limit = len(tried.sets[chosen]) == at_most < len(library)
+    return Ranking(tuple(ranked), listed[chosen], len(tried.sets), at_limit)
+
+
+def combination_map(
+    mu: ArrayLike,
+    energy: ArrayLike,
+    library: Sequence[Reference],
+    *,
+    at_most: int = 2,
+    constraint: Constraint = "nonnegative",
+    background: Sequence[int] = (),
+    criterion: Criterion = "f_test",
+    significance: float = 0.05,
+    energy_range: Window | None = None,
+    exclude: Sequence[Window] = (),
+    extrapolate: Extrapolate | None = None,
+) -> CombinationMap:
+    """Choose for every pixel the combination of references that its spectrum asks for.
+
+    Parameters
+    ----------
+    mu : array (E, ...)
+    energy : array (E,)
+        eV, ascending.
+    library, at_most, constraint, background, criterion, significance, energy_range, exclude, extrapolate
+        See `rank_combinations`.
+
+    Returns
+    -------
+    CombinationMap
+
+    Raises
+    ------
+    InputError
+        As `rank_combinations`.
+    """
+    values, energies = check_mu(mu, energy)
+    fitted = fitted_indices(energies, usable_frames(values), energy_range, exclude)
+    tried = tried_combinations(
+        library, energies[fitted], background, at_most, constraint, criterion, extrapolate
+    )
+    kernel = CombinationKernel(tried, fitted, len(library), criterion, significance)
+    (raw,) = blocks.run_kernels([kernel], values)
+    return named_combinations(raw, tried, tuple(r.name for r in library))
+
+
+def tried_combinations(
+    library: Sequence[Reference],
+    energy: NDArray[np.float64],
+    background: Sequence[int],
+    at_most: int,
+    constraint: Constraint,
+    criterion: Criterion,
+    extrapolate: Extrapolate | None,
+) -> Combinations:
+    """Return the combinations that are tried at the given energies, or say why they cannot be."""
+    check_choice("constraint", constraint, Constraint)
+    check_choice("criterion", criterion, Criterion)
+    if at_most < 1:
+        raise InputError(f"at_most is {at_most}, expected 1 or more references in a combination.")
+    if not library:
+        raise InputError("the library is empty; give at least one reference.")
+    spectra = [interpolate_reference(r, energy, extrapolate=extrapolate) for r in library]
+    return Combinations(energy, spectra, [r.name for r in library], background, at_most, constraint)
+
+
+class CombinationKernel:
+    """Chooses a combination for every spectrum, and gives the fractions of the whole library."""
+
+    writes = False
+
+    def __init__(
+        self,
+        tried: Combinations,
+        fitted: NDArray[np.intp],
+        n_library: int,
+        criterion: Criterion,
+        significance: float,
+    ) -> None:
+        self.maps: Mapping[str, tuple[int, ...]] = {"index": (), "fractions": (n_library,)}
+        self.tried, self._fitted = tried, fitted
+        self._criterion, self._significance = criterion, significance
+
+    def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
+        errors, solutions = self.tried.solve(y[self._fitted])
+        index = self.tried.choose(errors, self._criterion, self._significance)
+        out["index"][...] = index
+        fractions = np.where(index < 0, np.nan, np.zeros((len(out["fractions"]), 1)))
+        for k in np.unique(index[index >= 0]):
+            pixels = np.flatnonzero(index == k)
+            x = solutions[k][:, pixels]
+            total = x.sum(axis=0)
+            fractions[np.ix_(self.tried.sets[k], pixels)] = x / np.where(total > 0, total, np.nan)
+        out["fractions"][...] = fractions
+
+
+def named_combinations(
+    raw: Mapping[str, FloatArray], tried: Combinations, names: tuple[str, ...]
+) -> CombinationMap:
+    """Return the map that a kernel's raw maps are, combinations numbered by how often they were chosen."""
+    index = raw["index"].astype(np.int32)  # -1 where there is none
+    counts = np.bincount(index.ravel() + 1, minlength=len(tried.sets) + 1)[1:]
+    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    labels = np.zeros(len(tried.sets) + 1, np.int32)
+    labels[order] = np.arange(1, order.size + 1)
+    combinations = tuple(tuple(names[i] for i in tried.sets[k]) for k in order)
+    return CombinationMap(labels[index], combinations, counts[order], raw["fractions"], names)

@@ -1,0 +1,1 @@
+"""Recipes: the table of steps, what was done, and the same as a script."""

@@ -1,0 +1,281 @@
+"""A recipe: which steps, in which order, with which parameters; and `STEPS`, the one table of steps.
+
+A recipe is data.  `pipeline` runs it; the window, the command line and scripts all go through there.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic_core import PydanticUndefined
+
+from napari_xanes._core.align import align as registration
+from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.base.params import Params, make_params
+from napari_xanes._core.base.params import field as param
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.edge import normalize as edge
+from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.fit import fit as lincombo
+from napari_xanes._core.fit import residual_step, shift_map
+from napari_xanes._core.groups import steps as cluster_steps
+from napari_xanes._core.maps import edge_position, peak, white_line
+from napari_xanes._core.prepare import bad_pixels
+from napari_xanes._core.prepare import crop as geometry
+from napari_xanes._core.prepare import denoise as filtering
+from napari_xanes._core.prepare import energies as energy_axis
+from napari_xanes._core.prepare import flat_field as background
+from napari_xanes._core.prepare import internal_i0 as brightness
+from napari_xanes._core.prepare import optical_density as absorbance
+from napari_xanes._core.rank import rank as ranking_step
+from napari_xanes._core.regions import mask as mask_step
+from napari_xanes._core.regions import particles as particle_step
+
+SCHEMA = 1
+
+StepFunction = Callable[[Chain, Any, Progress], tuple[Params, Found]]
+"""Adds a step to the chain and returns its parameters as resolved, and what it found."""
+
+STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
+    "flat_field": (background.flat_field_step, background.FlatFieldParams),
+    "internal_i0": (brightness.internal_i0_step, brightness.InternalI0Params),
+    "bad_pixels": (bad_pixels.bad_pixels_step, bad_pixels.BadPixelsParams),
+    "optical_density": (absorbance.optical_density_step, absorbance.OpticalDensityParams),
+    "shift_energy": (energy_axis.shift_energy_step, energy_axis.ShiftEnergyParams),
+    "merge_energies": (energy_axis.merge_energies_step, energy_axis.MergeEnergiesParams),
+    "drop_energies": (geometry.drop_energies_step, geometry.DropParams),
+    "crop": (geometry.crop_step, geometry.CropParams),
+    "bin": (geometry.bin_step, geometry.BinParams),
+    "denoise": (filtering.denoise_step, filtering.DenoiseParams),
+    "align": (registration.align_step, registration.AlignParams),
+    "normalize": (edge.normalize_step, edge.NormalizeParams),
+    "peak": (peak.peak_step, peak.PeakParams),
+    "edge_position": (edge_position.edge_position_step, edge_position.EdgePositionParams),
+    "white_line": (white_line.white_line_step, white_line.WhiteLineParams),
+    "cluster": (cluster_steps.cluster_step, cluster_steps.ClusterParams),
+    "decompose": (cluster_steps.decompose_step, cluster_steps.DecomposeParams),
+    "shift_map": (shift_map.shift_map_step, shift_map.ShiftMapParams),
+    "rank": (ranking_step.rank_step, ranking_step.RankParams),
+    "mask": (mask_step.mask_step, mask_step.MaskParams),
+    "fit": (lincombo.fit_step, lincombo.FitParams),
+    "residual": (residual_step.residual_step, residual_step.ResidualParams),
+    "particles": (particle_step.particles_step, particle_step.ParticlesParams),
+}
+
+
+class InputParams(Params):
+    """How the files are read: the keywords of `read_stack`."""
+
+    images: str | None = param(
+        None,
+        "Images",
+        "Dataset inside the HDF5 file that holds the images. Empty: found by itself.",
+        example="exchange/data",
+    )
+    energy: str | tuple[float, ...] | None = param(
+        None,
+        "Energies",
+        "Dataset, text file, start:stop:step, or a list of numbers, one an image. Empty: found by itself.",
+        example="energies.txt",
+    )
+    flat: str | None = param(
+        None,
+        "Flats",
+        "Dataset or file with images without sample, or a text file with the beam spectrum (I0). Empty: found by itself.",
+        example="flat.tif",
+    )
+    dark: str | None = param(
+        None, "Darks", "Dataset or file with images without beam. Empty: found by itself.", example="dark.tif"
+    )
+    energy_unit: Literal["eV", "keV"] | None = param(
+        None, "Energy unit", "Unit of the energies in the file. Empty: told from the numbers.", example="keV"
+    )
+    signal: Literal["counts", "transmission", "optical_density", "normalized"] | None = param(
+        None, "Signal", "What the values are. Empty: told from the numbers.", example="counts"
+    )
+    pixel_size_um: float | None = param(
+        None, "Pixel size", "Size of a pixel. Empty: as the file says.", unit="um", gt=0, example=0.02
+    )
+
+
+class OutputParams(Params):
+    """What is written besides the result file."""
+
+    maps: tuple[str, ...] = param(
+        (),
+        "Maps",
+        "Kinds of maps to keep, which saves memory and disk. Empty: all.",
+        example=["fraction", "thickness", "error"],
+    )
+    stack: bool = param(False, "Keep the stack", "Also save the stack as it is after the last step.")
+    export: tuple[Literal["tiff", "csv"], ...] = param(
+        (), "Export", "Other formats to write the maps in.", example=["tiff", "csv"]
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps with their parameters, how to read the input and what to write.
+
+    Attributes
+    ----------
+    steps : tuple of (name, Params)
+        In the order they run; names are keys of `STEPS`.
+    input : InputParams
+    output : OutputParams
+    """
+
+    steps: tuple[tuple[str, Params], ...]
+    input: InputParams = field(default_factory=InputParams)
+    output: OutputParams = field(default_factory=OutputParams)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read a recipe from a TOML file.
+
+        Relative paths in it are relative to the file's folder.
+
+        Raises
+        ------
+        DataFileError
+            If the file cannot be read as TOML.
+        InputError
+            If it has unknown keys, steps or parameters, or a newer schema.
+        """
+        path = Path(path)
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except FileNotFoundError:
+            raise DataFileError(f"{path}: there is no such recipe file.") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise DataFileError(f"{path} is not a readable recipe (TOML): {error}.") from None
+        return cls.from_dict(table, where=path.name, folder=path.parent)
+
+    @classmethod
+    def from_dict(cls, table: dict[str, Any], *, where: str = "recipe", folder: Path | None = None) -> Recipe:
+        """Make a recipe from plain values as a TOML file holds them."""
+        unknown = set(table) - {"schema", "input", "step", "output"}
+        if unknown:
+            raise InputError(
+                f"{where}: unknown table '{min(unknown)}'; a recipe has schema, input, step and output."
+            )
+        schema = table.get("schema")
+        if schema is None:
+            raise InputError(f"{where} does not say its schema; add the line: schema = {SCHEMA}.")
+        if schema != SCHEMA or not isinstance(schema, int) or isinstance(schema, bool):
+            raise InputError(
+                f"{where}: schema is {schema!r}, this version reads schema {SCHEMA}; install a version that matches."
+            )
+        entries = table.get("step", [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise InputError(f'{where}: steps are written as [[step]] tables, each with do = "name".')
+        steps = tuple(_make_step(dict(entry), f"{where}, step {i}") for i, entry in enumerate(entries, 1))
+        recipe = cls(
+            steps,
+            make_params(InputParams, table.get("input", {}), f"{where}, [input]"),  # type: ignore[arg-type]
+            make_params(OutputParams, table.get("output", {}), f"{where}, [output]"),  # type: ignore[arg-type]
+        )
+        return recipe if folder is None else recipe._with_paths_from(folder)
+
+    @classmethod
+    def of(cls, made: EnergyStack | Result) -> Recipe:
+        """Return the recipe that makes a stack or a result again, from its history and source."""
+        given = {key: made.source.get(key) for key in InputParams.model_fields}
+        if given["energy"] is None:
+            given["energy"] = made.source.get("energy_values")
+        table = {
+            "schema": SCHEMA,
+            "input": {key: value for key, value in given.items() if value is not None},
+            "step": [{"do": entry["do"], **entry["params"]} for entry in made.history],
+        }
+        return cls.from_dict(table, where=f"history of {made.name}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain values; what is automatic is left out."""
+        table: dict[str, Any] = {"schema": SCHEMA}
+        if given := _plain(self.input):
+            table["input"] = given
+        table["step"] = [{"do": name, **_plain(params)} for name, params in self.steps]
+        if given := _plain(self.output):
+            table["output"] = given
+        return table
+
+    def to_toml(self) -> str:
+        """Return the recipe as the text of a TOML file."""
+        return tomli_w.dumps(self.to_dict())
+
+    def save(self, path: str | Path) -> None:
+        """Write the recipe to a TOML file."""
+        Path(path).write_text(self.to_toml(), encoding="utf-8")
+
+    def _with_paths_from(self, folder: Path) -> Recipe:
+        """Resolve relative paths of files against the recipe's folder."""
+        steps = tuple((name, _with_files_from(params, folder)) for name, params in self.steps)
+        files = {
+            key: _resolve(value, folder)
+            for key in ("energy", "flat", "dark")
+            if isinstance(value := getattr(self.input, key), str) and (folder / value).is_file()
+        }
+        return Recipe(steps, self.input.model_copy(update=files), self.output)
+
+
+def _resolve(path: str, folder: Path) -> str:
+    return str(folder.resolve() / path)
+
+
+def _with_files_from(params: Params, folder: Path) -> Params:
+    resolved: dict[str, Any] = {
+        name: tuple(_resolve(path, folder) for path in paths) for name, paths in params.files().items()
+    }
+    for name in resolved:
+        if isinstance(getattr(params, name), str):
+            resolved[name] = resolved[name][0]
+    return params.model_copy(update=resolved)
+
+
+def _make_step(entry: dict[str, Any], where: str) -> tuple[str, Params]:
+    name = entry.pop("do", None)
+    if not isinstance(name, str) or name not in STEPS:
+        raise InputError(f"{where}: do is {name!r}, expected one of {', '.join(STEPS)}.")
+    return name, make_params(STEPS[name][1], entry, f"{where} ({name})")
+
+
+def _plain(params: Params) -> dict[str, Any]:
+    """Return the parameters that differ from automatic, as TOML and json can write them."""
+    values = params.model_dump(mode="json", exclude_none=True)
+    return {key: value for key, value in values.items() if value not in ([], {})}
+
+
+def template() -> str:
+    """Return a commented recipe with every step and every parameter, ready to be edited."""
+    lines = [
+        "# Recipe of napari-xanes.  Steps run in the order written; delete those not wanted.",
+        "# A parameter behind # is automatic or at its default: take the # away and set a value to change it.",
+        f"schema = {SCHEMA}",
+        "",
+        "[input]",
+        *_template_lines(InputParams),
+    ]
+    for name, (_, params) in STEPS.items():
+        lines += ["", "[[step]]", f'do = "{name}"', *_template_lines(params)]
+    lines += ["", "[output]", *_template_lines(OutputParams)]
+    return "\n".join(lines) + "\n"
+
+
+def _template_lines(params: type[Params]) -> list[str]:
+    lines = []
+    for name, info in params.model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        unit = f", {extra['unit']}" if extra.get("unit") else ""
+        value = extra["example"] if info.default in (None, (), PydanticUndefined) else info.default
+        mark = "" if info.is_required() else "# "
+        lines += [f"# {info.title}{unit}: {info.description}", f"{mark}{name} = {json.dumps(value)}"]
+    return lines

@@ -1,0 +1,1 @@
+"""Recipes run on scans, and results in files."""

@@ -1,0 +1,172 @@
+"""Run a recipe on a stack: the one runner behind the window, the command line and scripts.
+
+`run_recipe` reads, runs and returns named maps; `run_steps` is the same for a stack that is open already,
+and can keep the stack as it is after the last step (which is how the window works, a step at a time).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Params
+from napari_xanes._core.base.progress import Progress, no_progress
+from napari_xanes._core.data.named_map import NamedMap
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.io import read_stack
+from napari_xanes._core.recipe.recipe import STEPS, Recipe
+
+logger = logging.getLogger("napari_xanes")
+
+
+def run_recipe(
+    recipe: Recipe | str | Path,
+    path_or_stack: EnergyStack | str | Path | Sequence[str | Path],
+    *,
+    progress: Progress | None = None,
+    in_memory: bool | None = None,
+    workers: int | None = None,
+) -> Result:
+    """Read a scan, carry out the steps of a recipe and return the maps.
+
+    Parameters
+    ----------
+    recipe : Recipe or path
+        What to do.
+    path_or_stack : EnergyStack, path or list of paths
+        What to do it with; files are read as the recipe's ``[input]`` says.
+    progress : callable, optional
+        ``progress(done, total, text)``; raises `Cancelled` to stop.
+    in_memory : bool, optional
+        True keeps the whole stack in memory as float32, False streams it in bands of rows and keeps only maps;
+        None streams whenever rows can be read cheaply or memory would not do.  The numbers are the same.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    XanesError
+        With one sentence for the user.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    if isinstance(path_or_stack, EnergyStack):
+        stack = path_or_stack
+    else:
+        stack = read_stack(path_or_stack, **recipe.input.model_dump())
+    return run_steps(
+        stack,
+        recipe.steps,
+        keep_stack=recipe.output.stack,
+        kinds=recipe.output.maps,
+        progress=progress,
+        in_memory=in_memory,
+        workers=workers,
+    )
+
+
+def run_steps(
+    stack: EnergyStack,
+    steps: Sequence[tuple[str, Params]],
+    *,
+    keep_stack: bool = False,
+    kinds: Collection[str] = (),
+    progress: Progress | None = None,
+    in_memory: bool | None = None,
+    workers: int | None = None,
+) -> Result:
+    """Carry out steps on an open stack; with `keep_stack` the stack after them is in the result.
+
+    Only maps of the given `kinds` are kept, such as "fraction"; all, if there are none.
+    See `run_recipe` for the other parameters.  The input stack is never written to.
+    """
+    report = progress or no_progress
+    in_memory = choose_memory(stack) if in_memory is None else in_memory
+    chain = Chain(stack, in_memory, workers, kinds)
+    history = list(stack.history)
+    for name, params in steps:
+        step, _ = STEPS[name]
+        logger.info("%s: %s", stack.name, name)
+        try:
+            resolved, found = step(chain, params, report)
+        except InputError as error:
+            raise InputError(f"{stack.name or 'the stack'}, {name}: {error}") from None
+        history.append(
+            {
+                "do": name,
+                "params": resolved.model_dump(mode="json", exclude_none=True),
+                "found": found,
+            }
+        )
+    data = chain.run(keep_stack=keep_stack, progress=report)
+    kept = None
+    if data is not None:
+        thickness = chain.maps["thickness"].data if "thickness" in chain.maps else chain.thickness
+        kept = stack.replace(
+            data=data,
+            energy=chain.energy,
+            signal=chain.signal,
+            pixel_size_um=chain.pixel_size_um,
+            flat=None,
+            dark=None,
+            thickness=thickness if chain.signal == "normalized" else None,
+            history=tuple(history),
+        )
+    maps = {name: one for name, one in chain.maps.items() if chain.wants(one.kind)}
+    warnings = (*_warnings(stack, history), *_unknown_kinds(chain))
+    said = len(stack.warnings) if stack.history else 0  # by the steps before
+    for warning in warnings[said:]:
+        logger.warning("%s: %s", stack.name, warning)
+    return Result(
+        maps={name: m.data for name, m in maps.items()},
+        info={name: _info(m) for name, m in maps.items()},
+        energy=chain.energy,
+        history=tuple(history),
+        source=stack.source,
+        labels=chain.labels,
+        tables=chain.tables,
+        pixel_size_um=chain.pixel_size_um,
+        name=stack.name,
+        stack=kept,
+        extra=chain.extra,
+        warnings=warnings,
+    )
+
+
+def choose_memory(stack: EnergyStack) -> bool:
+    """Whether to keep the stack in memory: only where streaming would unpack every frame again and again."""
+    fits = 4 * prod(stack.shape) < 0.5 * psutil.virtual_memory().available
+    return fits and not stack.cheap_rows
+
+
+def _unknown_kinds(chain: Chain) -> tuple[str, ...]:
+    """Say which kinds of maps were asked for that no step made."""
+    made = {one.kind for one in chain.maps.values()}
+    missing = [kind for kind in chain.kinds if kind not in made]
+    return tuple(
+        f"no step makes maps of kind '{kind}'; there are {', '.join(sorted(made))}" for kind in missing
+    )
+
+
+def _info(named: NamedMap) -> dict[str, Any]:
+    return {"kind": named.kind, "unit": named.unit, "reference": named.reference}
+
+
+def _warnings(stack: EnergyStack, history: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Collect what the reader and the steps warned of, in order."""
+    new = history[len(stack.history) :]
+    return (
+        *stack.warnings,
+        *(text for entry in new for text in entry["found"].get("warnings", ())),
+    )

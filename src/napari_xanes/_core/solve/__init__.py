@@ -1,0 +1,1 @@
+"""Constrained least squares with few unknowns for very many spectra."""

@@ -1,0 +1,190 @@
+"""Least squares with few unknowns for very many spectra, exact also under constraints.
+
+The design matrix [background | references] is split once by QR, so that what is left for every pixel is
+min ||R x - z|| in as many dimensions as there are references: solved in `active_sets` or `admm`, its errors in
+`fit_sigma`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.engine.blocks import Scratch
+from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, sums_to_one
+from napari_xanes._core.solve.admm import AdmmSolver, Solver
+from napari_xanes._core.solve.design import ALIKE, Constraint, Design, FloatArray, Matrix, design
+from napari_xanes._core.solve.sigma import FractionSigma
+
+__all__ = ["ALIKE", "MOST_CONSTRAINED", "Constraint", "Design", "FitKernel", "Matrix", "design"]
+
+PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class FitKernel:
+    """Fits spectra (E, n) and fills the maps of `fit_result.ReferenceFit`; does not change the spectra."""
+
+    writes = False
+
+    def __init__(
+        self,
+        basis: Design,
+        fitted: NDArray[np.intp],
+        constraint: Constraint,
+        significance: float | None,
+        *,
+        step_noise: float = 0.0,
+        solver: Solver = "direct",
+        noise: NDArray[Any] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Set up.
+
+        `step_noise` is the error of the edge step that was divided out, for noise of one.  `noise` is an image of
+        the standard deviation of a spectrum's values (at an energy of weight one).  Outside `mask` nothing is
+        fitted.
+        """
+        k = basis.references.shape[1]
+        maps: dict[str, tuple[int, ...]] = {
+            "coefficients": (k,),
+            "fractions": (k,),
+            "sigma": (k,),
+            "error": (),
+            "rms": (),
+            "r_factor": (),
+        }
+        reads: dict[str, NDArray[Any]] = {}
+        if noise is not None:
+            reads["noise"] = noise
+            maps["reduced_chi_square"] = ()
+        if mask is not None:
+            reads["inside"] = mask
+        first, last = int(fitted[0]), int(fitted[-1])
+        self._fitted = slice(first, last + 1) if last - first + 1 == fitted.size else fitted
+        self._n = fitted.size
+        self._residuals = {t: _Residual(basis, constraint, t) for t in PRECISIONS}
+        r = basis.r[-k:, -k:]
+        self._admm = AdmmSolver(r, constraint) if solver == "admm" else None
+        if self._admm is not None:
+            maps |= dict.fromkeys(self._admm.maps, ())
+            self._solvers: dict[Any, Any] = dict.fromkeys(PRECISIONS, self._admm)
+        else:
+            self._solvers = {t: ExactSolver(r, constraint, t) for t in PRECISIONS}
+        self.maps: Mapping[str, tuple[int, ...]] = maps
+        self.optional: Mapping[str, str] = {name: name for name in ("sigma", "rms", "r_factor")}
+        self.reads: Mapping[str, NDArray[Any]] = reads
+        self._freedom = self._n - basis.q.shape[1] + (1 if sums_to_one(constraint) else 0)
+        self._significance = significance or 0.0
+        self._step_noise = step_noise
+        self._sigma = {t: FractionSigma(r, constraint, t) for t in PRECISIONS}
+
+    def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
+        if "inside" not in out or out["inside"].all():
+            self._fit(y[self._fitted], out)
+            return
+        inside = np.flatnonzero(out["inside"])
+        if 2 * inside.size > y.shape[1]:  # then picking spectra out costs more than fitting them all
+            self._fit(y[self._fitted], out)
+            for name in self.maps:
+                out[name][..., ~out["inside"].astype(bool)] = np.nan
+            return
+        for name in self.maps:
+            out[name].fill(np.nan)
+        if inside.size:
+            part = {name: np.empty((*lead, inside.size), y.dtype) for name, lead in self.maps.items()}
+            given = {name: out[name][inside] for name in self.reads}
+            self._fit(y[self._fitted].take(inside, axis=1), part | given)
+            for name, values in part.items():
+                out[name][..., inside] = values
+
+    def _fit(self, data: FloatArray, out: Mapping[str, FloatArray]) -> None:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            self._solve(data, out)
+
+    def _solve(self, data: FloatArray, out: Mapping[str, FloatArray]) -> None:
+        residual = self._residuals[data.dtype]
+        projected = residual.project(data)
+        z = projected[-out["coefficients"].shape[0] :].copy()
+        x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
+        error, power, weighted = residual(data, projected, x)
+        out["coefficients"][...] = x
+        out["error"][...] = error
+        np.sqrt(error / self._n, out=out["rms"])
+        np.divide(error, power, out=out["r_factor"])
+        sigma = self._sigma[data.dtype]
+        free, count = sigma.free(x) if sigma.bounded else (None, None)
+        freedom = self._free_energies(count, data.dtype)
+        noise = np.sqrt(weighted / freedom)
+        if "noise" in out:
+            noise = out["noise"].astype(noise.dtype)
+            np.divide(weighted / freedom, noise**2, out=out["reduced_chi_square"])
+        self._fill_fractions(x, noise, sigma.of_sum, out["fractions"])
+        sigma.fill(x, z, out["fractions"], noise, free, out["sigma"])
+
+    def _free_energies(self, count: NDArray[Any] | None, dtype: Any) -> Any:
+        """Return the degrees of freedom that are left by all coefficients, or by `count` (n,) that are not held."""
+        if count is None:
+            return dtype.type(self._freedom if self._freedom > 0 else np.nan)
+        left = (self._freedom + self.maps["coefficients"][0]) - count.astype(dtype)
+        left[left <= 0] = np.nan
+        return left
+
+    def _fill_fractions(self, x: FloatArray, noise: FloatArray, of_sum: float, fractions: FloatArray) -> None:
+        """Divide by the sum where it is positive and significant."""
+        total = x.sum(axis=0)
+        np.divide(x, total, out=fractions)
+        valid = total > 0
+        if self._significance:
+            error_of_sum = noise * np.sqrt(of_sum + (self._step_noise * total) ** 2, dtype=total.dtype)
+            valid &= total > self._significance * error_of_sum
+        if not valid.all():
+            fractions[:, ~valid] = np.nan
+
+
+class _Residual:
+    """Projections of spectra on the fitted columns, and what a solution leaves of them, in one precision."""
+
+    def __init__(self, basis: Design, constraint: Constraint, dtype: Any) -> None:
+        k = basis.references.shape[1]
+        q = basis.q
+        self._weights: FloatArray | None = None
+        if basis.weights is not None:
+            root = np.sqrt(basis.weights)[:, None]
+            self._weights = basis.weights.astype(dtype)
+            q, self._q = q * root, (q / root).astype(dtype)
+        else:
+            self._q = q.astype(dtype)
+        self._q_rows = np.ascontiguousarray(q.T.astype(dtype))
+        self._r = basis.r[-k:, -k:].astype(dtype)
+        self._free = constraint == "none"
+        self._scratch = Scratch()
+
+    def project(self, data: FloatArray) -> FloatArray:
+        """Return the (weighted) spectra in the coordinates of Q (B + K, n)."""
+        projected = np.empty((len(self._q_rows), data.shape[1]), data.dtype)
+        for row, out in zip(self._q_rows, projected, strict=True):
+            np.dot(row, data, out=out)  # a vector at a time: a thin matrix product is slower
+        return projected
+
+    def __call__(
+        self, data: FloatArray, projected: FloatArray, x: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the sums of squared residuals and of squared data, and of weighted squared residuals, each (n,)."""
+        explained = np.einsum("ij,ij->j", projected, projected)
+        if not self._free:  # otherwise the fitted curve is the projection itself
+            z = projected[-len(x) :]
+            fitted = self._r @ x
+            np.subtract(z, fitted, out=z)
+            explained -= np.einsum("ij,ij->j", z, z)
+            z[...] = fitted
+        residual = self._scratch.like(data)
+        np.matmul(self._q, projected, out=residual)
+        np.subtract(data, residual, out=residual)
+        error: FloatArray = np.einsum("ij,ij->j", residual, residual)
+        if self._weights is None:
+            return error, error + explained, error  # Pythagoras, which spares a pass over the data
+        np.square(residual, out=residual)
+        return error, np.einsum("ij,ij->j", data, data), self._weights @ residual

@@ -1,0 +1,147 @@
+"""Standard errors of fractions, also where coefficients are held at zero.
+
+Without bounds the covariance of the coefficients is propagated to their ratios.  Where references are held at
+zero, the free ones have the covariance of the smaller fit, and each held one the width that the data leave it on
+its side of the bound: the root mean square of a normal distribution about the value it would take, cut at zero
+(N. L. Johnson, S. Kotz and N. Balakrishnan, Continuous Univariate Distributions, vol. 1, 1994, chapter 13).  That
+width goes on into the other fractions, because all sum to one.  So sigma is continuous where a coefficient reaches
+its bound, and a fraction of exactly one has an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.solve.active_sets import bounded, covariance, sums_to_one
+from napari_xanes._core.solve.design import Constraint, FloatArray, Matrix
+
+FARTHEST = 1e6
+"""Distance beyond the bound, in standard errors, that is told from none: where there is no noise it is infinite."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Widths:
+    """Of one set of free references, for noise of one: see `FractionSigma._widths`."""
+
+    errors: FloatArray
+    polynomial: FloatArray
+
+
+class FractionSigma:
+    """Fills the standard error of fractions (K, n) = coefficients over their sum, in one precision."""
+
+    def __init__(self, r: Matrix, constraint: Constraint, dtype: Any) -> None:
+        k = r.shape[1]
+        self._r, self._dtype = r, np.dtype(dtype)
+        self._r_rounded = r.astype(dtype)
+        self._to_one, self.bounded = sums_to_one(constraint), bounded(constraint)
+        full = covariance(r, tuple(range(k)), self._to_one)
+        self._diagonal, self._with_sum = np.diag(full), full.sum(axis=1)
+        self.of_sum = max(float(full.sum()), 0.0)
+        self._all = (1 << k) - 1
+        self._bits = next(t for t in (np.uint8, np.uint16, np.uint32, np.uint64) if k <= np.iinfo(t).bits)
+        self._known: dict[int, _Widths] = {}
+
+    def free(self, x: FloatArray) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Return which coefficients are not held at zero (n,), bit k set where coefficient k is positive; and how many."""
+        free: NDArray[Any] = np.zeros(x.shape[1], self._bits)
+        count = np.zeros(x.shape[1], np.uint8)
+        for k, row in enumerate(x):
+            positive = row > 0
+            free |= positive.astype(self._bits) << self._bits(k)
+            count += positive
+        return free, count
+
+    def fill(
+        self,
+        x: FloatArray,
+        z: FloatArray,
+        fractions: FloatArray,
+        noise: FloatArray,
+        free: NDArray[Any] | None,
+        sigma: FloatArray,
+    ) -> None:
+        """Fill `sigma` from coefficients `x`, projected spectra `z` and the noise (n,) of one spectrum's values.
+
+        It is NaN where the fractions are.
+        """
+        scale = noise / x.sum(axis=0)
+        for k, f in enumerate(fractions):
+            variance = (self.of_sum * f - 2 * self._with_sum[k]) * f + self._diagonal[k]
+            np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+            np.multiply(variance, scale, out=sigma[k])
+        if free is not None and (held := np.flatnonzero((free != self._all) & (free != 0))).size:
+            held = held[np.argsort(free[held], kind="stable")]
+            x, z, f = (a.take(held, axis=1) for a in (x, z, fractions))
+            variance = self._variances_held(x, z, f, noise[held], free[held])
+            np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+            variance *= scale[held]
+            for row, values in zip(sigma, variance, strict=True):
+                row[held] = values
+
+    def _variances_held(
+        self, x: FloatArray, z: FloatArray, f: FloatArray, noise: FloatArray, free: NDArray[Any]
+    ) -> FloatArray:
+        """Return variances for noise and sum of one where a coefficient is zero, pixels being sorted by `free`."""
+        r, (k, n) = self._r_rounded, x.shape
+        slope = r.T @ (r @ x - z)
+        if self._to_one:
+            slope -= np.einsum("ij,ij->j", slope, x)  # what all free ones have in common
+        slope /= np.maximum(noise, np.finfo(self._dtype).tiny)
+        starts = np.flatnonzero(np.diff(free, prepend=free[0] + self._bits(1)))
+        parts = [slice(a, b) for a, b in zip(starts, [*starts[1:], n], strict=True)]
+        sets = [self._widths(int(free[start])) for start in starts]
+        for part, w in zip(parts, sets, strict=True):
+            slope[:, part] *= w.errors
+        width = np.ones((k + 1, n), self._dtype)
+        width[:k] = cut_normal(slope)
+        terms = np.empty((3 * k, n), self._dtype)
+        for part, w in zip(parts, sets, strict=True):
+            np.matmul(w.polynomial, width[:, part], out=terms[:, part])
+        constant, linear, square = terms.reshape(3, k, n)
+        variance: FloatArray = square
+        variance *= f
+        variance += linear
+        variance *= f
+        variance += constant
+        return variance
+
+    def _widths(self, free: int) -> _Widths:
+        """Return what is needed of the set whose bits are in `free`.
+
+        For each held reference j (others being zero) that is the standard error of its coefficient if it is let in,
+        and the polynomial in a fraction f (coefficients of f^0, f^1, f^2 for each reference) that says how its
+        variance goes on into that fraction: (v_k - f sum(v))^2, with the direction v in which the coefficients then
+        go.  The polynomial's last column is that of the free references' own covariance.
+        """
+        if (known := self._known.get(free)) is not None:
+            return known
+        k = self._r.shape[1]
+        chosen = tuple(i for i in range(k) if free >> i & 1)
+        inner = covariance(self._r, chosen, self._to_one)
+        directions, errors = np.zeros((k, k)), np.zeros(k)
+        for j in set(range(k)) - set(chosen):
+            column = covariance(self._r, tuple(sorted((*chosen, j))), self._to_one)[:, j]
+            if column[j] > 0:
+                directions[:, j], errors[j] = column / column[j], np.sqrt(column[j])
+        sums = directions.sum(axis=0)
+        terms = (directions**2, -2 * directions * sums, np.broadcast_to(sums**2, (k, k)))
+        own = np.r_[np.diag(inner), -2 * inner.sum(axis=1), np.full(k, inner.sum())]
+        polynomial = np.c_[np.concatenate(terms) * errors**2, own]
+        widths = _Widths(errors[:, None].astype(self._dtype), polynomial.astype(self._dtype))
+        self._known[free] = widths
+        return widths
+
+
+def cut_normal(beyond: FloatArray) -> FloatArray:
+    """Return the mean square of a normal variable of variance one about -`beyond`, given that it is positive.
+
+    That is 1 + a^2 - a phi(a) / Q(a), here by a rational function that is right to 0.3 %.
+    """
+    a = np.clip(beyond, 0, FARTHEST)
+    square: FloatArray = (1 + 0.26052 * a) / (1 + a * (1.05840 + a * (0.45858 + a * 0.13123)))
+    return square

@@ -1,0 +1,228 @@
+"""The form of a step, made from its Params class, and back.
+
+Label, tooltip, unit, limits and default come from the `field` of each parameter; there is no code here for
+any one step.  What the user typed stays until a recipe or another value is set; a form that is given the step's
+name starts from what was typed before, see `_remembered`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtGui import QHideEvent
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QToolButton, QWidget
+
+from napari_xanes._core.base.params import Params, make_params
+from napari_xanes._widgets.forms.choice import extra_of, make_editor
+from napari_xanes._widgets.forms.editors import AutoEditor, Editor
+from napari_xanes._widgets.forms.list_editors import FilesEditor
+from napari_xanes._widgets.forms.remembered import forget, lasts, recall, remember
+
+KEEP_AFTER_MS = 300
+"""So long after the last key what was typed is remembered."""
+DEFAULTS_TOOLTIP = (
+    "<p>Sets everything here back and forgets what you typed before. Not at the default now: {}.</p>"
+)
+
+
+class ParamsForm(QWidget):
+    """Edits one Params class.
+
+    Parameters
+    ----------
+    cls : type of Params
+    title : str
+        How an error names the form.
+    hidden : sequence of str
+        Parameters that are not shown and keep their default.
+    step : str
+        Under which name it is remembered what the user types, and a button offers the defaults; empty: never.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self, cls: type[Params], title: str = "", hidden: Sequence[str] = (), step: str = ""
+    ) -> None:
+        super().__init__()
+        self.cls = cls
+        self.title = title or cls.__name__
+        self.step = step
+        self.editors: dict[str, Editor] = {}
+        self._defaults: dict[str, Any] = {}
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(5)
+        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        fields = cls.model_fields.items()
+        shown = {n: i for n, i in fields if n not in hidden and extra_of(i).get("widget") != "hidden"}
+        for name, info in shown.items():
+            if not extra_of(info).get("rare"):
+                self._add(layout, name, info)
+        self._foot = layout.rowCount()
+        self.more, self.defaults = _more_button(), _defaults_button()
+        self.more.setVisible(len(self.editors) < len(shown))
+        self.more.toggled.connect(self._show_rare)
+        self.defaults.clicked.connect(self.set_defaults)
+        layout.addRow(_foot(self.more, self.defaults))
+        for name, info in shown.items():
+            if extra_of(info).get("rare"):
+                self._add(layout, name, info)
+        self._show_rare(False)
+        self._start()
+
+    def _add(self, layout: QFormLayout, name: str, info: FieldInfo) -> None:
+        editor = make_editor(info)
+        if not info.is_required():
+            editor.set_value(info.get_default(call_default_factory=True))
+            self._defaults[name] = editor.value()
+        text = (
+            str(info.description).replace("Empty:", "Auto:")
+            if isinstance(editor, AutoEditor)
+            else info.description
+        )
+        tooltip = f"<p>{text}</p>"  # as rich text it wraps
+        label = QLabel(_label(info))
+        label.setToolTip(tooltip)
+        editor.setToolTip(tooltip)
+        editor.changed.connect(self.changed)
+        self.editors[name] = editor
+        if isinstance(editor, FilesEditor):
+            editor.title.setText(label.text())
+            layout.addRow(editor)
+        else:
+            layout.addRow(label, editor)
+
+    def _show_rare(self, on: bool) -> None:
+        self.more.setText(f"{'▾' if on else '▸'} More settings")
+        layout = self.layout()
+        for row in range(self._foot + 1, layout.rowCount()):
+            layout.setRowVisible(row, on)
+
+    def _start(self) -> None:
+        """Show what is remembered, and listen to what is typed."""
+        self._filling = False
+        self._typed: set[str] = set()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(KEEP_AFTER_MS)
+        self._timer.timeout.connect(self.keep)
+        remembered = recall(self.step, self.cls) if self.step else {}
+        known = {name: value for name, value in remembered.items() if name in self.editors}
+        for name, value in known.items():
+            self.editors[name].set_value(value)
+        fields = self.cls.model_fields
+        self.more.setChecked(any(extra_of(fields[name]).get("rare") for name in known))
+        self._last = self.values()
+        for name, editor in self.editors.items():
+            editor.changed.connect(partial(self._on_edited, name))
+        self._offer_defaults()
+
+    def _on_edited(self, name: str) -> None:
+        value = self.editors[name].value()
+        if value != self._last[name]:
+            self._last[name] = value
+            if not self._filling:
+                self._typed.add(name)
+                self._timer.start()
+            self._offer_defaults()
+
+    def keep(self) -> None:
+        """Remember what was typed; a value that is the default again is forgotten."""
+        self._timer.stop()
+        typed, self._typed = self._typed, set()
+        if not self.step or not typed:
+            return
+        fields, different = self.cls.model_fields, self.different()
+        lasting = {name: self._last[name] for name in typed if name in different}
+        lasting = {name: value for name, value in lasting.items() if lasts(fields[name], value)}
+        remember(self.step, lasting, typed - set(lasting))
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Lose nothing when the window is closed."""
+        self.keep()
+        super().hideEvent(event)
+
+    def different(self) -> list[str]:
+        """Return the parameters that are not at their defaults."""
+        return [name for name, default in self._defaults.items() if self.editors[name].value() != default]
+
+    def set_defaults(self) -> None:
+        """Set all back, and forget what was typed; what has no default stays."""
+        self.fill(self._defaults)
+        forget(self.step)
+
+    def _offer_defaults(self) -> None:
+        """Show the button while it has something to do."""
+        different = self.different() if self.step else []
+        titles = ", ".join(str(self.cls.model_fields[name].title) for name in different)
+        self.defaults.setToolTip(DEFAULTS_TOOLTIP.format(titles))
+        self.defaults.setVisible(bool(different))
+        self.layout().setRowVisible(self._foot, bool(different) or not self.more.isHidden())
+
+    def values(self) -> dict[str, Any]:
+        """Return what is shown, unchecked."""
+        return {name: editor.value() for name, editor in self.editors.items()}
+
+    def params(self) -> Params:
+        """Return the parameters; raises InputError with a sentence on the first one that cannot be."""
+        return make_params(self.cls, self.values(), self.title)
+
+    def set(self, params: Params) -> None:
+        """Show parameters."""
+        self.fill({name: getattr(params, name) for name in self.editors})
+
+    def fill(self, values: Mapping[str, Any]) -> None:
+        """Show some values; they were not typed, so they are not remembered."""
+        self.keep()
+        self._filling = True
+        try:
+            for name, value in values.items():
+                self.editors[name].set_value(value)
+        finally:
+            self._filling = False
+
+    def show_chosen(self, values: dict[str, Any]) -> None:
+        """Say what was chosen for the parameters left automatic, as a step's history has it."""
+        for name, editor in self.editors.items():
+            if isinstance(editor, AutoEditor):
+                editor.show_chosen(values.get(name))
+
+    def forget_chosen(self) -> None:
+        """Clear what was chosen, because the data are other ones now."""
+        self.show_chosen({})
+
+
+def _more_button() -> QToolButton:
+    """Return the button that shows the parameters that are rarely changed."""
+    button = QToolButton()
+    button.setCheckable(True)
+    button.setAutoRaise(True)
+    return button
+
+
+def _defaults_button() -> QToolButton:
+    """Return the button that sets all parameters back."""
+    button = QToolButton()
+    button.setAutoRaise(True)
+    button.setText("↺ Defaults")
+    return button
+
+
+def _foot(left: QWidget, right: QWidget) -> QWidget:
+    foot = QWidget()
+    layout = QHBoxLayout(foot)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(left)
+    layout.addStretch(1)
+    layout.addWidget(right)
+    return foot
+
+
+def _label(info: FieldInfo) -> str:
+    unit = extra_of(info).get("unit")
+    return f"{info.title} ({unit})" if unit else str(info.title)

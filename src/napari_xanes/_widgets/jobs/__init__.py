@@ -1,0 +1,1 @@
+"""Work in the background, previews, the choice of the stack."""

@@ -1,0 +1,110 @@
+"""Which stack the steps work on: a choice of the viewer's stack layers, shared by all panels of a dock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Layer
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_xanes._widgets.layers.layers import about, find, stack_layers, stack_of
+from napari_xanes._widgets.layers.session import workflow_of
+from napari_xanes._widgets.layers.words import stack_text
+
+NOTHING = (
+    "Open a scan: drag a file or folder into the window, or use File > IO Utilities > Import XANES stack..., or "
+    "File > Open Sample > Ni K-edge scan."
+)
+
+
+class StackChooser(QWidget):
+    """A combo box of stack layers that keeps its choice by the layer's id; first that of the open workflow.
+
+    Signals
+    -------
+    changed()
+        Another stack was chosen, or the layers changed in a way that may matter to a step.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._ids: list[str] = []
+        self.combo = QComboBox()
+        self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.combo.setToolTip("The stack that the steps below work on.")
+        self.note = QLabel()
+        self.note.setWordWrap(True)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Stack"))
+        row.addWidget(self.combo, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.note)
+        self.combo.currentIndexChanged.connect(self._on_chosen)
+        for event in self._events():
+            event.connect(self.refresh)
+        self.refresh()
+        workflow = workflow_of(viewer)
+        if workflow is not None and workflow.chooser.layer() is not None:
+            self.choose(workflow.chooser.layer())
+
+    def _events(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.reordered, events.renamed
+
+    def layer(self) -> Layer | None:
+        """Return the layer that is chosen."""
+        return find(self._viewer, self.layer_id())
+
+    def layer_id(self) -> str | None:
+        """Return the id of the layer that is chosen."""
+        index = self.combo.currentIndex()
+        return self._ids[index] if 0 <= index < len(self._ids) else None
+
+    def choose(self, layer: Layer) -> None:
+        """Choose a layer."""
+        wanted = about(layer)["id"]
+        if wanted in self._ids:
+            self.combo.setCurrentIndex(self._ids.index(wanted))
+
+    def refresh(self, event: Any = None) -> None:
+        """List the stacks anew, keeping the choice; a stack that was just opened is chosen."""
+        before, known = self.layer_id(), set(self._ids)
+        layers = list(reversed(list(stack_layers(self._viewer))))  # as the layer list shows them
+        ids = [about(layer)["id"] for layer in layers]
+        opened = [
+            i
+            for i, layer in zip(ids, layers, strict=True)
+            if i not in known and not about(layer)["made_from"]
+        ]
+        self.combo.blockSignals(True)
+        self.combo.clear()
+        self.combo.addItems([layer.name for layer in layers])
+        self._ids = ids
+        wanted = opened[0] if opened else before
+        active = self._viewer.layers.selection.active
+        if not known and active is not None and about(active).get("id") in ids:
+            wanted = about(active)["id"]
+        self.combo.setCurrentIndex(ids.index(wanted) if wanted in ids else len(ids) - 1)
+        self.combo.blockSignals(False)
+        self._on_chosen()
+
+    def cleanup(self) -> None:
+        """Stop listening to the viewer."""
+        for event in self._events():
+            event.disconnect(self.refresh)
+
+    def _on_chosen(self, index: int = 0) -> None:
+        layer = self.layer()
+        self.note.setText(NOTHING if layer is None else _describe(layer))
+        self.changed.emit()
+
+
+def _describe(layer: Layer) -> str:
+    notes = about(layer).get("warnings", ())
+    return "\n".join([stack_text(stack_of(layer)), *(f"Note: {note}" for note in notes)])

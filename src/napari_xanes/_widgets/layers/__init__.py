@@ -1,0 +1,1 @@
+"""Layers to stacks and results, and back; masks, undo, words."""

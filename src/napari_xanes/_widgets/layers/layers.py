@@ -1,0 +1,331 @@
+"""Layers to stacks and results, and back: with `_mask_layers` the only module that adds or changes layers.
+
+Every layer made here carries in ``metadata``:
+
+``"xanes"``
+    A dict that json can write: schema, id, kind, name (of the scan), energy, signal, history, source,
+    made_from (the id of the stack it was computed from) and what the kind needs.
+``"xanes_stack"``
+    Of stacks: the `EnergyStack` itself, because flats, darks and thickness cannot be json.  Its data is the
+    layer's own array, never a second copy.
+``"xanes_results"``
+    Of stacks: the `Result` of each step run on it, with all its maps, those not shown included.
+``"xanes_mask"``
+    Of layers that are seen through a mask: what it hides; see `_mask_layers`.
+
+Layers are found again by these ids, not by name or identity: users rename layers, and napari hands out proxies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from napari.layers import Image, Layer, Shapes
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.recipe.histories import merge_histories
+from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
+from napari_xanes._widgets.layers.tuples import (
+    SEEN_OVER_MAPS,
+    SHOWN_KINDS,
+    LayerTuple,
+    labels_tuple,
+    map_tuple,
+    ordered,
+    stack_tuple,
+)
+from napari_xanes._widgets.layers.undo import remember
+
+OUTLINE = 2
+"""Width of the outline of particles, px."""
+
+# -- what a layer says of itself ------------------------------------------------------------------
+
+
+def about(layer: Layer) -> dict[str, Any]:
+    """Return what this plugin wrote about a layer; empty for a layer of someone else."""
+    return layer.metadata.get("xanes") or {}
+
+
+def stack_layers(viewer: Any) -> Iterator[Layer]:
+    """Yield the layers that any step can take, in the order of the layer list.
+
+    A layer that the user duplicated carries the id of the other and is given one of its own here.
+    """
+    seen = set()
+    for layer in viewer.layers:
+        said = about(layer)
+        if isinstance(layer, Image) and said.get("kind") == "stack":
+            if said["id"] in seen:
+                layer.metadata = {**layer.metadata, "xanes": {**said, "id": uuid4().hex}}
+            seen.add(about(layer)["id"])
+            yield layer
+
+
+def find(viewer: Any, layer_id: str | None) -> Layer | None:
+    """Return the layer with an id, or None."""
+    return next((layer for layer in viewer.layers if layer_id and about(layer).get("id") == layer_id), None)
+
+
+def lineage(viewer: Any, layer: Layer) -> list[Layer]:
+    """Return a stack's layer, the layer it was made from, and so on up to the file."""
+    line = [layer]
+    while parent := find(viewer, about(line[-1]).get("made_from")):
+        line.append(parent)
+    return line
+
+
+def stack_of(layer: Layer) -> EnergyStack:
+    """Return the stack that a layer shows, with the flats and darks it came with.
+
+    Data that were replaced in the layer since (cropped, edited) are taken as they are now.
+    """
+    said, data = about(layer), data_of(layer)
+    stack = layer.metadata.get("xanes_stack")
+    if stack is None or stack.signal != said["signal"]:
+        stack = EnergyStack(
+            data,
+            np.array(said["energy"]),
+            said["signal"],
+            pixel_size_um=said.get("pixel_size_um"),
+            name=said["name"],
+            source=said["source"],
+            history=tuple(said["history"]),
+        )
+    if stack.data is not data:
+        stack = stack.replace(data=data)
+    masked = mask_entry(layer)
+    return stack if masked is None else stack.replace(history=(*stack.history, masked))
+
+
+def results_of(layer: Layer) -> dict[str, Result]:
+    """Return the results of the steps run on a stack, by step, leaving out what an earlier version of it gave."""
+    results: Mapping[str, Result] = layer.metadata.get("xanes_results") or {}
+    return {
+        step: result for step, result in results.items() if _follows(result.history, about(layer)["history"])
+    }
+
+
+def has_old_result(layer: Layer, step: str) -> bool:
+    """Whether a step was run on an earlier version of a stack, and not on this one."""
+    return step in (layer.metadata.get("xanes_results") or {}) and step not in results_of(layer)
+
+
+def is_stale(viewer: Any, layer: Layer) -> bool:
+    """Whether the stack that a layer was made from has changed since."""
+    parent = find(viewer, about(layer).get("made_from"))
+    return parent is not None and not _follows(about(layer)["history"], about(parent)["history"])
+
+
+def _follows(history: Any, earlier: Any) -> bool:
+    head = list(history)[: len(earlier)]
+    return json.dumps(head, sort_keys=True) == json.dumps(list(earlier), sort_keys=True)
+
+
+# -- changing the viewer --------------------------------------------------------------------------
+
+
+def add_stack(viewer: Any, stack: EnergyStack) -> Layer:
+    """Add the layer of a stack that was just opened."""
+    return viewer.add_layer(Layer.create(*stack_tuple(stack)))
+
+
+def put_result(
+    viewer: Any, parent: Layer, step: str, result: Result, *, stack_name: str = "", more: bool = False
+) -> Layer:
+    """Show what a step made of the stack in `parent`; returns the new stack's layer, or `parent`.
+
+    Layers of an earlier run are updated in place and keep the colormap, limits and visibility the user gave them.
+
+    Parameters
+    ----------
+    step : str
+        Name of the step; its result is kept with the parent, so that maps not shown can be shown or saved later.
+    stack_name : str
+        If not empty, the result's stack becomes a layer named "<scan> <stack_name>" and is shown.
+    more : bool
+        Whether all maps become layers, not only those that are usually looked at.
+    """
+    remember(viewer, step)
+    kept = {**(parent.metadata.get("xanes_results") or {}), step: replace(result, stack=None)}
+    parent.metadata = {**parent.metadata, "xanes_results": kept}
+    last = parent
+    if stack_name and result.stack is not None:
+        title = f"{result.stack.name} {stack_name}".strip()
+        new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"])
+        new[1].update(geometry_of(parent, 0, result.history))
+        last = _put(viewer, new, role=stack_name)
+        show_only(viewer, last)
+    maps = show_maps(viewer, parent, step, more=more)
+    show_labels(viewer, parent, step, hidden=bool(maps))
+    return last
+
+
+def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> list[Layer]:
+    """Make or update the layers of a step's maps; hidden ones below, the one to look at first on top."""
+    result = results_of(parent)[step]
+    parent_id = about(parent)["id"]
+    wanted = [
+        name
+        for name, info in result.info.items()
+        if more or info["kind"] in SHOWN_KINDS or _output(viewer, parent_id, name) is not None
+    ]
+    mine = [
+        layer
+        for layer in viewer.layers
+        if about(layer).get("made_from") == parent_id and about(layer).get("map")
+    ]
+    bottom = min((viewer.layers.index(layer) for layer in mine), default=None)
+    new = []
+    for name in ordered(result, wanted):
+        fresh = _output(viewer, parent_id, name) is None
+        made = map_tuple(name, result, geometry=geometry_of(parent, 1, result.history), made_from=parent_id)
+        layer = _put(viewer, made, role=name)
+        if fresh:
+            new.append(layer)
+    if not new:
+        return new
+    if not any(about(layer)["map"] in result.maps for layer in mine):
+        show_only(viewer, new[-1])
+    else:  # further maps of a result that is shown already: below it, without covering it
+        for layer in new:
+            layer.visible = False
+            viewer.layers.move(viewer.layers.index(layer), bottom)
+        viewer.layers.selection.active = mine[-1]
+    return new
+
+
+def show_labels(viewer: Any, parent: Layer, step: str, *, hidden: bool = False) -> list[Layer]:
+    """Make or update the Labels layers of a step: new clusters are shown alone, or hidden."""
+    result, parent_id = results_of(parent)[step], about(parent)["id"]
+    layers = []
+    for name in result.labels:
+        fresh = _output(viewer, parent_id, name) is None
+        made = labels_tuple(
+            name, result, geometry=geometry_of(parent, 1, result.history), made_from=parent_id
+        )
+        layer = _put(viewer, made, role=name)
+        if fresh and about(layer)["kind"] == "particles":
+            layer.contour = OUTLINE
+        elif fresh and hidden:
+            layer.visible = False
+        elif fresh and about(layer)["kind"] not in SEEN_OVER_MAPS:
+            show_only(viewer, layer)
+        layers.append(layer)
+    return layers
+
+
+def put_labels(viewer: Any, like: Layer, name: str, result: Result) -> Layer:
+    """Show labels that were made from the map in `like`, with the stack of this map if it is there."""
+    parent = find(viewer, about(like)["made_from"])
+    if parent is not None:
+        put_result(viewer, parent, name, result)
+        return show_labels(viewer, parent, name)[-1]
+    return viewer.add_layer(Layer.create(*labels_tuple(name, result, geometry=geometry_of(like, 0))))
+
+
+def show_only(viewer: Any, top: Layer) -> None:
+    """Hide our other layers: invalid pixels of a map are transparent and would show what lies under it."""
+    for layer in viewer.layers:
+        if about(layer):
+            layer.visible = about(layer)["id"] == about(top)["id"]
+
+
+def geometry_of(parent: Layer, skip: int, history: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return where what was made of a stack lies, without the first `skip` axes; cropped and binned, if so."""
+    space = (
+        np.arange(parent.ndim) >= 1 if about(parent).get("kind") == "stack" else np.ones(parent.ndim, bool)
+    )
+    scale, translate = np.array(parent.scale, float), np.array(parent.translate, float)
+    for entry in history[len(about(parent).get("history", ())) :]:
+        if entry["do"] == "crop" and entry["params"].get("roi"):
+            y0, _, x0, _ = entry["params"]["roi"]
+            translate[-2:] += scale[-2:] * (y0, x0)
+        elif entry["do"] == "bin":
+            factor = entry["params"]["factor"]
+            translate[space] += scale[space] * (factor - 1) / 2
+            scale[space] *= factor
+    return {
+        "scale": tuple(scale.tolist())[skip:],
+        "translate": tuple(translate.tolist())[skip:],
+        "units": tuple(parent.units)[skip:],
+        "axis_labels": tuple(parent.axis_labels)[skip:],
+    }
+
+
+def _output(viewer: Any, made_from: str, role: str) -> Layer | None:
+    for layer in viewer.layers:
+        said = about(layer)
+        if said and said.get("made_from") == made_from and said.get("role", said.get("map")) == role:
+            return layer
+    return None
+
+
+def _put(viewer: Any, made: LayerTuple, role: str) -> Layer:
+    data, kw, kind = made
+    said = kw["metadata"]["xanes"]
+    said["role"] = role
+    old = _output(viewer, said["made_from"], role)
+    if old is None:
+        return viewer.add_layer(Layer.create(data, kw, kind))
+    said["id"] = about(old)["id"]
+    kw["metadata"].pop("xanes_results", None)  # those of the old layer stay as long as their history fits
+    old.data = data
+    if "features" in kw:
+        old.features = kw["features"]
+    old.metadata = {**{k: v for k, v in old.metadata.items() if k != MASKED}, **kw["metadata"]}
+    for key in ("scale", "translate", "units", "axis_labels"):
+        setattr(old, key, kw[key])
+    return old
+
+
+def drawn_rectangle(viewer: Any, layer: Layer) -> tuple[int, int, int, int]:
+    """Return rows and columns (y0, y1, x0, x1) of a stack around the last shape that was drawn.
+
+    The selected Shapes layer counts, else the topmost.  Raises InputError if there is none or it lies outside.
+    """
+    drawn = [one for one in viewer.layers if isinstance(one, Shapes) and len(one.data)]
+    active = viewer.layers.selection.active
+    shapes = next((one for one in drawn if one == active), drawn[-1] if drawn else None)
+    if shapes is None:
+        raise InputError(
+            "there is no drawn rectangle; add a Shapes layer, draw one around a structure, and try again."
+        )
+    corners = np.array([layer.world_to_data(shapes.data_to_world(v))[-2:] for v in shapes.data[-1]])
+    size = np.array(layer.data.shape[-2:])
+    (y0, x0), (y1, x1) = (
+        np.clip(np.round(edge + 0.5), 0, size).astype(int).tolist()
+        for edge in (corners.min(0), corners.max(0))
+    )
+    if y0 >= y1 or x0 >= x1:
+        raise InputError(f"the drawn shape lies outside '{layer.name}'; draw it on the image.")
+    return y0, y1, x0, x1
+
+
+# -- results from layers --------------------------------------------------------------------------
+
+
+def result_of(viewer: Any, layer: Layer) -> Result:
+    """Return all that is known about a stack and those it was made from, as one result to be saved.
+
+    Raises InputError if no step has been run on it yet.
+    """
+    line = lineage(viewer, layer)
+    found = [result for one in reversed(line) for result in results_of(one).values()]
+    if not found:
+        raise InputError(f"{layer.name}: no step has been run on it yet; run one, then save.")
+    last = found[-1]
+    merged: dict[str, dict[str, Any]] = {part: {} for part in ("maps", "info", "labels", "tables", "extra")}
+    for result in found:
+        for part, values in merged.items():
+            values.update(getattr(result, part))
+    history = merge_histories([result.history for result in found])
+    warnings = tuple(dict.fromkeys(text for result in found for text in result.warnings))
+    return replace(last, **merged, history=history, warnings=warnings)

@@ -1,0 +1,216 @@
+"""Masks on layers: made beside the map they come from, applied to the layers of a scan, and taken off again.
+
+What a mask hides stays with its layer, so a layer that is removed takes it along, and a second mask takes the
+place of the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.recipe.histories import merge_histories
+from napari_xanes._core.regions.mask import MaskParams
+from napari_xanes._core.regions.masks import apply_mask, as_mask
+from napari_xanes._widgets.layers.label_colors import mask_colors
+from napari_xanes._widgets.layers.layers import about, put_labels, show_only
+from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
+from napari_xanes._widgets.layers.names import PREVIEW
+from napari_xanes._widgets.layers.undo import remember
+
+PREVIEW_NAME = "mask preview"
+OWNER = "masks"
+MOVES_PIXELS = ("align", "crop", "bin")
+"""Steps after which a pixel is another place of the sample."""
+
+
+def map_layers(viewer: Any) -> list[Layer]:
+    """Return the layers that can be thresholded, as the layer list shows them."""
+    return [one for one in reversed(viewer.layers) if isinstance(one, Image) and about(one).get("map")]
+
+
+def mask_layers(viewer: Any) -> list[Layer]:
+    """Return the layers that can be masks, painted ones included, as the layer list shows them."""
+    return [one for one in reversed(viewer.layers) if isinstance(one, Labels) and PREVIEW not in one.metadata]
+
+
+def original(layer: Layer) -> Any:
+    """Return a layer's data as they are without a mask."""
+    kept = layer.metadata.get(MASKED)
+    return kept["original"] if kept and kept["shown"] is data_of(layer) else data_of(layer)
+
+
+# -- a mask that is being made --------------------------------------------------------------------
+
+
+def show_preview(viewer: Any, like: Layer, mask: NDArray[np.bool_], owner: str = OWNER) -> None:
+    """Show a mask over the map that it is made from; it is no result yet.  Each owner has one."""
+    old = next((one for one in viewer.layers if one.metadata.get(PREVIEW) == owner), None)
+    if old is not None and old.data.shape == mask.shape:
+        old.data = mask.astype(np.uint8)
+        return
+    hide_preview(viewer, owner)
+    geometry = {key: getattr(like, key) for key in ("scale", "translate", "units", "axis_labels")}
+    shown = {"name": PREVIEW_NAME, "opacity": 0.5, "colormap": mask_colors(), "metadata": {PREVIEW: owner}}
+    active = viewer.layers.selection.active
+    viewer.add_layer(Labels(mask.astype(np.uint8), **shown, **geometry))
+    if active is not None:
+        viewer.layers.selection.active = active
+    show_only(viewer, like)
+
+
+def hide_preview(viewer: Any, owner: str = OWNER) -> None:
+    """Take the preview of an owner away, if there is one."""
+    for layer in [one for one in viewer.layers if one.metadata.get(PREVIEW) == owner]:
+        viewer.layers.remove(layer)
+
+
+def keep_mask(
+    viewer: Any,
+    like: Layer,
+    mask: NDArray[np.bool_],
+    params: MaskParams,
+    other: Layer | None,
+    against: Layer | None = None,
+) -> Layer:
+    """Add or update the mask of a map's stack.
+
+    `other` is the layer that it was combined with, `against` a second map that it was made from.
+    """
+    said = about(like)
+    found: dict[str, Any] = {"pixels_inside": int(mask.sum())}
+    histories = [said["history"], *([] if against is None else [about(against)["history"]])]
+    if other is not None:
+        found["combined_with"] = other.name
+        histories.append(about(other).get("history", []))
+    entry = {"do": "mask", "params": params.model_dump(mode="json", exclude_none=True), "found": found}
+    result = Result(
+        maps={},
+        info={},
+        labels={"mask": mask.astype(np.uint8)},
+        energy=np.array(said["energy"]),
+        history=(*merge_histories(histories), entry),
+        source=said["source"],
+        pixel_size_um=said["pixel_size_um"],
+        name=said["name"],
+    )
+    return put_labels(viewer, like, "mask", result)
+
+
+# -- a mask that is applied -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Applied:
+    """To how many layers a mask was applied, and how many of the scan show the sample at another place."""
+
+    layers: int
+    elsewhere: int
+
+
+def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
+    """Make what lies outside a mask NaN in all layers of its scan, or of the chosen stack if it was painted.
+
+    Layers from before the alignment are left alone, since the sample is at another place there.
+    Raises InputError if the mask is empty, or fits no layer.
+    """
+    inside = as_mask(mask.data)
+    if not inside.any():
+        raise InputError(
+            f"the mask '{mask.name}' is empty, so nothing would be left; paint or make it first."
+        )
+    said = about(mask) or (about(stack) if stack is not None else {})
+    if not said:
+        raise InputError("there is no stack to apply the mask to; open a scan first.")
+    scan = [one for one in viewer.layers if _can_be_masked(one) and about(one)["source"] == said["source"]]
+    place = _place(said)
+    fellows = [one for one in scan if _place(about(one)) == place and _image_shape(one) == inside.shape]
+    if not fellows:
+        raise InputError(
+            f"the mask '{mask.name}' has shape {inside.shape}, which no layer of '{said['name']}' has; "
+            "make it from one of its maps."
+        )
+    remember(viewer, "apply mask")
+    entry = _entry(mask, inside)
+    for layer in fellows:
+        _apply(layer, inside, entry)
+    mask.visible = False  # what is inside is seen better without it
+    return Applied(len(fellows), len(scan) - len(fellows))
+
+
+def remove_from_all(viewer: Any) -> int:
+    """Give all layers back what they were before a mask was applied; returns how many had one."""
+    masked = [layer for layer in viewer.layers if MASKED in layer.metadata]
+    if masked:
+        remember(viewer, "remove mask")
+    for layer in masked:
+        _restore(layer)
+    return len(masked)
+
+
+def computed_under_mask(viewer: Any) -> int:
+    """Return how many layers were computed from masked ones, and so have nothing to be given back."""
+    return sum(
+        any(entry["do"] == "mask" and entry["params"].get("apply") for entry in about(layer)["history"])
+        for layer in viewer.layers
+        if _can_be_masked(layer) and MASKED not in layer.metadata
+    )
+
+
+def _can_be_masked(layer: Layer) -> bool:
+    return bool(about(layer)) and about(layer)["kind"] != "mask"
+
+
+def place_of(layer: Layer) -> list[Any]:
+    """Return by which steps the sample of a layer was moved."""
+    return _place(about(layer))
+
+
+def _place(said: dict[str, Any]) -> list[Any]:
+    return [entry["params"] for entry in said["history"] if entry["do"] in MOVES_PIXELS]
+
+
+def _image_shape(layer: Layer) -> tuple[int, ...]:
+    shape = tuple(layer.data.shape)
+    return shape[1:] if about(layer)["kind"] == "stack" else shape
+
+
+def _entry(mask: Layer, inside: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return what the history says of a mask that is applied; a painted one is known by its layer's name."""
+    made = [entry for entry in about(mask).get("history", []) if entry["do"] == "mask"]
+    if made and about(mask)["kind"] == "mask" and made[-1]["found"]["pixels_inside"] == inside.sum():
+        return {**made[-1], "params": {**made[-1]["params"], "apply": True}}
+    params = MaskParams(of=mask.name).model_dump(mode="json", exclude_none=True)
+    return {"do": "mask", "params": params, "found": {"pixels_inside": int(inside.sum()), "painted": True}}
+
+
+def _apply(layer: Layer, inside: NDArray[np.bool_], entry: dict[str, Any]) -> None:
+    _restore(layer)
+    data, said = data_of(layer), about(layer)
+    stack = said["kind"] == "stack"
+    if stack:
+        layer.data = MaskedStack(data, inside)
+    elif isinstance(layer, Labels):
+        layer.data = np.where(inside, data, 0).astype(data.dtype)
+    else:
+        layer.data = apply_mask(data, inside)
+    kept = {"original": data, "shown": data_of(layer), "entry": entry, "history": said["history"]}
+    history = said["history"] if stack else [*said["history"], entry]
+    layer.metadata = {**layer.metadata, "xanes": {**said, "history": history}, MASKED: kept}
+
+
+def _restore(layer: Layer) -> None:
+    """Take a mask off; data that were put into the layer since are left as they are."""
+    kept = layer.metadata.get(MASKED)
+    if kept is None:
+        return
+    if kept["shown"] is data_of(layer):
+        layer.data = kept["original"]
+    said = {**about(layer), "history": kept["history"]}
+    layer.metadata = {**{k: v for k, v in layer.metadata.items() if k != MASKED}, "xanes": said}

@@ -1,0 +1,60 @@
+"""Masks painted by hand, in recipes: each is saved as a picture beside the recipe, which names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Params
+from napari_xanes._core.io.mask_file import write_mask
+from napari_xanes._core.recipe.recipe import Recipe
+from napari_xanes._core.regions.mask import MaskParams
+from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
+
+Steps = list[tuple[str, Params]]
+
+
+def save_recipe(viewer: Any, recipe: Recipe, found: list[dict[str, Any]], path: str | Path) -> list[Path]:
+    """Write a recipe, and the painted masks among its steps beside it; returns the files of the masks.
+
+    Parameters
+    ----------
+    found : list of dict
+        What each step of the recipe found, as its history says.
+
+    Raises InputError if a painted mask is not there any more.
+    """
+    path = Path(path)
+    masks: dict[Path, NDArray[np.bool_]] = {}
+    steps: Steps = []
+    for (name, params), facts in zip(recipe.steps, found, strict=True):
+        if isinstance(params, MaskParams) and facts.get("painted"):
+            number = f"_{len(masks) + 1}" if masks else ""
+            file = path.with_name(f"{path.stem}_mask{number}.tif")
+            masks[file] = _painted(viewer, params.of, facts["pixels_inside"])
+            params = MaskParams(file=file.name, combine=params.combine, apply=params.apply)
+        steps.append((name, params))
+    for file, mask in masks.items():
+        write_mask(file, mask)
+    Recipe(tuple(steps), recipe.input, recipe.output).save(path)
+    return list(masks)
+
+
+def _painted(viewer: Any, name: str, pixels: int) -> NDArray[np.bool_]:
+    """Return the mask of a layer's name as it was when it was applied."""
+    for layer in viewer.layers:
+        kept, data = layer.metadata.get(MASKED), data_of(layer)
+        if kept and isinstance(data, MaskedStack) and kept["entry"]["params"].get("of") == name:
+            return data.inside
+    for layer in viewer.layers:
+        if isinstance(layer, Labels) and layer.name == name and np.count_nonzero(layer.data) == pixels:
+            return np.asarray(layer.data) != 0
+    raise InputError(
+        f"the mask '{name}', painted by hand, was changed or removed since it was used; apply it again, run what "
+        "follows, and save then."
+    )

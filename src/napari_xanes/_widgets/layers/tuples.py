@@ -1,0 +1,231 @@
+"""Stacks and results as the layer tuples that napari takes from readers and gives to writers.
+
+What stands in their ``metadata`` is said in `_layers`, which puts them into a viewer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.recipe.histories import merge_histories
+from napari_xanes._widgets.layers.label_colors import MOST, label_colors, mask_colors
+from napari_xanes._widgets.layers.settings import settings
+from napari_xanes._widgets.layers.words import SIGNALS
+
+SCHEMA = 1
+LayerTuple = tuple[Any, dict[str, Any], str]
+
+COLOR_SETTINGS = {
+    **dict.fromkeys(("fraction", "coefficient"), "fractions"),
+    **dict.fromkeys(("thickness", "edge_step", "amount"), "amounts"),
+    **dict.fromkeys(("error", "rms", "r_factor", "sigma"), "errors"),
+    **dict.fromkeys(("peak_energy", "edge_energy", "white_line_centroid", "energy_shift"), "energies"),
+}
+"""The setting that the colours of a kind of map follow; other maps are shown in viridis."""
+SHOWN_KINDS = (
+    *("fraction", "thickness", "edge_step", "error", "r_factor", "component"),
+    *("peak_energy", "edge_energy", "white_line_centroid", "white_line_area", "energy_shift"),
+)
+"""Kinds of maps that become layers without being asked for."""
+SEEN_OVER_MAPS = ("mask", "particles")
+"""Kinds of labels under which a map stays visible."""
+TOLD_OF_PARTICLES = ("diameter_um", "diameter_px", "thickness")
+FIXED_LIMITS = {"fraction": (0.0, 1.0)}
+
+
+def stack_tuple(stack: EnergyStack, *, name: str = "", made_from: str | None = None) -> LayerTuple:
+    """Return the layer of a stack as napari takes it from readers."""
+    n_space = len(stack.image_shape)
+    pixel = stack.pixel_size_um
+    said = {
+        **_said("stack", stack.name, stack.energy, stack.history, stack.source, made_from),
+        "signal": stack.signal,
+        "pixel_size_um": pixel,
+        "warnings": list(stack.warnings),
+    }
+    kw = {
+        "name": name or stack.name or "XANES stack",
+        "axis_labels": ("energy", *"zyx"[3 - n_space :]),
+        "units": ("pixel", *([("um" if pixel else "pixel")] * n_space)),
+        "scale": (1.0, *([pixel or 1.0] * n_space)),
+        "rgb": False,
+        "multiscale": False,
+        "contrast_limits": _limits_of_stack(stack),
+        "metadata": {"xanes": said, "xanes_stack": stack, "xanes_results": {}},
+    }
+    return stack.data, kw, "image"
+
+
+def map_tuple(
+    name: str, result: Result, *, geometry: Mapping[str, Any] | None = None, made_from: str | None = None
+) -> LayerTuple:
+    """Return the layer of one map of a result."""
+    data, info = result.maps[name], result.info[name]
+    kind = info["kind"]
+    said = {
+        **_said(kind, result.name, result.energy, result.history, result.source, made_from),
+        "map": name,
+        "unit": info.get("unit", ""),
+        "reference": info.get("reference"),
+        "pixel_size_um": result.pixel_size_um,
+    }
+    kw = {
+        "name": map_title(name, info, result.name),
+        **(geometry or _own_geometry(data.ndim, result.pixel_size_um)),
+        "rgb": False,
+        "multiscale": False,
+        "colormap": getattr(settings(), COLOR_SETTINGS.get(kind, ""), "viridis"),
+        "contrast_limits": FIXED_LIMITS.get(kind) or _percentiles(thinned(data)),
+        "metadata": {"xanes": said},
+    }
+    return data, kw, "image"
+
+
+def labels_tuple(
+    name: str, result: Result, *, geometry: Mapping[str, Any] | None = None, made_from: str | None = None
+) -> LayerTuple:
+    """Return the layer of masks, clusters or other labels of a result."""
+    data, pixel = result.labels[name], result.pixel_size_um
+    said = {
+        **_said(name, result.name, result.energy, result.history, result.source, made_from),
+        "labels": name,
+        "pixel_size_um": pixel,
+    }
+    kw = {
+        "name": f"{name.replace('_', ' ')} ({result.name})" if result.name else name.replace("_", " "),
+        **(geometry or _own_geometry(data.ndim, pixel)),
+        "multiscale": False,
+        "opacity": 0.5 if name == "mask" else 1.0,
+        "features": _features(name, result),
+        "metadata": {"xanes": said},
+    }
+    if data.max(initial=0) <= MOST:  # else napari's own colours, which go round
+        kw["colormap"] = mask_colors() if name == "mask" else label_colors()
+    return data, kw, "labels"
+
+
+def _features(name: str, result: Result) -> dict[str, list[Any]]:
+    """Return what napari says of a label under the cursor."""
+    if name == "particles" and "particles" in result.tables:
+        table = result.tables["particles"]
+        told = {key: [np.nan, *values] for key, values in table.items() if key in TOLD_OF_PARTICLES}
+        return {"index": [0, *table["label"]], **told}
+    table = result.tables.get("combinations", {}) if name == "combination" else {}
+    texts = ["none", *map(str, table["references"])] if table else []
+    return {"index": list(range(len(texts))), "references": texts} if texts else {}
+
+
+def _own_geometry(ndim: int, pixel: float | None) -> dict[str, Any]:
+    return {
+        "axis_labels": tuple("zyx"[3 - ndim :]),
+        "units": (("um" if pixel else "pixel"),) * ndim,
+        "scale": (pixel or 1.0,) * ndim,
+    }
+
+
+def result_tuples(result: Result) -> list[LayerTuple]:
+    """Return the layers of a whole result, as a reader gives them: the stack if it was kept, labels, maps."""
+    tuples = []
+    made_from = None
+    if result.stack is not None:
+        title = f"{result.name} {SIGNALS[result.stack.signal]}"
+        tuples.append(stack_tuple(result.stack, name=title))
+        made_from = tuples[0][1]["metadata"]["xanes"]["id"]
+    tuples += [labels_tuple(name, result, made_from=made_from) for name in result.labels]
+    shown = [name for name, info in result.info.items() if info["kind"] in SHOWN_KINDS] or list(result.maps)
+    for name in ordered(result, shown):
+        tuples.append(map_tuple(name, result, made_from=made_from))
+    for _, kw, _ in tuples[:-1]:
+        kw["visible"] = False
+    return tuples
+
+
+def ordered(result: Result, names: list[str]) -> list[str]:
+    """Return maps in the order they are put on top of each other; the last is what is seen first."""
+    rank = {kind: i for i, kind in enumerate(("r_factor", "error", "edge_step", "thickness", "fraction"))}
+    return sorted(names, key=lambda name: (rank.get(result.info[name]["kind"], -1), -names.index(name)))
+
+
+def map_title(name: str, info: Mapping[str, Any], scan: str) -> str:
+    """Return the name of a map's layer: what it is first, because narrow layer lists cut the end."""
+    reference = info.get("reference")
+    title = f"{reference} {info['kind'].replace('_', ' ')}" if reference else name.replace("_", " ")
+    return f"{title} ({scan})" if scan else title
+
+
+def _said(
+    kind: str, name: str, energy: Any, history: Any, source: Mapping[str, Any], made_from: str | None
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "id": uuid4().hex,
+        "kind": kind,
+        "name": name,
+        "energy": [float(e) for e in energy],
+        "history": list(history),
+        "source": dict(source),
+        "made_from": made_from,
+    }
+
+
+def _limits_of_stack(stack: EnergyStack) -> tuple[float, float]:
+    """Return contrast limits from five frames; napari itself would look at the first alone."""
+    n = stack.shape[0]
+    picked = np.unique(np.linspace(0, n - 1, min(n, 5)).astype(int))
+    middle = stack.image_shape[0] // 2
+    frames = [stack.data[int(i), middle] if stack.data.ndim == 4 else stack.data[int(i)] for i in picked]
+    return _percentiles(np.concatenate([thinned(np.asarray(frame)).ravel() for frame in frames]))
+
+
+def thinned(image: np.ndarray) -> np.ndarray:
+    """Return about a hundred thousand values of an image, evenly spread."""
+    step = max(1, round((image.size / 1e5) ** (1 / image.ndim)))
+    return image[(slice(None, None, step),) * image.ndim]
+
+
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    valid = values[np.isfinite(values)]
+    if valid.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(valid, (0.5, 99.5)))
+    return (low, high) if high > low else (low, low + (abs(low) or 1.0))
+
+
+def result_from_tuples(tuples: list[LayerTuple]) -> Result:
+    """Return the result that map layers were made from, for a writer that sees only the layers given.
+
+    Raises InputError if they hold no map of this plugin, or maps of several scans.
+    """
+    maps = [(data, kw["metadata"]["xanes"]) for data, kw, _ in tuples if _is(kw, "map")]
+    labels = [(data, kw["metadata"]["xanes"]) for data, kw, _ in tuples if _is(kw, "labels")]
+    if not maps and not labels:
+        raise InputError("none of these layers is a XANES map; run Normalise or Fit, and save their layers.")
+    scans = {json.dumps(said["source"], sort_keys=True) + said["name"] for _, said in (*maps, *labels)}
+    if len(scans) > 1:
+        raise InputError(
+            f"these layers come from {len(scans)} scans; select those of one scan and save again."
+        )
+    all_said = [said for _, said in (*maps, *labels)]
+    said = max(all_said, key=lambda said: len(said["history"]))
+    return Result(
+        maps={one["map"]: np.asarray(data) for data, one in maps},
+        info={one["map"]: {key: one[key] for key in ("kind", "unit", "reference")} for _, one in maps},
+        labels={one["labels"]: np.asarray(data) for data, one in labels},
+        energy=np.array(said["energy"]),
+        history=merge_histories([one["history"] for one in all_said]),
+        source=said["source"],
+        pixel_size_um=said["pixel_size_um"],
+        name=said["name"],
+    )
+
+
+def _is(kw: Mapping[str, Any], what: str) -> bool:
+    return bool((kw.get("metadata", {}).get("xanes") or {}).get(what))

@@ -1,0 +1,67 @@
+"""Stacks, results and histories in words, for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from napari.layers import Layer
+
+from napari_xanes._core.base.words import value_text
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._widgets.layers.masked import mask_entry
+
+SIGNALS = {
+    "counts": "counts",
+    "transmission": "transmission",
+    "optical_density": "optical density",
+    "normalized": "normalised",
+}
+
+
+def frames_text(layer: Layer) -> str:
+    """Return the number and size of the frames of a stack and its layer's name."""
+    n, *size = layer.data.shape
+    masked = " (masked)" if mask_entry(layer) else ""
+    kind = "volumes" if len(size) == 3 else "frames"
+    return f"{n} {kind} of {' x '.join(map(str, size))} of '{layer.name}'{masked}"
+
+
+def stack_text(stack: EnergyStack) -> str:
+    """Return what a stack is, in a line: energies, size, signal, flats and darks."""
+    energy, size = stack.energy, " x ".join(map(str, stack.image_shape))
+    parts = [
+        f"{energy.size} energies, {energy[0]:.1f} to {energy[-1]:.1f} eV",
+        f"{size} px",
+        SIGNALS[stack.signal],
+    ]
+    for name, images in (("flat", stack.flat), ("dark", stack.dark)):
+        if images is not None:
+            parts.append(f"{images.shape[0]} {name}s" if images.ndim > 2 else f"1 {name}")
+    return ", ".join(parts)
+
+
+def facts(result: Result, step: str) -> dict[str, Any]:
+    """Return what a step found, the last time it ran."""
+    entries = [entry for entry in result.history if entry["do"] == step]
+    return entries[-1]["found"] if entries else {}
+
+
+def resolved(result: Result, step: str) -> dict[str, Any]:
+    """Return the parameters of a step as they were resolved, the last time it ran."""
+    return [entry for entry in result.history if entry["do"] == step][-1]["params"]
+
+
+def history_text(name: str, source: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
+    """Return one paragraph a step: what was done, with which parameters, and what was found."""
+    lines = [f"{name}: {source.get('path') or 'made in memory'}"]
+    for number, entry in enumerate(history, 1):
+        lines.append(f"{number}. {entry['do'].replace('_', ' ')}")
+        lines += [f"   {key} = {value_text(value)}" for key, value in entry["params"].items() if value != []]
+        lines += [
+            f"   {key.replace('_', ' ')}: {value_text(value)}"
+            for key, value in entry["found"].items()
+            if value != []
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,99 @@
+"""A table of columns, to be read, copied and saved."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QFileDialog,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_xanes._widgets.parts.buttons import in_line, make_button
+from napari_xanes._widgets.parts.notices import report_error
+
+
+class ColumnsTable(QWidget):
+    """Shows columns of numbers; what is copied and saved has their full precision.
+
+    Signals
+    -------
+    chosen(row)
+        A row was chosen.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self._columns: dict[str, list[Any]] = {}
+        self.table = QTableWidget()
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.verticalHeader().setVisible(False)
+        self.table.verticalHeader().setDefaultSectionSize(24)
+        self.table.itemSelectionChanged.connect(self._on_selected)
+        self.copy = make_button("Copy table", "Copies the table, to be pasted into a spreadsheet.")
+        self.copy.clicked.connect(lambda: QApplication.clipboard().setText(self.as_text("\t")))
+        self.save = make_button("Save table...", "Saves the table as CSV.")
+        self.save.clicked.connect(self._ask)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.table)
+        layout.addWidget(in_line(self.copy, self.save))
+
+    def show_columns(
+        self, columns: Mapping[str, Any], shown: Mapping[str, Sequence[Any]] | None = None
+    ) -> None:
+        """Show columns of equal length, arrays or lists; or others in their place, which are easier to read."""
+        self._columns = {name: np.asarray(values, object).tolist() for name, values in columns.items()}
+        texts = self._columns if shown is None else shown
+        self.table.setColumnCount(len(texts))
+        self.table.setHorizontalHeaderLabels([name.replace("_", " ") for name in texts])
+        self.table.setRowCount(len(next(iter(texts.values()), ())))
+        for column, values in enumerate(texts.values()):
+            for row, value in enumerate(values):
+                self.table.setItem(row, column, QTableWidgetItem(_text(value)))
+        self.table.resizeColumnsToContents()  # once: done at every cell, it takes minutes
+
+    def as_text(self, delimiter: str = ",") -> str:
+        """Return the table at full precision."""
+        out = io.StringIO()
+        writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(self._columns)
+        writer.writerows(zip(*self._columns.values(), strict=True))
+        return out.getvalue()
+
+    def _on_selected(self) -> None:
+        rows = {index.row() for index in self.table.selectedIndexes()}
+        if len(rows) == 1:
+            self.chosen.emit(rows.pop())
+
+    def _ask(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save table", f"{self.name}.csv", "Table (*.csv)")
+        if path:
+            try:
+                Path(path).with_suffix(".csv").write_text(self.as_text(), "utf-8")
+            except OSError as error:
+                report_error(error, self.name)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.4g}"
+    return "" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Looking at an alignment frame by frame."""

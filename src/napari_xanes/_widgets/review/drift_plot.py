@@ -1,0 +1,94 @@
+"""The drift of all frames over energy; a frame is chosen by a click."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from qtpy.QtCore import Signal
+
+from napari_xanes._core.draw.color import SAFE_COLORS
+from napari_xanes._widgets.parts.plot import SmallPlot
+
+AXES = ("z", "y", "x")
+GOOD, DOUBTFUL, CHANGED = "#888888", SAFE_COLORS[3], SAFE_COLORS[2]
+SYMBOL = 7
+
+
+class DriftPlot(SmallPlot):
+    """Displacements along each axis, with what is doubtful, changed, left out and chosen marked."""
+
+    chosen = Signal(int)
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__(viewer, "energy (eV)")
+        self.setFixedHeight(200)
+        self.legend = self.addLegend(offset=(-6, 4), labelTextSize="8pt", verSpacing=-6)
+        self.setLabel("left", "drift (px)")
+        self._line = pg.InfiniteLine(angle=90, pen=pg.mkPen(SAFE_COLORS[0], width=2))
+        self._energy = np.empty(0)
+        self.follow_theme()
+        self.scene().sigMouseClicked.connect(self._on_click)
+
+    def follow_theme(self, event: Any = None) -> None:
+        """Take the colours of the viewer's theme."""
+        super().follow_theme(event)
+        if self.getPlotItem().legend is not None:  # which is there after the plot
+            self.legend.setLabelTextColor(self.getPlotItem().getAxis("left").textPen().color())
+
+    def show_drift(
+        self,
+        energy: NDArray[np.float64],
+        shifts: NDArray[np.float64],
+        marks: dict[str, NDArray[np.bool_]],
+        index: int,
+    ) -> None:
+        """Draw shifts (E, n) in px; `marks` says which frames are "doubtful", "changed" and "excluded"."""
+        self.clear()
+        self._energy = energy
+        names = AXES[-shifts.shape[1] :]
+        for axis, (name, color) in enumerate(
+            zip(names, (SAFE_COLORS[1], SAFE_COLORS[0], SAFE_COLORS[4]), strict=False)
+        ):
+            brushes = [
+                pg.mkBrush(CHANGED if changed else DOUBTFUL if doubtful else color)
+                for changed, doubtful in zip(marks["changed"], marks["doubtful"], strict=True)
+            ]
+            shown = np.where(marks["excluded"], np.nan, shifts[:, axis])
+            pen = pg.mkPen(color, width=1.5)
+            self.plot(
+                energy,
+                shown,
+                pen=pen,
+                connect="finite",
+                symbol="o",
+                symbolSize=SYMBOL,
+                symbolBrush=brushes,
+                symbolPen=None,
+                name=name,
+            )
+        out = marks["excluded"]
+        if out.any():
+            self.plot(
+                energy[out],
+                np.zeros(out.sum()),
+                pen=None,
+                symbol="x",
+                symbolSize=9,
+                symbolPen=GOOD,
+                name="left out",
+            )
+        self.addItem(self._line)
+        self.mark(index)
+
+    def mark(self, index: int) -> None:
+        """Show which frame is looked at."""
+        if 0 <= index < self._energy.size:
+            self._line.setValue(float(self._energy[index]))
+
+    def _on_click(self, event: Any) -> None:
+        if self._energy.size and self.sceneBoundingRect().contains(event.scenePos()):
+            at = self.getPlotItem().vb.mapSceneToView(event.scenePos()).x()
+            self.chosen.emit(int(np.argmin(np.abs(self._energy - at))))

@@ -1,0 +1,252 @@
+"""Two maps against each other: which pixels have which values, and a mask of those inside a drawn outline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer
+from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.draw.density import MapDensity, map_density
+from napari_xanes._core.regions.mask import MaskParams, mask_of
+from napari_xanes._widgets.jobs.worker import Background
+from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.masks import (
+    hide_preview,
+    keep_mask,
+    map_layers,
+    original,
+    place_of,
+    show_preview,
+)
+from napari_xanes._widgets.layers.session import workflow_of
+from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
+from napari_xanes._widgets.parts.dock import Dock
+from napari_xanes._widgets.parts.layer_combo import LayerCombo
+from napari_xanes._widgets.scatter.plot import ScatterPlot
+
+OWNER = "scatter"
+FOLLOW_MS = 30
+FOR_X, FOR_Y = ("thickness", "edge_step"), ("fraction", "peak_energy", "edge_energy", "edge_step")
+HOW = "Draw around points with the left mouse button; the right one zooms."
+
+
+class XanesScatter(Dock):
+    """A scatter plot of two maps, linked with the picture both ways."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.x, self.y = LayerCombo(napari_viewer), LayerCombo(napari_viewer)
+        self.plot = ScatterPlot(napari_viewer)
+        self.words, self.found = make_words(), make_words()
+        self.keep = make_button(
+            "Keep as mask", "Makes a layer of what is outlined, for 7 Masks and for results."
+        )
+        self.clear = make_button("Clear", "Takes the outline away.")
+        self.outline: NDArray[np.float64] | None = None
+        self._mask: NDArray[np.bool_] | None = None
+        self._picked: set[LayerCombo] = set()
+        self._drawn: list[Any] | None = None
+        self._position: Any = None
+        self._waiting: Callable[[], None] | None = None
+        self.background = Background(self)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(FOLLOW_MS)
+        for part in (
+            with_label("Across", self.x),
+            with_label("Up", self.y),
+            self.plot,
+            self.words,
+            self.found,
+        ):
+            self.column.addWidget(part)
+        self.column.addWidget(in_line(self.keep, self.clear))
+        self._connect()
+        self.refresh()
+
+    def _connect(self) -> None:
+        for combo in (self.x, self.y):
+            combo.currentIndexChanged.connect(partial(self._on_picked, combo))
+        self.plot.outlined.connect(self.select)
+        self.keep.clicked.connect(self.keep_mask)
+        self.clear.clicked.connect(lambda: self.select(None))
+        self.background.delivered.connect(lambda deliver: deliver())
+        self.background.failed.connect(self.words.setText)
+        self.background.ended.connect(self._on_ended)
+        self._timer.timeout.connect(self._mark)
+        self.viewer.layers.events.inserted.connect(self.refresh)
+        self.viewer.layers.events.removed.connect(self.refresh)
+        self.viewer.mouse_move_callbacks.append(self._on_move)
+
+    # -- what is drawn --------------------------------------------------------------------------------
+
+    def refresh(self, event: Any = None) -> None:
+        """List the maps anew, keeping what is chosen."""
+        maps = map_layers(self.viewer)
+        self._offer(self.x, maps, FOR_X)
+        x = self.x.layer()
+        self._offer(self.y, [one for one in maps if x is not None and _fits(one, x)], FOR_Y)
+        self._on_maps()
+
+    def _offer(self, combo: LayerCombo, maps: list[Layer], kinds: tuple[str, ...]) -> None:
+        combo.offer(maps, None if combo in self._picked else _first_of(maps, kinds))
+
+    def _on_picked(self, combo: LayerCombo, index: int) -> None:
+        """What the user picks stays; until then the maps that are usually looked at are offered."""
+        self._picked.add(combo)
+        self.refresh()
+
+    def _maps(self) -> tuple[Layer, Layer] | None:
+        x, y = self.x.layer(), self.y.layer()
+        return None if x is None or y is None else (x, y)
+
+    def _on_maps(self) -> None:
+        """Draw other maps; an outline has no meaning for them."""
+        maps = self._maps()
+        drawn = [] if maps is None else [original(layer) for layer in maps]
+        if self._drawn is not None and list(map(id, drawn)) == list(map(id, self._drawn)):
+            return
+        self._drawn = drawn
+        self.select(None)
+        self.plot.clear_density()
+        if maps is None:
+            self.words.setText("Needs two maps, such as thickness and a fraction: run 3 Normalise and 4 Fit.")
+            return
+        self.plot.name_axes(*[_title(layer) for layer in maps])
+        self._run(partial(map_density, *drawn), partial(self._show_density, drawn))
+
+    def _show_density(self, drawn: list[Any], density: MapDensity) -> None:
+        """Show the maps that were counted, unless others were chosen meanwhile."""
+        if drawn is not self._drawn:
+            return
+        total = density.counts.sum()
+        parts = [f"{total} pixels"]
+        if density.invalid:
+            parts.append(f"{density.invalid} without a value")
+        if density.outside:
+            parts.append(f"{density.outside} beyond the axes")
+        self.words.setText(f"{', '.join(parts)}. {HOW}")
+        self.plot.show_density(density)
+
+    # -- what is outlined -----------------------------------------------------------------------------
+
+    def select(self, corners: NDArray[np.float64] | None) -> None:
+        """Show which pixels lie inside an outline; none takes the selection away."""
+        if corners is not None:
+            self._on_maps()  # which a step may have made anew
+        maps = self._maps()
+        self.outline, self._mask = corners, None
+        self.plot.show_outline(corners)
+        self.keep.setEnabled(False)
+        self.clear.setEnabled(corners is not None)
+        self.found.setText("")
+        hide_preview(self.viewer, OWNER)
+        if corners is None or maps is None:
+            return
+        x, y = (original(layer) for layer in maps)
+        self._run(partial(mask_of, y, self.params(), x), partial(self._show_mask, corners))
+
+    def params(self) -> MaskParams:
+        """Return the mask as a step of a recipe."""
+        maps = self._maps()
+        if maps is None or self.outline is None:
+            raise InputError("There is no outline yet; draw one in the plot.")
+        x, y = (about(layer)["map"] for layer in maps)
+        return MaskParams(of=y, against=x, outline=tuple(map(tuple, self.outline.tolist())), apply=False)
+
+    def _show_mask(self, outline: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
+        """Show what is inside an outline, unless another was drawn meanwhile."""
+        maps = self._maps()
+        if maps is None or outline is not self.outline:
+            return
+        self._mask = mask
+        inside = int(mask.sum())
+        self.found.setText(f"{inside} of {mask.size} pixels inside ({100 * inside / mask.size:.1f} %).")
+        self.keep.setEnabled(inside > 0)
+        show_preview(self.viewer, maps[1], mask, OWNER)
+
+    def keep_mask(self) -> None:
+        """Make a mask layer of what is outlined."""
+        self._on_maps()  # of maps that were made anew meanwhile, the outline is gone
+        maps = self._maps()
+        if maps is None or self._mask is None:
+            return
+        mask, params = self._mask, self.params()
+        self.select(None)
+        made = keep_mask(self.viewer, maps[1], mask, params, None, against=maps[0])
+        workflow = workflow_of(self.viewer)
+        if workflow is not None:
+            workflow.masks.refresh()
+            workflow.masks.use.mask.choose(made)
+        self.found.setText(f"Kept as '{made.name}'; apply it in 7 Masks.")
+
+    # -- working and following ------------------------------------------------------------------------
+
+    def _run(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Compute in another thread; what was asked for before is dropped."""
+        if self.background.running:
+            self._waiting = partial(self._run, work, then)
+            return
+
+        def job(progress: Progress) -> Callable[[], None]:
+            return partial(then, work())
+
+        self.background.start(job, "Scatter plot")
+
+    def _on_ended(self) -> None:
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting()
+
+    def _on_move(self, viewer: Any, event: Any) -> None:
+        """Show soon where the pixel under the mouse lies in the plot."""
+        self._position = event.position
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _mark(self) -> None:
+        maps = self._maps()
+        if maps is None:
+            return
+        values = [_value_at(layer, self._position) for layer in maps]
+        self.plot.mark((values[0], values[1]))
+
+    def cleanup(self) -> None:
+        """Stop working and listening: the dock goes away."""
+        self._timer.stop()
+        self.background.abandon()
+        self.viewer.layers.events.inserted.disconnect(self.refresh)
+        self.viewer.layers.events.removed.disconnect(self.refresh)
+        self.viewer.mouse_move_callbacks.remove(self._on_move)
+        hide_preview(self.viewer, OWNER)
+        self.plot.cleanup()
+
+
+def _first_of(maps: list[Layer], kinds: tuple[str, ...]) -> Layer | None:
+    return next((one for kind in kinds for one in maps if about(one)["kind"] == kind), None)
+
+
+def _fits(layer: Layer, other: Layer) -> bool:
+    """Whether two maps are of one scan and show the sample at the same place."""
+    same = about(layer)["source"] == about(other)["source"] and layer.data.shape == other.data.shape
+    return same and place_of(layer) == place_of(other)
+
+
+def _value_at(layer: Layer, position: Any) -> float:
+    """Return the value of a map at a place of the world, NaN beside it."""
+    at = np.round(layer.world_to_data(np.asarray(position)[-layer.ndim :])).astype(int)
+    inside = all(0 <= i < n for i, n in zip(at, layer.data.shape, strict=True))
+    return float(original(layer)[tuple(at)]) if inside else float("nan")
+
+
+def _title(layer: Layer) -> str:
+    unit = about(layer).get("unit")
+    return f"{layer.name} ({unit})" if unit else layer.name

@@ -1,0 +1,91 @@
+"""What the regions of the spectrum dock hold, in numbers: pixels, thickness, fractions with their sigma."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtGui import QColor
+
+from napari_xanes._widgets.parts.table import ColumnsTable
+
+COLUMNS = {
+    "region": "The pin, shape or label.",
+    "pixels": "How many pixels its mean spectrum is of.",
+    "thickness": "Edge step of the mean spectrum, in optical density.",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One region; thickness is None where it is not known, fractions and their sigma by reference."""
+
+    name: str
+    color: str | None
+    pixels: int
+    thickness: float | None
+    fractions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+class RegionTable(ColumnsTable):
+    """A table of regions.
+
+    Signals
+    -------
+    region_chosen(name)
+        A row was chosen, or what it shows has changed.
+    """
+
+    region_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__("regions")
+        self._rows: list[Row] = []
+        self._name = ""
+        self.chosen.connect(lambda row: self._look_at(self._rows[row].name))
+
+    def show_rows(self, rows: Sequence[Row]) -> None:
+        """Show these regions and no others; the one that was chosen stays so."""
+        self._rows = list(rows)
+        references = list(dict.fromkeys(name for row in rows for name in row.fractions))
+        fixed = {
+            "region": [row.name for row in rows],
+            "pixels": [row.pixels for row in rows],
+            "thickness": [row.thickness for row in rows],
+        }
+        columns, shown = dict[str, Sequence[object]](fixed), dict[str, Sequence[object]](fixed)
+        for name in references:
+            found = [row.fractions.get(name, (None, None)) for row in rows]
+            columns |= {name: [f for f, _ in found], f"sigma {name}": [s for _, s in found]}
+            shown[name] = ["" if f is None else f"{f:.3f} ± {s:.3f}" for f, s in found]
+        with QSignalBlocker(self.table):
+            self.show_columns(columns, shown)
+        self._dress(references)
+        names = [row.name for row in rows]
+        self._choose(self._name if self._name in names else names[-1] if names else "")
+
+    def _dress(self, references: Sequence[str]) -> None:
+        """Colour the names as the curves are, and say what the columns are."""
+        tips = [
+            *COLUMNS.values(),
+            *["Fraction ± sigma, of the mean spectrum fitted as 4 Fit is set."] * len(references),
+        ]
+        for column, tip in enumerate(tips):
+            self.table.horizontalHeaderItem(column).setToolTip(f"<p>{tip}</p>")
+        for number, row in enumerate(self._rows):
+            if row.color is not None:
+                self.table.item(number, 0).setForeground(QColor(row.color))
+
+    def _choose(self, name: str) -> None:
+        """Choose a row by its name."""
+        names = [row.name for row in self._rows]
+        with QSignalBlocker(self.table):
+            self.table.clearSelection()
+            if name in names:
+                self.table.selectRow(names.index(name))
+        self._look_at(name)
+
+    def _look_at(self, name: str) -> None:
+        self._name = name
+        self.region_chosen.emit(name)

@@ -1,0 +1,152 @@
+"""Step 4 of the window: every pixel's spectrum as a sum of references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
+
+from napari_xanes._core.base.params import make_params
+from napari_xanes._core.data.result import Result
+from napari_xanes._widgets.layers.layers import about, results_of, show_maps
+from napari_xanes._widgets.layers.tuples import thinned
+from napari_xanes._widgets.layers.words import SIGNALS, facts, frames_text
+from napari_xanes._widgets.parts.buttons import in_line, make_button
+from napari_xanes._widgets.steps.on_the_way import normalized_first
+from napari_xanes._widgets.steps.panel import StepPanel, Steps
+
+NORMALISED, DIRECT = range(2)
+
+
+class FitPanel(StepPanel):
+    """Linear-combination fit."""
+
+    title = "Fit"
+    key = "fit"
+    names = ("fit",)
+
+    def options(self) -> list[QWidget]:
+        """Return what is fitted, where there is a choice, and whether all maps are shown."""
+        self._offered_for: str | None = None
+        self.what = QComboBox()
+        self.what.addItems(["spectra normalised as in step 3", "optical density as it is"])
+        self.what.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.what.setToolTip("<p>Optical density is fitted directly with a Background, such as a line.</p>")
+        self.what.currentIndexChanged.connect(lambda _: self.update_plan())
+        self.choice = QWidget()
+        row = QHBoxLayout(self.choice)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(QLabel("Fit to"))
+        row.addWidget(self.what, 1)
+        self.more = QCheckBox("More maps")
+        self.more.setToolTip(
+            "<p>Also coefficients, amounts, uncertainties and rms as layers. They are computed anyway.</p>"
+        )
+        self.more.toggled.connect(self._on_more)
+        self.find = make_button("Find references...", "Which of a library of spectra do the data ask for?")
+        self.find.clicked.connect(self.open_ranking)
+        return [self.choice, in_line(self.more, self.find)]
+
+    def below(self) -> list[QWidget]:
+        """Return the button that opens the look at what a fit leaves."""
+        self.left = make_button("Residual...", "Is what the fit leaves noise, or is a reference missing?")
+        self.left.clicked.connect(self.open_residual)
+        return [self.left]
+
+    def open_ranking(self) -> None:
+        """Open the dock that finds references."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "Find references", tabify=True)
+
+    def open_residual(self) -> None:
+        """Open the dock that looks at what the fit leaves."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "Fit residual", tabify=True)
+
+    def take(self, line: list[Layer]) -> Layer | None:
+        """Return the chosen stack if it can be fitted."""
+        return line[0] if about(line[0])["signal"] in ("optical_density", "normalized") else None
+
+    def missing(self, line: list[Layer]) -> str:
+        """Say what comes first."""
+        signal = SIGNALS[about(line[0])["signal"]]
+        return f"Needs normalised spectra or optical density, this stack is {signal}: run 1 Preprocess first."
+
+    def lacks(self, layer: Layer) -> str:
+        """Ask for references."""
+        if self.forms["fit"].editors["references"].value():
+            return ""
+        return "Add the spectra of the compounds that may be in the sample (text files, energy in the first column)."
+
+    def will(self, layer: Layer) -> str:
+        """Say what Run will do."""
+        files = len(self.forms["fit"].editors["references"].value())
+        text = f"Fits {frames_text(layer)} with the spectra of {files} file{'s' if files > 1 else ''}"
+        if self._normalises_first(layer):
+            return f"{text}, normalised on the way as step 3 did."
+        if about(layer)["signal"] == "normalized":
+            return f"{text}."
+        background = self.forms["fit"].editors["background"].value()
+        advice = "" if background else " Choose a Background: optical density has one."
+        return f"{text}, as optical density.{advice}"
+
+    def wants_more(self) -> bool:
+        """Whether the box is ticked."""
+        return self.more.isChecked()
+
+    def refresh(self) -> None:
+        """Follow the chosen stack; offer the references that came with it and what can be fitted."""
+        layer = self.input_layer()
+        if layer is not None:
+            self._suggest(about(layer)["source"].get("suggested", {}).get("fit"))
+        direct = layer is not None and about(layer)["signal"] == "optical_density"
+        known = direct and "normalize" in results_of(layer)
+        self.choice.setVisible(known)
+        offered = about(layer)["id"] if known else None
+        if offered != self._offered_for:
+            self._offered_for = offered
+            self.what.setCurrentIndex(NORMALISED)
+        super().refresh()
+
+    def _suggest(self, values: dict[str, Any] | None) -> None:
+        """Take over what a sample scan suggests, unless the user has chosen references already."""
+        form = self.forms["fit"]
+        if values and not form.editors["references"].value():
+            params = make_params(form.cls, values, self.title)
+            form.fill({name: getattr(params, name) for name in values})
+
+    def use_references(self, paths: Sequence[str], names: Sequence[str] = ()) -> None:
+        """Take spectra of files in place of the references so far; all of them, if none is named."""
+        editors = self.forms["fit"].editors
+        editors["names"].set_value(names)
+        editors["references"].set_value(paths)
+
+    def steps(self, layer: Layer) -> Steps:
+        """Return the fit, after the normalisation as it was resolved in step 3 where that is asked for."""
+        fit = super().steps(layer)
+        return [*normalized_first(layer), *fit] if self._normalises_first(layer) else fit
+
+    def tell(self, result: Result) -> tuple[str, str]:
+        """Return how good the fit is and how many pixels have none."""
+        found: dict[str, Any] = facts(result, "fit")
+        fractions = [name for name, info in result.info.items() if info["kind"] == "fraction"]
+        r_factor, first = (thinned(result.maps[name]) for name in ("r_factor", fractions[0]))
+        valid = r_factor[
+            np.isfinite(r_factor) & np.isfinite(first)
+        ]  # elsewhere there is nothing to be fitted
+        quality = f"median R-factor {np.median(valid):.2g}" if valid.size else "no valid pixel"
+        text = f"{len(fractions)} references, {found['fitted_energies']} energies, {quality}"
+        if none := found.get("invalid_fractions", 0):
+            text += f"; {none} of {result.maps['r_factor'].size} pixels have no fractions"
+        short = f"{len(fractions)} references" + (f", R {np.median(valid):.2g}" if valid.size else "")
+        return short, text + "."
+
+    def _normalises_first(self, layer: Layer) -> bool:
+        return self.choice.isVisibleTo(self) and self.what.currentIndex() == NORMALISED
+
+    def _on_more(self, more: bool) -> None:
+        """Show the other maps of the last fit at once; unticking leaves the layers alone."""
+        layer = self.input_layer()
+        if more and layer is not None and self.key in results_of(layer):
+            show_maps(self.viewer, layer, self.key, more=True)

@@ -1,0 +1,272 @@
+"""What all step panels have in common: forms, a sentence of what will be done, Run, progress, Cancel, the result.
+
+A step's panel says which stack it takes, which steps it runs and how to put the result in words; that is all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from napari.layers import Layer
+from napari.utils.notifications import show_info
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.params import Params
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._widgets.forms.form import ParamsForm
+from napari_xanes._widgets.jobs.chooser import StackChooser
+from napari_xanes._widgets.jobs.preview import Preview
+from napari_xanes._widgets.jobs.runner import Runner
+from napari_xanes._widgets.jobs.trial import Excerpts, Trial, seen_of, try_steps
+from napari_xanes._widgets.layers.layers import (
+    about,
+    find,
+    has_old_result,
+    is_stale,
+    lineage,
+    put_result,
+    results_of,
+    stack_of,
+)
+from napari_xanes._widgets.parts.notices import report_error
+
+Steps = Sequence[tuple[str, Params]]
+
+
+class StepPanel(QWidget):
+    """Base of the panels of single steps.
+
+    Signals
+    -------
+    headline(text)
+        The result in a few words, for the title of the collapsed panel.
+    done(layer)
+        The step's result was put into layers; `layer` is the stack to go on with.
+    """
+
+    title = ""
+    key = ""
+    """Names the panel, and the result that is kept with its stack."""
+    names: tuple[str, ...] = ()
+    """The steps, keys of `STEPS`."""
+    hidden: tuple[str, ...] = ()
+    """Parameters that have no meaning in the window."""
+    stack_name = ""
+    """What is added to the scan's name for the stack that comes out; empty if only maps do."""
+    thinned_preview = True
+    """Whether a preview may leave pixels out, as of steps that look at each pixel by itself."""
+
+    headline = Signal(str)
+    done = Signal(object)
+
+    def __init__(self, viewer: Any, chooser: StackChooser) -> None:
+        super().__init__()
+        self.viewer, self.chooser = viewer, chooser
+        self._input_id: str | None = None
+        self._running_on: str | None = None
+        self._running_as = self.key
+        self.forms = {
+            name: ParamsForm(STEPS[name][1], self.title, self.hidden, step=name) for name in self.names
+        }
+        self.plan = QLabel()
+        self.plan.setWordWrap(True)
+        self.result = QLabel()
+        self.result.setWordWrap(True)
+        self._excerpts = Excerpts()
+        self.preview = Preview(viewer, self.key, self._what_to_try)
+        self.preview.found.connect(self._show_chosen)
+        self.runner = Runner()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for form in self.forms.values():
+            form.setVisible(bool(form.editors))
+            layout.addWidget(form)
+            form.changed.connect(self.update_plan)
+        for option in self.options():
+            layout.addWidget(option)
+        for part in (self.plan, self.preview, self.runner, self.result, *self.below()):
+            layout.addWidget(part)
+        self.runner.run_clicked.connect(self.run)
+        self.runner.background.delivered.connect(self._on_delivered)
+        self.runner.background.failed.connect(self._say)
+        self.runner.background.cancelled.connect(lambda: self._say("Cancelled; the layers are as they were."))
+        chooser.changed.connect(self.refresh)
+        self.refresh()
+
+    # -- what a step says of itself -------------------------------------------------------------------
+
+    def options(self) -> list[QWidget]:
+        """Return widgets beside the forms of the parameters."""
+        return []
+
+    def below(self) -> list[QWidget]:
+        """Return widgets for what came out."""
+        return []
+
+    def take(self, line: list[Layer]) -> Layer | None:
+        """Return the stack that the step works on: one of the chosen stack and those it was made from."""
+        return line[0]
+
+    def missing(self, line: list[Layer]) -> str:
+        """Say what to do first if there is no such stack."""
+        return ""
+
+    def lacks(self, layer: Layer) -> str:
+        """Say what else is missing before Run makes sense; empty if nothing is."""
+        return ""
+
+    def will(self, layer: Layer) -> str:
+        """Say what Run will do."""
+        return ""
+
+    def steps(self, layer: Layer) -> Steps:
+        """Return the steps that Run carries out on a layer."""
+        return [(name, form.params()) for name, form in self.forms.items()]
+
+    def keeps_stack(self) -> bool:
+        """Whether the stack that comes out becomes a layer."""
+        return bool(self.stack_name)
+
+    def wants_more(self) -> bool:
+        """Whether all maps become layers."""
+        return False
+
+    def tell(self, result: Result) -> tuple[str, str]:
+        """Return the result in a few words, and in a sentence."""
+        return "done", "Done."
+
+    def own(self, result: Result) -> Result:
+        """Return what of the result belongs to this step and is shown."""
+        return result
+
+    def result_key(self, step: str = "") -> str:
+        """Return under which the result of a step is kept with its stack; of the one that Run carries out now."""
+        return self.key
+
+    # -- how every step runs --------------------------------------------------------------------------
+
+    def input_layer(self) -> Layer | None:
+        """Return the layer that Run takes, or None while something is missing."""
+        chosen = self.chooser.layer()
+        return None if chosen is None else self.take(lineage(self.viewer, chosen))
+
+    def refresh(self) -> None:
+        """Follow the chosen stack: what will be done, and what was found on it before."""
+        layer = self.input_layer()
+        new_id = None if layer is None else about(layer)["id"]
+        changed, self._input_id = new_id != self._input_id, new_id
+        key = self.result_key()
+        found = None if layer is None else results_of(layer).get(key)
+        if found is not None:
+            self._show(found)
+        elif layer is not None and has_old_result(layer, key):
+            self._say("Out of date: an earlier step was run again since. Run this one again, too.")
+            self.headline.emit("out of date")
+            self.result.setProperty("told", True)
+        elif changed or self.result.property("told"):
+            for form in self.forms.values():
+                form.forget_chosen()
+            self._say("")
+        self.update_plan()
+
+    def update_plan(self) -> None:
+        """Say what Run will do, or what is missing, and show it if a preview is wanted."""
+        self.preview.later()
+        chosen, layer = self.chooser.layer(), self.input_layer()
+        lacking = "" if layer is None else self.lacks(layer)
+        if layer is not None:
+            text = lacking or self.will(layer)
+            if any(is_stale(self.viewer, one) for one in lineage(self.viewer, layer)):
+                text += f" Note: '{layer.name}' is older than what it is made from; run the step that makes it again."
+        else:
+            text = "" if chosen is None else self.missing(lineage(self.viewer, chosen))
+        self.plan.setText(text)
+        self.plan.setVisible(bool(text))
+        self.runner.set_ready(layer is not None and not lacking)
+
+    def run(self) -> None:
+        """Start the step in the background."""
+        layer = self.input_layer()
+        if layer is None or self.runner.background.running:
+            return
+        try:
+            steps = self.steps(layer)
+            stack = stack_of(layer)
+        except InputError as error:
+            self._say(report_error(error, self.title))
+            return
+        self.preview.stop()
+        keep = self.keeps_stack()
+
+        def job(progress: Progress) -> Result:
+            return run_steps(stack, steps, keep_stack=keep, in_memory=True, progress=progress)
+
+        self._running_on, self._running_as = about(layer)["id"], self.result_key()
+        self._say("")
+        self.runner.start(job, f"{self.title}: {layer.name}")
+
+    def _on_delivered(self, result: Result) -> None:
+        parent = find(self.viewer, self._running_on)
+        if parent is None:
+            show_info(f"{self.title}: the stack was removed while it ran; the result is dropped.")
+            return
+        name = self.stack_name if self.keeps_stack() else ""
+        last = put_result(
+            self.viewer, parent, self._running_as, self.own(result), stack_name=name, more=self.wants_more()
+        )
+        self.chooser.refresh()
+        if last is not parent:  # else what was chosen stays, which may be made of it
+            self.chooser.choose(last)
+        self.refresh()
+        for warning in result.warnings[len(stack_of(parent).warnings) :]:
+            show_info(warning)
+        self.done.emit(self.chooser.layer())
+
+    # -- trying it ------------------------------------------------------------------------------------
+
+    def _what_to_try(self) -> Trial:
+        layer = self.input_layer()
+        if layer is None:
+            raise InputError(self.plan.text() or "There is no stack yet; open a scan.")
+        if lacking := self.lacks(layer):
+            raise InputError(lacking)
+        return self.trial(layer)
+
+    def trial(self, layer: Layer) -> Trial:
+        """Return what a preview tries; raises InputError with what is in the way."""
+        seen = seen_of(self.viewer, layer, thinned=self.thinned_preview)
+        return try_steps(layer, seen, self.steps(layer), self._excerpts, self.tell)
+
+    def _show_chosen(self, result: Result) -> None:
+        """Show what was chosen for values left automatic."""
+        for entry in result.history:
+            if entry["do"] in self.forms:
+                self.forms[entry["do"]].show_chosen(entry["params"])
+
+    def _show(self, result: Result) -> None:
+        self._show_chosen(result)
+        short, sentence = self.tell(result)
+        self._say(sentence)
+        self.result.setProperty("told", True)
+        self.headline.emit(short)
+
+    def _say(self, sentence: str) -> None:
+        self.result.setText(sentence)
+        self.result.setVisible(bool(sentence))
+        self.result.setProperty("told", False)
+        if not sentence:
+            self.headline.emit("")
+
+    def cleanup(self) -> None:
+        """Stop working and listening: the panel goes away."""
+        for form in self.forms.values():
+            form.keep()
+        self.preview.cleanup()
+        self.runner.background.abandon()
+        self.chooser.changed.disconnect(self.refresh)

@@ -1,0 +1,1 @@
+"""Maps mixed in colour, volumes, figures."""

@@ -1,0 +1,94 @@
+"""The legend of a colour mix on the canvas, while a mix is seen.
+
+napari has no overlay that shows a picture, so this is a small widget that lies on the canvas.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from napari.layers import Image, Layer
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
+
+from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.view.mix_legend import MixLegend
+
+WIDE, EDGE = 230, 12
+STYLE = "CanvasLegend {background: rgba(0, 0, 0, 150); border-radius: 4px;} QWidget {color: white;}"
+
+_legends: WeakKeyDictionary[Any, CanvasLegend] = WeakKeyDictionary()
+
+
+def show_legend(viewer: Any) -> CanvasLegend | None:
+    """Show the legend of a viewer's mixes from now on; however often it is called, there is one.
+
+    A viewer without a window has none.
+    """
+    viewer = getattr(viewer, "__wrapped__", viewer)  # docks may be given napari's proxy of the viewer
+    if viewer not in _legends and getattr(viewer, "window", None) is not None:
+        _legends[viewer] = CanvasLegend(viewer, viewer.window._qt_viewer.canvas.native)
+    return _legends.get(viewer)
+
+
+class CanvasLegend(QFrame):
+    """Lies in the upper right corner of the canvas; the mouse goes through it."""
+
+    def __init__(self, viewer: Any, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self._viewer = ref(viewer)
+        self.legend = MixLegend()
+        self.setStyleSheet(STYLE)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.addWidget(self.legend)
+        self.setFixedWidth(WIDE)
+        canvas.installEventFilter(self)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.reordered.connect(self.follow)
+        for layer in viewer.layers:
+            self._watch(layer)
+        self.follow()
+
+    def follow(self, event: Any = None) -> None:
+        """Show what the mix means that is seen: no other image lies over it."""
+        viewer = self._viewer()
+        seen = (
+            [] if viewer is None else [one for one in viewer.layers if one.visible and isinstance(one, Image)]
+        )
+        said = _mix_of(seen[-1]) if seen else {}
+        self.setVisible(bool(said))
+        if said:
+            self.legend.show_mix(said["names"], said["colors"])
+            self._place()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keep to the corner when the canvas changes its size."""
+        if event.type() == QEvent.Type.Resize:
+            self._place()
+        return False
+
+    def _place(self) -> None:
+        self.adjustSize()
+        self.move(self.parentWidget().width() - self.width() - EDGE, EDGE)
+
+    def _watch(self, layer: Layer) -> None:
+        layer.events.visible.connect(self.follow)
+        layer.events.metadata.connect(self.follow)
+
+    def _on_inserted(self, event: Any) -> None:
+        self._watch(event.value)
+        self.follow()
+
+    def _on_removed(self, event: Any) -> None:
+        event.value.events.visible.disconnect(self.follow)
+        event.value.events.metadata.disconnect(self.follow)
+        self.follow()
+
+
+def _mix_of(layer: Layer) -> dict[str, Any]:
+    found: dict[str, Any] = about(layer).get("mix", {})
+    return found

@@ -1,0 +1,109 @@
+"""One line of a mix: which map, in which colour, between which limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from napari.layers import Layer
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QHBoxLayout, QToolButton, QWidget
+
+from napari_xanes._widgets.parts.color_button import ColorButton
+from napari_xanes._widgets.parts.layer_combo import LayerCombo
+
+LARGEST = 1e9
+
+
+class LimitsEdit(QWidget):
+    """Two numbers that step with the wheel and the arrow keys."""
+
+    changed = Signal()
+
+    def __init__(self, low_tip: str, high_tip: str) -> None:
+        super().__init__()
+        self.low, self.high = (NumberBox(tip) for tip in (low_tip, high_tip))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        for box in (self.low, self.high):
+            layout.addWidget(box)
+            box.valueChanged.connect(lambda _: self.changed.emit())
+
+    def value(self) -> tuple[float, float]:
+        """Return both."""
+        return self.low.value(), self.high.value()
+
+    def set_value(self, limits: Sequence[float]) -> None:
+        """Show other limits; says so once."""
+        for box, value in zip((self.low, self.high), limits, strict=True):
+            box.blockSignals(True)
+            box.setValue(float(value))
+            box.blockSignals(False)
+        self.changed.emit()
+
+
+class NumberBox(QDoubleSpinBox):
+    """Shows a number as short as it is."""
+
+    def __init__(self, tip: str) -> None:
+        super().__init__()
+        self.setDecimals(4)
+        self.setRange(-LARGEST, LARGEST)
+        self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
+        self.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        self.setStyleSheet("QAbstractSpinBox {min-width: 42px; max-width: 42px; padding: 1px 3px;}")
+        self.setToolTip(f"<p>{tip} The arrow keys and the wheel change it.</p>")
+
+    def textFromValue(self, value: float) -> str:
+        """Return six digits at most, without zeros at the end."""
+        return str(self.locale().toString(float(value), "g", 6))
+
+
+class MixRow(QWidget):
+    """A map with its colour and limits.
+
+    Signals
+    -------
+    changed()
+    chosen()
+        The user chose another map.
+    remove_clicked()
+    """
+
+    changed = Signal()
+    chosen = Signal()
+    remove_clicked = Signal()
+
+    def __init__(self, viewer: Any, color: str) -> None:
+        super().__init__()
+        self.map = LayerCombo(viewer)
+        self.color = ColorButton(color)
+        self.limits = LimitsEdit("From this value on the colour is seen.", "From this value on it is full.")
+        self.remove = QToolButton()
+        self.remove.setText("✕")
+        self.remove.setToolTip("Take this map out")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.map, 1)
+        for part in (self.color, self.limits, self.remove):
+            layout.addWidget(part)
+        self.map.currentIndexChanged.connect(lambda _: self._take_limits())
+        self.color.changed.connect(self.changed)
+        self.map.activated.connect(lambda _: self.chosen.emit())
+        self.limits.changed.connect(self.changed)
+        self.remove.clicked.connect(self.remove_clicked)
+
+    def offer(self, maps: Sequence[Layer], prefer: Layer | None = None) -> None:
+        """List the maps there are; says so if another was chosen by it."""
+        before = self.map.currentData()
+        self.map.offer(maps, prefer)
+        if self.map.currentData() != before:
+            self._take_limits()
+
+    def _take_limits(self) -> None:
+        layer = self.map.layer()
+        self.map.setToolTip("" if layer is None else layer.name)
+        if layer is not None:
+            self.limits.set_value(layer.contrast_limits)

@@ -1,0 +1,1 @@
+"""The workflow dock, the import dialog, keys, and starting napari."""

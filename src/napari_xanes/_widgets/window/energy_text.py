@@ -1,0 +1,116 @@
+"""The photon energy on the canvas, following the slider, and the scale bar where the size of pixels is known.
+
+napari's own sliders count frames and cannot show energies that are not evenly spaced.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+from napari.components.overlays import TextOverlay
+from napari.layers import Layer
+
+from napari_xanes._widgets.layers.layers import about, stack_layers
+from napari_xanes._widgets.layers.settings import settings, when_changed
+
+KEY = "xanes_energy"
+
+_texts: WeakKeyDictionary[Any, EnergyText] = WeakKeyDictionary()
+
+
+def show_energy(viewer: Any) -> EnergyText:
+    """Show the energy in a viewer; however often it is called, there is one text a viewer.
+
+    It lives as long as the viewer and is seen only while a stack is.
+    """
+    viewer = getattr(viewer, "__wrapped__", viewer)  # docks may be given napari's proxy of the viewer
+    if viewer not in _texts:
+        _texts[viewer] = EnergyText(viewer)
+    return _texts[viewer]
+
+
+class EnergyText:
+    """Writes the energy of the shown frame into a corner of the canvas.
+
+    It is that of the active layer if it is a visible stack, else of the topmost visible stack.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = ref(viewer)
+        self._first_scale = True
+        self._overlay = TextOverlay(visible=False, position="top_left", font_size=14)
+        viewer.canvas.overlays[KEY] = self._overlay
+        for source in (
+            viewer.dims.events.current_step,
+            viewer.layers.selection.events.active,
+            viewer.layers.events.reordered,
+        ):
+            source.connect(self.update)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+        for layer in viewer.layers:
+            self._watch(layer)
+            self._show_scale(layer)
+        when_changed(self._on_setting)
+        self.update()
+
+    @property
+    def text(self) -> str:
+        """What stands on the canvas; empty if nothing does."""
+        return self._overlay.text if self._overlay.visible else ""
+
+    def update(self, event: Any = None) -> None:
+        """Write the energy anew."""
+        viewer = self._viewer()
+        layer = None if viewer is None or not settings().show_energy else _shown_stack(viewer)
+        if layer is None:
+            self._overlay.visible = False
+            return
+        energy = about(layer)["energy"]
+        position = layer.world_to_data(viewer.dims.point)[0]
+        index = int(np.clip(round(position), 0, len(energy) - 1))
+        self._overlay.text = f"{energy[index]:.2f} eV  ({index + 1} of {len(energy)})"
+        self._overlay.visible = True
+
+    def _on_setting(self, event: Any) -> None:
+        if event.key.endswith(".show_scale_bar"):
+            self._scale_bar(event.value)
+        self.update()
+
+    def _scale_bar(self, shown: bool) -> None:
+        """Show napari's own scale bar, or hide it."""
+        viewer = self._viewer()
+        if viewer is not None:
+            viewer.canvas.overlays.scale_bar.visible = shown
+
+    def _watch(self, layer: Layer) -> None:
+        layer.events.visible.connect(self.update)
+        layer.events.metadata.connect(self.update)
+
+    def _on_inserted(self, event: Any) -> None:
+        self._watch(event.value)
+        self._show_scale(event.value)
+        self.update()
+
+    def _show_scale(self, layer: Layer) -> None:
+        """Show the scale bar from now on if a stack tells the size of its pixels; whoever hides it has peace."""
+        viewer = self._viewer()
+        known = about(layer).get("pixel_size_um")
+        if viewer is not None and self._first_scale and known and settings().show_scale_bar:
+            viewer.canvas.overlays.scale_bar.visible = True
+            self._first_scale = False
+
+    def _on_removed(self, event: Any) -> None:
+        event.value.events.visible.disconnect(self.update)
+        event.value.events.metadata.disconnect(self.update)
+        self.update()
+
+
+def _shown_stack(viewer: Any) -> Layer | None:
+    visible = [layer for layer in stack_layers(viewer) if layer.visible]
+    active = viewer.layers.selection.active
+    if active is not None and any(layer is active for layer in visible):
+        return active
+    return visible[-1] if visible else None

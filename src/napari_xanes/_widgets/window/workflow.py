@@ -1,0 +1,240 @@
+"""All steps in order in one dock, and each step as a dock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QPushButton
+
+from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.words import step_title
+from napari_xanes._widgets.jobs.chooser import StackChooser
+from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.session import forget_workflow, remember_workflow, workflow_of
+from napari_xanes._widgets.layers.undo import last_step, undo
+from napari_xanes._widgets.parts.buttons import in_line, make_button
+from napari_xanes._widgets.parts.dock import Dock
+from napari_xanes._widgets.parts.section import Section
+from napari_xanes._widgets.steps.align import AlignPanel
+from napari_xanes._widgets.steps.cluster import ClusterPanel
+from napari_xanes._widgets.steps.corrections import CorrectionsPanel
+from napari_xanes._widgets.steps.fit import FitPanel
+from napari_xanes._widgets.steps.maps import MapsPanel
+from napari_xanes._widgets.steps.masks import MaskPanel
+from napari_xanes._widgets.steps.normalize import NormalizePanel
+from napari_xanes._widgets.steps.panel import StepPanel
+from napari_xanes._widgets.steps.particles import ParticlesPanel
+from napari_xanes._widgets.steps.preprocess import PreprocessPanel
+from napari_xanes._widgets.steps.rank import RankPanel
+from napari_xanes._widgets.steps.residual import ResidualPanel
+from napari_xanes._widgets.steps.results import ResultsPanel
+from napari_xanes._widgets.steps.table import STEP_PANELS
+from napari_xanes._widgets.window.energy_text import show_energy
+from napari_xanes._widgets.window.keys import ShortcutsDialog, bind_keys, unbind_keys
+
+NEXT_STEP = {"preprocess": "align", "align": "normalize", "normalize": "fit", "fit": "results"}
+"""What is unfolded when a step is done; after the others one looks at what they found."""
+FIRST_STEP = {
+    "counts": "preprocess",
+    "transmission": "preprocess",
+    "optical_density": "align",
+    "normalized": "fit",
+}
+
+
+class XanesWorkflow(Dock):
+    """The XANES workflow: choose a stack, then run the steps from top to bottom."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.chooser = StackChooser(napari_viewer)
+        self.panels = {panel.key: panel(napari_viewer, self.chooser) for panel in STEP_PANELS}
+        self.masks = MaskPanel(napari_viewer, self.chooser)
+        self.results = ResultsPanel(napari_viewer, self.chooser, self.panels)
+        self.panels["clusters"].references_made.connect(lambda path: self.fit_with((path,)))
+        self.undo = QPushButton()
+        self.undo.setToolTip("<p>Makes the layers what they were before the last step.</p>")
+        self.undo.clicked.connect(self.undo_step)
+        self.column.addWidget(self.chooser)
+        self.column.addWidget(self.undo)
+        self.sections: dict[str, Section] = {}
+        shown = {**self.panels, "masks": self.masks, "results": self.results}
+        for number, (key, panel) in enumerate(shown.items(), 1):
+            section = Section(number, panel.title, panel)
+            self.sections[key] = section
+            self.column.addWidget(section)
+            if isinstance(panel, StepPanel | MaskPanel):
+                panel.headline.connect(section.say)
+                panel.refresh()
+            if isinstance(panel, StepPanel):
+                panel.done.connect(partial(self._advance, key))
+        self._shown: str | None = None
+        remember_workflow(napari_viewer, self)
+        bind_keys(napari_viewer)
+        self.spectrum = make_button(
+            "Spectrum",
+            "The spectrum of the pixel under the cursor, of regions and of labels, below the picture.",
+        )
+        self.spectrum.clicked.connect(self.open_spectrum)
+        self.keys = make_button("Keys", "The keys for what is done often.")
+        self.keys.clicked.connect(lambda: ShortcutsDialog(self).show())
+        self.column.addWidget(in_line(self.spectrum, self.keys))
+        self.chooser.changed.connect(self._on_stack)
+        self.chooser.changed.connect(self._show_undo)
+        self._on_stack()
+        self._show_undo()
+        show_energy(napari_viewer)
+
+    def open_spectrum(self) -> None:
+        """Open the spectrum below the canvas."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES spectrum")
+
+    def undo_step(self) -> None:
+        """Take the last step back."""
+        undo(self.viewer)
+        self.chooser.refresh()
+
+    def _show_undo(self) -> None:
+        step = last_step(self.viewer)
+        self.undo.setVisible(bool(step))
+        words = step_title(step) if step in STEPS else step.replace("_", " ")
+        self.undo.setText(f"Undo {words[:1].lower()}{words[1:]}")
+
+    def open_step(self, key: str) -> None:
+        """Unfold one step and fold the others."""
+        for name, section in self.sections.items():
+            section.unfold(name == key)
+        self._opened = key
+        QTimer.singleShot(0, self._scroll)
+
+    def _scroll(self) -> None:
+        """Bring all of the open step into view, or as much as there is room for from its title on."""
+        section, bar = self.sections[self._opened], self.verticalScrollBar()
+        top, bottom = section.y(), section.y() + section.height()
+        if bar is not None and bottom > bar.value() + self.viewport().height():
+            bar.setValue(min(top, bottom - self.viewport().height()))
+
+    def _on_stack(self) -> None:
+        """Unfold the step that comes next for a stack that was opened from a file."""
+        layer = self.chooser.layer()
+        chosen = self.chooser.layer_id()
+        if layer is not None and chosen != self._shown and not about(layer)["made_from"]:
+            self.open_step(FIRST_STEP[about(layer)["signal"]])
+        elif layer is None and self._shown is None:
+            self.open_step("preprocess")
+        self._shown = chosen
+
+    def _advance(self, key: str, layer: Any = None) -> None:
+        if key in NEXT_STEP:
+            self.open_step(NEXT_STEP[key])
+
+    def fit_with(self, paths: Sequence[str], names: Sequence[str] = ()) -> None:
+        """Make spectra of files the references of the fit, and show so."""
+        self.panels["fit"].use_references(paths, names)
+        self.open_step("fit")
+
+    def cleanup(self) -> None:
+        """Stop work and disconnect from the viewer."""
+        forget_workflow(self.viewer, self)
+        unbind_keys(self.viewer)
+        for panel in (*self.panels.values(), self.masks, self.results):
+            panel.cleanup()
+        self.chooser.cleanup()
+
+
+def _go_on_with(viewer: Any, layer: Any) -> None:
+    """Let the workflow go on with the stack that a dock of its own has made."""
+    workflow = workflow_of(viewer)
+    if workflow is not None:
+        workflow.chooser.choose(layer)
+
+
+class StepDock(Dock):
+    """One step as a dock of its own, with its own choice of the stack."""
+
+    panel_class: type[StepPanel] | type[MaskPanel]
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.chooser = StackChooser(napari_viewer)
+        self.panel = self.panel_class(napari_viewer, self.chooser)
+        self.column.addWidget(self.chooser)
+        self.column.addWidget(self.panel)
+        if isinstance(self.panel, StepPanel):
+            self.panel.done.connect(partial(_go_on_with, napari_viewer))
+        show_energy(napari_viewer)
+
+    def cleanup(self) -> None:
+        """Stop work and disconnect from the viewer."""
+        self.panel.cleanup()
+        self.chooser.cleanup()
+
+
+class PreprocessDock(StepDock):
+    """Flat field and optical density."""
+
+    panel_class = PreprocessPanel
+
+
+class CorrectionsDock(StepDock):
+    """Bad pixels, beam, crop, bin, noise and energies."""
+
+    panel_class = CorrectionsPanel
+
+
+class AlignDock(StepDock):
+    """Drift correction."""
+
+    panel_class = AlignPanel
+
+
+class NormalizeDock(StepDock):
+    """Edge normalisation."""
+
+    panel_class = NormalizePanel
+
+
+class FitDock(StepDock):
+    """Linear-combination fit."""
+
+    panel_class = FitPanel
+
+
+class MapsDock(StepDock):
+    """Peak, edge, white line and energy shift."""
+
+    panel_class = MapsPanel
+
+
+class ClusterDock(StepDock):
+    """k-means, PCA and NMF."""
+
+    panel_class = ClusterPanel
+
+
+class MaskDock(StepDock):
+    """Masks by threshold."""
+
+    panel_class = MaskPanel
+
+
+class RankDock(StepDock):
+    """Choice of references."""
+
+    panel_class = RankPanel
+
+
+class ParticlesDock(StepDock):
+    """Particles, their table and profile."""
+
+    panel_class = ParticlesPanel
+
+
+class ResidualDock(StepDock):
+    """What a fit leaves."""
+
+    panel_class = ResidualPanel
