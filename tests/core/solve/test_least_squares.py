@@ -4,9 +4,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from made_spectra import CENTRES, ENERGY, columns, make_references, random_spectra, spectrum
 from scipy.optimize import nnls
 from scipy.stats import truncnorm
-from test_lincombo import CENTRES, ENERGY, columns, files, make_references, random_spectra, spectrum
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
 from napari_xanes._core.edge.normalize import NormalizeParams
@@ -16,8 +16,6 @@ from napari_xanes._core.prepare.optical_density import OpticalDensityParams
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._core.solve.active_sets import ExactSolver
 from napari_xanes._core.solve.sigma import cut_normal
-
-__all__ = ["files"]
 
 BOUNDED = ("nonnegative", "nonnegative_sum_to_one")
 

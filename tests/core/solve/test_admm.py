@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_lincombo import CENTRES, ENERGY, columns, files, make_references, random_spectra, spectrum
+from made_spectra import CENTRES, ENERGY, columns, make_references, random_spectra, spectrum
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references
 from napari_xanes._core.fit.fit import FitParams
@@ -11,7 +11,6 @@ from napari_xanes._core.solve.active_sets import ExactSolver
 from napari_xanes._core.solve.admm import AdmmSolver, nearest_fractions
 
 CONSTRAINTS = ("none", "nonnegative", "sum_to_one", "nonnegative_sum_to_one")
-__all__ = ["files"]
 
 
 def solve(r, constraint, z, **options):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_spectra import CENTRES, ENERGY, columns, make_references, random_spectra, spectrum
 from scipy.optimize import minimize, nnls
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
@@ -10,31 +11,6 @@ from napari_xanes._core.edge.normalize import NormalizeParams, normalize_step
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.fit.fit import FitParams, fit_step
 from napari_xanes._core.runs.pipeline import run_steps
-
-ENERGY = np.concatenate(
-    [np.arange(8300, 8325, 5), np.arange(8325, 8370, 1), np.arange(8370, 8420, 5)]
-).astype(float)
-CENTRES = (8333.0, 8336.5, 8340.0, 8334.5)
-
-
-def spectrum(centre, energy=ENERGY):
-    return (
-        0.5 + np.arctan((energy - centre) / 1.5) / np.pi + 0.6 * np.exp(-(((energy - centre - 5) / 3) ** 2))
-    )
-
-
-def make_references(k):
-    return [Reference(f"ref{i}", ENERGY, spectrum(CENTRES[i])) for i in range(k)]
-
-
-def columns(k):
-    return np.stack([r.mu for r in make_references(k)], axis=1)
-
-
-def random_spectra(k, n=3000, noise=0.05, seed=0, negative=True):
-    rng = np.random.default_rng(seed)
-    x = rng.uniform(-0.4 if negative else 0.1, 1, (k, n))
-    return columns(k) @ x + noise * rng.normal(size=(ENERGY.size, n)), x
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
@@ -201,13 +177,6 @@ def short(name="short"):
 def test_what_cannot_be_fitted_is_said(references, args, said):
     with pytest.raises(InputError, match=said):
         fit_references(random_spectra(2)[0], ENERGY, references, **args)
-
-
-@pytest.fixture
-def files(tmp_path):
-    for r in make_references(2):
-        np.savetxt(tmp_path / f"{r.name}.txt", np.stack([r.energy, r.mu], axis=1))
-    return tuple(str(tmp_path / f"ref{i}.txt") for i in range(2))
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

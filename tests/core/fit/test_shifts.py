@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-from test_lincombo import CENTRES, ENERGY, columns, files, make_references, spectrum
+from made_spectra import CENTRES, ENERGY, columns, make_references, spectrum
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_reference_shifts, fit_references
 from napari_xanes._core.fit.fit import FitParams
 from napari_xanes._core.fit.shifts import shifted_reference
 from napari_xanes._core.runs.pipeline import run_steps
-
-__all__ = ["files"]
 
 
 def mixture(shifts, amounts, energy=ENERGY, line=0.0):

@@ -176,5 +176,5 @@ def test_the_dialog_lists_every_key(workflow):
 
 
 def test_the_page_is_that_of_the_table():
-    page = Path(__file__).parents[2] / "docs" / "shortcuts.md"
+    page = Path(__file__).parents[3] / "docs" / "shortcuts.md"
     assert as_markdown() in page.read_text(encoding="utf-8")
