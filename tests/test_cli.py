@@ -330,7 +330,7 @@ def test_a_run_killed_while_saving_can_be_resumed(call, scans, tmp_path):
     """Nothing can clean up after SIGKILL, so the next run must cope with what it finds."""
     code = (
         "import os, signal\n"
-        "from napari_xanes._core.io import result_layout\n"
+        "from napari_xanes._core.runs import result_layout\n"
         "result_layout._write_extra = lambda *a: os.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))\n"
         "from napari_xanes.cli import main\n"
         "main()\n"

@@ -8,7 +8,7 @@ import tifffile
 
 import napari_xanes as nx
 from napari_xanes._core.base.params import make_params
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 
 SIMULATION = nx.simulate((48, 56), n_energies=31, max_drift=2.5, seed=4)
@@ -44,7 +44,7 @@ def run(data, energy, references, shift=0.0):
     }
     fit = {"references": references, "constraint": "nonnegative"}
     given = {"align": {}, "normalize": windows, "fit": fit, "peak": {"window": (8338 + shift, 8362 + shift)}}
-    steps = [(name, make_params(STEPS[name][1], values, name)) for name, values in given.items()]
+    steps = [(name, make_params(STEPS[name].params, values, name)) for name, values in given.items()]
     return run_steps(nx.EnergyStack(data, energy, "optical_density"), steps).maps
 
 

@@ -49,9 +49,9 @@ def describe_steps(result: Result, asked: Sequence[tuple[str, Params]]) -> list[
     lines = []
     for entry, (name, params) in zip(result.history[-len(asked) :], asked, strict=True):
         given = params.model_dump(mode="json", exclude_none=True)
-        chose = {key: value for key, value in entry["params"].items() if given.get(key) != value}
+        chose = {key: value for key, value in entry.params.items() if given.get(key) != value}
         told = [
-            f"{key} = {_short(value)}" for key, value in (chose | entry["found"]).items() if _is_short(value)
+            f"{key} = {_short(value)}" for key, value in {**chose, **entry.facts}.items() if _is_short(value)
         ]
         lines.append(f"{name}: {', '.join(told) or 'done'}")
     return lines

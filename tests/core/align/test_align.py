@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from carry_out import carry_out
 
 from napari_xanes import (
     Cancelled,
@@ -16,8 +17,8 @@ from napari_xanes import (
     estimate_drift,
     run_recipe,
 )
-from napari_xanes._core.align.align import AlignParams, align_step
-from napari_xanes._core.base.progress import no_progress
+from napari_xanes._core.align.align import ALIGN, AlignParams
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.engine.chain import Chain
 
 SHIFTS = np.array([[0.0, 0.0], [1.3, -2.4], [-4.7, 3.1], [2.2, 5.6], [6.4, -1.9], [3.5, 2.5], [-0.7, -3.3]])
@@ -255,8 +256,8 @@ def make_stack(frames, signal="optical_density", **more):
 
 def align(stack, *, in_memory, workers=None, **params):
     chain = Chain(stack, in_memory=in_memory, workers=workers)
-    resolved, found = align_step(chain, AlignParams(**params), no_progress)
-    return chain, resolved, found
+    done = carry_out(ALIGN, chain, AlignParams(**params))
+    return chain, done.resolved, done
 
 
 class First:
@@ -277,7 +278,7 @@ def test_step_gives_the_same_bits_streamed_and_in_memory():
         "threads": {"in_memory": False, "workers": 3},
     }.items():
         chain, _, found = align(stack, **kwargs)
-        chain.add_kernel(First(), lambda raw: ({}, {"sum": raw["sum"]}), found)
+        chain.add_kernel(First(), lambda raw: ({}, Found({"sum": raw["sum"]})))
         chain.run()
         sums[key] = found["sum"]
     wanted = apply_drift(stack.data, estimate_drift(stack)).sum(axis=0)
@@ -299,7 +300,7 @@ def test_frames_that_show_nothing_move_with_those_beside_them(reference, moved, 
     np.testing.assert_allclose(drift.shifts[3], (drift.shifts[2] + drift.shifts[4]) / 2)
     assert drift_error(drift.shifts[[1, 2]], SHIFTS[[1, 2]]) < 0.1
     assert found["bridged_frames"] == energy.tolist() and found["unusable_frames"] == []
-    assert f"moved like the frames beside them: {energy[0]:.2f} eV" in found["warnings"][0]
+    assert f"moved like the frames beside them: {energy[0]:.2f} eV" in found.warnings[0]
 
 
 def test_hot_pixels_hold_nothing_back():
@@ -325,8 +326,8 @@ def test_step_reports_and_resolves():
     assert found["max_shift_px"] == pytest.approx(longest, abs=0.05)
     assert found["unusable_frames"] == [8350.0]
     assert found["doubtful_frames"] == []
-    assert found["warnings"] == ["1 of 7 frames are lost or constant and are invalid: 8350.00 eV"]
-    json.dumps(found, allow_nan=False)
+    assert found.warnings == ("1 of 7 frames are lost or constant and are invalid: 8350.00 eV",)
+    json.dumps(found.entry.to_json(), allow_nan=False)
     (y0, y1), (x0, x1) = found["valid_area"]
     data = np.delete(chain.run(keep_stack=True), 3, axis=0)
     inside = np.isfinite(data).all(axis=0)
@@ -340,9 +341,7 @@ def test_lost_reference_is_replaced_and_said():
     frames[-1] = np.nan
     _, resolved, found = align(make_stack(frames), in_memory=True)
     assert resolved.reference == 5
-    assert any(
-        "reference frame -1 cannot be used, frame 5 at 8383.33 eV" in text for text in found["warnings"]
-    )
+    assert any("reference frame -1 cannot be used, frame 5 at 8383.33 eV" in text for text in found.warnings)
 
 
 def test_doubtful_frame_is_named():
@@ -350,13 +349,13 @@ def test_doubtful_frame_is_named():
     frames[2] = 0.3 * frames[2] + make_frames(seed=20)[2]  # mostly something else
     _, _, found = align(make_stack(frames), in_memory=True)
     assert found["doubtful_frames"] == pytest.approx([8333.33], abs=0.01)
-    assert any("doubtful, look at them: 8333.33 eV" in text for text in found["warnings"])
+    assert any("doubtful, look at them: 8333.33 eV" in text for text in found.warnings)
 
 
 def test_counts_with_flats_are_warned_about():
     stack = make_stack(make_frames(), "counts", flat=np.ones((96, 110), np.float32))
     _, _, found = align(stack, in_memory=True)
-    assert any("divide by the flats before aligning" in text for text in found["warnings"])
+    assert any("divide by the flats before aligning" in text for text in found.warnings)
 
 
 def test_stack_in_stack_out():

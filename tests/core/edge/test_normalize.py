@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from carry_out import carry_out
 
 from napari_xanes import EnergyStack, InputError, find_e0, normalize_edge
-from napari_xanes._core.base.progress import no_progress
-from napari_xanes._core.edge.normalize import NormalizeParams, normalize_step
+from napari_xanes._core.edge.normalize import NORMALIZE, NormalizeParams
 from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.runs.pipeline import run_steps
 
 ENERGY = np.concatenate(
     [np.arange(8220, 8320, 10), np.arange(8320, 8370, 1), np.arange(8370, 8580, 12)]
@@ -175,7 +176,8 @@ def test_e0_is_found_between_grid_points_in_noise():
 def test_step_gives_the_functions_numbers(in_memory):
     mu = make_spectra(77 * 90, noise=0.02)[0].reshape(-1, 77, 90).astype(np.float32)
     chain = Chain(EnergyStack(mu, ENERGY, "optical_density"), in_memory=in_memory)
-    resolved, found = normalize_step(chain, NormalizeParams(), no_progress)
+    found = carry_out(NORMALIZE, chain)
+    resolved = found.resolved
     data = chain.run(keep_stack=in_memory)
     edge = normalize_edge(
         mu, ENERGY, e0=resolved.e0, pre_edge=resolved.pre_edge, post_edge=resolved.post_edge
@@ -193,7 +195,7 @@ def test_step_gives_the_functions_numbers(in_memory):
 def test_step_says_which_step_is_missing(signal, said):
     stack = EnergyStack(make_spectra(4)[0].reshape(-1, 2, 2), ENERGY, signal)
     with pytest.raises(InputError, match=said):
-        normalize_step(Chain(stack), NormalizeParams(), no_progress)
+        run_steps(stack, [("normalize", NormalizeParams())])
 
 
 def test_step_leaves_lost_frames_out_and_names_them():
@@ -202,9 +204,9 @@ def test_step_leaves_lost_frames_out_and_names_them():
     mu[[3, 40]] = np.nan
     chain = Chain(EnergyStack(mu, ENERGY, "optical_density"))
     params = NormalizeParams(e0=8333, pre_edge=PRE, post_edge=POST)
-    _, found = normalize_step(chain, params, no_progress)
+    found = carry_out(NORMALIZE, chain, params)
     data = chain.run(keep_stack=True)
-    assert found["unusable_frames"] == ENERGY[[3, 40]].tolist() and "2 of" in found["warnings"][0]
+    assert found["unusable_frames"] == ENERGY[[3, 40]].tolist() and "2 of" in found.warnings[0]
     assert np.isnan(data[[3, 40]]).all() and np.isfinite(np.delete(data, [3, 40], axis=0)).all()
     np.testing.assert_allclose(chain.maps["edge_step"].data, clean.edge_step, rtol=1e-4)
 
@@ -212,16 +214,16 @@ def test_step_leaves_lost_frames_out_and_names_them():
 def test_resolved_parameters_give_the_same_numbers_again():
     mu = make_spectra(60 * 7, noise=0.02)[0].reshape(-1, 60, 7).astype(np.float32)
     first, again = (Chain(EnergyStack(mu, ENERGY, "optical_density")) for _ in range(2))
-    resolved, _ = normalize_step(first, NormalizeParams(slope="shared"), no_progress)
+    resolved = carry_out(NORMALIZE, first, NormalizeParams(slope="shared")).resolved
     assert None not in (resolved.e0, resolved.pre_edge, resolved.post_edge)
-    assert normalize_step(again, resolved, no_progress)[0] == resolved
+    assert carry_out(NORMALIZE, again, resolved).resolved == resolved
     np.testing.assert_array_equal(first.run(keep_stack=True), again.run(keep_stack=True))
 
 
 def test_step_refuses_a_constant_stack_in_one_sentence():
     chain = Chain(EnergyStack(np.ones((ENERGY.size, 5, 6), np.float32), ENERGY, "optical_density"))
     with pytest.raises(InputError, match=r"constant .1 at every energy., so it has no edge"):
-        normalize_step(chain, NormalizeParams(), no_progress)
+        carry_out(NORMALIZE, chain)
 
 
 def test_pixels_that_come_into_view_do_not_move_the_edge():

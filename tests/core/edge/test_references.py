@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from carry_out import carry_out
 
 from napari_xanes import (
     EnergyStack,
@@ -11,9 +12,8 @@ from napari_xanes import (
     normalize_edge,
     normalize_references,
 )
-from napari_xanes._core.base.progress import no_progress
-from napari_xanes._core.edge.normalize import NormalizeParams, normalize_step
-from napari_xanes._core.edge.references import normalization_of
+from napari_xanes._core.edge.handover import normalization_of
+from napari_xanes._core.edge.normalize import NORMALIZE, NormalizeParams
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.runs.pipeline import run_steps
 
@@ -150,8 +150,8 @@ def test_how_a_chain_was_normalised_is_known_in_this_run_and_the_next():
     stack = EnergyStack(mu, ENERGY, "optical_density")
     chain = Chain(stack)
     assert normalization_of(chain) is None
-    resolved, _ = normalize_step(chain, NormalizeParams(post_order=2), no_progress)
-    assert normalization_of(chain) == resolved and resolved.e0 == 8333
+    resolved = carry_out(NORMALIZE, chain, NormalizeParams(post_order=2)).resolved
+    assert normalization_of(chain).params == resolved and resolved.e0 == 8333
     kept = run_steps(stack, [("normalize", NormalizeParams(post_order=2))], keep_stack=True)
-    assert normalization_of(Chain(kept.stack)) == resolved
+    assert normalization_of(Chain(kept.stack)) == normalization_of(chain)
     assert normalization_of(Chain(EnergyStack(mu, ENERGY, "normalized"))) is None

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from carry_out import carry_out
 
 from napari_xanes import EnergyStack, InputError, normalize_edge
-from napari_xanes._core.base.progress import no_progress
-from napari_xanes._core.edge.normalize import NormalizeParams, normalize_step
+from napari_xanes._core.edge.normalize import NORMALIZE, NormalizeParams
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.runs.pipeline import run_steps
 
@@ -293,7 +293,5 @@ def test_a_gate_that_nothing_passes_is_said():
 
 def test_a_parabola_on_few_energies_is_advised_against():
     stack = EnergyStack(make_spectra(12)[0].reshape(-1, 3, 4), ENERGY, "optical_density")
-    _, found = normalize_step(
-        Chain(stack), NormalizeParams(post_order=2, post_edge=(8540, 8577)), no_progress
-    )
-    assert "post_order = 1 or slope = 'shared'" in found["warnings"][0]
+    found = carry_out(NORMALIZE, Chain(stack), NormalizeParams(post_order=2, post_edge=(8540, 8577)))
+    assert "post_order = 1 or slope = 'shared'" in found.warnings[0]

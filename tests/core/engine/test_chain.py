@@ -6,9 +6,10 @@ import pytest
 import napari_xanes as nx
 from napari_xanes import Cancelled, EnergyStack, InputError, ResourceError
 from napari_xanes._core.base.memory import check_memory
+from napari_xanes._core.data.history import Entry, Found
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.engine.chain import Chain
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 
 ENERGY = np.linspace(8300, 8400, 6)
@@ -28,11 +29,12 @@ class Subtract:
 
 
 def add_subtract(chain, name="first"):
-    found = {}
+    """Add the kernel as a step of its own; returns the number of its entry."""
+    chain.entries.append(Entry(name))
     chain.add_kernel(
-        Subtract(), lambda raw: ({name: NamedMap(raw["first"], "first")}, {"n": raw["first"].size}), found
+        Subtract(), lambda raw: ({name: NamedMap(raw["first"], "first")}, Found({"n": raw["first"].size}))
     )
-    return found
+    return len(chain.entries) - 1
 
 
 def add_double(chain):
@@ -54,11 +56,11 @@ def test_every_way_of_running_gives_the_same(shape, dtype, in_memory, keep):
     before = stack.data.copy()
     chain = Chain(stack, in_memory=in_memory, workers=2)
     add_double(chain)
-    found = add_subtract(chain)
+    number = add_subtract(chain)
     data = chain.run(keep_stack=keep)
     np.testing.assert_array_equal(stack.data, before)
     np.testing.assert_array_equal(chain.maps["first"].data, 2.0 * before[0])
-    assert found == {"n": before[0].size}
+    assert chain.entries[number].facts == {"n": before[0].size}
     if keep:
         np.testing.assert_array_equal(data, 2.0 * (before - before[0].astype(np.float32)))
     else:
@@ -90,13 +92,13 @@ def test_sample_names_lost_frames():
     data = np.ones((6, 70, 90), np.float32)
     data[2] = np.nan
     chain = Chain(EnergyStack(data, ENERGY, "optical_density"))
-    first, second = {}, {}
+    first, second = Found(), Found()
     usable = chain.usable_energies(first)
     chain.usable_energies(second)
     np.testing.assert_array_equal(usable, [True, True, False, True, True, True])
     np.testing.assert_array_equal(chain.sample().mean[usable], 1)
-    assert first["unusable_frames"] == second["unusable_frames"] == [8340.0]
-    assert "8340.00 eV" in first["warnings"][0] and "warnings" not in second
+    assert first.facts["unusable_frames"] == second.facts["unusable_frames"] == [8340.0]
+    assert "8340.00 eV" in first.warnings[0] and not second.warnings
     with pytest.raises(InputError, match="no valid number in any of its 6 frames"):
         Chain(EnergyStack(data * np.nan, ENERGY, "optical_density")).sample()
 
@@ -129,7 +131,7 @@ def test_maps_can_be_had_half_way_and_later_passes_see_all_steps_so_far(in_memor
     np.testing.assert_array_equal(chain.maps["first"].data, before[0])
     wanted = (before - before[0].astype(np.float32)).reshape(6, -1)
     np.testing.assert_array_equal(np.concatenate([chain.band(b) for b in chain.bands()], axis=1), wanted)
-    chain.add_kernel(Subtract(), lambda raw: ({"zero": NamedMap(raw["first"], "first")}, {}), {})
+    chain.add_kernel(Subtract(), lambda raw: ({"zero": NamedMap(raw["first"], "first")}, Found()))
     chain.run()
     assert not chain.maps["zero"].data.any()
     np.testing.assert_array_equal(stack.data, before)
@@ -170,13 +172,13 @@ def test_a_frame_that_spoils_most_pixels_is_named_once():
     stack = make_stack(dtype=np.float32)
     stack.data[2, :50] = np.nan
     chain = Chain(stack)
-    found = {}
+    found = Found()
     assert chain.usable_energies(found).all()
-    assert "1 of 6 frames are invalid in most pixels" in found["warnings"][0]
-    assert f"{ENERGY[2]:.2f} eV" in found["warnings"][0]
-    again = {}
+    assert "1 of 6 frames are invalid in most pixels" in found.warnings[0]
+    assert f"{ENERGY[2]:.2f} eV" in found.warnings[0]
+    again = Found()
     chain.usable_energies(again)
-    assert again == {}
+    assert not again.warnings and not again.facts
 
 
 def test_geometry_follows_what_steps_say():
@@ -212,17 +214,17 @@ def test_maps_that_nobody_wants_are_not_allocated(in_memory, kinds):
 
     def collect(raw):
         seen.append(set(raw))
-        return {name: NamedMap(raw[name], name) for name in raw}, {}
+        return {name: NamedMap(raw[name], name) for name in raw}, Found()
 
     chain = Chain(make_stack(), in_memory=in_memory, kinds=kinds)
-    chain.add_kernel(Several(), collect, {})
+    chain.add_kernel(Several(), collect)
     chain.run()
     assert seen == [{"first", "both"} if kinds != ("first",) else {"first"}]
 
 
 def test_a_run_keeps_the_kinds_that_are_wanted():
     stack = nx.simulate((24, 30), n_energies=16, max_drift=0).stack
-    steps = [(name, STEPS[name][1]()) for name in ("flat_field", "optical_density", "normalize")]
+    steps = [(name, STEPS[name].params()) for name in ("flat_field", "optical_density", "normalize")]
     all_maps = run_steps(stack, steps)
     some = run_steps(stack, steps, kinds=("thickness", "fractions"))
     assert list(some.maps) == ["thickness"] and "edge_step" in all_maps.maps

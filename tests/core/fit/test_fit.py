@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from carry_out import carry_out
 from made_spectra import CENTRES, ENERGY, columns, make_references, random_spectra, spectrum
 from scipy.optimize import minimize, nnls
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
-from napari_xanes._core.base.progress import no_progress
-from napari_xanes._core.edge.normalize import NormalizeParams, normalize_step
+from napari_xanes._core.edge.normalize import NORMALIZE, NormalizeParams
 from napari_xanes._core.engine.chain import Chain
-from napari_xanes._core.fit.fit import FitParams, fit_step
+from napari_xanes._core.fit.params import FitParams
+from napari_xanes._core.fit.step import FIT
 from napari_xanes._core.runs.pipeline import run_steps
 
 
@@ -183,7 +184,7 @@ def test_what_cannot_be_fitted_is_said(references, args, said):
 def test_step_gives_the_functions_maps(files, in_memory):
     mu = random_spectra(2, n=80 * 70)[0].reshape(-1, 80, 70).astype(np.float32)
     chain = Chain(EnergyStack(mu, ENERGY, "optical_density"), in_memory=in_memory)
-    _, found = fit_step(chain, FitParams(references=files, background=(0,)), no_progress)
+    found = carry_out(FIT, chain, FitParams(references=files, background=(0,)))
     chain.run()
     fit = fit_references(mu, ENERGY, make_references(2), background=(0,))
     for name, fraction, coefficient in zip(fit.names, fit.fractions, fit.coefficients, strict=True):
@@ -203,7 +204,7 @@ def test_amounts_of_a_normalised_stack_need_its_thickness(files):
     stack = EnergyStack(edge.normalized, ENERGY, "normalized", thickness=edge.thickness)
     for given in (stack, stack.replace(thickness=None)):
         chain = Chain(given)
-        fit_step(chain, FitParams(references=files), no_progress)
+        carry_out(FIT, chain, FitParams(references=files))
         chain.run()
         assert ("amount_ref0" in chain.maps) == (given.thickness is not None)
         assert "thickness" not in chain.maps
@@ -230,12 +231,10 @@ def test_normalised_noise_is_not_significant(files, slope, runs):
 def test_step_names_what_is_missing(files):
     mu = random_spectra(2, n=30)[0].reshape(-1, 5, 6)
     with pytest.raises(InputError, match="put optical_density before it"):
-        fit_step(Chain(EnergyStack(mu, ENERGY, "transmission")), FitParams(references=files), no_progress)
+        run_steps(EnergyStack(mu, ENERGY, "transmission"), [("fit", FitParams(references=files))])
     with pytest.raises(InputError, match=r"no reference 'NiO' in .*these are: ref0, ref1"):
-        fit_step(
-            Chain(EnergyStack(mu, ENERGY, "normalized")),
-            FitParams(references=files, names=("NiO",)),
-            no_progress,
+        carry_out(
+            FIT, Chain(EnergyStack(mu, ENERGY, "normalized")), FitParams(references=files, names=("NiO",))
         )
 
 
@@ -248,8 +247,8 @@ def test_normalise_and_fit_streamed_are_the_same_bits_as_in_memory(files, constr
     for in_memory, workers in ((True, 1), (True, 3), (False, 1), (False, 3)):
         chain = Chain(EnergyStack(mu, ENERGY, "optical_density"), in_memory=in_memory, workers=workers)
         window = NormalizeParams(e0=8336, pre_edge=(8300, 8320), post_edge=(8370, 8420))
-        normalize_step(chain, window, no_progress)
-        _, found = fit_step(chain, FitParams(references=files, constraint=constraint), no_progress)
+        carry_out(NORMALIZE, chain, window)
+        found = carry_out(FIT, chain, FitParams(references=files, constraint=constraint))
         chain.run()
         assert found["unusable_frames"] == [ENERGY[11]] and found["fitted_energies"] == ENERGY.size - 1
         assert found["invalid_pixels"] >= 2 * 70
@@ -264,7 +263,8 @@ def test_normalise_and_fit_streamed_are_the_same_bits_as_in_memory(files, constr
 def test_step_resolves_names_and_energies(files):
     mu = random_spectra(2, n=30)[0].reshape(-1, 5, 6)
     chain = Chain(EnergyStack(mu, ENERGY, "normalized"))
-    resolved, _ = fit_step(chain, FitParams(references=files, energy_range=(8301, 8366.5)), no_progress)
+    given = FitParams(references=files, energy_range=(8301, 8366.5))
+    resolved = carry_out(FIT, chain, given).resolved
     assert resolved.names == ("ref0", "ref1") and resolved.energy_range == (8305.0, 8366.0)
     assert [r.name for r in chain.extra["references"]] == ["ref0", "ref1"]
 
@@ -273,8 +273,8 @@ def test_step_warns_of_references_that_are_nearly_the_same(files, tmp_path):
     np.savetxt(tmp_path / "twin.txt", np.stack([ENERGY, spectrum(CENTRES[0] + 0.001)], axis=1), fmt="%.10f")
     mu = random_spectra(2, n=30)[0].reshape(-1, 5, 6)
     alike = FitParams(references=(files[0], str(tmp_path / "twin.txt")))
-    _, found = fit_step(Chain(EnergyStack(mu, ENERGY, "normalized")), alike, no_progress)
-    assert found["condition_number"] > 1000 and "ref0, twin are nearly" in found["warnings"][0]
+    found = carry_out(FIT, Chain(EnergyStack(mu, ENERGY, "normalized")), alike)
+    assert found["condition_number"] > 1000 and "ref0, twin are nearly" in found.warnings[0]
 
 
 def test_a_reference_that_is_zero_is_named():

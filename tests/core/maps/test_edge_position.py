@@ -7,7 +7,7 @@ from scipy.interpolate import make_smoothing_spline
 from napari_xanes import EnergyStack, InputError, edge_map, simulate
 from napari_xanes._core.maps.edge_position import EdgePositionParams
 from napari_xanes._core.maps.peak import PeakParams
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 
 EVEN = np.arange(8300.0, 8381.0)
@@ -194,7 +194,7 @@ def test_the_step_wants_normalised_spectra(signal, message):
 def test_positions_follow_the_state_in_a_simulated_scan():
     truth = simulate((120, 140), max_drift=0, seed=1)
     before = ("flat_field", "optical_density", "normalize")
-    steps = [(name, STEPS[name][1]()) for name in before]
+    steps = [(name, STEPS[name].params()) for name in before]
     steps += [("edge_position", EdgePositionParams()), ("peak", PeakParams(window=(8342, 8360)))]
     maps = run_steps(truth.stack, steps).maps
     thick = maps["thickness"] > 0.4

@@ -7,7 +7,7 @@ import pytest
 
 from napari_xanes import EnergyStack, InputError, bin_pixels
 from napari_xanes._core.base.params import make_params
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 
 ENERGY = np.linspace(8300, 8350, 6)
@@ -20,7 +20,7 @@ def make_stack(shape=(6, 31, 42), **more):
 
 
 def run(stack, name, in_memory=True, **values):
-    params = make_params(STEPS[name][1], values, name)
+    params = make_params(STEPS[name].params, values, name)
     return run_steps(stack, [(name, params)], keep_stack=True, in_memory=in_memory)
 
 
@@ -100,7 +100,7 @@ def test_later_steps_see_the_new_energies_and_shape():
     stack = make_stack()
     steps = {"crop": {"roi": (0, 20, 0, 30)}, "bin": {"factor": 2}, "shift_energy": {"offset": 5}}
     result = run_steps(
-        stack, [(n, make_params(STEPS[n][1], v, n)) for n, v in steps.items()], keep_stack=True
+        stack, [(n, make_params(STEPS[n].params, v, n)) for n, v in steps.items()], keep_stack=True
     )
     assert result.stack.shape == (6, 10, 15) and result.stack.energy[0] == 8305
     np.testing.assert_array_equal(result.stack.data, bin_pixels(stack.data[:, :20, :30], 2))

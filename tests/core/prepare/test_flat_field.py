@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from carry_out import carry_out
 
 from napari_xanes import EnergyStack, InputError, flat_field
-from napari_xanes._core.base.progress import no_progress
 from napari_xanes._core.engine.chain import Chain
-from napari_xanes._core.prepare.flat_field import FlatFieldParams, flat_field_step
+from napari_xanes._core.prepare.flat_field import FLAT_FIELD, FlatFieldParams
 from napari_xanes._core.runs.pipeline import run_steps
 
 RNG = np.random.default_rng(5)
@@ -80,10 +80,10 @@ def test_step_divides_once_and_counts(in_memory):
     flats[:, 0, 0] = 0
     stack = EnergyStack(T * (FLATS - DARK) + DARK, ENERGY, "counts", flat=flats, dark=DARK[None])
     chain = Chain(stack, in_memory=in_memory)
-    _, found = flat_field_step(chain, FlatFieldParams(), no_progress)
-    assert found["pixels_without_beam"] == 1 and "1 pixels" in found["warnings"][0]
-    _, again = flat_field_step(chain, FlatFieldParams(), no_progress)
-    assert again == {"skipped": "the data are transmission already"}
+    found = carry_out(FLAT_FIELD, chain)
+    assert found["pixels_without_beam"] == 1 and "1 pixels" in found.warnings[0]
+    again = carry_out(FLAT_FIELD, chain)
+    assert again.entry.facts == {"skipped": "the data are transmission already"}
     data = chain.run(keep_stack=True)
     np.testing.assert_allclose(data[:, 1:], T[:, 1:], rtol=1e-5)
     assert np.isnan(data[:, 0, 0]).all()

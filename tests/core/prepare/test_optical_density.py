@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from carry_out import carry_out
 
 from napari_xanes import EnergyStack, optical_density
-from napari_xanes._core.base.progress import no_progress
+from napari_xanes._core.data.history import Entry
 from napari_xanes._core.engine.chain import Chain
-from napari_xanes._core.prepare.optical_density import OpticalDensityParams, optical_density_step
+from napari_xanes._core.prepare.optical_density import OPTICAL_DENSITY
 
 T = np.random.default_rng(3).uniform(0.01, 1.2, (4, 9, 11))
 ENERGY = [8300.0, 8310, 8320, 8330]
@@ -41,8 +42,8 @@ def test_products_become_sums():
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_step_gives_the_functions_numbers(in_memory):
     chain = Chain(EnergyStack(T, ENERGY, "transmission"), in_memory=in_memory)
-    _, found = optical_density_step(chain, OpticalDensityParams(), no_progress)
-    assert found == {} and chain.signal == "optical_density"
+    found = carry_out(OPTICAL_DENSITY, chain)
+    assert found.entry == Entry("optical_density") and chain.signal == "optical_density"
     expected = optical_density(T)
     np.testing.assert_array_equal(chain.read(2, slice(3, 5)), expected[2, 3:5])
     np.testing.assert_array_equal(chain.run(keep_stack=True), expected)
@@ -51,16 +52,14 @@ def test_step_gives_the_functions_numbers(in_memory):
 @pytest.mark.parametrize("signal", ["optical_density", "normalized"])
 def test_step_never_takes_the_logarithm_twice(signal):
     chain = Chain(EnergyStack(T, ENERGY, signal))
-    _, found = optical_density_step(chain, OpticalDensityParams(), no_progress)
+    found = carry_out(OPTICAL_DENSITY, chain)
     assert "already" in found["skipped"] and chain.signal == signal
     np.testing.assert_array_equal(chain.read(0, slice(None)), T[0].astype(np.float32))
 
 
 def test_step_warns_where_counts_were_not_divided():
-    _, found = optical_density_step(
-        Chain(EnergyStack(T, ENERGY, "counts")), OpticalDensityParams(), no_progress
-    )
-    assert "not divided by a flat" in found["warnings"][0]
+    found = carry_out(OPTICAL_DENSITY, Chain(EnergyStack(T, ENERGY, "counts")))
+    assert "not divided by a flat" in found.warnings[0]
 
 
 def test_step_warns_where_many_values_show_no_light():
@@ -68,7 +67,7 @@ def test_step_warns_where_many_values_show_no_light():
     values = T.copy()
     values[:, :3] = -0.01
     chain = Chain(EnergyStack(values, ENERGY, "transmission"))
-    _, found = optical_density_step(chain, OpticalDensityParams(), no_progress)
-    assert "33 % of the values show no light and are invalid" in found["warnings"][0]
+    found = carry_out(OPTICAL_DENSITY, chain)
+    assert "33 % of the values show no light and are invalid" in found.warnings[0]
     chain = Chain(EnergyStack(T, ENERGY, "transmission"))
-    assert "warnings" not in optical_density_step(chain, OpticalDensityParams(), no_progress)[1]
+    assert not carry_out(OPTICAL_DENSITY, chain).warnings

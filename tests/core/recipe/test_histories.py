@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from napari_xanes._core.data.history import Entry
 from napari_xanes._core.recipe.histories import merge_histories
 
 
 def step(do, **params):
-    return {"do": do, "params": params, "found": {}}
+    return Entry(do, params)
 
 
 DENSITY, ALIGN, NORMALIZE, FIT, PEAK, CLUSTER, RANK = map(
@@ -15,7 +16,7 @@ DENSITY, ALIGN, NORMALIZE, FIT, PEAK, CLUSTER, RANK = map(
 
 
 def names(*histories):
-    return [entry["do"] for entry in merge_histories(histories)]
+    return [entry.step for entry in merge_histories(histories)]
 
 
 def test_what_was_measured_on_an_earlier_stack_comes_before_the_stack_was_changed():

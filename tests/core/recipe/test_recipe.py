@@ -10,7 +10,9 @@ import pytest
 import tifffile
 
 from napari_xanes import DataFileError, EnergyStack, InputError, Recipe, read_stack
-from napari_xanes._core.recipe.recipe import STEPS, template
+from napari_xanes._core.data.history import Entry
+from napari_xanes._core.recipe.recipe import template
+from napari_xanes._core.recipe.steps import STEPS
 
 MINIMAL = 'schema = 1\n[[step]]\ndo = "optical_density"\n'
 
@@ -88,7 +90,7 @@ def test_template_is_a_recipe_that_names_every_parameter():
     text = template()
     recipe = Recipe.from_dict(tomllib.loads(text))
     assert [name for name, _ in recipe.steps] == list(STEPS)
-    for _, params in STEPS.values():
+    for params in (step.params for step in STEPS.values()):
         for name in params.model_fields:
             assert re.search(rf"^(# )?{name} = ", text, re.MULTILINE), name
 
@@ -101,7 +103,8 @@ def test_every_template_line_is_valid_when_its_comment_sign_is_removed():
 
 
 def test_every_parameter_has_a_label_and_a_tooltip():
-    for name, (_, params) in STEPS.items():
+    for name, step in STEPS.items():
+        params = step.params
         for key, info in params.model_fields.items():
             assert info.title and info.description and info.description.endswith("."), f"{name}.{key}"
 
@@ -109,9 +112,7 @@ def test_every_parameter_has_a_label_and_a_tooltip():
 def test_history_becomes_a_recipe():
     import numpy as np
 
-    history = (
-        {"do": "normalize", "params": {"e0": 8333.0, "pre_edge": [8200, 8300]}, "found": {"edge": "Ni K"}},
-    )
+    history = (Entry("normalize", {"e0": 8333.0, "pre_edge": [8200, 8300]}, {"edge": "Ni K"}),)
     stack = EnergyStack(
         np.zeros((2, 3, 4)),
         [8300, 8400],

@@ -10,8 +10,7 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes import _demo
-from napari_xanes._core.recipe.recipe import STEPS
-from napari_xanes._core.recipe.words import STEP_WORDS
+from napari_xanes._core.recipe.steps import STEPS
 
 RAW = [{"do": "flat_field"}, {"do": "optical_density"}]
 
@@ -158,8 +157,9 @@ def test_steps_that_have_nothing_to_do_are_left_out():
 
 def test_every_step_can_be_written_and_has_words(references):
     required = {"references": references, "window": (8340.0, 8360.0)}
-    assert STEP_WORDS.keys() == STEPS.keys()
-    for name, (_, params) in STEPS.items():
+    for name, step in STEPS.items():
+        params = step.params
+        assert step.title and step.does
         given = {key: required[key] for key, info in params.model_fields.items() if info.is_required()}
         if name == "shift_energy":
             given["offset"] = 0.5

@@ -18,7 +18,7 @@ from napari_xanes import (
 )
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.io.mask_file import write_mask
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.mask import MaskParams
 from napari_xanes._core.runs.pipeline import run_steps
 
@@ -160,7 +160,7 @@ def test_misuse_is_one_sentence(call, said):
 
 def run(*masks, in_memory=True):
     simulation = simulate((60, 70), n_energies=16, max_drift=0, seed=2)
-    steps = [(name, STEPS[name][1]()) for name in ("flat_field", "optical_density", "normalize")]
+    steps = [(name, STEPS[name].params()) for name in ("flat_field", "optical_density", "normalize")]
     steps += [("mask", make_params(MaskParams, values, "mask")) for values in masks]
     return run_steps(simulation.stack, steps, keep_stack=True, in_memory=in_memory), simulation
 

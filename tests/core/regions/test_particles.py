@@ -10,7 +10,8 @@ import pytest
 import napari_xanes as nx
 from napari_xanes import InputError, core_to_rim, label_particles, particle_table
 from napari_xanes._core.base.params import make_params
-from napari_xanes._core.recipe.recipe import STEPS, Recipe
+from napari_xanes._core.recipe.recipe import Recipe
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.particles import ParticlesParams
 from napari_xanes._core.runs.pipeline import run_steps
 
@@ -352,7 +353,7 @@ def test_holes_of_invalid_pixels_belong_to_particles(simulation):
     whole = run(simulation, fit=False, particles=given).labels["particles"]
     row, column = np.unravel_index(np.argmax(np.where(whole == 1, simulation.thickness, 0)), whole.shape)
     stack.data[3, row, column] = np.nan
-    steps = [(name, STEPS[name][1]()) for name in ("flat_field", "optical_density", "normalize")]
+    steps = [(name, STEPS[name].params()) for name in ("flat_field", "optical_density", "normalize")]
     steps.append(("particles", make_params(ParticlesParams, given, "particles")))
     result = run_steps(stack, steps)
     assert np.isnan(result.maps["thickness"][row, column])
@@ -382,9 +383,9 @@ def test_step_says_what_is_wrong(simulation, given, mask, said):
 
 
 def test_a_mask_of_another_shape_and_a_second_search_are_refused(simulation):
-    steps = [(name, STEPS[name][1]()) for name in ("flat_field", "optical_density", "normalize")]
-    mask = ("mask", make_params(STEPS["mask"][1], {"above": 0.2}, "mask"))
-    crop = ("crop", make_params(STEPS["crop"][1], {"roi": [0, 40, 0, 40]}, "crop"))
+    steps = [(name, STEPS[name].params()) for name in ("flat_field", "optical_density", "normalize")]
+    mask = ("mask", make_params(STEPS["mask"].params, {"above": 0.2}, "mask"))
+    crop = ("crop", make_params(STEPS["crop"].params, {"roi": [0, 40, 0, 40]}, "crop"))
     particles = ("particles", ParticlesParams())
     with pytest.raises(InputError, match="put mask after the step that changes their shape"):
         run_steps(simulation.stack, [*steps, mask, crop, particles])

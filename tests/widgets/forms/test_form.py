@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.forms.editors import AutoEditor
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.forms.list_editors import FilesEditor
@@ -154,7 +154,7 @@ def test_what_is_no_number_in_a_list_is_named(form):
 
 @pytest.mark.parametrize("name", STEPS)
 def test_every_step_has_a_form(name, qtbot):
-    cls = STEPS[name][1]
+    cls = STEPS[name].params
     form = ParamsForm(cls, name)
     qtbot.addWidget(form)
     required = {key: ("a",) for key, info in cls.model_fields.items() if info.is_required() and "ref" in key}

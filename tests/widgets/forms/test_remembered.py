@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.forms.remembered import FILE_NAME, lasts, remember
 from napari_xanes._widgets.window.workflow import AlignDock, FitDock, RankDock
@@ -25,7 +25,7 @@ def open_form(qtbot):
     """Open the form of a step as a new session does."""
 
     def make(step: str) -> ParamsForm:
-        form = ParamsForm(STEPS[step][1], step, step=step)
+        form = ParamsForm(STEPS[step].params, step, step=step)
         qtbot.addWidget(form)
         return form
 
@@ -102,7 +102,7 @@ def test_automatic_values_stay_automatic(open_form, file):
 def test_values_of_a_recipe_are_shown_and_not_kept(open_form, file):
     form = open_form("cluster")
     form.editors["n_clusters"].set_value(5)
-    form.set(STEPS["cluster"][1](n_clusters=7))
+    form.set(STEPS["cluster"].params(n_clusters=7))
     form.keep()
     assert form.values()["n_clusters"] == 7
     assert kept(file) == {"cluster": {"n_clusters": 5}}
@@ -114,7 +114,7 @@ def test_defaults_sets_all_back_and_forgets(open_form, file):
     assert form.defaults.isHidden()
     type_in(form, constraint="nonnegative", shift_limit=3.0, references=("a.txt",))
     assert not form.defaults.isHidden()
-    assert STEPS["fit"][1].model_fields["shift_limit"].title in form.defaults.toolTip()
+    assert STEPS["fit"].params.model_fields["shift_limit"].title in form.defaults.toolTip()
     form.defaults.click()
     assert form.defaults.isHidden()
     assert form.different() == []
@@ -218,7 +218,7 @@ def test_what_a_sample_suggests_leaves_the_rest_as_remembered(viewer, density, r
 def test_every_choice_of_every_step_comes_back(step, open_form, file):
     """Each parameter alone is changed to something else that lasts, and is shown by the next window."""
     typed = {}
-    for name, info in STEPS[step][1].model_fields.items():
+    for name, info in STEPS[step].params.model_fields.items():
         others = [other for other in others_of(info) if other != info.default and lasts(info, other)]
         if others and name in open_form(step).editors:
             typed[name] = others[0]

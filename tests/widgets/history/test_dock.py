@@ -10,7 +10,7 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes._core.recipe.edited import HistorySteps
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.history.dock import XanesHistory
 from napari_xanes._widgets.jobs import groups as _recipe_groups
 from napari_xanes._widgets.layers.layers import about, add_stack, results_of
@@ -347,7 +347,7 @@ def test_faulty_values_are_told_and_not_run(dock):
 def test_every_step_has_a_form_with_the_values_used(dock):
     for i, step in enumerate(dock.list.history.steps):
         dock.list.list.setCurrentRow(i)
-        assert dock.form.cls is STEPS[step.name][1]
+        assert dock.form.cls is STEPS[step.name].params
         for name, value in dock.form.values().items():
             assert value == getattr(step.params, name), f"{step.name}.{name}"
     assert dock.list.history.first_change is None

@@ -8,7 +8,7 @@ import pytest
 from napari.settings import get_plugin_settings
 from npe2 import PluginManager, PluginManifest
 
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.forms.remembered import FILE_NAME, remember
@@ -67,7 +67,7 @@ def test_new_maps_have_the_colours_of_the_settings(viewer, density, references, 
     preferences.colours.errors = "gray"
     result = run_steps(
         density,
-        [("normalize", STEPS["normalize"][1]()), ("fit", STEPS["fit"][1](references=references))],
+        [("normalize", STEPS["normalize"].params()), ("fit", STEPS["fit"].params(references=references))],
         keep_stack=True,
     )
     parent = add_stack(viewer, density)
@@ -124,7 +124,7 @@ def test_the_first_stack_whose_pixel_size_is_known_shows_the_scale_bar(viewer, d
 def test_nothing_is_remembered_if_it_is_not_wanted(preferences, qtbot, settings_file):
     remember("bin", {"factor": 4})
     preferences.forms.remember = False
-    form = ParamsForm(STEPS["bin"][1], step="bin")
+    form = ParamsForm(STEPS["bin"].params, step="bin")
     qtbot.addWidget(form)
     assert form.values()["factor"] == 2
     before = (settings_file.parent / FILE_NAME).read_text()

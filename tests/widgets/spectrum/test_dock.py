@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 import napari_xanes as nx
 from napari_xanes._core.base.params import make_params
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result
 from napari_xanes._widgets.spectrum.dock import CURSOR, MEAN, XanesSpectrum
@@ -215,9 +215,9 @@ def test_windows_follow_the_form_and_the_form_the_windows(viewer, density, qtbot
 def fit_stack(viewer, density, references):
     """Normalise and fit in the viewer, as the panels do."""
     layer = add_stack(viewer, density)
-    result = run_steps(density, [("normalize", STEPS["normalize"][1]())], keep_stack=True, in_memory=True)
+    result = run_steps(density, [("normalize", STEPS["normalize"].params())], keep_stack=True, in_memory=True)
     normal = put_result(viewer, layer, "normalize", result, stack_name="normalised")
-    params = make_params(STEPS["fit"][1], {"references": references, "constraint": "nonnegative"}, "fit")
+    params = make_params(STEPS["fit"].params, {"references": references, "constraint": "nonnegative"}, "fit")
     fit = run_steps(result.stack, [("fit", params)], in_memory=True)
     put_result(viewer, normal, "fit", fit)
     return layer, normal

@@ -24,9 +24,13 @@ from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.base.params import Params, Roi, field
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.drift import Drift, Method, Reference, Transform
+from napari_xanes._core.data.history import Entry, Found
 from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader, peek
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found, named_energies
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.code import Before, Lines, call, literal
+from napari_xanes._core.engine.judge import named_energies
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.io.mask_file import read_mask
 
 __all__ = ["AlignParams", "Drift", "align_step", "apply_drift", "estimate_drift", "known_drift"]
@@ -206,7 +210,7 @@ def _estimate(
             look = masked(whole_view, inside, roi, rough)
     whole = roi == check_roi(None, shape[1:])
     kept = {"roi": None if whole else roi, "method": how.method, "transform": how.transform}
-    found: Found = {}
+    found = Found()
     if how.method == "stackreg":
         from napari_xanes._core.align.stackreg import register_frames  # pystackreg is loaded where it is used
 
@@ -297,7 +301,7 @@ def apply_drift(
     if not isinstance(stack, EnergyStack):
         return out
     params = AlignParams(interpolation=interpolation, matrices=known_drift(drift))
-    entry = {"do": "align", "params": params.model_dump(mode="json", exclude_none=True), "found": {}}
+    entry = Entry("align", params.model_dump(mode="json", exclude_none=True))
     return stack.replace(data=out, flat=None, dark=None, history=(*stack.history, entry))
 
 
@@ -308,20 +312,18 @@ def align_step(chain: Chain, params: AlignParams, progress: Progress) -> tuple[A
     """
     read = chain.frames(progress)
     shape = chain.shape
-    found: Found = {"warnings": []}
+    found = Found()
     if chain.signal == "counts" and chain.stack.flat is not None:
-        found["warnings"].append(
+        found.warn(
             "frames were aligned as counts although there are flats; divide by the flats before aligning"
         )
     drift = _known_or_measured(read, chain, params, progress, found)
-    found |= _facts(drift, shape[1:], chain.energy, found["warnings"])
+    found.update(_facts(drift, shape[1:], chain.energy, found))
     measured = not (params.drift or params.matrices)
     if measured and isinstance(params.reference, int) and drift.reference != params.reference % shape[0]:
-        found["warnings"].append(
+        found.warn(
             f"the reference frame {params.reference} cannot be used, {_named_reference(drift, chain)} was taken"
         )
-    if not found["warnings"]:
-        del found["warnings"]
     chain.extra["drift"] = drift
     thickness = chain.thickness
     chain.wrap(_aligned_reader(read, chain.image_shape, drift, params.interpolation))
@@ -352,7 +354,7 @@ def _known_or_measured(
             params.magnification,
         )
         drift, more = _estimate(read, chain.energy, chain.shape, how, progress, chain.workers)
-        found |= more
+        found.update(more.facts)
     beyond = [i for i in params.exclude if not 0 <= i < chain.energy.size]
     if beyond:
         raise InputError(
@@ -404,15 +406,15 @@ def _aligned_reader(
 
 
 def _facts(
-    drift: Drift, image_shape: tuple[int, ...], energy: NDArray[np.float64], warnings: list[str]
-) -> Found:
+    drift: Drift, image_shape: tuple[int, ...], energy: NDArray[np.float64], found: Found
+) -> dict[str, Any]:
     """Return what the history keeps of a drift, and add sentences about frames that did not go well."""
     shifts, known = drift.shifts, np.all(np.isfinite(drift.shifts), axis=1)
     bridged = known & (drift.confidence == 0)
     measured = known & ~bridged
     unsure = doubtful(drift.confidence, measured)
     valid = [valid_span(n, shifts[known, axis]) for axis, n in enumerate(image_shape)]
-    found: Found = {
+    facts = {
         "max_shift_px": float(np.linalg.norm(shifts[known], axis=1).max()),
         "median_confidence": float(np.median(drift.confidence[measured])) if measured.any() else 0.0,
         "doubtful_frames": energy[unsure].tolist(),
@@ -421,23 +423,23 @@ def _facts(
         "valid_area": [list(span) for span in valid],
     }
     if unsure.any():
-        warnings.append(
+        found.warn(
             f"the drift of {int(unsure.sum())} of {len(known)} frames is doubtful, look at them: "
             f"{named_energies(energy[unsure])}"
         )
     if bridged.any():
-        warnings.append(
+        found.warn(
             f"{int(bridged.sum())} of {len(known)} frames show nothing to align by and are moved like the frames beside "
             f"them: {named_energies(energy[bridged])}"
         )
     if not known.all():
-        warnings.append(
+        found.warn(
             f"{int((~known).sum())} of {len(known)} frames are lost or constant and are invalid: "
             f"{named_energies(energy[~known])}"
         )
     if any(lo >= hi for lo, hi in valid):
-        warnings.append("no pixel is in view at all energies; check the drift")
-    return found
+        found.warn("no pixel is in view at all energies; check the drift")
+    return facts
 
 
 def _readable(stack: EnergyStack | NDArray[Any]) -> EnergyStack:
@@ -475,3 +477,32 @@ def _check_drift(drift: Drift, shape: tuple[int, ...]) -> None:
         )
     if axes == 3 and not drift.is_translation:
         raise InputError("the drift turns or scales volumes, only translations of volumes can be applied.")
+
+
+def _align_code(given: dict[str, Any], before: Before) -> Lines | None:
+    """Return the step in Python."""
+    if "matrices" in given or "mask" in given:
+        return None
+    excluded, interpolation = given.pop("exclude", ()), given.pop("interpolation", None)
+    if "drift" in given:
+        lines = [f"drift = nx.Drift.load({literal(given['drift'])})"]
+    else:
+        lines = call("drift", "nx.estimate_drift", "images", **given)
+    if excluded:
+        lines.append(f"drift = drift.excluding({excluded!r})")
+    keywords = {"interpolation": interpolation} if interpolation else {}
+    return lines + call("images", "nx.apply_drift", "images", "drift", **keywords)
+
+
+ALIGN = Step(
+    name="align",
+    title="Align",
+    does="measure the drift of the sample and take it back",
+    params=AlignParams,
+    run=align_step,
+    order=110,
+    whole_frames=True,
+    moves_pixels=True,
+    after=("flat_field",),
+    code=_align_code,
+)

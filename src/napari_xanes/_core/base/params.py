@@ -6,7 +6,8 @@ window, the recipe file and the command line's template are all made from there.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,6 +42,9 @@ class Params(BaseModel):
         return named
 
 
+P = TypeVar("P", bound=Params)
+
+
 def field(default: Any, label: str, tooltip: str, *, unit: str = "", **limits: Any) -> Any:
     """Declare a parameter.
 
@@ -68,9 +72,9 @@ def field(default: Any, label: str, tooltip: str, *, unit: str = "", **limits: A
     return Field(default, title=label, description=tooltip, json_schema_extra=extra, **limits)
 
 
-def make_params(cls: type[Params], values: dict[str, Any], where: str) -> Params:
+def make_params(cls: type[P], values: Mapping[str, Any], where: str) -> P:
     """Build `cls` from plain values, turning every fault into one sentence that names `where`."""
-    if not isinstance(values, dict):
+    if not isinstance(values, Mapping):
         raise InputError(f"{where} is {values!r}, expected a table of parameters.")
     try:
         return cls(**values)

@@ -8,15 +8,9 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_energy
+from napari_xanes._core.data.kinds import info_of
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import EnergyStack
-
-OF_REFERENCES = ("fraction", "sigma", "coefficient", "amount")
-UNITS = {
-    **dict.fromkeys(("thickness", "edge_step", "amount"), "optical density"),
-    **dict.fromkeys(("peak_energy", "edge_energy", "white_line_centroid", "white_line_area"), "eV"),
-    "white_line_height": "normalized",
-}
+from napari_xanes._core.data.stack import EnergyStack, Signal
 
 
 def make_result(
@@ -29,6 +23,7 @@ def make_result(
     kinds: Collection[str] = (),
     binned: int = 1,
     kept: EnergyStack | None = None,
+    signal: Signal | None = None,
 ) -> Result:
     """Put maps together to a result that can be saved and opened in napari.
 
@@ -51,6 +46,8 @@ def make_result(
         How many of the scan's pixels along each axis became one.
     kept : EnergyStack, optional
         The stack as it was made, to be saved with the maps.
+    signal : {"optical_density", "normalized"}, optional
+        What the spectra were that the maps were made from, which units follow; by default what `stack` holds.
 
     Returns
     -------
@@ -63,7 +60,7 @@ def make_result(
         If energies are not ascending.
     """
     energies = stack.energy if energy is None else check_energy(energy)
-    info = {name: _info(name) for name in maps}
+    info = {name: info_of(name, signal or stack.signal) for name in maps}
     wanted = {name: image for name, image in maps.items() if not kinds or info[name]["kind"] in kinds}
     return Result(
         maps=wanted,
@@ -77,11 +74,3 @@ def make_result(
         name=stack.name,
         stack=kept,
     )
-
-
-def _info(name: str) -> dict[str, Any]:
-    for kind in OF_REFERENCES:
-        if name.startswith(f"{kind}_"):
-            return {"kind": kind, "unit": UNITS.get(kind, ""), "reference": name.removeprefix(f"{kind}_")}
-    kind = "component" if name.startswith("component_") else name
-    return {"kind": kind, "unit": UNITS.get(kind, ""), "reference": None}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.data.history import History, history_from_json
 from napari_xanes._core.data.stack import EnergyStack
 
 
@@ -28,7 +29,7 @@ class Result:
         For each map: ``kind``, ``unit``, ``reference``.
     energy : array (E,)
         Photon energies in eV.
-    history : tuple of dict
+    history : tuple of Entry
         Every step with its resolved parameters and what was found, such as counts of invalid pixels.
     source : dict
         The files.
@@ -45,7 +46,7 @@ class Result:
     maps: dict[str, NDArray[Any]]
     info: dict[str, dict[str, Any]]
     energy: NDArray[np.float64]
-    history: tuple[dict[str, Any], ...]
+    history: History
     source: dict[str, Any]
     labels: dict[str, NDArray[Any]] = field(default_factory=dict)
     tables: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
@@ -54,3 +55,6 @@ class Result:
     stack: EnergyStack | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "history", history_from_json(self.history))

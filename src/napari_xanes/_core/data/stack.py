@@ -16,9 +16,17 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.base.checks import check_energy
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.history import History, history_from_json
 
 Signal = Literal["counts", "transmission", "optical_density", "normalized"]
 SIGNALS: tuple[Signal, ...] = ("counts", "transmission", "optical_density", "normalized")
+SIGNAL_WORDS: dict[Signal, str] = {
+    "counts": "counts",
+    "transmission": "transmission",
+    "optical_density": "optical density",
+    "normalized": "normalised",
+}
+"""What values are, in the user's words."""
 
 Float32 = NDArray[np.float32]
 FloatArray = NDArray[np.floating[Any]]
@@ -65,8 +73,8 @@ class EnergyStack:
         For people.
     source : dict
         Where the data came from, as json can write it: path, datasets, energies, size and modification time.
-    history : tuple of dict
-        The steps that made the data: ``{"do": name, "params": {...}, "found": {...}}``.
+    history : tuple of Entry
+        The steps that made the data.
     warnings : tuple of str
         What the reader noticed, a sentence each.
 
@@ -85,7 +93,7 @@ class EnergyStack:
     pixel_size_um: float | None = None
     name: str = ""
     source: dict[str, Any] = field(default_factory=dict)
-    history: tuple[dict[str, Any], ...] = ()
+    history: History = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -95,6 +103,7 @@ class EnergyStack:
                 f"{label} has shape {tuple(self.data.shape)}, expected (energy, y, x) or (energy, z, y, x)."
             )
         object.__setattr__(self, "energy", check_energy(self.energy, self.data.shape[0], label))
+        object.__setattr__(self, "history", history_from_json(self.history))
         if self.signal not in SIGNALS:
             raise InputError(f"signal is {self.signal!r}, expected one of {', '.join(SIGNALS)}.")
 

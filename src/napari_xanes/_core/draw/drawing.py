@@ -31,8 +31,8 @@ UNITS_UM = (("mm", 1e3), ("µm", 1.0), ("nm", 1e-3))
 
 def draw_map(ax: Axes, panel: Panel, dpi: int | None) -> None:
     """Draw a map and its colour bar; invalid pixels are grey."""
-    logarithmic = panel.look.scale == "logarithmic"
-    colors = colormaps[panel.look.colors].with_extremes(bad=INVALID)
+    logarithmic = panel.scale == "logarithmic"
+    colors = colormaps[panel.colors].with_extremes(bad=INVALID)
     # zero has no logarithm but is no invalid pixel
     data = np.maximum(panel.image, panel.limits[0]) if logarithmic else panel.image
     shown = ax.imshow(data, cmap=colors, norm=(LogNorm if logarithmic else Normalize)(*panel.limits))
@@ -66,7 +66,7 @@ def _draw_bar(ax: Axes, shown: AxesImage, panel: Panel) -> None:
     width, height = panel_inches(ax)
     beside = ax.inset_axes((1 + BAR_GAP / width, 0, BAR_WIDTH / width, 1))
     bar = beside.figure.colorbar(shown, cax=beside, extend=_beyond(panel), extendfrac=0.04)
-    if panel.look.scale == "logarithmic":
+    if panel.scale == "logarithmic":
         _mark_decades(bar, panel.limits)
     else:
         bar.locator = MaxNLocator(max(2, min(6, int(height / 0.25))), steps=[1, 2, 2.5, 5, 10])
@@ -135,7 +135,7 @@ def draw_legend(ax: Axes, mixture: Mixture) -> None:
     """Say what the colours of the mixture mean: a bar for two fractions, a triangle for three, else swatches."""
     ax.axis("off")
     panels = mixture.panels
-    fractions = all(panel.look.scale == "share" for panel in panels)
+    fractions = all(panel.scale == "share" for panel in panels)
     draw = {2: _legend_bar, 3: _legend_triangle}.get(len(panels), _legend_swatches)
     bottom = (draw if fractions else _legend_swatches)(ax, panels)
     if mixture.sigma:
@@ -219,7 +219,7 @@ def _legend_swatches(ax: Axes, panels: Sequence[Panel]) -> float:
     _, height = panel_inches(ax)
     labels = [
         panel.title
-        if panel.look.scale == "share"
+        if panel.scale == "share"
         else f"{panel.title}, full at {panel.limits[1]:.4g} {panel.unit}".strip()
         for panel in panels
     ]

@@ -4,40 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data import kinds
+from napari_xanes._core.data.kinds import Scale, told_by_name
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.draw.color import SAFE_COLORS
 
 Image = NDArray[np.float32]
-Scale = Literal["share", "from zero", "around zero", "logarithmic", "spread"]
 
 
-@dataclass(frozen=True)
-class Look:
-    """The colour map of a kind of map, and how its limits are found."""
-
-    colors: str
-    scale: Scale
-
-
-LOOKS = {
-    **dict.fromkeys(("fraction", "chosen_fraction"), Look("viridis", "share")),
-    "coefficient": Look("viridis", "from zero"),
-    **dict.fromkeys(("thickness", "edge_step", "amount"), Look("magma", "from zero")),
-    **dict.fromkeys(
-        ("error", "rms", "r_factor", "reduced_chi_square", "sigma"), Look("inferno", "logarithmic")
-    ),
-    **dict.fromkeys(("energy_shift", "component", "residual"), Look("RdBu_r", "around zero")),
-}
-OF_A_FIT = ("coefficient", "error", "rms", "r_factor", "reduced_chi_square")
-"""Kinds whose limits are those of the pixels that have fractions, if there are any: elsewhere they are of noise."""
-OF_REFERENCES = ("chosen_fraction", "coefficient", "fraction", "amount", "sigma")
-"""Kinds of which there is a map for each reference, named after kind and reference."""
 DEFAULT_KINDS = (("fraction",), ("thickness", "edge_step"), ("error", "rms"))
 """What is drawn if nothing is asked for; of each group the first that there is."""
 
@@ -51,7 +31,8 @@ class Panel:
     reference: str | None
     unit: str
     image: Image
-    look: Look
+    colors: str
+    scale: Scale
     limits: tuple[float, float] = (0.0, 1.0)
 
     @property
@@ -103,8 +84,7 @@ def choose(panels: Mapping[str, Panel], wanted: Iterable[str] | None) -> list[Pa
     chosen = [panels[name] for name in names]
     answered = _answered(panels)
     return [
-        replace(panel, limits=_limits(_compared(panel, chosen, answered), panel.look.scale))
-        for panel in chosen
+        replace(panel, limits=_limits(_compared(panel, chosen, answered), panel.scale)) for panel in chosen
     ]
 
 
@@ -143,21 +123,15 @@ def _plane_index(shape: tuple[int, ...], plane: int | None) -> int | None:
 def _panel(name: str, image: NDArray[Any], info: Mapping[str, Any]) -> Panel:
     kind, reference = info.get("kind"), info.get("reference")
     if kind is None:
-        kind, reference = _told_by_name(name)
+        kind, reference = told_by_name(name)
     unit = str(info.get("unit") or "")
-    look = LOOKS.get(kind) or Look("plasma" if unit == "eV" else "viridis", "spread")
+    look = kinds.kind(kind)
+    colors, scale = look.colors, look.scale
     image = np.asarray(image, np.float32)
     image = np.where(np.isfinite(image), image, np.float32(np.nan))
-    if look.scale == "around zero" and not (image < 0).any():
-        look = Look("viridis", "from zero")
-    return Panel(name, kind, reference, unit, image, look)
-
-
-def _told_by_name(name: str) -> tuple[str, str | None]:
-    for kind in OF_REFERENCES:
-        if name.startswith(f"{kind}_"):
-            return kind, name.removeprefix(f"{kind}_")
-    return name, None
+    if scale == "around zero" and not (image < 0).any():
+        colors, scale = "viridis", "from zero"
+    return Panel(name, kind, reference, unit, image, colors, scale)
 
 
 def _usual(panels: Mapping[str, Panel]) -> list[str]:
@@ -192,7 +166,7 @@ def _answered(panels: Mapping[str, Panel]) -> NDArray[np.bool_]:
 def _compared(panel: Panel, chosen: Sequence[Panel], answered: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the valid pixels that set the limits: of all maps of the kind where each is of a reference."""
     alike = [p for p in chosen if p.kind == panel.kind] if panel.reference else [panel]
-    where = answered if panel.kind in OF_A_FIT else True
+    where = answered if kinds.kind(panel.kind).of_fit else True
     return np.concatenate([p.image[np.isfinite(p.image) & where] for p in alike])
 
 

@@ -9,6 +9,7 @@ that other programs have.  Where the edge is, is decided in `edge_energy`, which
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,9 +19,12 @@ from napari_xanes._core.base.checks import check_mu, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, make_params
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.edge.curves import STEP, fitted_curves
 from napari_xanes._core.edge.energy import choose_e0, missing_side
+from napari_xanes._core.edge.handover import Normalization
 from napari_xanes._core.edge.kernel import NormalizeKernel, window_energies
 from napari_xanes._core.edge.params import (
     DivideBy,
@@ -36,8 +40,10 @@ from napari_xanes._core.edge.params import (
 )
 from napari_xanes._core.edge.windows import check_given, choose_windows
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found, count_invalid
+from napari_xanes._core.engine.chain import Chain, count_invalid
+from napari_xanes._core.engine.code import Before, Lines, call
 from napari_xanes._core.engine.sampling import sampled_spectra
+from napari_xanes._core.engine.step import Step
 
 __all__ = ["EdgeNormalization", "NormalizeParams", "normalize_edge", "normalize_step"]
 
@@ -247,39 +253,32 @@ def normalize_step(
     chain: Chain, params: NormalizeParams, progress: Progress
 ) -> tuple[NormalizeParams, Found]:
     """Add the normalisation to the chain; maps "thickness" and "edge_step"."""
-    if chain.signal != "optical_density":
-        missing = {"counts": "flat_field and optical_density", "transmission": "optical_density"}.get(
-            chain.signal
-        )
-        raise InputError(
-            f"normalize needs optical density, the data are {chain.signal}; "
-            + (f"put {missing} before it." if missing else "they are normalised already, leave the step out.")
-        )
     chain.frames(progress)
-    found: Found = {}
+    found = Found()
     usable = chain.usable_energies(found)
     sample = chain.sample()
     resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
     found["edge"] = edge
     kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
-    chain.normalization = resolved
-    chain.step_noise = found["step_noise"] = kernel.divisor_noise
+    chain.hand_over(Normalization(resolved, kernel.divisor_noise))
+    found["step_noise"] = kernel.divisor_noise
     if doubts := _doubts(resolved, kernel, sample.mean):
-        found.setdefault("warnings", []).extend(doubts)
+        found.warn(*doubts)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
-        maps = {name: NamedMap(raw[name], name, "optical density") for name in ("thickness", "edge_step")}
+        maps = {name: NamedMap(raw[name], name, unit_of(name)) for name in ("thickness", "edge_step")}
+        found = Found(_facts(raw))
         if "gated" in raw and raw["invalid"].all():
-            found.setdefault("warnings", []).append(
+            found.warn(
                 f"no pixel has an edge step of {resolved.gate:g} times its uncertainty, so all are invalid; lower gate"
             )
-        return maps, _facts(raw)
+        return maps, found
 
-    chain.add_kernel(kernel, collect, found, "normalized")
+    chain.add_kernel(kernel, collect, "normalized")
     return resolved, found
 
 
-def _facts(raw: Mapping[str, FloatArray]) -> Found:
+def _facts(raw: Mapping[str, FloatArray]) -> dict[str, int]:
     """Return how many pixels are invalid, and why."""
     step = raw["edge_step"]
     facts = {
@@ -288,3 +287,28 @@ def _facts(raw: Mapping[str, FloatArray]) -> Found:
         "pixels_without_step": int((step <= 0).sum()),
     }
     return facts | ({"pixels_below_gate": _count(raw["gated"])} if "gated" in raw else {})
+
+
+def _normalize_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    return [
+        *call("edge", "nx.normalize_edge", "images", "energy", **given),
+        "images = edge.normalized",
+        'maps |= {"thickness": edge.thickness, "edge_step": edge.edge_step}',
+    ]
+
+
+NORMALIZE = Step(
+    name="normalize",
+    title="Normalise",
+    does="take the pre-edge off and divide by the edge step",
+    params=NormalizeParams,
+    run=normalize_step,
+    order=120,
+    takes=("optical_density",),
+    gives="normalized",
+    makes=("thickness", "edge_step"),
+    map_count=lambda params: 2,
+    after=("flat_field", "internal_i0", "optical_density"),
+    code=_normalize_code,
+)

@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import SHOWN, check_energy, in_window
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.base.params import Window, make_params
+from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.edge.kernel import NormalizeKernel
 from napari_xanes._core.edge.params import EdgeNormalization, NormalizeParams, check_choices, least_energies
-from napari_xanes._core.engine.chain import Chain
 
 
 def normalize_references(
@@ -74,20 +73,6 @@ def normalize_references(
     alone = params.model_copy(update={"slope": "pixel", "gate": None})
     points = None if energy is None else check_energy(energy, label="the data")
     return [_normalized(_at(reference, points), alone) for reference in references]
-
-
-def normalization_of(chain: Chain) -> NormalizeParams | None:
-    """Return how the spectra of a chain were normalised, in this run or an earlier one; None if they were not."""
-    if isinstance(chain.normalization, NormalizeParams):
-        return chain.normalization
-    if chain.signal != "normalized":
-        return None
-    for entry in reversed(chain.stack.history):
-        if entry["do"] == "normalize":
-            params = make_params(NormalizeParams, entry["params"], "the history's normalize")
-            assert isinstance(params, NormalizeParams)
-            return params
-    return None
 
 
 def _at(reference: Reference, energy: NDArray[np.float64] | None) -> Reference:

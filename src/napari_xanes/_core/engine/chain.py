@@ -1,76 +1,45 @@
 """A stack on its way through the steps, before anything is computed.
 
 Steps add to a `Chain`: frame-wise steps wrap its reader, per-pixel steps append a kernel.  `run` then
-makes one pass over bands of rows: either of the stack in memory, or of what the reader gives, in which
-case only maps are kept.  The arithmetic and its pieces are the same, so are the results.
+makes one pass over bands of rows (`passes`): either of the stack in memory, or of what the reader gives, in which
+case only maps are kept.  Which frames can be used is decided in `judge`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import check_memory
-from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress, no_progress
+from napari_xanes._core.data.history import Entry, Found
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader, Signal
-from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.sampling import sampled_columns, sampled_pixels, sampled_rows
+from napari_xanes._core.engine import blocks, judge, passes
+from napari_xanes._core.engine.judge import Sample
+from napari_xanes._core.engine.passes import MaskKernel, Repeated
+from napari_xanes._core.engine.sampling import sampled_pixels
 
-MOSTLY = 0.5
-"""A frame with less than this share of the valid pixels of the others is said to spoil them."""
+T = TypeVar("T")
+
+Collect = Callable[[Mapping[str, NDArray[Any]]], tuple[dict[str, NamedMap], Found]]
+"""Turns a kernel's raw maps into named maps and what is found in them."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Spectra (E, n) of rows spread over the frame, their mean (E,), and which frames have any valid pixel (E,)."""
+class Pending:
+    """A kernel that waits for a pass, who names its maps, and the entry of the history that they belong to."""
 
-    spectra: Float32
-    mean: NDArray[np.float64]
-    usable: NDArray[np.bool_]
-
-
-Found = dict[str, Any]
-Collect = Callable[[Mapping[str, NDArray[Any]]], tuple[dict[str, NamedMap], Found]]
-"""Turns a kernel's raw maps into named maps and facts for the history."""
-
-
-class Repeated:
-    """A kernel whose maps were taken in an earlier pass: it changes the spectra again, its maps go nowhere."""
-
-    maps: Mapping[str, tuple[int, ...]] = {}
-    writes = True
-
-    def __init__(self, kernel: blocks.PixelKernel) -> None:
-        self.kernel = kernel
-        self.reads = blocks.images_read(kernel)
-
-    def __call__(self, y: blocks.FloatArray, out: Mapping[str, blocks.FloatArray]) -> None:
-        spare = {name: np.empty((*lead, y.shape[1]), y.dtype) for name, lead in self.kernel.maps.items()}
-        self.kernel(y, {**out, **spare})
-
-
-class MaskKernel:
-    """Makes spectra outside a mask NaN."""
-
-    maps: Mapping[str, tuple[int, ...]] = {}
-    writes = True
-
-    def __init__(self, mask: NDArray[np.bool_]) -> None:
-        self.reads = {"inside": mask}
-
-    def __call__(self, y: blocks.FloatArray, out: Mapping[str, blocks.FloatArray]) -> None:
-        y[:, ~out["inside"].astype(bool)] = np.nan
+    kernel: blocks.PixelKernel
+    collect: Collect | None = None
+    entry: int | None = None
 
 
 @dataclass(eq=False)
@@ -98,14 +67,8 @@ class Chain:
         Tables by name, each a dict of columns.
     extra : dict
         What else a step wants in the result, by name (the drift, the references used).
-    normalization : Params, optional
-        The resolved parameters of the edge normalisation, if there was one in this run.
-    fitted : array of int, optional
-        Indices of the energies that the last fit used.
-    fitted_references : array (K, n), optional
-        Its references at these energies.
-    step_noise : float
-        Of normalised spectra: the standard error of the edge step divided out, for noise of one in optical density.
+    entries : list of Entry
+        The steps of this run; what is found in a pass is added to them when it is made.
     """
 
     stack: EnergyStack
@@ -116,9 +79,7 @@ class Chain:
     labels: dict[str, NDArray[Any]] = field(default_factory=dict)
     tables: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
-    normalization: Params | None = None
-    fitted: NDArray[np.intp] | None = None
-    fitted_references: NDArray[np.float64] | None = None
+    entries: list[Entry] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         data = self.stack.data
@@ -129,15 +90,14 @@ class Chain:
         self.thickness: blocks.FloatArray | None = self.stack.thickness
         self.read: FrameReader = self.stack.read
         self._cheap = self.stack.cheap_rows
-        found = [entry["found"].get("step_noise", 0.0) for entry in self.stack.history]
-        self.step_noise = max(found, default=0.0)
         ready = isinstance(data, np.ndarray) and data.dtype == np.float32 and data.flags.c_contiguous
         self._array: Float32 | None = data if isinstance(data, np.ndarray) and ready else None
         self._owned = False  # whether _array may be written into
-        self._kernels: list[tuple[blocks.PixelKernel, Collect, Found]] = []
+        self._pending: list[Pending] = []
         self._sample: Sample | None = None
         self._unsampled: list[Repeated] = []  # kernels that the sample has not seen yet
         self._named: set[float] = set()  # energies of frames that were warned of
+        self._handed: dict[type, Any] = {}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -150,9 +110,17 @@ class Chain:
 
     # -- what steps add ---------------------------------------------------------------------------
 
+    def hand_over(self, fact: object) -> None:
+        """Leave what later steps need to know, one of each type."""
+        self._handed[type(fact)] = fact
+
+    def handed(self, kind: type[T]) -> T | None:
+        """Return what an earlier step of this run left of a type; None if none did."""
+        return self._handed.get(kind)
+
     def frames(self, progress: Progress = no_progress) -> FrameReader:
         """Return the reader of frames as they are by now, computing pending per-pixel steps first."""
-        if self._kernels:
+        if self._pending:
             self.run(keep_stack=True, progress=progress)
         return self.read
 
@@ -172,7 +140,7 @@ class Chain:
         whether a few rows now cost as much as the frame.
         A step that moves pixels also puts the `thickness` in place, if there is one.
         """
-        assert not self._kernels, "take the reader from frames(), which computes what is pending"
+        assert not self._pending, "take the reader from frames(), which computes what is pending"
         self.read = read
         self.signal = signal or self.signal
         self.energy = self.energy if energy is None else energy
@@ -183,14 +151,10 @@ class Chain:
         self._array, self._owned, self._sample, self._unsampled = None, False, None, []
 
     def add_kernel(
-        self,
-        kernel: blocks.PixelKernel,
-        collect: Collect,
-        found: Found,
-        signal: Signal | None = None,
+        self, kernel: blocks.PixelKernel, collect: Collect | None, signal: Signal | None = None
     ) -> None:
-        """Append a per-pixel step; after the run `collect` names its maps and adds facts to `found`."""
-        self._kernels.append((kernel, collect, found))
+        """Append a per-pixel step; after the pass `collect` names its maps and says what is found in them."""
+        self._pending.append(Pending(kernel, collect, len(self.entries) - 1 if self.entries else None))
         self.signal = signal or self.signal
         if kernel.writes:
             self._unsampled.append(Repeated(kernel))
@@ -210,7 +174,9 @@ class Chain:
         for name, one in self.maps.items():
             masked = np.where(mask, one.data, np.nan).astype(one.data.dtype)
             self.maps[name] = NamedMap(masked, one.kind, one.unit, one.reference)
-        self.add_kernel(MaskKernel(mask), _nothing, {})
+        self.add_kernel(MaskKernel(mask), None)
+
+    # -- looking at it ----------------------------------------------------------------------------
 
     def sample(self) -> Sample:
         """Return spectra of pixels spread over the frame, after all steps so far.
@@ -218,14 +184,20 @@ class Chain:
         Raises InputError if no frame holds a valid number.
         """
         if self._sample is None:
-            self._sample, self._unsampled = self._take_sample(), []
-        elif self._unsampled:
-            spectra = self._sample.spectra.copy()
-            blocks.apply_kernels(
-                self._unsampled, spectra, [{}] * len(self._unsampled), sampled_pixels(self.image_shape)
+            by_rows = self._cheap or self._array is not None
+            spectra = judge.read_sample(
+                self.read, self.energy.size, self.image_shape, by_rows=by_rows, workers=self.workers
             )
-            self._sample, self._unsampled = self._summary(spectra), []
+            self._resample(spectra, [Repeated(one.kernel) for one in self._pending if one.kernel.writes])
+        elif self._unsampled:
+            self._resample(self._sample.spectra.copy(), self._unsampled)
+        assert self._sample is not None
         return self._sample
+
+    def _resample(self, spectra: Float32, kernels: Sequence[Repeated]) -> None:
+        if kernels:
+            passes.apply_repeated(kernels, spectra, sampled_pixels(self.image_shape))
+        self._sample, self._unsampled = judge.summarize(spectra, self.stack.name), []
 
     def usable_energies(self, found: Found) -> NDArray[np.bool_]:
         """Return which frames can be used (E,); those that cannot are named in `found`, once with a warning.
@@ -233,73 +205,21 @@ class Chain:
         So are those that spoil many pixels, being invalid where the others are not.
         """
         sample = self.sample()
-        usable, lost = sample.usable, self.energy[~sample.usable]
-        if lost.size:
-            found["unusable_frames"] = lost.tolist()
-        if (new := self._new(lost)).size:
-            found.setdefault("warnings", []).append(
-                f"{new.size} of {usable.size} frames hold no valid pixel and are left out: {named_energies(new)}"
-            )
-        share = np.isfinite(sample.spectra).mean(axis=1)
-        spoiling = usable & (share < MOSTLY * np.median(share[usable]))
-        if (new := self._new(self.energy[spoiling])).size:
-            found.setdefault("warnings", []).append(
-                f"{new.size} of {usable.size} frames are invalid in most pixels, which makes these pixels invalid in all "
-                f"maps: {named_energies(new)}; leave the frames out"
-            )
-        return usable
-
-    def _new(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the energies that were not warned of before, and remember them."""
-        new = np.array([e for e in energies.tolist() if e not in self._named])
-        self._named.update(new.tolist())
-        return new
+        judge.note_unusable(sample, self.energy, found, self._new)
+        return sample.usable
 
     def blank_frames(self, found: Found) -> NDArray[np.bool_]:
         """Return which frames hold one and the same count everywhere (E,), saturated or never read out.
 
         They are named in `found`.  A stack that is so in all frames is not judged here.
         """
-        sample = self.sample()
-        with np.errstate(invalid="ignore"):
-            lowest, highest = np.fmin.reduce(sample.spectra, axis=1), np.fmax.reduce(sample.spectra, axis=1)
-        blank: NDArray[np.bool_] = sample.usable & (lowest == highest)
-        if blank.any() and not blank[sample.usable].all():
-            found["blank_frames"] = self.energy[blank].tolist()
-            text = f"{int(blank.sum())} of {blank.size} frames hold the same count in every pixel and are invalid"
-            found.setdefault("warnings", []).append(f"{text}: {named_energies(self.energy[blank])}")
-            return blank
-        return np.zeros_like(blank)
+        return judge.find_blank(self.sample(), self.energy, found)
 
-    def _take_sample(self) -> Sample:
-        rows, columns = sampled_rows(self.image_shape), sampled_columns(self.image_shape)
-        spectra = np.empty((self.energy.size, rows.size * columns.size), np.float32)
-
-        def measure(i: int) -> None:
-            if (self._cheap or self._array is not None) and rows.size < self.image_shape[0]:
-                values = np.concatenate([self.read(i, slice(r, r + 1)) for r in rows])
-            else:
-                values = self.read(i, slice(None))[rows]
-            spectra[i] = values.reshape(rows.size, -1)[:, columns].reshape(-1)
-
-        few = self._cheap or self._array is not None  # so little at a time that threads would only wait
-        blocks.run(measure, range(self.energy.size), workers=1 if few else self.workers)
-        if self._kernels:
-            kernels = [Repeated(kernel) for kernel, _, _ in self._kernels if kernel.writes]
-            blocks.apply_kernels(kernels, spectra, [{}] * len(kernels), sampled_pixels(self.image_shape))
-        return self._summary(spectra)
-
-    def _summary(self, spectra: Float32) -> Sample:
-        valid = np.isfinite(spectra)
-        usable: NDArray[np.bool_] = np.any(valid, axis=1)
-        if not usable.any():
-            raise InputError(
-                f"{self.stack.name or 'the stack'} holds no valid number in any of its {usable.size} frames; "
-                "check the file, the flats and the darks."
-            )
-        total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
-        mean = np.where(usable, total / np.maximum(valid.sum(axis=1), 1), np.nan)
-        return Sample(spectra, mean, usable)
+    def _new(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the energies that were not warned of before, and remember them."""
+        new = np.array([e for e in energies.tolist() if e not in self._named])
+        self._named.update(new.tolist())
+        return new
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -315,21 +235,29 @@ class Chain:
             self.compute(progress)
             return None
         data = self._materialize(progress)
-        if any(kernel.writes for kernel, _, _ in self._kernels):
-            self._run_in_memory(data if self._owned else self._allocate(), progress)
-        else:
-            self._run_in_memory(None, progress)
+        changes = any(one.kernel.writes for one in self._pending)
+        out = (data if self._owned else self._allocate()) if changes else None
+        self._run_in_memory(out, progress)
         return self._array
 
     def compute(self, progress: Progress = no_progress) -> None:
         """Complete the maps of the per-pixel steps so far."""
-        if all(isinstance(kernel, Repeated) for kernel, _, _ in self._kernels):
+        if all(isinstance(one.kernel, Repeated) for one in self._pending):
             return
         if self.in_memory or self._array is not None:
             data = self._materialize(progress)
             self._run_in_memory(data if self._owned else None, progress)
-        else:
-            self._run_streamed(progress)
+            return
+        maps = passes.run_streamed(
+            [one.kernel for one in self._pending],
+            self.read,
+            self.shape,
+            cheap=self._cheap,
+            wanted=self.wants,
+            progress=progress,
+            workers=self.workers,
+        )
+        self._collect(maps, kept=False)
 
     def bands(self) -> list[slice]:
         """Return the bands of rows that `band` takes; they depend on the stack's shape only."""
@@ -337,31 +265,25 @@ class Chain:
 
     def band(self, rows: slice) -> Float32:
         """Return the spectra (E, n) of a band of rows after all steps so far, not to be written to."""
-        width = prod(self.image_shape[1:])
-        if self._array is not None and not self._kernels:
-            return self._array[:, rows].reshape(self.energy.size, -1)
-        spectra = self._read_band(rows)
-        kernels = [Repeated(kernel) for kernel, _, _ in self._kernels if kernel.writes]
+        n, row_shape = self.energy.size, self.image_shape[1:]
+        if self._array is not None and not self._pending:
+            return self._array[:, rows].reshape(n, -1)
+        spectra = passes.read_band(self.read, n, rows, row_shape)
+        kernels = [Repeated(one.kernel) for one in self._pending if one.kernel.writes]
+        width = prod(row_shape)
         for chunk in blocks.pixel_chunks(self.image_shape):
             if rows.start * width <= chunk.start < rows.stop * width:
                 part = spectra[:, chunk.start - rows.start * width : chunk.stop - rows.start * width]
-                blocks.apply_kernels(kernels, part, [{}] * len(kernels), chunk)
-        return spectra
-
-    def _read_band(self, rows: slice) -> Float32:
-        n = self.energy.size
-        spectra = np.empty((n, (rows.stop - rows.start) * prod(self.image_shape[1:])), np.float32)
-        for i in range(n):
-            spectra[i] = self.read(i, rows).reshape(-1)
+                passes.apply_repeated(kernels, part, chunk)
         return spectra
 
     def _run_in_memory(self, out: Float32 | None, progress: Progress) -> None:
         """Apply the kernels to the stack in memory; the changed spectra go to `out`, or nowhere."""
         assert self._array is not None
-        if not self._kernels:
+        if not self._pending:
             return
         maps = blocks.run_kernels(
-            [k for k, _, _ in self._kernels],
+            [one.kernel for one in self._pending],
             self._array,
             out=out,
             progress=progress,
@@ -376,18 +298,7 @@ class Chain:
     def _materialize(self, progress: Progress) -> Float32:
         if self._array is None:
             target = self._allocate()
-            read = self.read
-
-            def load(i: int) -> None:
-                target[i] = read(i, slice(None))
-
-            blocks.run(
-                load,
-                range(len(target)),
-                progress=progress,
-                text="Preparing frames",
-                workers=self.workers,
-            )
+            passes.load(self.read, target, progress, self.workers)
             self._hold(target)
         assert self._array is not None
         return self._array
@@ -400,56 +311,24 @@ class Chain:
         self._array, self._owned = data, True
         self.read = partial(_read_array, data)
 
-    def _run_streamed(self, progress: Progress) -> None:
-        kernels = [kernel for kernel, _, _ in self._kernels]
-        maps = blocks.allocate_maps(kernels, self.image_shape, wanted=self.wants)
-        width = prod(self.image_shape[1:])
-        chunks = blocks.pixel_chunks(self.image_shape)
-        starts = [chunk.start for chunk in chunks]
-
-        def work(band: slice) -> None:
-            first, last = band.start * width, band.stop * width
-            y = self._read_band(band)
-            for chunk in chunks[bisect_left(starts, first) : bisect_left(starts, last)]:
-                blocks.apply_kernels(kernels, y[:, chunk.start - first : chunk.stop - first], maps, chunk)
-
-        blocks.run(
-            work, self._reading_bands(), progress=progress, text="Computing maps", workers=self.workers
-        )
-        self._collect(maps, kept=False)
-
-    def _reading_bands(self) -> list[slice]:
-        """Return the bands that are read: as large as memory allows where each has every frame unpacked anew."""
-        if self._cheap:
-            return self.bands()
-        share = 0.25 * psutil.virtual_memory().available / 2**20 / (self.workers or blocks.default_workers())
-        return blocks.row_blocks(self.image_shape, self.energy.size, megabytes=max(12.0, share))
-
-    def _collect(self, maps: list[dict[str, blocks.FloatArray]], *, kept: bool) -> None:
+    def _collect(self, maps: passes.RawMaps, *, kept: bool) -> None:
         """Name the maps; kernels whose changes were not kept are repeated in passes that follow."""
-        for (_, collect, found), raw in zip(self._kernels, maps, strict=True):
-            named, facts = collect(raw)
+        for one, raw in zip(self._pending, maps, strict=True):
+            if one.collect is None:
+                continue
+            named, found = one.collect(raw)
             twice = named.keys() & self.maps.keys()
             if twice:
                 raise InputError(
                     f"two steps make a map '{min(twice)}', and one would be lost; run them as two recipes."
                 )
             self.maps.update(named)
-            found.update(facts)
-        repeated = [kernel for kernel, _, _ in self._kernels if kernel.writes and not kept]
-        self._kernels = [
-            (kernel if isinstance(kernel, Repeated) else Repeated(kernel), _nothing, {})
-            for kernel in repeated
+            if one.entry is not None:
+                self.entries[one.entry] = self.entries[one.entry].having(found)
+        repeated = [one.kernel for one in self._pending if one.kernel.writes and not kept]
+        self._pending = [
+            Pending(kernel if isinstance(kernel, Repeated) else Repeated(kernel)) for kernel in repeated
         ]
-
-
-def _nothing(raw: Mapping[str, NDArray[Any]]) -> tuple[dict[str, NamedMap], Found]:
-    return {}, {}
-
-
-def named_energies(energy: NDArray[np.float64]) -> str:
-    """Return some energies in words, the first five of many."""
-    return ", ".join(f"{e:.2f} eV" for e in energy[:5]) + (", ..." if energy.size > 5 else "")
 
 
 def _read_array(data: Float32, index: int, rows: slice = slice(None)) -> Float32:

@@ -7,9 +7,12 @@ import numpy as np
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.named_map import NamedMap
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.fit.residual import analyse_residuals
+from napari_xanes._core.fit.step import Fitted
 from napari_xanes._core.groups.source import spectra_of_chain
 
 
@@ -25,31 +28,48 @@ class ResidualParams(Params):
 
 def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> tuple[ResidualParams, Found]:
     """Decompose what the fit before it left: maps "residual_1" and so on, table "residual_components"."""
-    if chain.fitted is None or chain.fitted_references is None:
+    fitted = chain.handed(Fitted)
+    if fitted is None:
         raise InputError("residual looks at what a fit left; put fit before it.")
-    found: Found = {}
+    found = Found()
     chosen = np.zeros(chain.energy.size, bool)
-    chosen[chain.fitted] = True
+    chosen[fitted.indices] = True
     spectra = spectra_of_chain(chain, None, found, progress, chosen=chosen)
-    references = np.zeros((len(chain.fitted_references), chain.energy.size))
-    references[:, chain.fitted] = chain.fitted_references
+    references = np.zeros((len(fitted.references), chain.energy.size))
+    references[:, fitted.indices] = fitted.references
     made = analyse_residuals(spectra, chain.energy, references, params.slopes)
     columns = {"energy": chain.energy, "noise": made.noise}
     for k, (spectrum, image) in enumerate(zip(made.spectra, made.maps, strict=True), start=1):
         columns[f"residual_{k}"] = spectrum
         chain.maps[f"residual_{k}"] = NamedMap(image, "residual")
     chain.tables["residual_components"] = columns
-    found |= {
-        "reference_missing": made.missing,
-        "message": made.message,
-        "strength": [float(s) for s in made.strength[: len(made.spectra)]],
-        "limit": made.limit,
-    }
+    found.update(
+        {
+            "reference_missing": made.missing,
+            "message": made.message,
+            "strength": [float(s) for s in made.strength[: len(made.spectra)]],
+            "limit": made.limit,
+        }
+    )
     if made.missing:
         hint = (
             ""
             if "mask" in chain.labels
             else "; noise of pixels without material can look so, put mask before fit"
         )
-        found.setdefault("warnings", []).append(made.message + hint)
+        found.warn(made.message + hint)
     return params, found
+
+
+RESIDUAL = Step(
+    name="residual",
+    title="Residual",
+    does="look for what the references leave over",
+    params=ResidualParams,
+    run=residual_step,
+    order=220,
+    makes=("residual",),
+    measures=True,
+    looks_back=True,
+    after=("fit",),
+)

@@ -16,10 +16,13 @@ from napari_xanes._core.base.checks import check_mu
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.fit.library import fitted_indices, make_basis, shifted_references, usable_frames
 from napari_xanes._core.fit.params import Extrapolate, LibraryParams
 from napari_xanes._core.fit.shifts import LARGEST_SHIFT
@@ -162,9 +165,7 @@ class ShiftKernel:
 
 def shift_map_step(chain: Chain, params: ShiftMapParams, progress: Progress) -> tuple[ShiftMapParams, Found]:
     """Map the energy shift of every pixel; maps "energy_shift" and "energy_shift_sigma"."""
-    if chain.signal not in ("optical_density", "normalized"):
-        raise InputError(f"shift_map needs optical density or normalised data, the data are {chain.signal}.")
-    found: Found = {}
+    found = Found()
     fitted = fitted_indices(chain.energy, chain.usable_energies(found), params.energy_range, params.exclude)
     references = treated_references(params, chain)
     kernel = ShiftKernel(
@@ -173,19 +174,35 @@ def shift_map_step(chain: Chain, params: ShiftMapParams, progress: Progress) -> 
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         maps = {
-            "energy_shift": NamedMap(raw["shift"], "energy_shift", "eV"),
-            "energy_shift_sigma": NamedMap(raw["sigma"], "energy_shift_sigma", "eV"),
+            name: NamedMap(raw[key], name, unit_of(name))
+            for name, key in (("energy_shift", "shift"), ("energy_shift_sigma", "sigma"))
         }
         known = np.isfinite(raw["shift"])
         weights = np.where(known, 1 / np.maximum(raw["sigma"], 1e-6) ** 2, 0)
         mean = (
             float((weights * np.where(known, raw["shift"], 0)).sum() / weights.sum()) if known.any() else None
         )
-        return maps, {
+        facts = {
             "mean_shift": mean,
             "pixels_at_limit": int(raw["at_limit"].sum()),
             "invalid_pixels": int((~known).sum()),
         }
+        return maps, Found(facts)
 
-    chain.add_kernel(kernel, collect, found)
+    chain.add_kernel(kernel, collect)
     return params.model_copy(update={"names": tuple(r.name for r in references)}), found
+
+
+SHIFT_MAP = Step(
+    name="shift_map",
+    title="Energy-shift map",
+    does="find by how much spectra are shifted against the references",
+    params=ShiftMapParams,
+    run=shift_map_step,
+    order=180,
+    takes=("optical_density", "normalized"),
+    makes=("energy_shift", "energy_shift_sigma"),
+    map_count=lambda params: 2,
+    measures=True,
+    after=("flat_field", "optical_density", "normalize"),
+)

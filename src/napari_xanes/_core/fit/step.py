@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.reference import Reference, interpolate_reference
-from napari_xanes._core.edge.references import normalization_of, normalize_references
-from napari_xanes._core.engine.chain import Chain, Found, count_invalid
+from napari_xanes._core.data.stack import Signal
+from napari_xanes._core.edge.handover import normalization_of
+from napari_xanes._core.edge.references import normalize_references
+from napari_xanes._core.engine.chain import Chain, count_invalid
+from napari_xanes._core.engine.code import Before, Lines, call, list_lines, literal
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.fit.library import (
     choose_references,
     count_unconverged,
@@ -30,14 +37,17 @@ from napari_xanes._core.solve.design import FloatArray
 from napari_xanes._core.solve.least_squares import FitKernel
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit hands over: the indices of the energies fitted (n,), and the references at these energies (K, n)."""
+
+    indices: NDArray[np.intp]
+    references: NDArray[np.float64]
+
+
 def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitParams, Found]:
     """Add the fit to the chain; maps of fractions, coefficients, amounts, their uncertainty, and errors."""
-    if chain.signal not in ("optical_density", "normalized"):
-        missing = "flat_field and optical_density" if chain.signal == "counts" else "optical_density"
-        raise InputError(
-            f"fit needs optical density or normalised data, the data are {chain.signal}; put {missing} before it."
-        )
-    found: Found = {}
+    found = Found()
     fitted = fitted_indices(chain.energy, chain.usable_energies(found), params.energy_range, params.exclude)
     energy = chain.energy[fitted]
     references = treated_references(params, chain)
@@ -46,7 +56,7 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
         references = shifted_references(references, shifts)
     weights = _step_weights(params, chain, fitted, found)
     basis = make_basis(references, energy, params.extrapolate, params.background, weights)
-    found |= {"condition_number": round(basis.condition_number, 2), "fitted_energies": int(fitted.size)}
+    found.update({"condition_number": round(basis.condition_number, 2), "fitted_energies": int(fitted.size)})
     direct = chain.signal == "optical_density"
     doubts = doubts_of(references, basis, energy)
     if direct and not params.background:
@@ -55,18 +65,17 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
             "set background = [0, 1], or normalize first"
         )
     if doubts:
-        found.setdefault("warnings", []).extend(doubts)
+        found.warn(*doubts)
     chain.extra["references"] = references
-    chain.fitted = fitted
-    chain.fitted_references = np.stack(
-        [interpolate_reference(r, energy, extrapolate=params.extrapolate) for r in references]
-    )
+    at_energies = [interpolate_reference(r, energy, extrapolate=params.extrapolate) for r in references]
+    chain.hand_over(Fitted(fitted, np.stack(at_energies)))
+    normalized = normalization_of(chain)
     kernel = FitKernel(
         basis,
         fitted,
         params.constraint,
         params.significance,
-        step_noise=0.0 if direct else chain.step_noise,
+        step_noise=0.0 if direct or normalized is None else normalized.step_noise,
         solver=params.solver,
     )
     if not direct:
@@ -75,7 +84,7 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
             "coefficients": "coefficient",
         }  # else the thickness is their sum
     names = tuple(r.name for r in references)
-    chain.add_kernel(kernel, _Collect(chain, names, direct, found), found)
+    chain.add_kernel(kernel, _Collect(chain, names, direct))
     ends = (float(energy[0]), float(energy[-1]))
     resolved = {
         "names": names,
@@ -97,7 +106,7 @@ def treated_references(params: LibraryParams, chain: Chain) -> list[Reference]:
             "references_as is 'data', but how the data were normalised is not known; put normalize before fit, or give "
             "normalised references and references_as = 'given'."
         )
-    return normalize_references(references, normalization, energy=chain.energy)
+    return normalize_references(references, normalization.params, energy=chain.energy)
 
 
 def _choose_shifts(
@@ -131,9 +140,9 @@ def _choose_shifts(
     for name, shift, at_limit in zip(names, shifts.shifts, shifts.at_limit, strict=True):
         if np.isnan(shift):
             text = f"the mean spectrum holds nothing of '{name}', so no energy shift of it was found"
-            found.setdefault("warnings", []).append(text)
+            found.warn(text)
         elif at_limit:
-            found.setdefault("warnings", []).append(
+            found.warn(
                 f"the energy shift of '{name}' went to its limit of {shift:+.2f} eV; check the energy scales, or whether "
                 "it is the right compound"
             )
@@ -167,30 +176,31 @@ class _Collect:
     chain: Chain
     names: tuple[str, ...]
     direct: bool
-    found: Found
 
     def __call__(self, raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
-        maps = _name_maps(raw, self.names, "optical density" if self.direct else "")
+        maps = _name_maps(raw, self.names, "optical_density" if self.direct else "normalized")
         thickness = _divided_out(self.chain)
         if self.direct:
             thickness = raw["coefficients"].sum(axis=0)
-            maps["thickness"] = NamedMap(thickness, "thickness", "optical density")
+            maps["thickness"] = NamedMap(thickness, "thickness", unit_of("thickness"))
         if thickness is not None and self.chain.wants("amount"):
             for name, fraction in zip(self.names, raw["fractions"], strict=True):
-                maps[f"amount_{name}"] = NamedMap(fraction * thickness, "amount", "optical density", name)
-        facts: Found = {
-            "invalid_pixels": count_invalid(raw["error"]),
-            "invalid_fractions": count_invalid(raw["fractions"][0]),
-        }
+                maps[f"amount_{name}"] = NamedMap(fraction * thickness, "amount", unit_of("amount"), name)
+        found = Found(
+            {
+                "invalid_pixels": count_invalid(raw["error"]),
+                "invalid_fractions": count_invalid(raw["fractions"][0]),
+            }
+        )
         if "iterations" in raw:
             maps["admm_iterations"] = NamedMap(raw["iterations"], "iterations")
-            facts["admm"] = _admm_facts(raw)
-            if doubts := gave_up(facts["admm"]["unconverged_pixels"], raw["error"].size):
-                self.found.setdefault("warnings", []).extend(doubts)
-        return maps, facts
+            facts = _admm_facts(raw)
+            found["admm"] = facts
+            found.warn(*gave_up(facts["unconverged_pixels"], raw["error"].size))
+        return maps, found
 
 
-def _admm_facts(raw: Mapping[str, FloatArray]) -> Found:
+def _admm_facts(raw: Mapping[str, FloatArray]) -> dict[str, Any]:
     """Return how far the iterations came, over all pixels."""
     valid = np.isfinite(raw["iterations"])
     largest = {
@@ -209,13 +219,62 @@ def _divided_out(chain: Chain) -> FloatArray | None:
     return chain.maps["thickness"].data if "thickness" in chain.maps else chain.thickness
 
 
-def _name_maps(raw: Mapping[str, FloatArray], names: Sequence[str], unit: str) -> dict[str, NamedMap]:
+def _name_maps(raw: Mapping[str, FloatArray], names: Sequence[str], signal: Signal) -> dict[str, NamedMap]:
     maps = {}
     for key, kind in (("fractions", "fraction"), ("sigma", "sigma"), ("coefficients", "coefficient")):
         if key in raw:
             for name, data in zip(names, raw[key], strict=True):
-                maps[f"{kind}_{name}"] = NamedMap(data, kind, unit if kind == "coefficient" else "", name)
-    for kind, its_unit in (("error", f"({unit})^2" if unit else ""), ("rms", unit), ("r_factor", "")):
+                maps[f"{kind}_{name}"] = NamedMap(data, kind, unit_of(kind, signal), name)
+    for kind in ("error", "rms", "r_factor"):
         if kind in raw:
-            maps[kind] = NamedMap(raw[kind], kind, its_unit)
+            maps[kind] = NamedMap(raw[kind], kind, unit_of(kind, signal))
     return maps
+
+
+def _fit_code(given: dict[str, Any], before: Before) -> Lines | None:
+    """Return the step in Python."""
+    as_data = given.pop("references_as", "given") == "data"
+    if {"significance", "weights", "shift_references"} & given.keys() or as_data > before.normalized_here:
+        return None
+    given.pop("shift_limit", None)
+    paths, names = given.pop("references"), given.pop("names", ())
+    lines = call("references", "nx.read_references", *map(literal, paths))
+    if names:
+        lines.append("by_name = {one.name: one for one in references}")
+        lines += list_lines("references", [f"by_name[{literal(name)}]" for name in names])
+    if as_data:
+        lines.append("references = nx.normalize_references(references, edge, energy=energy)")
+    lines += call("fit", "nx.fit_references", "images", "energy", "references", **given)
+    return [*lines, *_code_of_maps(before)]
+
+
+def _code_of_maps(before: Before) -> Lines:
+    """Return the lines that name the maps of a fit."""
+    normalized = before.signal == "normalized"
+    lines = [] if normalized else ['maps["thickness"] = fit.coefficients.sum(axis=0)']
+    note = "  # without the noise of the edge step" if normalized else ""
+    lines += [
+        "for k, name in enumerate(fit.names):",
+        '    maps[f"fraction_{name}"] = fit.fractions[k]',
+        f'    maps[f"sigma_{{name}}"] = fit.sigma[k]{note}',
+        '    maps[f"coefficient_{name}"] = fit.coefficients[k]',
+    ]
+    if before.normalized_here or not normalized:
+        lines.append('    maps[f"amount_{name}"] = fit.fractions[k] * maps["thickness"]')
+    return [*lines, 'maps |= {"error": fit.error, "rms": fit.rms, "r_factor": fit.r_factor}']
+
+
+FIT = Step(
+    name="fit",
+    title="Fit",
+    does="write every spectrum as a sum of references",
+    params=FitParams,
+    run=fit_step,
+    order=210,
+    takes=("optical_density", "normalized"),
+    makes=("fraction", "sigma", "coefficient", "amount", "error", "rms", "r_factor"),
+    map_count=lambda params: 4 * len(choose_references(params)) + 4,
+    measures=True,
+    after=("flat_field", "optical_density", "normalize"),
+    code=_fit_code,
+)

@@ -15,9 +15,10 @@ from napari_xanes._core.base.checks import check_mu, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.groups.covariance import THINNED_PIXELS, Float64, Spectra
 
 CENTRE_PIXELS = 4096

@@ -9,8 +9,11 @@ import numpy as np
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.named_map import NamedMap
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.code import Before, Lines, call
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.groups.cluster import Clusters, cluster
 from napari_xanes._core.groups.covariance import Float64, Spectra
 from napari_xanes._core.groups.decompose import Method, components_of
@@ -56,7 +59,7 @@ def cluster_step(chain: Chain, params: ClusterParams, progress: Progress) -> tup
         raise InputError("there are clusters already; run a second grouping as a recipe of its own.")
     if params.maps and params.energy_range:
         raise InputError("energy_range has no meaning where maps are grouped; leave one of them out.")
-    found: Found = {}
+    found = Found()
     spectra = spectra_of_chain(chain, params.energy_range, found, progress, thinned=True)
     if params.maps:
         groups = _cluster_maps(chain, params, progress)
@@ -65,19 +68,21 @@ def cluster_step(chain: Chain, params: ClusterParams, progress: Progress) -> tup
         groups = cluster(spectra, params.n_clusters, params.seed)
         means = groups.spectra
         if chain.signal != "normalized":
-            found.setdefault("warnings", []).append(
+            found.warn(
                 f"the clusters are of {chain.signal.replace('_', ' ')} and follow the amount of material more than its "
                 "chemistry; put normalize before cluster"
             )
     chain.labels["clusters"] = groups.labels
     columns = {f"cluster_{k}": mean for k, mean in enumerate(means, start=1)}
     chain.tables["cluster_spectra"] = {"energy": chain.energy, **columns}
-    found |= {
-        "pixels": groups.counts.tolist(),
-        "invalid_pixels": groups.invalid,
-        "inertia": groups.inertia,
-        "silhouette": None if np.isnan(groups.silhouette) else round(groups.silhouette, 4),
-    }
+    found.update(
+        {
+            "pixels": groups.counts.tolist(),
+            "invalid_pixels": groups.invalid,
+            "inertia": groups.inertia,
+            "silhouette": None if np.isnan(groups.silhouette) else round(groups.silhouette, 4),
+        }
+    )
     return params if params.maps else _resolved(params, chain, spectra), found
 
 
@@ -102,7 +107,7 @@ def decompose_step(
     """Decompose the stack: maps "component_1" and so on, tables "components" and "scree"."""
     if "components" in chain.tables:
         raise InputError("there are components already; run a second decomposition as a recipe of its own.")
-    found: Found = {}
+    found = Found()
     spectra = spectra_of_chain(chain, params.energy_range, found, progress)
     made = components_of(spectra, params.n_components, params.method)
     columns: dict[str, Float64] = {"energy": chain.energy, "mean": made.mean}
@@ -111,11 +116,13 @@ def decompose_step(
         chain.maps[f"component_{k}"] = NamedMap(image, "component")
     chain.tables["components"] = columns
     chain.tables["scree"] = {"component": np.arange(1, made.scree.size + 1), "explained": made.scree}
-    found |= {
-        "explained": made.explained.tolist(),
-        "relative_error": made.relative_error,
-        "invalid_pixels": made.invalid,
-    }
+    found.update(
+        {
+            "explained": made.explained.tolist(),
+            "relative_error": made.relative_error,
+            "invalid_pixels": made.invalid,
+        }
+    )
     if made.clipped:
         found["clipped"] = made.clipped
     return _resolved(params, chain, spectra), found
@@ -125,3 +132,53 @@ def _resolved(params: Any, chain: Chain, spectra: Spectra) -> Any:
     """Fill in the energies used."""
     first, last = (float(chain.energy[i]) for i in spectra.used[[0, -1]])
     return params.model_copy(update={"energy_range": (first, last)}) if first < last else params
+
+
+def _cluster_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    number = repr(given.pop("n_clusters", 4))
+    return [
+        *call("clusters", "nx.cluster_spectra", "images", number, "energy=energy", **given),
+        'labels["clusters"] = clusters.labels',
+        'tables["cluster_spectra"] = {"energy": energy}',
+        "for k, spectrum in enumerate(clusters.spectra, start=1):",
+        '    tables["cluster_spectra"][f"cluster_{k}"] = spectrum',
+    ]
+
+
+def _decompose_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    number = repr(given.pop("n_components", 3))
+    return [
+        *call("components", "nx.decompose", "images", number, "energy=energy", **given),
+        "for k, image in enumerate(components.maps, start=1):",
+        '    maps[f"component_{k}"] = image',
+    ]
+
+
+CLUSTER = Step(
+    name="cluster",
+    title="Clusters",
+    does="group pixels by their spectra",
+    params=ClusterParams,
+    run=cluster_step,
+    order=160,
+    measures=True,
+    after=("flat_field", "normalize"),
+    code=_cluster_code,
+)
+
+
+DECOMPOSE = Step(
+    name="decompose",
+    title="Components",
+    does="write all spectra as sums of a few",
+    params=DecomposeParams,
+    run=decompose_step,
+    order=170,
+    makes=("component",),
+    map_count=lambda params: params.n_components,
+    measures=True,
+    after=("flat_field",),
+    code=_decompose_code,
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,14 +18,19 @@ from napari_xanes._core.base.checks import check_mu, check_window, window_indice
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
+from napari_xanes._core.data.stack import SIGNAL_WORDS, Signal
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found, count_invalid
+from napari_xanes._core.engine.chain import Chain, count_invalid
+from napari_xanes._core.engine.code import Before, Lines, call
 from napari_xanes._core.engine.sampling import sampled_spectra
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.maps.edge_position_kernel import EdgeKernel, HalfHeightKernel, SteepestKernel
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
 from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows
-from napari_xanes._core.maps.window import usable_frames, warn_of_gaps, with_warnings
+from napari_xanes._core.maps.window import usable_frames, warn_of_gaps
 
 Method = Literal["half_height", "derivative"]
 
@@ -223,7 +228,7 @@ def edge_position_step(
 ) -> tuple[EdgePositionParams, Found]:
     """Add the map "edge_energy" to the chain."""
     _check_signal(chain.signal, params.method)
-    found: Found = {}
+    found = Found()
     usable, spectra = chain.usable_energies(found), chain.sample().spectra
     search = _Search(
         params.method, params.level, chain.energy, usable, spectra, params.window, params.smoothing
@@ -241,21 +246,40 @@ def edge_position_step(
                 f"{without} of {total - unknown} valid pixels show no edge between {lo:g} and {hi:g} eV; widen the window, or "
                 "mask pixels without the element"
             )
-        facts: Found = {"invalid_pixels": unknown, "pixels_without_edge": without}
-        return {"edge_energy": NamedMap(edge, "edge_energy", "eV")}, with_warnings(found, facts, warnings)
+        facts = {"invalid_pixels": unknown, "pixels_without_edge": without}
+        return {"edge_energy": NamedMap(edge, "edge_energy", unit_of("edge_energy"))}, Found(facts, warnings)
 
-    chain.add_kernel(search.kernel(as_rows(search.inside), search.smoothing), collect, found)
+    chain.add_kernel(search.kernel(as_rows(search.inside), search.smoothing), collect)
     return params.model_copy(update={"window": search.window, "smoothing": search.smoothing}), found
 
 
-def _check_signal(signal: str, method: Method) -> None:
-    if signal == "normalized" or (signal == "optical_density" and method == "derivative"):
-        return
-    if signal == "optical_density":
+def _check_signal(signal: Signal, method: Method) -> None:
+    if signal != "normalized" and method != "derivative":
         raise InputError(
-            "half height is that of the normalised step, the data are optical_density; put normalize before edge_position, "
-            "or use method = 'derivative'."
+            f"half height is that of the normalised step, the data are {SIGNAL_WORDS[signal]}; put normalize before "
+            "edge_position, or use method = 'derivative'."
         )
-    raise InputError(
-        f"edge_position needs normalised spectra, the data are {signal}; put normalize before it."
-    )
+
+
+def _edge_position_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    return [
+        *call("position", "nx.edge_map", "images", "energy", **given),
+        'maps["edge_energy"] = position.energy',
+    ]
+
+
+EDGE_POSITION = Step(
+    name="edge_position",
+    title="Edge energy",
+    does="find the energy of the edge in every pixel",
+    params=EdgePositionParams,
+    run=edge_position_step,
+    order=140,
+    takes=("optical_density", "normalized"),
+    makes=("edge_energy",),
+    map_count=lambda params: 1,
+    measures=True,
+    after=("flat_field", "optical_density", "normalize"),
+    code=_edge_position_code,
+)

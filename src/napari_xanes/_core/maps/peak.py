@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu, check_window, window_indices
-from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found, count_invalid
+from napari_xanes._core.engine.chain import Chain, count_invalid
+from napari_xanes._core.engine.code import Before, Lines, call, literal
 from napari_xanes._core.engine.sampling import sampled_spectra
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.maps.peak_kernel import PeakKernel
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
 from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows
-from napari_xanes._core.maps.window import usable_frames, warn_of_gaps, with_warnings
+from napari_xanes._core.maps.window import usable_frames, warn_of_gaps
 
 MANY_AT_BOUNDARY = 0.05
 """Share of the valid pixels with their maximum at an end of the window from which on the user is told."""
@@ -152,12 +156,7 @@ def choose_smoothing(
 
 def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[PeakParams, Found]:
     """Add the peak maps to the chain: "peak_energy", "peak_height", "peak_at_boundary"."""
-    if chain.signal not in ("normalized", "optical_density"):
-        raise InputError(
-            f"peak needs normalised spectra or optical density, the data are {chain.signal}; "
-            "put optical_density, and normalize if heights are to be compared, before it."
-        )
-    found: Found = {}
+    found = Found()
     inside = peak_energies(chain.energy, params.window, chain.usable_energies(found))
     spline = SmoothingSpline(chain.energy[inside])
     spectra = chain.sample().spectra
@@ -167,8 +166,7 @@ def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[Pea
     kernel = PeakKernel(spline, chain.energy[inside], as_rows(inside), smoothing)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
-        units = {"peak_energy": "eV", "peak_height": chain.signal.replace("_", " ")}
-        maps = {name: NamedMap(raw[name], name, units.get(name, "")) for name in kernel.maps}
+        maps = {name: NamedMap(raw[name], name, unit_of(name, chain.signal)) for name in kernel.maps}
         invalid, total = count_invalid(raw["peak_energy"]), raw["peak_energy"].size
         ends = int(np.nansum(raw["peak_at_boundary"], dtype=np.float64))
         warnings = []
@@ -178,7 +176,32 @@ def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[Pea
                 f"{ends} of {total - invalid} valid pixels are highest at an end of the window ({lo:g}, {hi:g}) eV and show "
                 "no peak; move the window, or mask pixels without the element"
             )
-        return maps, with_warnings(found, {"invalid_pixels": invalid, "boundary_pixels": ends}, warnings)
+        return maps, Found({"invalid_pixels": invalid, "boundary_pixels": ends}, warnings)
 
-    chain.add_kernel(kernel, collect, found)
+    chain.add_kernel(kernel, collect)
     return params.model_copy(update={"smoothing": smoothing}), found
+
+
+def _peak_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    window = literal(given.pop("window"))
+    return [
+        *call("peak", "nx.peak_map", "images", "energy", window, **given),
+        'maps |= {"peak_energy": peak.energy, "peak_height": peak.height}',
+    ]
+
+
+PEAK = Step(
+    name="peak",
+    title="Peak",
+    does="find the highest point of every spectrum",
+    params=PeakParams,
+    run=peak_step,
+    order=130,
+    takes=("optical_density", "normalized"),
+    makes=("peak_energy", "peak_height", "peak_at_boundary"),
+    map_count=lambda params: 3,
+    measures=True,
+    after=("flat_field", "optical_density"),
+    code=_peak_code,
+)

@@ -17,12 +17,16 @@ from napari_xanes._core.base.checks import check_mu, check_window, window_indice
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found, count_invalid
+from napari_xanes._core.engine.chain import Chain, count_invalid
+from napari_xanes._core.engine.code import Before, Lines, call, literal
 from napari_xanes._core.engine.sampling import sampled_spectra
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.maps.spline import FloatArray, as_rows
-from napari_xanes._core.maps.window import usable_frames, warn_of_gaps, with_warnings
+from napari_xanes._core.maps.window import usable_frames, warn_of_gaps
 
 LEAST_ENERGIES = 3
 
@@ -147,19 +151,13 @@ def white_line_step(
     chain: Chain, params: WhiteLineParams, progress: Progress
 ) -> tuple[WhiteLineParams, Found]:
     """Add the maps "white_line_centroid", "white_line_area" and "white_line_height" to the chain."""
-    if chain.signal != "normalized":
-        raise InputError(
-            f"white_line needs normalised spectra, since it measures from the edge step; the data are {chain.signal}, put "
-            "normalize before it."
-        )
-    found: Found = {}
+    found = Found()
     inside = _energies(chain.energy, params.window, chain.usable_energies(found))
     warn_of_gaps(found, chain.sample().spectra, inside)
     kernel = WhiteLineKernel(chain.energy[inside], as_rows(inside), params.baseline)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
-        units = {"white_line_height": "normalized"}
-        maps = {name: NamedMap(raw[name], name, units.get(name, "eV")) for name in kernel.maps}
+        maps = {name: NamedMap(raw[name], name, unit_of(name)) for name in kernel.maps}
         area = raw["white_line_area"]
         invalid, total, without = count_invalid(area), area.size, int((area == 0).sum())
         warnings = []
@@ -168,9 +166,32 @@ def white_line_step(
                 f"{without} of {total - invalid} valid pixels nowhere exceed the baseline of {params.baseline:g} and have no "
                 "centroid; mask pixels without the element, or lower the baseline"
             )
-        return maps, with_warnings(
-            found, {"invalid_pixels": invalid, "pixels_without_white_line": without}, warnings
-        )
+        return maps, Found({"invalid_pixels": invalid, "pixels_without_white_line": without}, warnings)
 
-    chain.add_kernel(kernel, collect, found)
+    chain.add_kernel(kernel, collect)
     return params, found
+
+
+def _white_line_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    window = literal(given.pop("window"))
+    lines = call("white_line", "nx.white_line_map", "images", "energy", window, **given)
+    return lines + [
+        f'maps["white_line_{part}"] = white_line.{part}' for part in ("centroid", "area", "height")
+    ]
+
+
+WHITE_LINE = Step(
+    name="white_line",
+    title="White line",
+    does="measure the white line in every pixel",
+    params=WhiteLineParams,
+    run=white_line_step,
+    order=150,
+    takes=("normalized",),
+    makes=("white_line_centroid", "white_line_area", "white_line_height"),
+    map_count=lambda params: 3,
+    measures=True,
+    after=("flat_field", "optical_density", "normalize"),
+    code=_white_line_code,
+)

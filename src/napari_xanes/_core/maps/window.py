@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.engine.chain import Found
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.maps.spline import FloatArray
 
 MANY_WITH_GAPS = 0.1
@@ -26,12 +26,7 @@ def warn_of_gaps(found: Found, spectra: FloatArray, inside: NDArray[np.intp]) ->
     with_data = np.isfinite(spectra).any(axis=0)
     gaps = with_data & ~np.isfinite(spectra[inside]).all(axis=0)
     if gaps.sum() > MANY_WITH_GAPS * with_data.sum():
-        found.setdefault("warnings", []).append(
+        found.warn(
             f"about {100 * gaps.sum() / with_data.sum():.0f} % of the pixels with data have none at some energies of the "
             "window and come out invalid; crop borders that drift out of view, or leave out frames"
         )
-
-
-def with_warnings(found: Found, facts: Found, warnings: list[str]) -> Found:
-    """Return facts with new warnings after those that `found` has already."""
-    return facts | ({"warnings": [*found.get("warnings", []), *warnings]} if warnings else {})

@@ -19,9 +19,12 @@ from napari_xanes._core.base.arrays import valid_mean
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress, no_progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.code import Before, Lines, call
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.prepare.denoise import noise_of_image
 
 Bool = NDArray[np.bool_]
@@ -140,15 +143,17 @@ def bad_pixels_step(
         return frame
 
     chain.wrap(read_clean)
-    found: Found = {
-        "hot_pixels": int(bad.hot.sum()),
-        "dead_pixels": int(bad.dead.sum()),
-        "flashes": int(bad.flashes.sum()),
-        "replaced" if params.replace else "made_invalid": int(sum(map(len, bad.where))),
-    }
+    found = Found(
+        {
+            "hot_pixels": int(bad.hot.sum()),
+            "dead_pixels": int(bad.dead.sum()),
+            "flashes": int(bad.flashes.sum()),
+            "replaced" if params.replace else "made_invalid": int(sum(map(len, bad.where))),
+        }
+    )
     share = max(map(len, bad.where)) / bad.hot.size
     if share > MANY:
-        found["warnings"] = [f"{share:.1%} of the pixels of a frame are bad, which is a lot; raise the limit"]
+        found.warn(f"{share:.1%} of the pixels of a frame are bad, which is a lot; raise the limit")
     return params, found
 
 
@@ -235,3 +240,20 @@ def _neighbours_median(image: Float32, bad: Bool) -> Float32:
     column = np.arange(ordered.shape[1])
     middle = (ordered[np.maximum(count - 1, 0) // 2, column] + ordered[count // 2, column]) / 2
     return np.where(count > 0, middle, np.nan).astype(np.float32)
+
+
+def _bad_pixels_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    return call("images", "nx.remove_bad_pixels", "images", then=".images", **given)
+
+
+BAD_PIXELS = Step(
+    name="bad_pixels",
+    title="Bad pixels",
+    does="find hot, dead and flashing pixels",
+    params=BadPixelsParams,
+    run=bad_pixels_step,
+    order=30,
+    whole_frames=True,
+    code=_bad_pixels_code,
+)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.engine.chain import Found, named_energies
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.engine.judge import named_energies
 
 LEAST = 0.02
 """Smallest relative jump that is worth a word."""
@@ -59,7 +60,7 @@ def warn_of_jumps(level: NDArray[np.float64], energy: NDArray[np.float64], found
     suspect = suspect_energies(level) & np.isfinite(level)
     if suspect.any():
         found["suspect_energies"] = energy[suspect].tolist()
-        found.setdefault("warnings", []).append(
+        found.warn(
             f"the beam jumps at {int(suspect.sum())} of {suspect.size} energies, look at these frames: "
             f"{named_energies(energy[suspect])}; drop_energies leaves frames out"
         )

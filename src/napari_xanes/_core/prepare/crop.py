@@ -14,8 +14,12 @@ from napari_xanes._core.base.checks import check_roi, check_window, in_window
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Roi, Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
-from napari_xanes._core.engine.chain import Chain, Found, named_energies
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.code import Before, Lines
+from napari_xanes._core.engine.judge import named_energies
+from napari_xanes._core.engine.step import Step
 
 
 class CropParams(Params):
@@ -120,7 +124,7 @@ def crop_step(chain: Chain, params: CropParams, progress: Progress) -> tuple[Cro
         read_part, energy=chain.energy[indices], image_shape=(*chain.image_shape[:-2], y1 - y0, x1 - x0)
     )
     chain.thickness = None if thickness is None else thickness[..., y0:y1, x0:x1]
-    return params, {"frames_left_out": int((~kept).sum())}
+    return params, Found({"frames_left_out": int((~kept).sum())})
 
 
 def bin_step(chain: Chain, params: BinParams, progress: Progress) -> tuple[BinParams, Found]:
@@ -143,7 +147,7 @@ def bin_step(chain: Chain, params: BinParams, progress: Progress) -> tuple[BinPa
     left = [n % factor for n in chain.image_shape]
     chain.wrap(read_binned, image_shape=shape, pixel_size_um=None if size is None else size * factor)
     chain.thickness = None if thickness is None else bin_pixels(thickness, factor, axes=axes)
-    return params, {"pixels_left_over": left}
+    return params, Found({"pixels_left_over": left})
 
 
 def drop_energies_step(chain: Chain, params: DropParams, progress: Progress) -> tuple[DropParams, Found]:
@@ -170,7 +174,9 @@ def drop_energies_step(chain: Chain, params: DropParams, progress: Progress) -> 
         return frame
 
     chain.wrap(read_kept)
-    return params, {"dropped": int(dropped.sum()), "dropped_energies": named_energies(chain.energy[dropped])}
+    return params, Found(
+        {"dropped": int(dropped.sum()), "dropped_energies": named_energies(chain.energy[dropped])}
+    )
 
 
 def _after_flats(chain: Chain, name: str, progress: Progress) -> Callable[[int, slice], Float32]:
@@ -180,3 +186,73 @@ def _after_flats(chain: Chain, name: str, progress: Progress) -> Callable[[int, 
             f"{name} comes after flat_field, as the flats are of the whole frame; put flat_field before it."
         )
     return chain.frames(progress)
+
+
+def _drop_energies_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    lines = ["images = np.array(images, dtype=np.float32)"]
+    lines += [f"images[np.argmin(np.abs(energy - {one!r}))] = np.nan" for one in given.get("energies", ())]
+    lines += [
+        f"images[(energy >= {lo!r}) & (energy <= {hi!r})] = np.nan" for lo, hi in given.get("windows", ())
+    ]
+    return lines
+
+
+def _crop_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    lines = []
+    if given.get("energy_range"):
+        lo, hi = given["energy_range"]
+        lines = [
+            f"kept = (energy >= {lo!r}) & (energy <= {hi!r})",
+            "images, energy = images[kept], energy[kept]",
+        ]
+    if given.get("roi"):
+        y0, y1, x0, x1 = given["roi"]
+        lines.append(f"images = images[..., {y0}:{y1}, {x0}:{x1}]")
+    return lines
+
+
+def _bin_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    return [f"images = nx.bin_pixels(images, {given.get('factor', 2)}, axes=images.ndim - 1)"]
+
+
+DROP_ENERGIES = Step(
+    name="drop_energies",
+    title="Leave frames out",
+    does="make frames invalid that later steps are not to use",
+    params=DropParams,
+    run=drop_energies_step,
+    order=70,
+    whole_frames=True,
+    code=_drop_energies_code,
+)
+
+
+CROP = Step(
+    name="crop",
+    title="Crop",
+    does="keep a region and a range of energies",
+    params=CropParams,
+    run=crop_step,
+    order=80,
+    whole_frames=True,
+    moves_pixels=True,
+    after=("flat_field",),
+    code=_crop_code,
+)
+
+
+BIN = Step(
+    name="bin",
+    title="Bin",
+    does="make neighbouring pixels one",
+    params=BinParams,
+    run=bin_step,
+    order=90,
+    whole_frames=True,
+    moves_pixels=True,
+    after=("flat_field",),
+    code=_bin_code,
+)

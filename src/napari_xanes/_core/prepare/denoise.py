@@ -13,8 +13,11 @@ from napari_xanes._core.base.checks import check_choice
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.code import Before, Lines, call
+from napari_xanes._core.engine.step import Step
 
 Method = Literal["median", "nonlocal_means"]
 
@@ -100,7 +103,7 @@ def denoise_step(chain: Chain, params: DenoiseParams, progress: Progress) -> tup
         chain.wrap(read_median)
     else:
         chain.wrap(read_nonlocal, cheap_rows=False)
-    return params, {}
+    return params, Found({})
 
 
 def noise_of_image(image: NDArray[Any]) -> float:
@@ -145,3 +148,20 @@ def _nonlocal_means(image: Float32, strength: float) -> Float32:
         image, PATCH, DISTANCE, h=strength * sigma, sigma=sigma, fast_mode=True, preserve_range=True
     )
     return np.where(valid, smooth, np.nan).astype(np.float32)
+
+
+def _denoise_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    return call("images", "nx.denoise", "images", "axes=images.ndim - 1", **given)
+
+
+DENOISE = Step(
+    name="denoise",
+    title="Denoise",
+    does="smooth every frame",
+    params=DenoiseParams,
+    run=denoise_step,
+    order=100,
+    whole_frames=True,
+    code=_denoise_code,
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,11 @@ from napari_xanes._core.base.arrays import valid_mean
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.code import Before, Lines
+from napari_xanes._core.engine.step import Step
 
 
 class ShiftEnergyParams(Params):
@@ -57,11 +62,9 @@ def shift_energy_step(
     if not (np.isfinite(offset) and energy[0] > 0):
         raise InputError(f"an offset of {offset:g} eV would make energies zero or negative.")
     chain.wrap(chain.frames(progress), energy=energy)
-    found: Found = {"offset": float(offset)}
+    found = Found({"offset": float(offset)})
     if abs(offset) > 20:
-        found["warnings"] = [
-            f"the energies were shifted by {offset:g} eV, more than a monochromator is usually off"
-        ]
+        found.warn(f"the energies were shifted by {offset:g} eV, more than a monochromator is usually off")
     return ShiftEnergyParams(offset=float(offset)), found
 
 
@@ -94,4 +97,34 @@ def merge_energies_step(
         return valid_mean(read(member, rows) for member in group).astype(np.float32)
 
     chain.wrap(read_merged, energy=energy)
-    return params, {"merged": int(sum(map(len, groups)) - len(groups))}
+    return params, Found({"merged": int(sum(map(len, groups)) - len(groups))})
+
+
+def _shift_energy_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    if "offset" in given:
+        return [f"energy = energy + {given['offset']!r}"]
+    return [f"energy = energy + ({given['true']!r} - {given['measured']!r})"]
+
+
+SHIFT_ENERGY = Step(
+    name="shift_energy",
+    title="Energy shift",
+    does="correct the energy scale",
+    params=ShiftEnergyParams,
+    run=shift_energy_step,
+    order=50,
+    whole_frames=True,
+    code=_shift_energy_code,
+)
+
+
+MERGE_ENERGIES = Step(
+    name="merge_energies",
+    title="Merge energies",
+    does="make one frame of frames at the same energy",
+    params=MergeEnergiesParams,
+    run=merge_energies_step,
+    order=60,
+    whole_frames=True,
+)

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import ArrayLike, Float32
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.code import Before, Lines
 from napari_xanes._core.engine.sampling import sampled_values
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.prepare.beam import warn_of_jumps
 from napari_xanes._core.prepare.optical_density import warn_of_darkness
 
@@ -182,7 +185,7 @@ def flat_field_step(
     """Add the division by the beam to the chain; what is transmission already is never divided again."""
     stack = chain.stack
     if chain.signal != "counts":
-        return params, {"skipped": f"the data are {chain.signal.replace('_', ' ')} already"}
+        return params, Found({"skipped": f"the data are {chain.signal.replace('_', ' ')} already"})
     if stack.flat is None:
         raise InputError(
             "the stack holds counts but no flats; name the dataset or file with flat=..., "
@@ -191,14 +194,14 @@ def flat_field_step(
     read = chain.frames(progress)
     dark = mean_dark(stack.dark, chain.image_shape)
     beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
-    found: Found = {}
+    found = Found()
     blank = chain.blank_frames(found)
     black = chain.sample().spectra <= (sampled_values(dark) if isinstance(dark, np.ndarray) else dark)
     warn_of_darkness(float(black[~blank].mean()), found)
     if bad := check_beam(beam, dark, chain.energy.size):
         found["pixels_without_beam"] = bad
         text = f"{bad} pixels have no beam above the dark and are invalid"
-        found.setdefault("warnings", []).append(text)
+        found.warn(text)
 
     changes = beam_changes(stack.flat, chain.energy.size, chain.image_shape)
     if changes:
@@ -215,3 +218,21 @@ def flat_field_step(
 
     chain.wrap(read_transmission, "transmission")
     return params, found
+
+
+def _flat_field_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    return ["images = nx.flat_field(images, stack.flat, stack.dark)"] if before.signal == "counts" else []
+
+
+FLAT_FIELD = Step(
+    name="flat_field",
+    title="Flat field",
+    does="divide by the beam, from counts to transmission",
+    params=FlatFieldParams,
+    run=flat_field_step,
+    order=10,
+    gives="transmission",
+    whole_frames=True,
+    code=_flat_field_code,
+)

@@ -17,9 +17,11 @@ from napari_xanes._core.base.checks import check_roi
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Roi, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32, Signal
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.prepare.beam import warn_of_jumps
 
 LOOKED_AT = 32
@@ -50,8 +52,6 @@ def internal_i0_step(
     chain: Chain, params: InternalI0Params, progress: Progress
 ) -> tuple[InternalI0Params, Found]:
     """Divide every frame by what the empty pixels show in it; optical density is lessened by it."""
-    if chain.signal == "normalized":
-        raise InputError("internal_i0 is for images before edge normalisation; put it before normalize.")
     if chain.signal == "counts" and chain.stack.flat is not None:
         raise InputError(
             "internal_i0 comes after flat_field where there are flats; put flat_field before it."
@@ -74,13 +74,15 @@ def internal_i0_step(
     lost = ~(np.isfinite(level) if absorbs else level > 0)
     if lost.all():
         raise InputError("the region taken as empty shows no light at any energy; choose another.")
-    found: Found = {
-        "pixels": int(empty.sum()),
-        "level": [None if gone else float(v) for gone, v in zip(lost, level, strict=True)],
-    }
+    found = Found(
+        {
+            "pixels": int(empty.sum()),
+            "level": [None if gone else float(v) for gone, v in zip(lost, level, strict=True)],
+        }
+    )
     if lost.any():
         text = f"{int(lost.sum())} of {lost.size} frames show no light in the empty region and are invalid"
-        found["warnings"] = [text]
+        found.warn(text)
     if not absorbs:
         warn_of_jumps(level, chain.energy, found)
     factor = np.where(lost, np.nan, level).astype(np.float32)
@@ -121,3 +123,17 @@ def _empty_pixels(chain: Chain, params: InternalI0Params, progress: Progress) ->
         raise InputError("no frame holds a valid number, so there is no empty region; check the file.")
     brightest: NDArray[np.bool_] = bright >= np.nanquantile(bright, 1 - params.share)
     return brightest
+
+
+INTERNAL_I0 = Step(
+    name="internal_i0",
+    title="Beam from an empty region",
+    does="correct the brightness by a region without sample",
+    params=InternalI0Params,
+    run=internal_i0_step,
+    order=20,
+    takes=("counts", "transmission", "optical_density"),
+    gives="transmission",
+    whole_frames=True,
+    after=("flat_field",),
+)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.code import Before, Lines
+from napari_xanes._core.engine.step import Step
 
 DARK = 0.02
 """Share of values without light from which it is said that there are many."""
@@ -54,7 +59,7 @@ def _negative_log(values: Float32) -> Float32:
 def warn_of_darkness(share: float, found: Found) -> None:
     """Say so when many values show no light above the dark."""
     if share > DARK:
-        found.setdefault("warnings", []).append(
+        found.warn(
             f"{100 * share:.0f} % of the values show no light and are invalid; check that the darks belong to this scan"
         )
 
@@ -64,13 +69,13 @@ def optical_density_step(
 ) -> tuple[OpticalDensityParams, Found]:
     """Add -ln to the chain; data that are absorption already are left as they are, and that is said."""
     if chain.signal in ("optical_density", "normalized"):
-        return params, {"skipped": f"the data are {chain.signal.replace('_', ' ')} already"}
+        return params, Found({"skipped": f"the data are {chain.signal.replace('_', ' ')} already"})
     read = chain.frames(progress)
-    found: Found = {}
+    found = Found()
     if chain.signal == "counts":
-        found["warnings"] = [
+        found.warn(
             "-ln was taken of counts that were not divided by a flat; every energy keeps its beam intensity"
-        ]
+        )
     if chain.stack.signal == chain.signal:  # else it was looked at before the division
         warn_of_darkness(float((chain.sample().spectra <= 0).mean()), found)
 
@@ -79,3 +84,22 @@ def optical_density_step(
 
     chain.wrap(read_density, "optical_density")
     return params, found
+
+
+def _optical_density_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    return ["images = nx.optical_density(images)"] if before.signal in ("counts", "transmission") else []
+
+
+OPTICAL_DENSITY = Step(
+    name="optical_density",
+    title="Optical density",
+    does="-ln of the transmission",
+    params=OpticalDensityParams,
+    run=optical_density_step,
+    order=40,
+    gives="optical_density",
+    whole_frames=True,
+    after=("flat_field",),
+    code=_optical_density_code,
+)

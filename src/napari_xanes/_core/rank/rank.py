@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, Found
-from napari_xanes._core.fit.library import fitted_indices
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.step import Step
+from napari_xanes._core.fit.library import choose_references, fitted_indices
 from napari_xanes._core.fit.params import LibraryParams
 from napari_xanes._core.fit.step import treated_references
 from napari_xanes._core.rank.ranking import (
@@ -56,10 +58,8 @@ def rank_step(chain: Chain, params: RankParams, progress: Progress) -> tuple[Ran
 
     Ranked are the mean spectrum of all valid pixels (region 0), and those of the clusters if there are any.
     """
-    if chain.signal not in ("optical_density", "normalized"):
-        raise InputError(f"rank needs optical density or normalised data, the data are {chain.signal}.")
     chain.compute(progress)
-    found: Found = {}
+    found = Found()
     usable = chain.usable_energies(found)
     fitted = fitted_indices(chain.energy, usable, params.energy_range, params.exclude)
     library = treated_references(params, chain)
@@ -77,7 +77,7 @@ def rank_step(chain: Chain, params: RankParams, progress: Progress) -> tuple[Ran
     rankings = _rank_regions(chain, params, library, usable, found)
     found["mean_spectrum"] = rankings[0].sentence()
     chain.tables["ranking"] = _ranking_table(rankings)
-    chain.add_kernel(kernel, _Collect(chain, kernel, tuple(r.name for r in library)), found)
+    chain.add_kernel(kernel, _Collect(chain, kernel, tuple(r.name for r in library)))
     ends = (float(energy[0]), float(energy[-1]))
     return params.model_copy(update={"names": tuple(r.name for r in library), "energy_range": ends}), found
 
@@ -99,7 +99,7 @@ class _Collect:
             for name, data in zip(self.names, chosen.fractions, strict=True)
         }
         invalid = int((chosen.labels == 0).sum())
-        return maps, {"combinations": len(chosen.combinations), "pixels_without_combination": invalid}
+        return maps, Found({"combinations": len(chosen.combinations), "pixels_without_combination": invalid})
 
 
 def _combination_table(chosen: CombinationMap) -> dict[str, NDArray[Any]]:
@@ -136,7 +136,7 @@ def _rank_regions(
         except InputError as error:
             if region == 0:
                 raise
-            found.setdefault("warnings", []).append(f"cluster {region} was not ranked: {error}")
+            found.warn(f"cluster {region} was not ranked: {error}")
     return rankings
 
 
@@ -176,3 +176,18 @@ def _ranking_table(rankings: Mapping[int, Ranking]) -> dict[str, NDArray[Any]]:
     ]
     columns = ("region", "rank", "references", "chosen", "r_factor", "aic", "weight", "chance")
     return {name: np.array(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)}
+
+
+RANK = Step(
+    name="rank",
+    title="Rank references",
+    does="find which references explain the spectra",
+    params=RankParams,
+    run=rank_step,
+    order=190,
+    takes=("optical_density", "normalized"),
+    makes=("chosen_fraction",),
+    map_count=lambda params: len(choose_references(params)) + 1,
+    measures=True,
+    after=("flat_field", "optical_density", "normalize"),
+)

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_xanes._core.base.params import Params, make_params
 from napari_xanes._core.base.words import value_text
-from napari_xanes._core.recipe.histories import MEASURING
-from napari_xanes._core.recipe.recipe import STEPS
-from napari_xanes._core.recipe.words import step_title
+from napari_xanes._core.data.history import Entry
+from napari_xanes._core.recipe.histories import changes_stack
+from napari_xanes._core.recipe.steps import STEPS, StepWithParams, step_title
 
 MOST = 4
 """Facts shown in a line."""
-
-BEFORE: dict[str, tuple[str, ...]] = {
-    "flat_field": (
-        *("internal_i0", "optical_density", "crop", "bin", "align", "normalize"),
-        *("fit", "rank", "peak", "edge_position", "white_line", "shift_map", "cluster", "decompose"),
-    ),
-    "internal_i0": ("normalize",),
-    "optical_density": ("normalize", "fit", "rank", "peak", "edge_position", "white_line", "shift_map"),
-    "normalize": ("white_line", "edge_position", "fit", "rank", "mask", "cluster", "shift_map"),
-    "fit": ("residual",),
-    "mask": ("particles",),
-}
-"""What each step must stay before."""
-
 
 FACTS = {
     "max_shift_px": ("largest shift", "px"),
@@ -36,7 +22,7 @@ FACTS = {
     "dropped": ("frames left out", ""),
 }
 """Facts whose names are not words, and their units."""
-UNTOLD = ("warnings", "step_noise", "painted", "inertia", "dropped_energies")
+UNTOLD = ("step_noise", "painted", "inertia", "dropped_energies")
 
 
 @dataclass(frozen=True)
@@ -45,19 +31,19 @@ class HistoryStep:
 
     name: str
     params: Params
-    found: dict[str, Any] = field(default_factory=dict)
+    entry: Entry | None = None
     done: bool = True
     on: bool = True
 
     @property
     def painted(self) -> bool:
         """Whether it is a mask that was painted by hand, which cannot be repeated."""
-        return bool(self.found.get("painted"))
+        return self.entry is not None and bool(self.entry.facts.get("painted"))
 
     @property
     def changes(self) -> bool:
         """Whether later steps see other images because of it."""
-        return self.name not in MEASURING and (self.name != "mask" or getattr(self.params, "apply", True))
+        return changes_stack(self.name, self.params)
 
     def title(self) -> str:
         """Return its name, and what is to be known of it at once."""
@@ -86,10 +72,10 @@ class HistoryStep:
         """Return what it found, in a line."""
         if self.painted:
             return "Save recipe... keeps what was painted in a file beside the recipe."
-        if not self.done:
+        if not self.done or self.entry is None:
             return "Not run yet."
         told = []
-        for key, value in self.found.items():
+        for key, value in self.entry.facts.items():
             if key not in UNTOLD and _is_short(value) and value != 0:
                 words, unit = FACTS.get(key, (key.replace("_", " "), ""))
                 number = f"{value:.3g}" if isinstance(value, float) else _short(value)
@@ -98,7 +84,7 @@ class HistoryStep:
 
     def warnings(self) -> list[str]:
         """Return what it warned of."""
-        return list(self.found.get("warnings", ())) if self.done else []
+        return list(self.entry.warnings) if self.done and self.entry is not None else []
 
 
 def _frame(value: Any) -> str:
@@ -123,7 +109,7 @@ def _short(value: Any) -> str:
 class HistorySteps:
     """The list; steps are replaced, never changed, so that what was done is known as it was."""
 
-    def __init__(self, history: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, history: Sequence[Entry] = ()) -> None:
         self.done = [_step(entry) for entry in history]
         self.steps = list(self.done)
 
@@ -138,7 +124,7 @@ class HistorySteps:
     def edit(self, index: int, values: dict[str, Any]) -> None:
         """Give a step other parameters; raises InputError if they cannot be."""
         old = self.steps[index]
-        params = make_params(STEPS[old.name][1], old.params.model_dump() | values, step_title(old.name))
+        params = make_params(STEPS[old.name].params, old.params.model_dump() | values, step_title(old.name))
         if params != old.params:
             same = next((one for one in self.done if (one.name, one.params) == (old.name, params)), None)
             self.steps[index] = replace(same or HistoryStep(old.name, params, done=False), on=old.on)
@@ -157,7 +143,7 @@ class HistorySteps:
         if not 0 <= other < len(self.steps):
             return False
         first, second = (self.steps[i].name for i in sorted((index, other)))
-        return second not in BEFORE.get(first, ())
+        return first not in STEPS[second].after
 
     def move(self, index: int, by: int) -> None:
         """Change the place of a step with the one before (-1) or after (1)."""
@@ -165,7 +151,7 @@ class HistorySteps:
             steps = self.steps
             steps[index], steps[index + by] = steps[index + by], steps[index]
 
-    def use(self, steps: Sequence[tuple[str, Params]]) -> None:
+    def use(self, steps: Sequence[StepWithParams]) -> None:
         """Take the steps of a recipe; those that were done so, in the same place, count as done."""
         self.steps = []
         for i, (name, params) in enumerate(steps):
@@ -173,11 +159,11 @@ class HistorySteps:
             same = done is not None and (done.name, done.params) == (name, params)
             self.steps.append(done if same and done else HistoryStep(name, params, done=False))
 
-    def taken(self) -> list[tuple[str, Params]]:
+    def taken(self) -> list[StepWithParams]:
         """Return the steps that take part."""
         return [(step.name, step.params) for step in self.steps if step.on]
 
-    def repeatable(self) -> list[tuple[str, Params]]:
+    def repeatable(self) -> list[StepWithParams]:
         """Return the steps that take part, as a recipe can hold them: without masks painted by hand."""
         return [(step.name, step.params) for step in self.steps if step.on and not step.painted]
 
@@ -186,18 +172,18 @@ class HistorySteps:
         return [str(getattr(step.params, "of", "")) for step in self.steps if step.on and step.painted]
 
 
-def _step(entry: dict[str, Any]) -> HistoryStep:
-    cls = STEPS[entry["do"]][1]
-    return HistoryStep(entry["do"], make_params(cls, entry["params"], entry["do"]), entry["found"])
+def _step(entry: Entry) -> HistoryStep:
+    params = make_params(STEPS[entry.step].params, entry.params, entry.step)
+    return HistoryStep(entry.step, params, entry)
 
 
-def steps_of(history: Sequence[dict[str, Any]]) -> list[tuple[str, Params]]:
+def steps_of(history: Sequence[Entry]) -> list[StepWithParams]:
     """Return the steps of a history with their parameters."""
     return [(one.name, one.params) for one in map(_step, history)]
 
 
 def start_of(
-    steps: Sequence[HistoryStep], first: int, histories: Sequence[Sequence[dict[str, Any]]]
+    steps: Sequence[HistoryStep], first: int, histories: Sequence[Sequence[Entry]]
 ) -> tuple[int, list[HistoryStep]]:
     """Return which of the stacks with these histories to start from, and the steps to run on it.
 

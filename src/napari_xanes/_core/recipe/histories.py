@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-Entry = dict[str, Any]
-
-MEASURING = frozenset(
-    (
-        *("peak", "edge_position", "white_line", "shift_map", "fit", "residual"),
-        *("cluster", "decompose", "rank"),
-    )
-)
-"""Steps that leave the stack as it is."""
+from napari_xanes._core.base.params import Params
+from napari_xanes._core.data.history import Entry
+from napari_xanes._core.recipe.steps import STEPS
 
 
 def merge_histories(histories: Iterable[Sequence[Entry]]) -> tuple[Entry, ...]:
@@ -28,7 +22,7 @@ def merge_histories(histories: Iterable[Sequence[Entry]]) -> tuple[Entry, ...]:
     for history in sorted(histories, key=lambda one: -sum(map(_changes, one))):
         at = 0
         for entry in history:
-            key = json.dumps(entry, sort_keys=True)
+            key = json.dumps(entry.to_json(), sort_keys=True)
             if key in keys[at:]:
                 at = keys.index(key, at) + 1
             else:
@@ -38,7 +32,11 @@ def merge_histories(histories: Iterable[Sequence[Entry]]) -> tuple[Entry, ...]:
     return tuple(merged)
 
 
+def changes_stack(name: str, params: Mapping[str, Any] | Params) -> bool:
+    """Whether later steps see other images because of a step."""
+    values = params if isinstance(params, Mapping) else params.model_dump()
+    return not (name in STEPS and STEPS[name].measures) and bool(values.get("apply", True))
+
+
 def _changes(entry: Entry) -> bool:
-    if entry["do"] == "mask":
-        return bool(entry["params"].get("apply", True))
-    return entry["do"] not in MEASURING
+    return changes_stack(entry.step, entry.params)

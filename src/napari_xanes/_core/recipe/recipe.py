@@ -1,4 +1,4 @@
-"""A recipe: which steps, in which order, with which parameters; and `STEPS`, the one table of steps.
+"""A recipe: which steps, in which order, with which parameters.
 
 A recipe is data.  `pipeline` runs it; the window, the command line and scripts all go through there.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,60 +14,14 @@ from typing import Any, Literal
 import tomli_w
 from pydantic_core import PydanticUndefined
 
-from napari_xanes._core.align import align as registration
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.base.params import Params, make_params
 from napari_xanes._core.base.params import field as param
-from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
-from napari_xanes._core.edge import normalize as edge
-from napari_xanes._core.engine.chain import Chain, Found
-from napari_xanes._core.fit import fit as lincombo
-from napari_xanes._core.fit import residual_step, shift_map
-from napari_xanes._core.groups import steps as cluster_steps
-from napari_xanes._core.maps import edge_position, peak, white_line
-from napari_xanes._core.prepare import bad_pixels
-from napari_xanes._core.prepare import crop as geometry
-from napari_xanes._core.prepare import denoise as filtering
-from napari_xanes._core.prepare import energies as energy_axis
-from napari_xanes._core.prepare import flat_field as background
-from napari_xanes._core.prepare import internal_i0 as brightness
-from napari_xanes._core.prepare import optical_density as absorbance
-from napari_xanes._core.rank import rank as ranking_step
-from napari_xanes._core.regions import mask as mask_step
-from napari_xanes._core.regions import particles as particle_step
+from napari_xanes._core.recipe.steps import STEPS, StepWithParams, make_step
 
 SCHEMA = 1
-
-StepFunction = Callable[[Chain, Any, Progress], tuple[Params, Found]]
-"""Adds a step to the chain and returns its parameters as resolved, and what it found."""
-
-STEPS: dict[str, tuple[StepFunction, type[Params]]] = {
-    "flat_field": (background.flat_field_step, background.FlatFieldParams),
-    "internal_i0": (brightness.internal_i0_step, brightness.InternalI0Params),
-    "bad_pixels": (bad_pixels.bad_pixels_step, bad_pixels.BadPixelsParams),
-    "optical_density": (absorbance.optical_density_step, absorbance.OpticalDensityParams),
-    "shift_energy": (energy_axis.shift_energy_step, energy_axis.ShiftEnergyParams),
-    "merge_energies": (energy_axis.merge_energies_step, energy_axis.MergeEnergiesParams),
-    "drop_energies": (geometry.drop_energies_step, geometry.DropParams),
-    "crop": (geometry.crop_step, geometry.CropParams),
-    "bin": (geometry.bin_step, geometry.BinParams),
-    "denoise": (filtering.denoise_step, filtering.DenoiseParams),
-    "align": (registration.align_step, registration.AlignParams),
-    "normalize": (edge.normalize_step, edge.NormalizeParams),
-    "peak": (peak.peak_step, peak.PeakParams),
-    "edge_position": (edge_position.edge_position_step, edge_position.EdgePositionParams),
-    "white_line": (white_line.white_line_step, white_line.WhiteLineParams),
-    "cluster": (cluster_steps.cluster_step, cluster_steps.ClusterParams),
-    "decompose": (cluster_steps.decompose_step, cluster_steps.DecomposeParams),
-    "shift_map": (shift_map.shift_map_step, shift_map.ShiftMapParams),
-    "rank": (ranking_step.rank_step, ranking_step.RankParams),
-    "mask": (mask_step.mask_step, mask_step.MaskParams),
-    "fit": (lincombo.fit_step, lincombo.FitParams),
-    "residual": (residual_step.residual_step, residual_step.ResidualParams),
-    "particles": (particle_step.particles_step, particle_step.ParticlesParams),
-}
 
 
 class InputParams(Params):
@@ -133,7 +86,7 @@ class Recipe:
     output : OutputParams
     """
 
-    steps: tuple[tuple[str, Params], ...]
+    steps: tuple[StepWithParams, ...]
     input: InputParams = field(default_factory=InputParams)
     output: OutputParams = field(default_factory=OutputParams)
 
@@ -180,8 +133,8 @@ class Recipe:
         steps = tuple(_make_step(dict(entry), f"{where}, step {i}") for i, entry in enumerate(entries, 1))
         recipe = cls(
             steps,
-            make_params(InputParams, table.get("input", {}), f"{where}, [input]"),  # type: ignore[arg-type]
-            make_params(OutputParams, table.get("output", {}), f"{where}, [output]"),  # type: ignore[arg-type]
+            make_params(InputParams, table.get("input", {}), f"{where}, [input]"),
+            make_params(OutputParams, table.get("output", {}), f"{where}, [output]"),
         )
         return recipe if folder is None else recipe._with_paths_from(folder)
 
@@ -194,7 +147,7 @@ class Recipe:
         table = {
             "schema": SCHEMA,
             "input": {key: value for key, value in given.items() if value is not None},
-            "step": [{"do": entry["do"], **entry["params"]} for entry in made.history],
+            "step": [{"do": entry.step, **entry.params} for entry in made.history],
         }
         return cls.from_dict(table, where=f"history of {made.name}")
 
@@ -241,11 +194,8 @@ def _with_files_from(params: Params, folder: Path) -> Params:
     return params.model_copy(update=resolved)
 
 
-def _make_step(entry: dict[str, Any], where: str) -> tuple[str, Params]:
-    name = entry.pop("do", None)
-    if not isinstance(name, str) or name not in STEPS:
-        raise InputError(f"{where}: do is {name!r}, expected one of {', '.join(STEPS)}.")
-    return name, make_params(STEPS[name][1], entry, f"{where} ({name})")
+def _make_step(entry: dict[str, Any], where: str) -> StepWithParams:
+    return make_step(entry.pop("do", None), entry, where)
 
 
 def _plain(params: Params) -> dict[str, Any]:
@@ -264,8 +214,8 @@ def template() -> str:
         "[input]",
         *_template_lines(InputParams),
     ]
-    for name, (_, params) in STEPS.items():
-        lines += ["", "[[step]]", f'do = "{name}"', *_template_lines(params)]
+    for name, step in STEPS.items():
+        lines += ["", "[[step]]", f'do = "{name}"', *_template_lines(step.params)]
     lines += ["", "[output]", *_template_lines(OutputParams)]
     return "\n".join(lines) + "\n"
 

@@ -1,6 +1,6 @@
 """A recipe as a Python script: the same with the public functions, to read, to change and to run.
 
-Steps that have a function of their own are calls of it (`script_steps`); the others are short recipes in the script.
+Steps that have a function of their own are calls of it (`engine.code`); the others are short recipes in the script.
 Where a step on maps needs the recipe, all steps from the first on maps on are one recipe, as they know of one another.
 """
 
@@ -12,19 +12,11 @@ from typing import Any
 
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.stack import Signal
+from napari_xanes._core.engine.code import Before, Lines, call, given, literal
 from napari_xanes._core.recipe.recipe import SCHEMA, OutputParams, Recipe
-from napari_xanes._core.recipe.script_steps import WRITERS, Before, Lines, call, given, literal
-from napari_xanes._core.recipe.words import STEP_WORDS, step_title
+from napari_xanes._core.recipe.steps import STEPS, StepWithParams, step_title
 
-Steps = Sequence[tuple[str, Params]]
-
-ON_FRAMES = frozenset(
-    (
-        *("flat_field", "internal_i0", "bad_pixels", "optical_density", "shift_energy", "merge_energies"),
-        *("drop_energies", "crop", "bin", "denoise", "align"),
-    )
-)
-"""Steps that make frames of frames and know nothing of maps."""
+Steps = Sequence[StepWithParams]
 
 
 def as_script(
@@ -98,22 +90,22 @@ class _Writer:
 
     def own(self, name: str, params: Params, before: Before) -> Lines | None:
         """Return a step as calls of functions; None where only a recipe does it."""
-        return WRITERS[name](given(params), before) if name in WRITERS else None
+        return STEPS[name].code(given(params), before)
 
     def parted(self, steps: Steps) -> tuple[Steps, Steps]:
         """Return the steps to be written one by one, and the rest, which is to be one recipe."""
         before, first, alone = self.before, len(steps), True
         for i, (name, params) in enumerate(steps):
-            if name not in ON_FRAMES:
+            if not STEPS[name].whole_frames:
                 first = min(first, i)
                 alone = alone and self.own(name, params, before) is not None
-            before = before.then(name)
+            before = before.then(STEPS[name].gives)
         return (steps, ()) if alone else (steps[:first], steps[first:])
 
     def add(self, name: str, params: Params) -> None:
         """Write one step."""
         lines = self.own(name, params, self.before)
-        after = self.before.then(name)
+        after = self.before.then(STEPS[name].gives)
         if lines is None:
             short = Recipe(((name, params),), output=OutputParams(stack=True))
             lines = [
@@ -126,7 +118,7 @@ class _Writer:
         elif name == "bin":
             self.binned *= given(params).get("factor", 2)
         if lines:
-            self.lines += ["", f"# {step_title(name)}: {STEP_WORDS[name][1]}", *lines]
+            self.lines += ["", f"# {step_title(name)}: {STEPS[name].does}", *lines]
         self.before = after
 
     def rest(self, steps: Steps, output: OutputParams) -> Lines:
@@ -151,6 +143,8 @@ class _Writer:
             more.append(f"kinds={literal(output.maps)}")
         if self.binned > 1:
             more.append(f"binned={self.binned}")
+        if self.before.signal != self.stack_signal:
+            more.append(f'signal="{self.before.signal}"')
         maps = "maps" if "maps[" in text or "maps |=" in text else "{}"
         before: Lines = []
         if output.stack or (maps == "{}" and not stores):

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.io.mask_file import read_mask
 from napari_xanes._core.regions.masks import (
     as_mask,
@@ -93,9 +95,9 @@ def mask_step(chain: Chain, params: MaskParams, progress: Progress) -> tuple[Mas
                 f"mask is to be combined ('{params.combine}') with the mask so far, but there is none."
             )
         mask = combine_masks(before, mask, params.combine)
-    found: Found = {"pixels_inside": int(mask.sum())}
+    found = Found({"pixels_inside": int(mask.sum())})
     if not mask.any():
-        found["warnings"] = ["the mask is empty, no pixel lies within its limits"]
+        found.warn("the mask is empty, no pixel lies within its limits")
     chain.labels["mask"] = mask.astype(np.uint8)
     if params.apply:
         chain.mask_pixels(mask, progress)
@@ -148,3 +150,15 @@ def _shaped(mask: NDArray[np.bool_], params: MaskParams) -> NDArray[np.bool_]:
     if params.dilate:
         mask = dilate(mask, params.dilate)
     return remove_small(mask, params.remove_small) if params.remove_small else mask
+
+
+MASK = Step(
+    name="mask",
+    title="Mask",
+    does="keep the pixels within limits",
+    params=MaskParams,
+    run=mask_step,
+    order=200,
+    looks_back=True,
+    after=("normalize",),
+)

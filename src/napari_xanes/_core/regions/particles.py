@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress
-from napari_xanes._core.engine.chain import Chain, Found
+from napari_xanes._core.data import kinds
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.step import Step
 from napari_xanes._core.regions.core_to_rim import core_to_rim
 from napari_xanes._core.regions.label import label_particles
 from napari_xanes._core.regions.masks import otsu_threshold, remove_small, threshold_mask
 from napari_xanes._core.regions.table import particle_table
-
-NO_MAPS_OF_PARTICLES = ("sigma", "energy_shift_sigma", "iterations")
-"""Kinds of maps whose mean over a particle says nothing."""
 
 
 class ParticlesParams(Params):
@@ -77,7 +78,7 @@ def particles_step(
     chain.compute(progress)
     mask, found_in = _start(chain, params)
     mask = ~remove_small(~mask, params.holes + 1)
-    names = params.maps or tuple(n for n, m in chain.maps.items() if m.kind not in NO_MAPS_OF_PARTICLES)
+    names = params.maps or tuple(n for n, m in chain.maps.items() if kinds.kind(m.kind).averaged)
     images = {name: chain.found_map(name, "particles") for name in names}
     profile = params.profile or _first_fraction(chain) or found_in["of"] or next(iter(names), None)
     labels = label_particles(
@@ -95,11 +96,13 @@ def particles_step(
     )
     chain.labels["particles"] = labels
     chain.tables["particles"] = table
-    found: Found = {
-        "particles": int(table["label"].size),
-        "cut_particles": int(table["cut"].sum()),
-        "pixels_inside": int(table["pixels"].sum()),
-    }
+    found = Found(
+        {
+            "particles": int(table["label"].size),
+            "cut_particles": int(table["cut"].sum()),
+            "pixels_inside": int(table["pixels"].sum()),
+        }
+    )
     if profile is not None:
         made = core_to_rim(
             labels, chain.found_map(profile, "particles"), bins=params.bins, pixel_size_um=chain.pixel_size_um
@@ -107,8 +110,8 @@ def particles_step(
         chain.tables["core_to_rim"] = made.relative.table(profile, pixel_size_um=chain.pixel_size_um)
         chain.tables["core_to_rim_px"] = made.absolute.table(profile, pixel_size_um=chain.pixel_size_um)
         found["invalid_pixels"] = int(made.invalid.sum())
-    if doubts := _doubts(found, profile):
-        found["warnings"] = doubts
+    if doubts := _doubts(found.facts, profile):
+        found.warn(*doubts)
     return params.model_copy(update={**found_in, "maps": names, "profile": profile}), found
 
 
@@ -150,9 +153,21 @@ def _is_fraction(chain: Chain, name: str) -> bool:
     return name in chain.maps and chain.maps[name].kind == "fraction"
 
 
-def _doubts(found: Found, profile: str | None) -> list[str]:
-    if not found["particles"]:
+def _doubts(facts: Mapping[str, Any], profile: str | None) -> list[str]:
+    if not facts["particles"]:
         return ["there are no particles; lower the limit or the least size"]
-    if profile is not None and found["cut_particles"] == found["particles"]:
+    if profile is not None and facts["cut_particles"] == facts["particles"]:
         return ["every particle reaches the border of the image, so the pooled profiles have no pixels"]
     return []
+
+
+PARTICLES = Step(
+    name="particles",
+    title="Particles",
+    does="part the mask into particles and measure them",
+    params=ParticlesParams,
+    run=particles_step,
+    order=230,
+    looks_back=True,
+    after=("mask",),
+)

@@ -18,14 +18,15 @@ from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.base.files import check_disk, whole_file
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.kinds import kind
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
-from napari_xanes._core.edge.normalize import NormalizeParams
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.fit.fit import FitParams, choose_references
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.prepare.combine import combine_scans
 from napari_xanes._core.recipe.recipe import Recipe
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.export import WRITERS, export_maps
 from napari_xanes._core.runs.pipeline import choose_memory, run_recipe
 from napari_xanes._core.runs.result_file import load_result, read_fact, save_result
@@ -245,17 +246,10 @@ def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequen
 
 def _count_maps(recipe: Recipe) -> int:
     """Return how many maps the steps make, about; none of those that are not kept."""
-    count = len(recipe.output.maps)
-    if count:
-        return count * max(
-            [len(choose_references(p)) for _, p in recipe.steps if isinstance(p, FitParams)], default=1
-        )
-    for _, params in recipe.steps:
-        if isinstance(params, FitParams):  # four of each reference; error, rms, r_factor, thickness
-            count += 4 * len(choose_references(params)) + 4
-        elif isinstance(params, NormalizeParams):  # thickness, edge_step
-            count += 2
-    return count
+    if not recipe.output.maps:
+        return sum(STEPS[name].map_count(params) for name, params in recipe.steps)
+    of_references = [len(choose_references(p)) for _, p in recipe.steps if isinstance(p, FitParams)]
+    return sum(max(of_references, default=1) if kind(one).prefix else 1 for one in recipe.output.maps)
 
 
 # -- what a result was made from ----------------------------------------------------------------------

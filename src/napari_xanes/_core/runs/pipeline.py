@@ -22,7 +22,8 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.io import read_stack
-from napari_xanes._core.recipe.recipe import STEPS, Recipe
+from napari_xanes._core.recipe.recipe import Recipe
+from napari_xanes._core.recipe.steps import STEPS, check_takes
 
 logger = logging.getLogger("napari_xanes")
 
@@ -94,22 +95,15 @@ def run_steps(
     report = progress or no_progress
     in_memory = choose_memory(stack) if in_memory is None else in_memory
     chain = Chain(stack, in_memory, workers, kinds)
-    history = list(stack.history)
     for name, params in steps:
-        step, _ = STEPS[name]
         logger.info("%s: %s", stack.name, name)
         try:
-            resolved, found = step(chain, params, report)
+            check_takes(STEPS[name], chain.signal)
+            STEPS[name].carry_out(chain, params, report)
         except InputError as error:
             raise InputError(f"{stack.name or 'the stack'}, {name}: {error}") from None
-        history.append(
-            {
-                "do": name,
-                "params": resolved.model_dump(mode="json", exclude_none=True),
-                "found": found,
-            }
-        )
     data = chain.run(keep_stack=keep_stack, progress=report)
+    history = (*stack.history, *chain.entries)
     kept = None
     if data is not None:
         thickness = chain.maps["thickness"].data if "thickness" in chain.maps else chain.thickness
@@ -121,10 +115,10 @@ def run_steps(
             flat=None,
             dark=None,
             thickness=thickness if chain.signal == "normalized" else None,
-            history=tuple(history),
+            history=history,
         )
     maps = {name: one for name, one in chain.maps.items() if chain.wants(one.kind)}
-    warnings = (*_warnings(stack, history), *_unknown_kinds(chain))
+    warnings = (*_warnings(chain), *_unknown_kinds(chain))
     said = len(stack.warnings) if stack.history else 0  # by the steps before
     for warning in warnings[said:]:
         logger.warning("%s: %s", stack.name, warning)
@@ -132,7 +126,7 @@ def run_steps(
         maps={name: m.data for name, m in maps.items()},
         info={name: _info(m) for name, m in maps.items()},
         energy=chain.energy,
-        history=tuple(history),
+        history=history,
         source=stack.source,
         labels=chain.labels,
         tables=chain.tables,
@@ -163,10 +157,6 @@ def _info(named: NamedMap) -> dict[str, Any]:
     return {"kind": named.kind, "unit": named.unit, "reference": named.reference}
 
 
-def _warnings(stack: EnergyStack, history: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+def _warnings(chain: Chain) -> tuple[str, ...]:
     """Collect what the reader and the steps warned of, in order."""
-    new = history[len(stack.history) :]
-    return (
-        *stack.warnings,
-        *(text for entry in new for text in entry["found"].get("warnings", ())),
-    )
+    return (*chain.stack.warnings, *(text for entry in chain.entries for text in entry.warnings))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import check_memory
+from napari_xanes._core.data.history import history_from_json, history_to_json
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
@@ -54,7 +55,7 @@ def write_result(file: h5py.File, result: Result) -> None:
     process["date"] = datetime.now(UTC).isoformat(timespec="seconds")
     process["recipe"] = recipe_text(result)
     for name, value in (
-        ("history", result.history),
+        ("history", history_to_json(result.history)),
         ("source", result.source),
         ("warnings", result.warnings),
     ):
@@ -169,8 +170,9 @@ def _write_stack(group: h5py.Group, stack: EnergyStack) -> None:
         value = getattr(stack, name)
         if value is not None:
             group[name] = np.asarray(value)
-    for name in ("signal", "name", "pixel_size_um", "source", "history", "warnings"):
+    for name in ("signal", "name", "pixel_size_um", "source", "warnings"):
         _write_value(group, name, getattr(stack, name))
+    _write_value(group, "history", history_to_json(stack.history))
 
 
 # -- reading ------------------------------------------------------------------------------------------
@@ -187,7 +189,7 @@ def read_result(file: h5py.File) -> Result:
         labels=labels,
         info={name: about for name, about in (info | label_info).items() if about},
         energy=entry["energy"][()],
-        history=tuple(json.loads(process["history"][()])),
+        history=history_from_json(json.loads(process["history"][()])),
         source=json.loads(process["source"][()]),
         warnings=tuple(json.loads(process["warnings"][()])),
         pixel_size_um=float(entry["pixel_size"][()]) if "pixel_size" in entry else None,
@@ -232,5 +234,5 @@ def _read_stack(group: h5py.Group) -> EnergyStack:
     data = group["data"]
     check_memory(data.size * data.dtype.itemsize, f"the stack {data.shape} saved in {group.file.filename}")
     values = _read_values(group)
-    values |= {name: tuple(values[name]) for name in ("history", "warnings")}
+    values |= {"history": history_from_json(values["history"]), "warnings": tuple(values["warnings"])}
     return EnergyStack(**values)

@@ -14,9 +14,9 @@ from napari_xanes._core.base.errors import InputError, XanesError
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.edited import HistorySteps
-from napari_xanes._core.recipe.recipe import STEPS, Recipe
+from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.script import as_script
-from napari_xanes._core.recipe.words import step_title
+from napari_xanes._core.recipe.steps import STEPS, step_title
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.history.list import HistoryList
 from napari_xanes._widgets.history.run import Plan, plan_run, put_run
@@ -123,7 +123,7 @@ class XanesHistory(Dock):
         self.form_title.setVisible(step is not None)
         if step is not None:
             self.form_title.setText(f"{index + 1}  {step_title(step.name)}")
-            self.form = ParamsForm(STEPS[step.name][1], step_title(step.name))
+            self.form = ParamsForm(STEPS[step.name].params, step_title(step.name))
             self.form.set(step.params)
             self.form.setEnabled(not step.painted)
             self.form.changed.connect(self._on_edited)
@@ -200,7 +200,7 @@ class XanesHistory(Dock):
             chooser.choose(last)
         self.refresh(anew=True)
         for _, result in made:
-            for warning in result.history[-1]["found"].get("warnings", ()) if result.history else ():
+            for warning in result.history[-1].warnings if result.history else ():
                 show_info(warning)
 
     def _on_cancelled(self) -> None:
@@ -224,7 +224,7 @@ class XanesHistory(Dock):
         steps = tuple((step.name, step.params) for step in taken)
         try:
             masks = save_recipe(
-                self.viewer, Recipe(steps, self.recipe().input), [step.found for step in taken], path
+                self.viewer, Recipe(steps, self.recipe().input), [step.entry for step in taken], path
             )
         except (XanesError, OSError) as error:
             report_error(error, TITLE)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
+from napari_xanes._core.data.history import Entry
 from napari_xanes._core.recipe.edited import HistoryStep, HistorySteps
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 
@@ -64,10 +64,10 @@ class HistoryList(QWidget):
         self.history = history
         self.refresh(index)
 
-    def same_step(self, history: Sequence[dict[str, Any]]) -> int:
+    def same_step(self, history: Sequence[Entry]) -> int:
         """Return where the step that is chosen stands in another history, -1 if nowhere."""
         step = self.step()
-        names = [entry["do"] for entry in history]
+        names = [entry.step for entry in history]
         return names.index(step.name) if step is not None and step.name in names else -1
 
     def refresh(self, index: int | None = None) -> None:

@@ -12,16 +12,13 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.edited import HistoryStep, HistorySteps, start_of, steps_of
-from napari_xanes._core.recipe.script import ON_FRAMES
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.jobs.groups import Group, Home, Made, group_steps, makes_map, put_groups
 from napari_xanes._widgets.layers.layers import about, lineage, results_of, stack_layers, stack_of
 from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.layers.undo import as_one_step
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
 from napari_xanes._widgets.steps.table import STEP_PANELS
-
-LOOKS_BACK = ("mask", "particles", "residual")
-"""Steps that need what steps before them found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +61,7 @@ def _with_its_map(history: HistorySteps, first: int) -> int:
     steps = history.steps
     for i in reversed(range(len(steps))):  # one that is looked back at may look back itself
         step = steps[i]
-        if i >= first and step.on and not step.painted and step.name in LOOKS_BACK:
+        if i >= first and step.on and not step.painted and STEPS[step.name].looks_back:
             first = min(first, _looked_back_at(steps, i))
     return first
 
@@ -76,7 +73,7 @@ def _looked_back_at(steps: Sequence[HistoryStep], index: int) -> int:
     if of is not None:
         makers = [i for i in before if makes_map(steps[i].name, of)]
         return makers[-1] if makers else index
-    on_maps = [i for i in before if steps[i].name not in ON_FRAMES]
+    on_maps = [i for i in before if not STEPS[steps[i].name].whole_frames]
     return min(on_maps, default=index)
 
 

@@ -10,9 +10,10 @@ from napari.layers import Layer
 
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.kinds import told_by_name
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
-from napari_xanes._core.recipe.histories import MEASURING
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.mask import MaskParams
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import put_result
@@ -34,12 +35,6 @@ class Group:
     home: Home
     steps: list[tuple[str, Params]]
 
-
-OF_STEP = {
-    "normalize": ("thickness", "edge_step"),
-    "fit": ("fraction_", "amount_", "coefficient_", "sigma_", "error", "rms", "r_factor"),
-}
-"""Maps of a step, or how their names begin, of which a mask can be made where the step runs."""
 
 ALL = Home("recipe", "processed", False)
 Made = list[tuple[Group, Result]]
@@ -66,7 +61,7 @@ def group_steps(steps: Sequence[tuple[str, Params]], home_of: Callable[[str], Ho
 
 def makes_map(step: str, name: str) -> bool:
     """Whether a step makes a map, of which a mask can then be made."""
-    return name.startswith(OF_STEP.get(step, ()))
+    return told_by_name(name)[0] in STEPS[step].makes
 
 
 def _made_with(params: MaskParams, groups: Sequence[Group]) -> Group | None:
@@ -81,7 +76,7 @@ def _made_with(params: MaskParams, groups: Sequence[Group]) -> Group | None:
 
 
 def _with_maps(groups: Sequence[Group]) -> list[Group]:
-    return [one for one in groups if any(name in MEASURING or name == "normalize" for name, _ in one.steps)]
+    return [one for one in groups if any(STEPS[name].makes or STEPS[name].measures for name, _ in one.steps)]
 
 
 def run_groups(stack: EnergyStack, groups: Sequence[Group], progress: Progress) -> Made:

@@ -13,13 +13,13 @@ from napari.layers import Layer, Shapes
 
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data import kinds
 from napari_xanes._core.data.part import excerpt
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import drawn_rectangle, geometry_of, stack_of
 from napari_xanes._widgets.layers.tuples import (
-    SHOWN_KINDS,
     LayerTuple,
     labels_tuple,
     map_tuple,
@@ -158,7 +158,7 @@ def _shown(result: Result, seen: Seen, geometry: Callable[..., dict[str, Any]]) 
         return _placed(geometry(skip, result.history), geometry(skip)["scale"], seen)
 
     made: dict[str, LayerTuple] = {}
-    for name in ordered(result, [n for n, info in result.info.items() if info["kind"] in SHOWN_KINDS]):
+    for name in ordered(result, [n for n, info in result.info.items() if kinds.kind(info["kind"]).shown]):
         layer = map_tuple(name, result, geometry=placed(1))
         made[layer[1]["name"].split(" (")[0]] = layer
     for name in result.labels:

@@ -19,7 +19,7 @@ Layers are found again by these ids, not by name or identity: users rename layer
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -28,13 +28,14 @@ import numpy as np
 from napari.layers import Image, Layer, Shapes
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data import kinds
+from napari_xanes._core.data.history import History, history_from_json, history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.histories import merge_histories
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
 from napari_xanes._widgets.layers.tuples import (
     SEEN_OVER_MAPS,
-    SHOWN_KINDS,
     LayerTuple,
     labels_tuple,
     map_tuple,
@@ -69,6 +70,11 @@ def stack_layers(viewer: Any) -> Iterator[Layer]:
             yield layer
 
 
+def history_of(layer: Layer) -> History:
+    """Return the steps that made what a layer shows; none of a layer that is not ours."""
+    return history_from_json(about(layer).get("history", ()))
+
+
 def find(viewer: Any, layer_id: str | None) -> Layer | None:
     """Return the layer with an id, or None."""
     return next((layer for layer in viewer.layers if layer_id and about(layer).get("id") == layer_id), None)
@@ -97,7 +103,7 @@ def stack_of(layer: Layer) -> EnergyStack:
             pixel_size_um=said.get("pixel_size_um"),
             name=said["name"],
             source=said["source"],
-            history=tuple(said["history"]),
+            history=history_of(layer),
         )
     if stack.data is not data:
         stack = stack.replace(data=data)
@@ -108,9 +114,7 @@ def stack_of(layer: Layer) -> EnergyStack:
 def results_of(layer: Layer) -> dict[str, Result]:
     """Return the results of the steps run on a stack, by step, leaving out what an earlier version of it gave."""
     results: Mapping[str, Result] = layer.metadata.get("xanes_results") or {}
-    return {
-        step: result for step, result in results.items() if _follows(result.history, about(layer)["history"])
-    }
+    return {step: result for step, result in results.items() if _follows(result.history, history_of(layer))}
 
 
 def has_old_result(layer: Layer, step: str) -> bool:
@@ -121,12 +125,12 @@ def has_old_result(layer: Layer, step: str) -> bool:
 def is_stale(viewer: Any, layer: Layer) -> bool:
     """Whether the stack that a layer was made from has changed since."""
     parent = find(viewer, about(layer).get("made_from"))
-    return parent is not None and not _follows(about(layer)["history"], about(parent)["history"])
+    return parent is not None and not _follows(history_of(layer), history_of(parent))
 
 
-def _follows(history: Any, earlier: Any) -> bool:
-    head = list(history)[: len(earlier)]
-    return json.dumps(head, sort_keys=True) == json.dumps(list(earlier), sort_keys=True)
+def _follows(history: History, earlier: History) -> bool:
+    head, before = (history_to_json(one) for one in (history[: len(earlier)], earlier))
+    return json.dumps(head, sort_keys=True) == json.dumps(before, sort_keys=True)
 
 
 # -- changing the viewer --------------------------------------------------------------------------
@@ -175,7 +179,7 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
     wanted = [
         name
         for name, info in result.info.items()
-        if more or info["kind"] in SHOWN_KINDS or _output(viewer, parent_id, name) is not None
+        if more or kinds.kind(info["kind"]).shown or _output(viewer, parent_id, name) is not None
     ]
     mine = [
         layer
@@ -238,18 +242,18 @@ def show_only(viewer: Any, top: Layer) -> None:
             layer.visible = about(layer)["id"] == about(top)["id"]
 
 
-def geometry_of(parent: Layer, skip: int, history: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def geometry_of(parent: Layer, skip: int, history: History = ()) -> dict[str, Any]:
     """Return where what was made of a stack lies, without the first `skip` axes; cropped and binned, if so."""
     space = (
         np.arange(parent.ndim) >= 1 if about(parent).get("kind") == "stack" else np.ones(parent.ndim, bool)
     )
     scale, translate = np.array(parent.scale, float), np.array(parent.translate, float)
-    for entry in history[len(about(parent).get("history", ())) :]:
-        if entry["do"] == "crop" and entry["params"].get("roi"):
-            y0, _, x0, _ = entry["params"]["roi"]
+    for entry in history[len(history_of(parent)) :]:
+        if entry.step == "crop" and entry.params.get("roi"):
+            y0, _, x0, _ = entry.params["roi"]
             translate[-2:] += scale[-2:] * (y0, x0)
-        elif entry["do"] == "bin":
-            factor = entry["params"]["factor"]
+        elif entry.step == "bin":
+            factor = entry.params["factor"]
             translate[space] += scale[space] * (factor - 1) / 2
             scale[space] *= factor
     return {

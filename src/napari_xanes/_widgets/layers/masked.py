@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.data.history import Entry
 from napari_xanes._core.data.stack import ArrayLike, rows_are_cheap
 
 MASKED = "xanes_mask"
@@ -50,7 +51,7 @@ def data_of(layer: Any) -> Any:
     return getattr(layer.data, "__wrapped__", layer.data)
 
 
-def mask_entry(layer: Any) -> dict[str, Any] | None:
+def mask_entry(layer: Any) -> Entry | None:
     """Return what the history of a stack's results has to say of the mask that its layer is seen through."""
     kept = layer.metadata.get(MASKED)
-    return kept["entry"] if kept and kept["shown"] is data_of(layer) else None
+    return Entry.from_json(kept["entry"]) if kept and kept["shown"] is data_of(layer) else None

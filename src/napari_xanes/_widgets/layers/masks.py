@@ -6,7 +6,7 @@ place of the first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,20 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.histories import merge_histories
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.mask import MaskParams
 from napari_xanes._core.regions.masks import apply_mask, as_mask
 from napari_xanes._widgets.layers.label_colors import mask_colors
-from napari_xanes._widgets.layers.layers import about, put_labels, show_only
+from napari_xanes._widgets.layers.layers import about, history_of, put_labels, show_only
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
 from napari_xanes._widgets.layers.undo import remember
 
 PREVIEW_NAME = "mask preview"
 OWNER = "masks"
-MOVES_PIXELS = ("align", "crop", "bin")
-"""Steps after which a pixel is another place of the sample."""
 
 
 def map_layers(viewer: Any) -> list[Layer]:
@@ -84,12 +84,12 @@ def keep_mask(
     `other` is the layer that it was combined with, `against` a second map that it was made from.
     """
     said = about(like)
-    found: dict[str, Any] = {"pixels_inside": int(mask.sum())}
-    histories = [said["history"], *([] if against is None else [about(against)["history"]])]
+    facts: dict[str, Any] = {"pixels_inside": int(mask.sum())}
+    histories = [history_of(one) for one in (like, against) if one is not None]
     if other is not None:
-        found["combined_with"] = other.name
-        histories.append(about(other).get("history", []))
-    entry = {"do": "mask", "params": params.model_dump(mode="json", exclude_none=True), "found": found}
+        facts["combined_with"] = other.name
+        histories.append(history_of(other))
+    entry = Entry("mask", params.model_dump(mode="json", exclude_none=True), facts)
     result = Result(
         maps={},
         info={},
@@ -129,8 +129,8 @@ def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
     if not said:
         raise InputError("there is no stack to apply the mask to; open a scan first.")
     scan = [one for one in viewer.layers if _can_be_masked(one) and about(one)["source"] == said["source"]]
-    place = _place(said)
-    fellows = [one for one in scan if _place(about(one)) == place and _image_shape(one) == inside.shape]
+    place = place_of(mask if about(mask) or stack is None else stack)
+    fellows = [one for one in scan if place_of(one) == place and _image_shape(one) == inside.shape]
     if not fellows:
         raise InputError(
             f"the mask '{mask.name}' has shape {inside.shape}, which no layer of '{said['name']}' has; "
@@ -157,7 +157,7 @@ def remove_from_all(viewer: Any) -> int:
 def computed_under_mask(viewer: Any) -> int:
     """Return how many layers were computed from masked ones, and so have nothing to be given back."""
     return sum(
-        any(entry["do"] == "mask" and entry["params"].get("apply") for entry in about(layer)["history"])
+        any(entry.step == "mask" and entry.params.get("apply") for entry in history_of(layer))
         for layer in viewer.layers
         if _can_be_masked(layer) and MASKED not in layer.metadata
     )
@@ -169,11 +169,7 @@ def _can_be_masked(layer: Layer) -> bool:
 
 def place_of(layer: Layer) -> list[Any]:
     """Return by which steps the sample of a layer was moved."""
-    return _place(about(layer))
-
-
-def _place(said: dict[str, Any]) -> list[Any]:
-    return [entry["params"] for entry in said["history"] if entry["do"] in MOVES_PIXELS]
+    return [entry.params for entry in history_of(layer) if STEPS[entry.step].moves_pixels]
 
 
 def _image_shape(layer: Layer) -> tuple[int, ...]:
@@ -181,16 +177,16 @@ def _image_shape(layer: Layer) -> tuple[int, ...]:
     return shape[1:] if about(layer)["kind"] == "stack" else shape
 
 
-def _entry(mask: Layer, inside: NDArray[np.bool_]) -> dict[str, Any]:
+def _entry(mask: Layer, inside: NDArray[np.bool_]) -> Entry:
     """Return what the history says of a mask that is applied; a painted one is known by its layer's name."""
-    made = [entry for entry in about(mask).get("history", []) if entry["do"] == "mask"]
-    if made and about(mask)["kind"] == "mask" and made[-1]["found"]["pixels_inside"] == inside.sum():
-        return {**made[-1], "params": {**made[-1]["params"], "apply": True}}
+    made = last_entry(history_of(mask), "mask")
+    if made and about(mask)["kind"] == "mask" and made.facts["pixels_inside"] == inside.sum():
+        return replace(made, params={**made.params, "apply": True})
     params = MaskParams(of=mask.name).model_dump(mode="json", exclude_none=True)
-    return {"do": "mask", "params": params, "found": {"pixels_inside": int(inside.sum()), "painted": True}}
+    return Entry("mask", params, {"pixels_inside": int(inside.sum()), "painted": True})
 
 
-def _apply(layer: Layer, inside: NDArray[np.bool_], entry: dict[str, Any]) -> None:
+def _apply(layer: Layer, inside: NDArray[np.bool_], entry: Entry) -> None:
     _restore(layer)
     data, said = data_of(layer), about(layer)
     stack = said["kind"] == "stack"
@@ -200,8 +196,8 @@ def _apply(layer: Layer, inside: NDArray[np.bool_], entry: dict[str, Any]) -> No
         layer.data = np.where(inside, data, 0).astype(data.dtype)
     else:
         layer.data = apply_mask(data, inside)
-    kept = {"original": data, "shown": data_of(layer), "entry": entry, "history": said["history"]}
-    history = said["history"] if stack else [*said["history"], entry]
+    kept = {"original": data, "shown": data_of(layer), "entry": entry.to_json(), "history": said["history"]}
+    history = said["history"] if stack else [*said["history"], entry.to_json()]
     layer.metadata = {**layer.metadata, "xanes": {**said, "history": history}, MASKED: kept}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
+from napari_xanes._core.data.history import Entry
 from napari_xanes._core.io.mask_file import write_mask
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.regions.mask import MaskParams
@@ -19,24 +21,24 @@ from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 Steps = list[tuple[str, Params]]
 
 
-def save_recipe(viewer: Any, recipe: Recipe, found: list[dict[str, Any]], path: str | Path) -> list[Path]:
+def save_recipe(viewer: Any, recipe: Recipe, history: Sequence[Entry | None], path: str | Path) -> list[Path]:
     """Write a recipe, and the painted masks among its steps beside it; returns the files of the masks.
 
     Parameters
     ----------
-    found : list of dict
-        What each step of the recipe found, as its history says.
+    history : sequence of Entry or None
+        How each step of the recipe was carried out, if it was.
 
     Raises InputError if a painted mask is not there any more.
     """
     path = Path(path)
     masks: dict[Path, NDArray[np.bool_]] = {}
     steps: Steps = []
-    for (name, params), facts in zip(recipe.steps, found, strict=True):
-        if isinstance(params, MaskParams) and facts.get("painted"):
+    for (name, params), entry in zip(recipe.steps, history, strict=True):
+        if isinstance(params, MaskParams) and entry is not None and entry.facts.get("painted"):
             number = f"_{len(masks) + 1}" if masks else ""
             file = path.with_name(f"{path.stem}_mask{number}.tif")
-            masks[file] = _painted(viewer, params.of, facts["pixels_inside"])
+            masks[file] = _painted(viewer, params.of, entry.facts["pixels_inside"])
             params = MaskParams(file=file.name, combine=params.combine, apply=params.apply)
         steps.append((name, params))
     for file, mask in masks.items():

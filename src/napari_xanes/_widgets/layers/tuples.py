@@ -13,6 +13,8 @@ from uuid import uuid4
 import numpy as np
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data import kinds
+from napari_xanes._core.data.history import History, history_from_json, history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.histories import merge_histories
@@ -23,22 +25,11 @@ from napari_xanes._widgets.layers.words import SIGNALS
 SCHEMA = 1
 LayerTuple = tuple[Any, dict[str, Any], str]
 
-COLOR_SETTINGS = {
-    **dict.fromkeys(("fraction", "coefficient"), "fractions"),
-    **dict.fromkeys(("thickness", "edge_step", "amount"), "amounts"),
-    **dict.fromkeys(("error", "rms", "r_factor", "sigma"), "errors"),
-    **dict.fromkeys(("peak_energy", "edge_energy", "white_line_centroid", "energy_shift"), "energies"),
-}
-"""The setting that the colours of a kind of map follow; other maps are shown in viridis."""
-SHOWN_KINDS = (
-    *("fraction", "thickness", "edge_step", "error", "r_factor", "component"),
-    *("peak_energy", "edge_energy", "white_line_centroid", "white_line_area", "energy_shift"),
-)
-"""Kinds of maps that become layers without being asked for."""
 SEEN_OVER_MAPS = ("mask", "particles")
 """Kinds of labels under which a map stays visible."""
 TOLD_OF_PARTICLES = ("diameter_um", "diameter_px", "thickness")
-FIXED_LIMITS = {"fraction": (0.0, 1.0)}
+SHARES = (0.0, 1.0)
+"""Limits of fractions."""
 
 
 def stack_tuple(stack: EnergyStack, *, name: str = "", made_from: str | None = None) -> LayerTuple:
@@ -70,6 +61,7 @@ def map_tuple(
     """Return the layer of one map of a result."""
     data, info = result.maps[name], result.info[name]
     kind = info["kind"]
+    about = kinds.kind(kind)
     said = {
         **_said(kind, result.name, result.energy, result.history, result.source, made_from),
         "map": name,
@@ -82,8 +74,8 @@ def map_tuple(
         **(geometry or _own_geometry(data.ndim, result.pixel_size_um)),
         "rgb": False,
         "multiscale": False,
-        "colormap": getattr(settings(), COLOR_SETTINGS.get(kind, ""), "viridis"),
-        "contrast_limits": FIXED_LIMITS.get(kind) or _percentiles(thinned(data)),
+        "colormap": getattr(settings(), about.group, about.colors) if about.group else about.colors,
+        "contrast_limits": SHARES if about.scale == "share" else _percentiles(thinned(data)),
         "metadata": {"xanes": said},
     }
     return data, kw, "image"
@@ -140,7 +132,9 @@ def result_tuples(result: Result) -> list[LayerTuple]:
         tuples.append(stack_tuple(result.stack, name=title))
         made_from = tuples[0][1]["metadata"]["xanes"]["id"]
     tuples += [labels_tuple(name, result, made_from=made_from) for name in result.labels]
-    shown = [name for name, info in result.info.items() if info["kind"] in SHOWN_KINDS] or list(result.maps)
+    shown = [name for name, info in result.info.items() if kinds.kind(info["kind"]).shown] or list(
+        result.maps
+    )
     for name in ordered(result, shown):
         tuples.append(map_tuple(name, result, made_from=made_from))
     for _, kw, _ in tuples[:-1]:
@@ -150,8 +144,8 @@ def result_tuples(result: Result) -> list[LayerTuple]:
 
 def ordered(result: Result, names: list[str]) -> list[str]:
     """Return maps in the order they are put on top of each other; the last is what is seen first."""
-    rank = {kind: i for i, kind in enumerate(("r_factor", "error", "edge_step", "thickness", "fraction"))}
-    return sorted(names, key=lambda name: (rank.get(result.info[name]["kind"], -1), -names.index(name)))
+    ranks = {name: kinds.kind(result.info[name]["kind"]).rank for name in names}
+    return sorted(names, key=lambda name: (ranks[name], -names.index(name)))
 
 
 def map_title(name: str, info: Mapping[str, Any], scan: str) -> str:
@@ -162,7 +156,7 @@ def map_title(name: str, info: Mapping[str, Any], scan: str) -> str:
 
 
 def _said(
-    kind: str, name: str, energy: Any, history: Any, source: Mapping[str, Any], made_from: str | None
+    kind: str, name: str, energy: Any, history: History, source: Mapping[str, Any], made_from: str | None
 ) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
@@ -170,7 +164,7 @@ def _said(
         "kind": kind,
         "name": name,
         "energy": [float(e) for e in energy],
-        "history": list(history),
+        "history": history_to_json(history),
         "source": dict(source),
         "made_from": made_from,
     }
@@ -220,7 +214,7 @@ def result_from_tuples(tuples: list[LayerTuple]) -> Result:
         info={one["map"]: {key: one[key] for key in ("kind", "unit", "reference")} for _, one in maps},
         labels={one["labels"]: np.asarray(data) for data, one in labels},
         energy=np.array(said["energy"]),
-        history=merge_histories([one["history"] for one in all_said]),
+        history=merge_histories([history_from_json(one["history"]) for one in all_said]),
         source=said["source"],
         pixel_size_um=said["pixel_size_um"],
         name=said["name"],

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from napari.layers import Layer
 
 from napari_xanes._core.base.words import value_text
+from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
 from napari_xanes._widgets.layers.masked import mask_entry
-
-SIGNALS = {
-    "counts": "counts",
-    "transmission": "transmission",
-    "optical_density": "optical density",
-    "normalized": "normalised",
-}
 
 
 def frames_text(layer: Layer) -> str:
@@ -34,7 +28,7 @@ def stack_text(stack: EnergyStack) -> str:
     parts = [
         f"{energy.size} energies, {energy[0]:.1f} to {energy[-1]:.1f} eV",
         f"{size} px",
-        SIGNALS[stack.signal],
+        SIGNAL_WORDS[stack.signal],
     ]
     for name, images in (("flat", stack.flat), ("dark", stack.dark)):
         if images is not None:
@@ -42,26 +36,27 @@ def stack_text(stack: EnergyStack) -> str:
     return ", ".join(parts)
 
 
-def facts(result: Result, step: str) -> dict[str, Any]:
+def facts(result: Result, step: str) -> Mapping[str, Any]:
     """Return what a step found, the last time it ran."""
-    entries = [entry for entry in result.history if entry["do"] == step]
-    return entries[-1]["found"] if entries else {}
+    entry = last_entry(result.history, step)
+    return {} if entry is None else entry.facts
 
 
-def resolved(result: Result, step: str) -> dict[str, Any]:
+def resolved(result: Result, step: str) -> Mapping[str, Any]:
     """Return the parameters of a step as they were resolved, the last time it ran."""
-    return [entry for entry in result.history if entry["do"] == step][-1]["params"]
+    entry = last_entry(result.history, step)
+    return {} if entry is None else entry.params
 
 
-def history_text(name: str, source: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
+def history_text(name: str, source: dict[str, Any], history: Sequence[Entry]) -> str:
     """Return one paragraph a step: what was done, with which parameters, and what was found."""
     lines = [f"{name}: {source.get('path') or 'made in memory'}"]
     for number, entry in enumerate(history, 1):
-        lines.append(f"{number}. {entry['do'].replace('_', ' ')}")
-        lines += [f"   {key} = {value_text(value)}" for key, value in entry["params"].items() if value != []]
+        lines.append(f"{number}. {entry.step.replace('_', ' ')}")
+        lines += [f"   {key} = {value_text(value)}" for key, value in entry.params.items() if value != []]
         lines += [
             f"   {key.replace('_', ' ')}: {value_text(value)}"
-            for key, value in entry["found"].items()
+            for key, value in entry.to_json()["found"].items()
             if value != []
         ]
     return "\n".join(lines)

@@ -346,7 +346,7 @@ class AlignReview(Dock):
         layer, drift = self._input(), self._drift
         if layer is None or drift is None:
             return
-        before = results_of(layer)["align"].history[-1]["params"]
+        before = results_of(layer)["align"].history[-1].params
         try:
             params = AlignParams(
                 interpolation=before.get("interpolation", "lanczos"),

@@ -119,10 +119,10 @@ def last_fit(line: list[Layer]) -> tuple[list[Reference], dict[str, Any], bool] 
             continue
         for at in range(len(result.history) - 1, -1, -1):
             entry = result.history[at]
-            if entry["do"] == "fit":
-                before = [step["do"] for step in result.history[:at]]
+            if entry.step == "fit":
+                before = [step.step for step in result.history[:at]]
                 was_normalised = "normalize" in before or stack_of(layer).signal == "normalized"
-                return list(result.extra["references"]), entry["params"], was_normalised
+                return list(result.extra["references"]), dict(entry.params), was_normalised
     return None
 
 

@@ -491,7 +491,7 @@ class XanesSpectrum(Dock):
         source = self._read_from(layer)
         found = results_of(source).get("normalize")
         if found is not None:
-            chosen = next(step["params"] for step in found.history[::-1] if step["do"] == "normalize")
+            chosen = next(step.params for step in found.history[::-1] if step.step == "normalize")
             return {key: chosen[key] for key in ("e0", "pre_edge", "post_edge")}
         key = f"{about(source)['id']} {self.quantity.currentText() == MEASURED}"
         if key not in self._windows:

@@ -12,6 +12,7 @@ from napari_xanes._core.align.align import AlignParams
 from napari_xanes._core.align.blend import blend_frames
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.runs.pipeline import run_steps
@@ -20,6 +21,7 @@ from napari_xanes._widgets.layers.layers import (
     about,
     drawn_rectangle,
     geometry_of,
+    history_of,
     lineage,
     results_of,
     stack_of,
@@ -43,7 +45,7 @@ class AlignPanel(StepPanel):
     def take(self, line: list[Layer]) -> Layer | None:
         """Return the nearest stack of optical density that is not aligned yet, else the nearest at all."""
         density = [one for one in line if about(one)["signal"] == "optical_density"]
-        fresh = [one for one in density if all(entry["do"] != "align" for entry in about(one)["history"])]
+        fresh = [one for one in density if last_entry(history_of(one), "align") is None]
         return next(iter(fresh or density), None)
 
     def missing(self, line: list[Layer]) -> str:

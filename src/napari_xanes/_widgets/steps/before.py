@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from napari.layers import Layer
 
+from napari_xanes._core.data.history import last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.edited import HistoryStep, HistorySteps
 from napari_xanes._core.recipe.histories import merge_histories
-from napari_xanes._widgets.layers.layers import about, find, lineage, results_of
+from napari_xanes._widgets.layers.layers import about, find, history_of, lineage, results_of
 from napari_xanes._widgets.layers.masked import mask_entry
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
 
@@ -41,7 +42,7 @@ class AfterFitPanel(StepPanel):
             if key not in LATER
         ]
         own, applied = (
-            len(about(layer)["history"]),
+            len(history_of(layer)),
             mask_entry(layer),
         )  # the stack is seen through that already
         entries = (
@@ -88,6 +89,6 @@ class AfterFitPanel(StepPanel):
 
 def _was_normalised(layer: Layer) -> bool:
     """Whether a stack was normalised by what was run on it."""
-    own = len(about(layer)["history"])
-    histories = [result.history[own:] for result in results_of(layer).values()]
-    return any(entry["do"] == "normalize" for history in histories for entry in history)
+    own = len(history_of(layer))
+    made = [result.history[own:] for result in results_of(layer).values()]
+    return any(last_entry(history, "normalize") for history in made)

@@ -98,7 +98,7 @@ class ClusterPanel(ChoicePanel):
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return how large the groups are, or how much the components explain."""
-        step = result.history[-1]["do"]
+        step = result.history[-1].step
         found = facts(result, step)
         short, text = (_tell_clusters if step == "cluster" else _tell_components)(found)
         if lost := found.get("invalid_pixels", 0):

@@ -103,7 +103,7 @@ class CorrectionsPanel(ChoicePanel):
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return what came of it, with counts."""
-        step = result.history[-1]["do"]
+        step = result.history[-1].step
         text = _TELL[step](facts(result, step), result)
         return text, f"{text[0].upper()}{text[1:]}."
 

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_xanes._core.data.result import Result
-from napari_xanes._widgets.layers.layers import about, results_of
+from napari_xanes._widgets.layers.layers import about, history_of, results_of
 from napari_xanes._widgets.layers.tuples import thinned
 from napari_xanes._widgets.layers.words import SIGNALS, facts, frames_text, resolved
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
@@ -114,7 +114,7 @@ class MapsPanel(ChoicePanel):
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return the typical value, and how many pixels have none."""
-        step = result.history[-1]["do"]
+        step = result.history[-1].step
         found = facts(result, step)
         short, text = _TELL[step](result, found)
         if lost := found.get("invalid_pixels", 0):
@@ -124,10 +124,10 @@ class MapsPanel(ChoicePanel):
 
 def _edge_energy(layer: Layer) -> float | None:
     """Return the edge energy that Normalise found for a stack, on the way to it or on it."""
-    history = list(about(layer)["history"])
+    history = list(history_of(layer))
     if "normalize" in results_of(layer):
         history += results_of(layer)["normalize"].history
-    found = [entry["params"]["e0"] for entry in history if entry["do"] == "normalize"]
+    found = [entry.params["e0"] for entry in history if entry.step == "normalize"]
     return found[-1] if found else None
 
 

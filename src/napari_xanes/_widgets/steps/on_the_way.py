@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari.layers import Layer
 
 from napari_xanes._core.base.params import make_params
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.layers.layers import about, results_of
 from napari_xanes._widgets.layers.words import resolved
 from napari_xanes._widgets.steps.panel import Steps
@@ -21,4 +21,4 @@ def normalized_first(layer: Layer) -> Steps:
     if about(layer)["signal"] != "optical_density" or "normalize" not in results_of(layer):
         return []
     chosen = resolved(results_of(layer)["normalize"], "normalize")
-    return [("normalize", make_params(STEPS["normalize"][1], chosen, "Normalise"))]
+    return [("normalize", make_params(STEPS["normalize"].params, chosen, "Normalise"))]

@@ -17,7 +17,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.jobs.chooser import StackChooser
@@ -72,7 +72,7 @@ class StepPanel(QWidget):
         self._running_on: str | None = None
         self._running_as = self.key
         self.forms = {
-            name: ParamsForm(STEPS[name][1], self.title, self.hidden, step=name) for name in self.names
+            name: ParamsForm(STEPS[name].params, self.title, self.hidden, step=name) for name in self.names
         }
         self.plan = QLabel()
         self.plan.setWordWrap(True)
@@ -246,8 +246,8 @@ class StepPanel(QWidget):
     def _show_chosen(self, result: Result) -> None:
         """Show what was chosen for values left automatic."""
         for entry in result.history:
-            if entry["do"] in self.forms:
-                self.forms[entry["do"]].show_chosen(entry["params"])
+            if entry.step in self.forms:
+                self.forms[entry.step].show_chosen(entry.params)
 
     def _show(self, result: Result) -> None:
         self._show_chosen(result)

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTableWidg
 
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.recipe.recipe import STEPS
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.layers.layers import about, results_of
 from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.layers.words import SIGNALS, facts, frames_text, resolved
@@ -92,7 +92,7 @@ class RankPanel(StepPanel):
         if not self.each.isVisibleTo(self) or not self.each.isChecked():
             return []
         chosen = resolved(results_of(layer)["cluster"], "cluster")
-        return [("cluster", make_params(STEPS["cluster"][1], chosen, "Clusters"))]
+        return [("cluster", make_params(STEPS["cluster"].params, chosen, "Clusters"))]
 
     def refresh(self) -> None:
         """Follow the chosen stack; start from the references of the fit."""

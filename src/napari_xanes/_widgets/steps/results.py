@@ -131,9 +131,9 @@ class ResultsPanel(QWidget):
         """Write what was done to the chosen stack as a recipe."""
         made = self._made()
         if made is not None:
-            found = [entry["found"] for entry in made.history]
+            entries = made.history
             self._guard(
-                lambda: save_recipe(self.viewer, Recipe.of(made), found, path), f"recipe saved in {path}"
+                lambda: save_recipe(self.viewer, Recipe.of(made), entries, path), f"recipe saved in {path}"
             )
 
     def save_result(self, path: str | Path) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton
 
-from napari_xanes._core.recipe.recipe import STEPS
-from napari_xanes._core.recipe.words import step_title
+from napari_xanes._core.recipe.steps import step_title
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.layers.session import forget_workflow, remember_workflow, workflow_of
@@ -101,7 +100,7 @@ class XanesWorkflow(Dock):
     def _show_undo(self) -> None:
         step = last_step(self.viewer)
         self.undo.setVisible(bool(step))
-        words = step_title(step) if step in STEPS else step.replace("_", " ")
+        words = step_title(step)
         self.undo.setText(f"Undo {words[:1].lower()}{words[1:]}")
 
     def open_step(self, key: str) -> None:

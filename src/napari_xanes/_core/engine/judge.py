@@ -1,0 +1,104 @@
+"""Which frames of a stack can be used, judged by spectra of pixels spread over the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.stack import Float32, FrameReader
+from napari_xanes._core.engine import blocks
+from napari_xanes._core.engine.sampling import sampled_columns, sampled_rows
+
+MOSTLY = 0.5
+"""A frame with less than this share of the valid pixels of the others is said to spoil them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Spectra (E, n) of rows spread over the frame, their mean (E,), and which frames have any valid pixel (E,)."""
+
+    spectra: Float32
+    mean: NDArray[np.float64]
+    usable: NDArray[np.bool_]
+
+
+def read_sample(
+    read: FrameReader, n: int, image_shape: tuple[int, ...], *, by_rows: bool, workers: int | None
+) -> Float32:
+    """Return the spectra (E, n) of the sampled pixels; `by_rows` says that a few rows are read quickly."""
+    rows, columns = sampled_rows(image_shape), sampled_columns(image_shape)
+    spectra = np.empty((n, rows.size * columns.size), np.float32)
+
+    def measure(i: int) -> None:
+        if by_rows and rows.size < image_shape[0]:
+            values = np.concatenate([read(i, slice(r, r + 1)) for r in rows])
+        else:
+            values = read(i, slice(None))[rows]
+        spectra[i] = values.reshape(rows.size, -1)[:, columns].reshape(-1)
+
+    # by rows, so little is read at a time that threads would only wait
+    blocks.run(measure, range(n), workers=1 if by_rows else workers)
+    return spectra
+
+
+def summarize(spectra: Float32, name: str) -> Sample:
+    """Return sampled spectra with their mean; raises InputError if no frame holds a valid number."""
+    valid = np.isfinite(spectra)
+    usable: NDArray[np.bool_] = np.any(valid, axis=1)
+    if not usable.any():
+        raise InputError(
+            f"{name or 'the stack'} holds no valid number in any of its {usable.size} frames; "
+            "check the file, the flats and the darks."
+        )
+    total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
+    mean = np.where(usable, total / np.maximum(valid.sum(axis=1), 1), np.nan)
+    return Sample(spectra, mean, usable)
+
+
+def note_unusable(
+    sample: Sample,
+    energy: NDArray[np.float64],
+    found: Found,
+    new: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> None:
+    """Note the frames that hold nothing, and warn of them and of those that spoil many pixels.
+
+    `new` returns which of some energies were not warned of before.
+    """
+    usable, lost = sample.usable, energy[~sample.usable]
+    if lost.size:
+        found["unusable_frames"] = lost.tolist()
+    if (fresh := new(lost)).size:
+        found.warn(
+            f"{fresh.size} of {usable.size} frames hold no valid pixel and are left out: {named_energies(fresh)}"
+        )
+    share = np.isfinite(sample.spectra).mean(axis=1)
+    spoiling = usable & (share < MOSTLY * np.median(share[usable]))
+    if (fresh := new(energy[spoiling])).size:
+        found.warn(
+            f"{fresh.size} of {usable.size} frames are invalid in most pixels, which makes these pixels invalid in all "
+            f"maps: {named_energies(fresh)}; leave the frames out"
+        )
+
+
+def find_blank(sample: Sample, energy: NDArray[np.float64], found: Found) -> NDArray[np.bool_]:
+    """Return which frames hold one and the same count everywhere (E,), and note them."""
+    with np.errstate(invalid="ignore"):
+        lowest, highest = np.fmin.reduce(sample.spectra, axis=1), np.fmax.reduce(sample.spectra, axis=1)
+    blank: NDArray[np.bool_] = sample.usable & (lowest == highest)
+    if blank.any() and not blank[sample.usable].all():
+        found["blank_frames"] = energy[blank].tolist()
+        text = f"{int(blank.sum())} of {blank.size} frames hold the same count in every pixel and are invalid"
+        found.warn(f"{text}: {named_energies(energy[blank])}")
+        return blank
+    return np.zeros_like(blank)
+
+
+def named_energies(energy: NDArray[np.float64]) -> str:
+    """Return some energies in words, the first five of many."""
+    return ", ".join(f"{e:.2f} eV" for e in energy[:5]) + (", ..." if energy.size > 5 else "")

@@ -1,0 +1,109 @@
+"""Passes over the pixels of a stack: kernels run over bands of rows, of a stack in memory or as a reader gives them.
+
+The arithmetic and its pieces are the same for both, so are the results.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.stack import Float32, FrameReader
+from napari_xanes._core.engine import blocks
+
+RawMaps = list[dict[str, blocks.FloatArray]]
+"""The maps of each kernel, by the kernel's names for them."""
+
+
+class Repeated:
+    """A kernel whose maps were taken in an earlier pass: it changes the spectra again, its maps go nowhere."""
+
+    maps: Mapping[str, tuple[int, ...]] = {}
+    writes = True
+
+    def __init__(self, kernel: blocks.PixelKernel) -> None:
+        self.kernel = kernel
+        self.reads = blocks.images_read(kernel)
+
+    def __call__(self, y: blocks.FloatArray, out: Mapping[str, blocks.FloatArray]) -> None:
+        spare = {name: np.empty((*lead, y.shape[1]), y.dtype) for name, lead in self.kernel.maps.items()}
+        self.kernel(y, {**out, **spare})
+
+
+class MaskKernel:
+    """Makes spectra outside a mask NaN."""
+
+    maps: Mapping[str, tuple[int, ...]] = {}
+    writes = True
+
+    def __init__(self, mask: NDArray[np.bool_]) -> None:
+        self.reads = {"inside": mask}
+
+    def __call__(self, y: blocks.FloatArray, out: Mapping[str, blocks.FloatArray]) -> None:
+        y[:, ~out["inside"].astype(bool)] = np.nan
+
+
+def apply_repeated(
+    kernels: Sequence[blocks.PixelKernel], spectra: Float32, pixels: slice | NDArray[np.intp]
+) -> None:
+    """Change spectra of some pixels as kernels do whose maps nobody wants."""
+    blocks.apply_kernels(kernels, spectra, [{}] * len(kernels), pixels)
+
+
+def read_band(read: FrameReader, n: int, rows: slice, row_shape: Sequence[int]) -> Float32:
+    """Return the spectra (E, pixels) of a band of rows."""
+    spectra = np.empty((n, (rows.stop - rows.start) * prod(row_shape)), np.float32)
+    for i in range(n):
+        spectra[i] = read(i, rows).reshape(-1)
+    return spectra
+
+
+def load(read: FrameReader, target: Float32, progress: Progress, workers: int | None) -> None:
+    """Read every frame into `target` (E, ...)."""
+
+    def one(i: int) -> None:
+        target[i] = read(i, slice(None))
+
+    blocks.run(one, range(len(target)), progress=progress, text="Preparing frames", workers=workers)
+
+
+def run_streamed(
+    kernels: Sequence[blocks.PixelKernel],
+    read: FrameReader,
+    shape: Sequence[int],
+    *,
+    cheap: bool,
+    wanted: Callable[[str], bool],
+    progress: Progress,
+    workers: int | None,
+) -> RawMaps:
+    """Run kernels over bands of rows as the reader gives them; only maps are kept."""
+    n, image_shape = shape[0], tuple(shape[1:])
+    maps = blocks.allocate_maps(kernels, image_shape, wanted=wanted)
+    width = prod(image_shape[1:])
+    chunks = blocks.pixel_chunks(image_shape)
+    starts = [chunk.start for chunk in chunks]
+
+    def work(band: slice) -> None:
+        first, last = band.start * width, band.stop * width
+        y = read_band(read, n, band, image_shape[1:])
+        for chunk in chunks[bisect_left(starts, first) : bisect_left(starts, last)]:
+            blocks.apply_kernels(kernels, y[:, chunk.start - first : chunk.stop - first], maps, chunk)
+
+    bands = reading_bands(image_shape, n, cheap=cheap, workers=workers)
+    blocks.run(work, bands, progress=progress, text="Computing maps", workers=workers)
+    return maps
+
+
+def reading_bands(image_shape: Sequence[int], n: int, *, cheap: bool, workers: int | None) -> list[slice]:
+    """Return the bands that are read: as large as memory allows where each has every frame unpacked anew."""
+    if cheap:
+        return blocks.row_blocks(image_shape, n)
+    share = 0.25 * psutil.virtual_memory().available / 2**20 / (workers or blocks.default_workers())
+    return blocks.row_blocks(image_shape, n, megabytes=max(12.0, share))
