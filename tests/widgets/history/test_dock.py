@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
+from napari_xanes._core.data.history import Entry
 from napari_xanes._core.recipe.edited import HistorySteps
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.history.dock import XanesHistory
@@ -218,7 +219,7 @@ def test_a_painted_mask_is_saved_with_the_recipe_and_not_run_again(
     dock, viewer, scan, done, rerun, monkeypatch, run_step, tmp_path
 ):
     said = []
-    monkeypatch.setattr("napari_xanes._widgets.jobs.worker.show_error", said.append)
+    monkeypatch.setattr("napari_xanes._widgets.parts.notices.show_error", said.append)
     painted = np.zeros((64, 72), int)
     painted[10:50, 10:60] = 1
     layer = viewer.add_labels(painted, name="by hand")
@@ -275,7 +276,7 @@ def test_a_mask_by_threshold_is_made_again_with_its_map(dock, viewer, scan, done
 
 def test_a_stack_that_was_worked_on_before_it_was_opened(viewer, density, qtbot, monkeypatch):
     said = []
-    monkeypatch.setattr("napari_xanes._widgets.jobs.worker.show_error", said.append)
+    monkeypatch.setattr("napari_xanes._widgets.parts.notices.show_error", said.append)
     history = ({"do": "crop", "params": {"roi": [0, 64, 0, 72]}, "found": {}},)
     add_stack(viewer, density.replace(history=history))
     dock = XanesHistory(viewer)
@@ -327,7 +328,7 @@ def test_a_step_run_in_the_workflow_is_seen(dock, done, run_step):
 
 def test_steps_move_only_where_order_allows():
     def entry(name, **params):
-        return {"do": name, "params": params, "found": {}}
+        return Entry(name, params)
 
     history = HistorySteps([entry("flat_field"), entry("optical_density"), entry("bin"), entry("normalize")])
     assert not history.may_move(1, -1) and not history.may_move(0, -1) and not history.may_move(3, 1)

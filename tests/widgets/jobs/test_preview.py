@@ -136,7 +136,7 @@ def test_align_shows_the_frame_on_the_reference(workflow, viewer, density, previ
 
 
 def test_what_is_missing_is_said_without_an_alarm(workflow, viewer, density, qtbot, monkeypatch):
-    monkeypatch.setattr("napari_xanes._widgets.jobs.worker.show_error", pytest.fail)
+    monkeypatch.setattr("napari_xanes._widgets.parts.notices.show_error", pytest.fail)
     add_stack(viewer, density)
     panel = workflow.panels["normalize"]
     panel.forms["normalize"].editors["pre_edge"].set_value((9000.0, 9010.0))

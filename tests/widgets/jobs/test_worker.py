@@ -10,15 +10,15 @@ from qtpy.QtCore import QThread
 from qtpy.QtWidgets import QApplication
 
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._widgets.jobs import worker as _worker
 from napari_xanes._widgets.jobs.worker import Background, remaining_text
+from napari_xanes._widgets.parts import notices
 
 
 @pytest.fixture
 def shown(monkeypatch):
     """Sentences shown as notifications."""
     sentences: list[str] = []
-    monkeypatch.setattr(_worker, "show_error", sentences.append)
+    monkeypatch.setattr(notices, "show_error", sentences.append)
     return sentences
 
 

@@ -8,13 +8,13 @@ import pytest
 from napari.settings import get_plugin_settings
 from npe2 import PluginManager, PluginManifest
 
+from napari_xanes._core.data.kinds import KINDS
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.forms.remembered import FILE_NAME, remember
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result
 from napari_xanes._widgets.layers.settings import PLUGIN, Settings, config_folder, settings
-from napari_xanes._widgets.layers.tuples import COLOR_SETTINGS
 from napari_xanes._widgets.window.energy_text import show_energy
 
 
@@ -40,7 +40,8 @@ def test_every_colour_is_one_of_napari():
     declared = PluginManifest.from_distribution(PLUGIN).contributions.configurations
     for one in declared["colours"].properties.values():
         assert [ensure_colormap(name).name for name in one.enum] == one.enum
-    assert set(COLOR_SETTINGS.values()) == set(declared["colours"].properties)
+    groups = {kind.group: kind.colors for kind in KINDS.values() if kind.group}
+    assert groups == {name: one.default for name, one in declared["colours"].properties.items()}
 
 
 def test_they_are_kept_in_the_folder_of_the_test(preferences, settings_file):
@@ -141,7 +142,7 @@ def test_the_page_is_in_the_preferences(preferences, qtbot):
     qtbot.addWidget(dialog)
     rows = [dialog._list.item(row).text() for row in range(dialog._list.count())]
     page = dialog._stack.widget(rows.index("XANES"))
-    assert len(page.findChildren(QComboBox)) == len(set(COLOR_SETTINGS.values()))
+    assert len(page.findChildren(QComboBox)) == len({kind.group for kind in KINDS.values() if kind.group})
     assert len(page.findChildren(QCheckBox)) == 3
     box = page.findChildren(QComboBox)[0]
     box.setCurrentText("turbo")

@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
     panel, workflow, normalised, run_step, tmp_path, monkeypatch
 ):
     said = []
-    monkeypatch.setattr("napari_xanes._widgets.jobs.worker.show_error", said.append)
+    monkeypatch.setattr("napari_xanes._widgets.parts.notices.show_error", said.append)
     run_step(panel)
     (tmp_path / "file").write_text("")
     panel.write_means(tmp_path / "file" / "means.csv")

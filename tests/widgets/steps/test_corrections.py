@@ -7,8 +7,8 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes._core.recipe.recipe import Recipe
-from napari_xanes._widgets.jobs import worker as _worker
 from napari_xanes._widgets.layers.layers import about, add_stack, result_of
+from napari_xanes._widgets.parts import notices
 from napari_xanes._widgets.steps.corrections import STACK_NAMES
 from napari_xanes._widgets.window.workflow import CorrectionsDock, XanesWorkflow
 
@@ -124,7 +124,7 @@ def test_counts_with_flats_are_preprocessed_first(viewer, scan, qtbot):
 
 def test_what_cannot_be_is_said(panel, monkeypatch):
     shown: list[str] = []
-    monkeypatch.setattr(_worker, "show_error", shown.append)
+    monkeypatch.setattr(notices, "show_error", shown.append)
     panel.choose("crop")
     panel.region.click()
     assert "no drawn rectangle" in shown[-1]

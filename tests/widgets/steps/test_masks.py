@@ -10,10 +10,18 @@ from napari.utils._proxies import PublicOnlyProxy
 
 import napari_xanes as nx
 from napari_xanes._core.regions import masks
-from napari_xanes._widgets.jobs import worker as _worker
-from napari_xanes._widgets.layers.layers import about, add_stack, put_result, result_of, results_of, stack_of
+from napari_xanes._widgets.layers.layers import (
+    about,
+    add_stack,
+    history_of,
+    put_result,
+    result_of,
+    results_of,
+    stack_of,
+)
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack
 from napari_xanes._widgets.layers.masks import PREVIEW_NAME, apply_to_all
+from napari_xanes._widgets.parts import notices
 from napari_xanes._widgets.window.workflow import MaskDock
 
 
@@ -25,7 +33,7 @@ def panel(workflow):
 @pytest.fixture
 def shown(monkeypatch):
     sentences: list[str] = []
-    monkeypatch.setattr(_worker, "show_error", sentences.append)
+    monkeypatch.setattr(notices, "show_error", sentences.append)
     return sentences
 
 
@@ -222,7 +230,7 @@ def test_steps_on_a_masked_stack_say_so_and_can_be_run_again(
     np.testing.assert_array_equal(again.maps["edge_energy"], edge)
     panel.use.remove.click()
     assert "1 layer computed under a mask" in panel.use.result.text()
-    assert stack_of(normalised).history == tuple(about(normalised)["history"])
+    assert stack_of(normalised).history == history_of(normalised)
 
 
 def test_a_step_run_again_under_a_mask_is_not_undone_by_taking_it_off(panel, viewer, normalised):

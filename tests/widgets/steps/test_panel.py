@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
-from napari_xanes._core.engine import chain
-from napari_xanes._widgets.jobs import worker as _worker
+from napari_xanes._core.base import memory
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result, stack_layers, stack_of
+from napari_xanes._widgets.parts import notices
 from napari_xanes._widgets.steps import panel as _panel
 from napari_xanes._widgets.window.workflow import AlignDock, XanesWorkflow
 
@@ -20,7 +20,7 @@ from napari_xanes._widgets.window.workflow import AlignDock, XanesWorkflow
 def shown(monkeypatch):
     """Sentences shown as notifications."""
     sentences: list[str] = []
-    monkeypatch.setattr(_worker, "show_error", sentences.append)
+    monkeypatch.setattr(notices, "show_error", sentences.append)
     monkeypatch.setattr(_panel, "show_info", sentences.append)
     return sentences
 
@@ -204,7 +204,7 @@ def test_a_parameter_that_cannot_be_is_refused_before_any_work(workflow, viewer,
 
 def test_too_little_memory_is_said(workflow, viewer, scan, qtbot, shown, monkeypatch):
     add_stack(viewer, scan)
-    monkeypatch.setattr(chain.psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
     panel = workflow.panels["preprocess"]
     with qtbot.waitSignal(panel.runner.background.ended, timeout=10_000):
         panel.runner.run.click()

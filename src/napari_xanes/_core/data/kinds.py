@@ -80,7 +80,7 @@ KINDS: dict[str, Kind] = {
     "white_line_centroid": Kind(**_ENERGY, shown=True),
     "white_line_area": Kind(unit="eV", colors="plasma", shown=True),
     "white_line_height": Kind(unit="normalized"),
-    "energy_shift": Kind(unit="eV", group="energies", **_SIGNED, shown=True),
+    "energy_shift": Kind(unit="eV", **_SIGNED, shown=True),
     "energy_shift_sigma": Kind(unit="eV", **_ERROR, averaged=False),
     "component": Kind(**_SIGNED, shown=True, prefix=True),
     "residual": Kind(**_SIGNED, prefix=True),

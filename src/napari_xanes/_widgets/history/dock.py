@@ -11,6 +11,7 @@ from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_xanes._core.base.errors import InputError, XanesError
+from napari_xanes._core.data.history import history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.edited import HistorySteps
@@ -86,7 +87,7 @@ class XanesHistory(Dock):
         self._follow()
         made = self._made()
         history = () if made is None else made.history
-        key = (self.chooser.layer_id(), json.dumps(history, sort_keys=True))
+        key = (self.chooser.layer_id(), json.dumps(history_to_json(history), sort_keys=True))
         if anew or key != self._shown:
             self._shown = key
             try:

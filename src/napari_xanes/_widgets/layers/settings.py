@@ -22,7 +22,7 @@ class Settings:
     fractions: str = "viridis"
     amounts: str = "magma"
     errors: str = "inferno"
-    energies: str = "viridis"
+    energies: str = "plasma"
     show_energy: bool = True
     show_scale_bar: bool = True
     remember: bool = True

@@ -16,11 +16,10 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data import kinds
 from napari_xanes._core.data.history import History, history_from_json, history_to_json
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
 from napari_xanes._core.recipe.histories import merge_histories
 from napari_xanes._widgets.layers.label_colors import MOST, label_colors, mask_colors
 from napari_xanes._widgets.layers.settings import settings
-from napari_xanes._widgets.layers.words import SIGNALS
 
 SCHEMA = 1
 LayerTuple = tuple[Any, dict[str, Any], str]
@@ -128,7 +127,7 @@ def result_tuples(result: Result) -> list[LayerTuple]:
     tuples = []
     made_from = None
     if result.stack is not None:
-        title = f"{result.name} {SIGNALS[result.stack.signal]}"
+        title = f"{result.name} {SIGNAL_WORDS[result.stack.signal]}"
         tuples.append(stack_tuple(result.stack, name=title))
         made_from = tuples[0][1]["metadata"]["xanes"]["id"]
     tuples += [labels_tuple(name, result, made_from=made_from) for name in result.labels]

@@ -23,11 +23,11 @@ from qtpy.QtWidgets import (
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.reference import Reference
+from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._core.draw.color import SAFE_COLORS
 from napari_xanes._core.edge.normalize import EdgeNormalization
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.layers.layers import about, find, lineage, results_of, stack_layers
-from napari_xanes._widgets.layers.words import SIGNALS
 from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.spectrum.curves import (
@@ -472,7 +472,7 @@ class XanesSpectrum(Dock):
 
     def _left_label(self, signal: str) -> str:
         shown = self.quantity.currentText()
-        text = SIGNALS[signal] if shown == MEASURED else shown
+        text = SIGNAL_WORDS[signal] if shown == MEASURED else shown
         if self.fit is not None:
             text = "fitted spectrum"
         return f"d({text}) / dE" if self.derivative.isChecked() else text

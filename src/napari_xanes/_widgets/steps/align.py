@@ -14,7 +14,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import last_entry
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.jobs.trial import Previewed, Trial, plane_seen
 from napari_xanes._widgets.layers.layers import (
@@ -26,7 +26,7 @@ from napari_xanes._widgets.layers.layers import (
     results_of,
     stack_of,
 )
-from napari_xanes._widgets.layers.words import SIGNALS, facts, frames_text
+from napari_xanes._widgets.layers.words import facts, frames_text
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.panel import StepPanel
 
@@ -53,7 +53,7 @@ class AlignPanel(StepPanel):
         signal = about(line[0])["signal"]
         if signal == "normalized":
             return "Nothing to do: this stack was normalised already when it was opened."
-        return f"Needs optical density, this stack is {SIGNALS[signal]}: run 1 Preprocess first."
+        return f"Needs optical density, this stack is {SIGNAL_WORDS[signal]}: run 1 Preprocess first."
 
     def will(self, layer: Layer) -> str:
         """Say what Run will do."""

@@ -14,10 +14,11 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from napari_xanes._core.base.errors import XanesError
 from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._core.io.spectra_file import write_spectra
 from napari_xanes._widgets.layers.label_colors import label_colors
 from napari_xanes._widgets.layers.layers import about, results_of
-from napari_xanes._widgets.layers.words import SIGNALS, facts, frames_text
+from napari_xanes._widgets.layers.words import facts, frames_text
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.parts.plot import SpectraPlot
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
@@ -65,7 +66,7 @@ class ClusterPanel(ChoicePanel):
 
     def missing(self, line: list[Layer]) -> str:
         """Say what comes first."""
-        signal = SIGNALS[about(line[0])["signal"]]
+        signal = SIGNAL_WORDS[about(line[0])["signal"]]
         return f"Needs normalised spectra or optical density, this stack is {signal}: run 1 Preprocess first."
 
     def will(self, layer: Layer) -> str:

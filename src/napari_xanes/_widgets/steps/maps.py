@@ -9,9 +9,10 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._widgets.layers.layers import about, history_of, results_of
 from napari_xanes._widgets.layers.tuples import thinned
-from napari_xanes._widgets.layers.words import SIGNALS, facts, frames_text, resolved
+from napari_xanes._widgets.layers.words import facts, frames_text, resolved
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
 from napari_xanes._widgets.steps.on_the_way import is_normalized, normalized_first
 from napari_xanes._widgets.steps.panel import Steps
@@ -47,7 +48,7 @@ class MapsPanel(ChoicePanel):
         """Say what comes first."""
         signal = about(line[0])["signal"]
         first = "3 Normalise" if signal == "optical_density" else "1 Preprocess"
-        return f"Needs normalised spectra, this stack is {SIGNALS[signal]}: run {first} first."
+        return f"Needs normalised spectra, this stack is {SIGNAL_WORDS[signal]}: run {first} first."
 
     def lacks(self, layer: Layer) -> str:
         """Ask for the window or for references."""

@@ -8,8 +8,9 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._widgets.layers.layers import about
-from napari_xanes._widgets.layers.words import SIGNALS, facts, frames_text, resolved
+from napari_xanes._widgets.layers.words import facts, frames_text, resolved
 from napari_xanes._widgets.steps.panel import StepPanel
 
 
@@ -46,7 +47,7 @@ class NormalizePanel(StepPanel):
         signal = about(line[0])["signal"]
         if signal == "normalized":
             return "Nothing to do: this stack was normalised already when it was opened."
-        return f"Needs optical density, this stack is {SIGNALS[signal]}: run 1 Preprocess first."
+        return f"Needs optical density, this stack is {SIGNAL_WORDS[signal]}: run 1 Preprocess first."
 
     def will(self, layer: Layer) -> str:
         """Say what Run will do."""

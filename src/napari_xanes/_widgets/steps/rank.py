@@ -12,10 +12,11 @@ from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTableWidg
 
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.data.result import Result
+from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.layers.layers import about, results_of
 from napari_xanes._widgets.layers.session import workflow_of
-from napari_xanes._widgets.layers.words import SIGNALS, facts, frames_text, resolved
+from napari_xanes._widgets.layers.words import facts, frames_text, resolved
 from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.steps.on_the_way import normalized_first
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
@@ -70,7 +71,7 @@ class RankPanel(StepPanel):
 
     def missing(self, line: list[Layer]) -> str:
         """Say what comes first."""
-        signal = SIGNALS[about(line[0])["signal"]]
+        signal = SIGNAL_WORDS[about(line[0])["signal"]]
         return f"Needs normalised spectra or optical density, this stack is {signal}: run 1 Preprocess first."
 
     def lacks(self, layer: Layer) -> str:
