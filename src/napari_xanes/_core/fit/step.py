@@ -32,15 +32,23 @@ from napari_xanes._core.solve.least_squares import FitKernel
 
 def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitParams, Found]:
     """Add the fit to the chain; maps of fractions, coefficients, amounts, their uncertainty, and errors."""
+    _check_signal(chain)
+    return add_fit(chain, params, treated_references(params, chain))
+
+
+def _check_signal(chain: Chain) -> None:
     if chain.signal not in ("optical_density", "normalized"):
         missing = "flat_field and optical_density" if chain.signal == "counts" else "optical_density"
         raise InputError(
             f"fit needs optical density or normalised data, the data are {chain.signal}; put {missing} before it."
         )
+
+
+def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) -> tuple[FitParams, Found]:
+    """Add the fit of these references to the chain; see `fit_step`, which reads them from files."""
     found: Found = {}
     fitted = fitted_indices(chain.energy, chain.usable_energies(found), params.energy_range, params.exclude)
     energy = chain.energy[fitted]
-    references = treated_references(params, chain)
     shifts = _choose_shifts(references, params, chain, fitted, found)
     if shifts:
         references = shifted_references(references, shifts)
