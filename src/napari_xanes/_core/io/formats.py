@@ -40,6 +40,8 @@ class Kind:
         neither is told by its suffix alone.
     only_suffix : bool
         The content alone is not enough, the suffix must be one of these: many programs write HDF5.
+    general : bool
+        Other formats are written in this one, and are asked first: PyXRF, MATLAB and NeXus all write HDF5.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Kind:
     magic: tuple[bytes, ...] = ()
     recognise: Callable[[Path, bytes], bool] | None = None
     only_suffix: bool = False
+    general: bool = False
 
     def fits(self, path: Path, start: bytes) -> bool:
         """Whether a file that begins with `start` is of this format."""
@@ -115,16 +118,18 @@ def _declared(room: str) -> tuple[Any, ...]:
 
 
 def scan_formats() -> list[ScanFormat]:
-    """Return the formats of scans, those whose suffix is decisive first."""
+    """Return the formats of scans, the most special first."""
     known = [*_added, *_declared("scans")]
-    return sorted((k for k in known if isinstance(k, ScanFormat)), key=lambda k: not k.only_suffix)
+    return sorted(
+        (k for k in known if isinstance(k, ScanFormat)), key=lambda k: (k.general, not k.only_suffix)
+    )
 
 
 def spectra_formats() -> list[SpectraFormat]:
     """Return the formats of reference spectra, those told by their suffix alone last."""
     known = [*_added, *_declared("spectra")]
     found = [k for k in known if isinstance(k, SpectraFormat)]
-    return sorted(found, key=lambda k: (not k.only_suffix, not k.magic and k.recognise is None))
+    return sorted(found, key=lambda k: (k.general, not k.only_suffix, not k.magic and k.recognise is None))
 
 
 def scan_suffixes() -> tuple[str, ...]:
@@ -173,8 +178,9 @@ def scan_format(path: Path) -> ScanFormat | None:
         return next((kind for kind in scan_formats() if kind.folder is not None and kind.folder(path)), None)
     start = first_bytes(path)
     fitting = [kind for kind in scan_formats() if kind.fits(path, start)]
-    named = [kind for kind in fitting if path.suffix.lower() in kind.suffixes]
-    return next(iter(named or fitting), None)
+    special = [kind for kind in fitting if not kind.general] or fitting
+    named = [kind for kind in special if path.suffix.lower() in kind.suffixes]
+    return next(iter(named or special), None)
 
 
 def is_text(path: Path) -> bool:

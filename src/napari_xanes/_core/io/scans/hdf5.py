@@ -24,4 +24,5 @@ FORMAT = ScanFormat(
     recognise=recognise,
     open=open_scan,
     datasets=True,
+    general=True,
 )

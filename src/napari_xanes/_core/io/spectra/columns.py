@@ -133,4 +133,5 @@ FORMAT = SpectraFormat(
     (".txt", ".dat", ".csv", ".xdi", ".nor", ".xmu", ".asc"),
     recognise=lambda path, start: looks_like_text(start),
     read=read_columns,
+    general=True,
 )
