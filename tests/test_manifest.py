@@ -9,6 +9,7 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_xanes
+from napari_xanes._core.io.formats import scan_suffixes
 
 HERE = Path(__file__).parents[1]
 
@@ -48,3 +49,9 @@ def test_the_reader_is_found_by_npe2(tmp_path):
     for name in ("scan.h5", "SCAN.TIFF", "scan.nxs"):
         readers = {reader.command for reader in manager.iter_compatible_readers([str(tmp_path / name)])}
         assert "napari-xanes.read" in readers
+
+
+def test_files_are_taken_by_the_suffixes_of_the_formats(manifest):
+    (reader,) = manifest.contributions.readers
+    assert reader.accepts_directories
+    assert sorted(reader.filename_patterns) == sorted(f"*{suffix}" for suffix in scan_suffixes())

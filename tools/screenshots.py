@@ -218,9 +218,9 @@ class Tour:
             **here,
         )
         self.viewer.layers.selection.active = active
-        spectrum.fit_shown.setChecked(True)
+        spectrum.tools.fit.setChecked(True)
         self.picture("spectrum")
-        spectrum.fit_shown.setChecked(False)
+        spectrum.tools.fit.setChecked(False)
         self.viewer.layers.remove(region)
 
     def scatter(self) -> None:
@@ -242,16 +242,16 @@ class Tour:
         docks = self.viewer.window.dock_widgets.values()
         (spectrum,) = [one for one in docks if isinstance(one, XanesSpectrum)]
         active = self.viewer.layers.selection.active
-        spectrum.new_region.click()
+        spectrum.tools.new_region.click()
         regions = self.viewer.layers.selection.active
         regions.add_rectangles([[[60, 60], [60, 90], [95, 90], [95, 60]]])
         regions.add_rectangles([[[20, 150], [20, 180], [45, 180], [45, 150]]], edge_color="#56b4e9")
         regions.mode = "select"
         self.viewer.layers.selection.active = active
-        spectrum.table_shown.setChecked(True)
+        spectrum.tools.table.setChecked(True)
         self.settle(at_most=1)
         self.picture("table")
-        spectrum.table_shown.setChecked(False)
+        spectrum.tools.table.setChecked(False)
         self.viewer.layers.remove(regions)
 
     def import_dialog(self) -> None:

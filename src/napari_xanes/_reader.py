@@ -13,8 +13,6 @@ from typing import Any
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
-HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
-TIFF = (".tif", ".tiff")
 NOTHING: Any = [(None,)]
 """What npe2 takes for "read, and no layer came of it"."""
 ASKABLE = re.compile(r"\b(energy|images|flat|signal|energy_unit)=")
@@ -26,7 +24,9 @@ def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerTuple]] | Non
     """Return the reader if `path` may be a scan or a result, else None."""
     paths = [Path(one) for one in (path if isinstance(path, list) else [path])]
     if len(paths) > 1:  # opened as a stack: one image or volume a file
-        return read if all(one.suffix.lower() in (*TIFF, *HDF5) for one in paths) else None
+        from napari_xanes._core.io.formats import scan_suffixes
+
+        return read if all(one.suffix.lower() in scan_suffixes() for one in paths) else None
     return read if paths and _plausible(paths[0]) else None
 
 
@@ -101,26 +101,17 @@ def _in_window() -> bool:
 
 def _plausible(path: Path) -> bool:
     """Tell by the name, and of pictures by the number of pages, without reading any data."""
-    suffix = path.suffix.lower()
+    from napari_xanes._core.io.formats import scan_formats, scan_suffixes
+
     if path.is_dir():
-        return suffix not in (".zarr", ".n5") and _holds_scan(path)
-    if suffix in TIFF:
-        return _is_stack(path)
-    return suffix in HDF5
+        whole = any(kind.folder is not None and kind.folder(path) for kind in scan_formats())
+        return whole or (path.suffix.lower() not in (".zarr", ".n5") and _holds_scan(path, scan_suffixes()))
+    kinds = [kind for kind in scan_formats() if path.suffix.lower() in kind.suffixes]
+    return any(kind.looks_like_scan is None or kind.looks_like_scan(path) for kind in kinds)
 
 
-def _holds_scan(folder: Path) -> bool:
-    return any(file.suffix.lower() in (*TIFF, *HDF5) for file in folder.iterdir() if file.is_file())
-
-
-def _is_stack(path: Path) -> bool:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as tif:
-            return tif.is_imagej or tif.is_ome or len(tif.pages) != 1
-    except (OSError, ValueError, RuntimeError):
-        return True  # damaged: reading it says how
+def _holds_scan(folder: Path, suffixes: tuple[str, ...]) -> bool:
+    return any(file.suffix.lower() in suffixes for file in folder.iterdir() if file.is_file())
 
 
 def _show_energy() -> None:

@@ -295,3 +295,18 @@ def test_a_parabola_on_few_energies_is_advised_against():
     stack = EnergyStack(make_spectra(12)[0].reshape(-1, 3, 4), ENERGY, "optical_density")
     found = carry_out(NORMALIZE, Chain(stack), NormalizeParams(post_order=2, post_edge=(8540, 8577)))
     assert "post_order = 1 or slope = 'shared'" in found.warnings[0]
+
+
+def test_shared_slopes_of_noisy_pixels_do_not_change_the_step():
+    energy = np.r_[np.linspace(8222, 8312, 8), np.linspace(8320, 8380, 20), np.linspace(8392, 8570, 8)]
+    curve = (0.5 + np.arctan((energy - 8340) / 2) / np.pi) * (1 - 1e-4 * (energy - 8340))
+    curve += 0.5 - 5e-4 * (energy - 8340)
+    options = {"e0": 8340.0, "pre_edge": (8220, 8313), "post_edge": (8390, 8580), "slope": "shared"}
+    ratio = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        clean = curve[:, None, None] * rng.uniform(0.3, 0.5, (100, 120))
+        noisy = clean + rng.normal(0, 0.1, clean.shape)
+        steps = [normalize_edge(mu, energy, **options).edge_step.mean() for mu in (noisy, clean)]
+        ratio.append(steps[0] / steps[1])
+    assert abs(np.mean(ratio) - 1) < 3 * np.std(ratio) / np.sqrt(len(ratio)) < 0.01

@@ -132,3 +132,19 @@ def test_a_table_and_a_volume():
 def test_what_cannot_be_decomposed_is_refused(mu, n, options, says):
     with pytest.raises(InputError, match=says):
         decompose(mu, n, **options)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 30, 1e6])
+def test_nmf_does_not_depend_on_the_scale_of_the_data(scale):
+    energy = np.linspace(8250, 8550, 61)
+    edges = [
+        0.5 + np.arctan((energy - e) / 1.5) / np.pi + white * np.exp(-(((energy - e - 8) / 6) ** 2))
+        for e, white in ((8333, 0.4), (8337, 0.9))
+    ]
+    mu = np.repeat(np.stack(edges, axis=1), (60, 40), axis=1)
+    mu += np.random.default_rng(0).normal(0, 0.02, mu.shape)
+    one, other = (decompose(k * mu, 2, method="nmf") for k in (1, scale))
+    assert one.relative_error < 0.024
+    np.testing.assert_allclose(other.relative_error, one.relative_error, rtol=1e-3)
+    np.testing.assert_allclose(other.spectra, one.spectra, atol=1e-3)
+    np.testing.assert_allclose(other.maps / scale, one.maps, atol=1e-3)

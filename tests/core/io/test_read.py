@@ -314,7 +314,7 @@ def reopened_list(stack):
 
 
 def test_folders_that_are_no_scan_are_refused(tmp_path):
-    with pytest.raises(DataFileError, match="holds no TIFF or HDF5 files"):
+    with pytest.raises(DataFileError, match=r"holds no files of images, expected .*HDF5/NeXus.*TIFF"):
         read_stack(tmp_path)
     for name, shape in (("a1.tif", (7, 9)), ("a2.tif", (7, 9)), ("a3.tif", (7, 8))):
         tifffile.imwrite(tmp_path / name, np.zeros(shape, np.uint16))
@@ -338,7 +338,7 @@ def test_folders_that_are_no_scan_are_refused(tmp_path):
         ({"energy_unit": "meV"}, "energy_unit is 'meV'"),
         ({"signal": "absorbance"}, "signal is 'absorbance', expected one of counts"),
         ({"pixel_size_um": -1}, "pixel_size_um is -1"),
-        ({"images": "img"}, r"scan\.tif is no HDF5 file"),
+        ({"images": "img"}, r"scan\.tif is no HDF5/NeXus file"),
     ],
 )
 def test_wrong_options_are_refused(scan, keywords, said):

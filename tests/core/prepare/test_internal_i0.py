@@ -85,3 +85,18 @@ def test_flats_that_jump_are_named():
     assert result.history[-1]["found"]["suspect_energies"] == [8312.0]
     assert any("8312.00 eV" in text for text in result.warnings)
     np.testing.assert_allclose(result.stack.data, 0.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [2, 12, 61])
+def test_a_steady_beam_of_few_counts_stays_steady(n):
+    y, x = np.mgrid[:150, :160]
+    disc = (y - 75) ** 2 + (x - 80) ** 2 < 45**2
+    beam = 100 * (1 + 0.02 * (x - 80) / 80)  # the brightest part is a little brighter
+    counts = np.random.default_rng(0).poisson(beam * np.exp(-0.8 * disc), (n, *disc.shape))
+    stack = EnergyStack(counts.astype(np.float32), 8300.0 + np.arange(n), "counts")
+    level = np.array(
+        run_steps(stack, [("internal_i0", InternalI0Params(share=0.1))]).history[0]["found"]["level"]
+    )
+    assert 99.5 < level.mean() < 102
+    assert level.std() < 3 * np.sqrt(100 / (0.1 * disc.size))
+    assert abs(level[::2].mean() - level[1::2].mean()) < 5 * np.sqrt(100 / (0.1 * disc.size)) / np.sqrt(n / 4)

@@ -8,6 +8,7 @@ from napari.components import ViewerModel
 
 from napari_xanes._widgets.layers import undo as _undo
 from napari_xanes._widgets.layers.layers import about, add_stack, has_old_result, results_of
+from napari_xanes._widgets.layers.session import session_of
 from napari_xanes._widgets.window.workflow import XanesWorkflow
 
 
@@ -82,6 +83,6 @@ def test_what_is_held_to_go_back_is_bounded(workflow, run_step, monkeypatch):
     run_step(workflow.panels["align"])
     run_step(workflow.panels["align"])
     run_step(workflow.panels["align"])
-    assert len(_undo._steps[workflow.viewer]) == 1
+    assert len(session_of(workflow.viewer).steps) == 1
     assert _undo.undo(workflow.viewer) == "align"
     assert _undo.undo(workflow.viewer) == ""

@@ -10,7 +10,8 @@ import napari_xanes as nx
 from napari_xanes._core.align.align import AlignParams
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result, results_of
-from napari_xanes._widgets.review.dock import CHECK, AlignReview
+from napari_xanes._widgets.review.dock import AlignReview
+from napari_xanes._widgets.review.picture import CHECK
 
 
 def density(scan):
@@ -56,7 +57,7 @@ def test_a_chosen_frame_is_shown_over_its_reference(aligned, review):
     assert moved.shape == (*layer.data.shape[1:], 3)
     inner = (slice(8, -8), slice(8, -8))
     still = np.corrcoef(moved[inner][..., 0].ravel(), moved[inner][..., 1].ravel())[0, 1]
-    review.flicker.setChecked(True)
+    review.controls.flicker.setChecked(True)
     review._on_tick()
     before = check(viewer).data[inner]
     assert still > np.corrcoef(before[..., 0].ravel(), before[..., 1].ravel())[0, 1]
@@ -66,7 +67,7 @@ def test_a_chosen_frame_is_shown_over_its_reference(aligned, review):
 def test_a_corrected_frame_lies_where_it_was_put(aligned, review, qtbot):
     viewer, layer, result = aligned
     wrong = result.extra["drift"].shifts[4] + (3.0, -2.0)
-    for box, value in zip(review.shift, wrong, strict=True):
+    for box, value in zip(review.controls.shift, wrong, strict=True):
         review.look_at(4)
         box.setValue(float(value))
     assert "changed by hand" in review.frame.text()
@@ -90,16 +91,16 @@ def test_arrow_keys_move_the_picture_their_way(aligned, review):
     inner = (slice(10, -10), slice(10, -10))
     down = np.corrcoef(np.roll(before, 2, axis=0)[inner].ravel(), after[inner].ravel())[0, 1]
     assert down > 0.98
-    assert review._drift.shifts[3, 0] == pytest.approx(result.extra["drift"].shifts[3, 0] - 2.0)
-    review.reset.click()
-    np.testing.assert_array_equal(review._drift.shifts, result.extra["drift"].shifts)
+    assert review.edited.drift.shifts[3, 0] == pytest.approx(result.extra["drift"].shifts[3, 0] - 2.0)
+    review.controls.reset.click()
+    np.testing.assert_array_equal(review.edited.drift.shifts, result.extra["drift"].shifts)
     np.testing.assert_array_equal(check(viewer).data[..., 1], before)
 
 
 def test_a_frame_can_be_left_out(aligned, review, qtbot):
     viewer, layer, _ = aligned
     review.look_at(7)
-    review.exclude.setChecked(True)
+    review.controls.exclude.setChecked(True)
     wait_applied(review, qtbot)
     stack = next(one for one in viewer.layers if about(one).get("role") == "aligned")
     assert np.isnan(stack.data[7]).all() and np.isfinite(stack.data[8]).any()
@@ -117,9 +118,9 @@ def test_doubtful_frames_are_gone_through(aligned, qtbot):
     review = AlignReview(viewer)
     qtbot.addWidget(review)
     assert review.index == 10 and "2 of 41 frames are doubtful" in review.note.text()
-    review.next_doubtful.click()
+    review.controls.next_doubtful.click()
     assert review.index == 20
-    review.next_doubtful.click()
+    review.controls.next_doubtful.click()
     assert review.index == 10
     review.close_down()
 
@@ -177,7 +178,7 @@ def test_the_align_panel_opens_the_review(window, scan_file, run_step, qtbot):
     assert CHECK in window.layers
     (review,) = window.window._qt_window.findChildren(AlignReview)
     assert review.input_layer() is not None
-    before = review._drift.shifts[review.index].copy()
+    before = review.edited.drift.shifts[review.index].copy()
     qtbot.waitUntil(review.isVisible)
     window.window._qt_window.activateWindow()
     qtbot.waitUntil(lambda: window.window._qt_window.isActiveWindow(), timeout=5000)
@@ -187,4 +188,4 @@ def test_the_align_panel_opens_the_review(window, scan_file, run_step, qtbot):
 
     QTest.keyClick(review, Qt.Key.Key_Right)
     QTest.keyClick(review, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
-    np.testing.assert_allclose(review._drift.shifts[review.index], before - (1.0, 0.1), atol=1e-6)
+    np.testing.assert_allclose(review.edited.drift.shifts[review.index], before - (1.0, 0.1), atol=1e-6)

@@ -17,8 +17,9 @@ from napari_xanes._core.base.params import make_params
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result
-from napari_xanes._widgets.spectrum.dock import CURSOR, MEAN, XanesSpectrum
+from napari_xanes._widgets.spectrum.dock import XanesSpectrum
 from napari_xanes._widgets.spectrum.pins import PINS
+from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN
 from napari_xanes._widgets.window.workflow import XanesWorkflow
 
 SPOT = (23, 43)
@@ -60,8 +61,13 @@ def curve(dock, name):
     return dock.plot.drawn()[name].y
 
 
+def automatic(dock):
+    chosen = dock.model.normalization(dock.stack_layer()).normalization
+    return {key: getattr(chosen, key) for key in ("e0", "pre_edge", "post_edge")}
+
+
 def test_with_nothing_open_it_says_so(dock, viewer, density, qtbot):
-    assert "Open a XANES stack" in dock.where.text()
+    assert "Open a XANES stack" in dock.tools.message.text()
     add_stack(viewer, density)
     settle(dock, qtbot)
     assert MEAN in dock.plot.drawn()
@@ -71,20 +77,20 @@ def test_the_pixel_under_the_cursor(dock, viewer, density, qtbot):
     add_stack(viewer, density)
     hover(dock, qtbot, 20, 31)
     np.testing.assert_array_equal(curve(dock, CURSOR), density.data[:, 20, 31])
-    assert dock.where.text() == "pixel 20, 31"
+    assert dock.tools.message.text() == "scan: pixel 20, 31"
     position = dock.stack_layer().data_to_world((0, 40, 5))
     dock._on_move(viewer, SimpleNamespace(modifiers=(), position=position))
     qtbot.wait(40)
-    assert dock.where.text() == "pixel 20, 31", "without Shift nothing moves"
+    assert dock.tools.message.text() == "scan: pixel 20, 31", "without Shift nothing moves"
     hover(dock, qtbot, 500, 5)
-    assert dock.where.text() == "pixel 20, 31", "outside the image nothing moves"
+    assert dock.tools.message.text() == "scan: pixel 20, 31", "outside the image nothing moves"
 
 
 def test_of_a_lazy_file_as_optical_density(dock, viewer, scan, density, qtbot):
     add_stack(viewer, scan)
     hover(dock, qtbot, 12, 40)
     np.testing.assert_array_equal(curve(dock, CURSOR), scan.data[:, 12, 40])
-    dock.quantity.setCurrentText("optical density")
+    dock.tools.quantity.setCurrentText("optical density")
     hover(dock, qtbot, 12, 40)
     np.testing.assert_allclose(curve(dock, CURSOR), density.data[:, 12, 40], rtol=1e-5)
 
@@ -102,7 +108,7 @@ def test_a_double_click_pins(dock, viewer, density, qtbot):
     viewer.layers[PINS].data = viewer.layers[PINS].data[:1]
     settle(dock, qtbot)
     assert "pin 2" not in dock.plot.drawn()
-    dock.unpin.click()
+    dock.tools.unpin.click()
     assert PINS not in viewer.layers and MEAN in dock.plot.drawn()
 
 
@@ -169,13 +175,13 @@ def test_the_line_and_the_slider_go_together(dock, viewer, density):
 def test_normalised_spectra_and_their_derivative(dock, viewer, density, qtbot):
     add_stack(viewer, density)
     hover(dock, qtbot, *SPOT)
-    dock.quantity.setCurrentText("normalised")
+    dock.tools.quantity.setCurrentText("normalised")
     spectrum = density.data[:, SPOT[0], SPOT[1]].astype(float)
-    automatic = {key: dock._automatic()[key] for key in ("e0", "pre_edge", "post_edge")}
-    assert automatic["e0"] == pytest.approx(8333, abs=2)
-    found = nx.normalize_edge(spectrum, density.energy, **automatic)
+    chosen = automatic(dock)
+    assert chosen["e0"] == pytest.approx(8333, abs=2)
+    found = nx.normalize_edge(spectrum, density.energy, **chosen)
     np.testing.assert_allclose(curve(dock, CURSOR), found.normalized, rtol=1e-6)
-    dock.derivative.setChecked(True)
+    dock.tools.derivative.setChecked(True)
     np.testing.assert_allclose(curve(dock, CURSOR), np.gradient(found.normalized, density.energy))
 
 
@@ -188,7 +194,7 @@ def test_windows_follow_the_form_and_the_form_the_windows(viewer, density, qtbot
     settle(dock, qtbot)
     editors = workflow.panels["normalize"].forms["normalize"].editors
     assert editors["pre_edge"].value() is None
-    mean = dock._spectra[MEAN][0]
+    mean = dock.model.reading.spectra[MEAN].mean.values
     automatic = nx.normalize_edge(mean, density.energy)
     assert dock.plot.windows["pre_edge"].getRegion() == pytest.approx(automatic.pre_edge)
     dock.plot.windows["pre_edge"].setRegion((8230.0, 8290.0))
@@ -226,27 +232,27 @@ def fit_stack(viewer, density, references):
 def test_after_a_fit_the_curve_is_fitted_live(dock, viewer, density, references, qtbot):
     _, normal = fit_stack(viewer, density, references)
     viewer.layers.selection.active = normal
-    dock.fit_shown.setChecked(True)
+    dock.tools.fit.setChecked(True)
     hover(dock, qtbot, *SPOT)
-    given = {key: dock._automatic()[key] for key in ("e0", "pre_edge", "post_edge")}
+    given = automatic(dock)
     spectrum = nx.normalize_edge(
         density.data[:, SPOT[0], SPOT[1]].astype(float), density.energy, **given
     ).normalized
     expected = nx.fit_references(
         spectrum, density.energy, nx.read_references(*references), constraint="nonnegative"
     )
-    np.testing.assert_allclose(dock.fit.fractions, expected.fractions, atol=1e-6)
-    np.testing.assert_allclose(dock.fit.sigma, expected.sigma, rtol=1e-5)
+    np.testing.assert_allclose(dock.picture.fit.fractions, expected.fractions, atol=1e-6)
+    np.testing.assert_allclose(dock.picture.fit.sigma, expected.sigma, rtol=1e-5)
     names = list(dock.plot.drawn())
     assert any(f"{expected.fractions[0]:.3f} ± {expected.sigma[0]:.3f}" in name for name in names)
     residual = dock.plot.drawn()["residual"].y
     np.testing.assert_allclose(residual, curve(dock, CURSOR) - curve(dock, "fit"))
-    before = dock.fit.fractions
+    before = dock.picture.fit.fractions
     hover(dock, qtbot, SPOT[0] + 3, SPOT[1])
-    assert not np.array_equal(dock.fit.fractions, before)
+    assert not np.array_equal(dock.picture.fit.fractions, before)
     viewer.layers.selection.active = next(one for one in viewer.layers if about(one).get("map"))
     hover(dock, qtbot, *SPOT)
-    np.testing.assert_allclose(dock.fit.fractions, expected.fractions, atol=1e-6)
+    np.testing.assert_allclose(dock.picture.fit.fractions, expected.fractions, atol=1e-6)
 
 
 def test_the_fit_follows_the_form_before_and_after_it_is_run(viewer, density, references, qtbot):
@@ -258,9 +264,9 @@ def test_the_fit_follows_the_form_before_and_after_it_is_run(viewer, density, re
     viewer.layers.selection.active = normal
     editors = workflow.panels["fit"].forms["fit"].editors
     editors["references"].set_value(references)
-    dock.fit_shown.setChecked(True)
+    dock.tools.fit.setChecked(True)
     hover(dock, qtbot, *SPOT)
-    given = {key: dock._automatic()[key] for key in ("e0", "pre_edge", "post_edge")}
+    given = automatic(dock)
     spectrum = nx.normalize_edge(
         density.data[:, SPOT[0], SPOT[1]].astype(float), density.energy, **given
     ).normalized
@@ -275,10 +281,12 @@ def test_the_fit_follows_the_form_before_and_after_it_is_run(viewer, density, re
         settle(dock, qtbot)
         given = {key: editors[key].value() for key in ("constraint", "background", "exclude")}
         expected = nx.fit_references(spectrum, density.energy, known, **given)
-        np.testing.assert_allclose(dock.fit.fractions, expected.fractions, atol=1e-6, err_msg=str(settings))
+        np.testing.assert_allclose(
+            dock.picture.fit.fractions, expected.fractions, atol=1e-6, err_msg=str(settings)
+        )
     editors["references"].set_value(references[:1])
     settle(dock, qtbot)
-    assert len(dock.fit.names) == 1, "other references need no run to be seen"
+    assert len(dock.picture.fit.names) == 1, "other references need no run to be seen"
     for one in (dock, workflow):
         one.close_down()
 
@@ -286,8 +294,8 @@ def test_the_fit_follows_the_form_before_and_after_it_is_run(viewer, density, re
 def test_regions_are_told_in_numbers(dock, viewer, density, references, qtbot):
     _, normal = fit_stack(viewer, density, references)
     viewer.layers.selection.active = normal
-    dock.table_shown.setChecked(True)
-    dock.new_region.click()
+    dock.tools.table.setChecked(True)
+    dock.tools.new_region.click()
     regions = viewer.layers.selection.active
     assert regions.mode == "add_rectangle" and regions.scale.tolist() == [0.5, 0.5]
     y, x = SPOT
@@ -299,7 +307,7 @@ def test_regions_are_told_in_numbers(dock, viewer, density, references, qtbot):
     inside = density.data[:, y - 2 : y + 3, x - 2 : x + 3].reshape(41, -1)
     assert rows["regions 1"].pixels == inside.shape[1] == 25
     assert rows["painted 3"].pixels == (labels.data == 3).sum()
-    given = {key: dock._automatic()[key] for key in ("e0", "pre_edge", "post_edge")}
+    given = automatic(dock)
     edge = nx.normalize_edge(inside.mean(axis=1).astype(float), density.energy, **given)
     assert rows["regions 1"].thickness == pytest.approx(float(edge.edge_step), rel=1e-5)
     fit = nx.fit_references(
@@ -337,14 +345,14 @@ def test_what_is_left_out_is_dragged(viewer, density, references, qtbot):
 def test_references_are_overlaid(dock, viewer, density, references, qtbot):
     fit_stack(viewer, density, references)
     settle(dock, qtbot)
-    dock.references.setChecked(True)
+    dock.tools.references.setChecked(True)
     assert {one.name for one in nx.read_references(*references)} <= set(dock.plot.drawn())
 
 
 def test_curves_are_saved_and_copied(dock, viewer, density, tmp_path, qtbot):
     add_stack(viewer, density)
     hover(dock, qtbot, *SPOT)
-    dock.windows_shown.setChecked(False)
+    dock.tools.windows.setChecked(False)
     dock.export.save(tmp_path / "curves.csv")
     with open(tmp_path / "curves.csv", newline="", encoding="utf-8") as file:
         head, *rows = list(csv.reader(file))
@@ -427,10 +435,10 @@ def test_with_a_real_mouse(window, density, qtbot):
 
 def test_a_region_is_moved_and_stretched_by_numbers(dock, viewer, density, qtbot, tmp_path, monkeypatch):
     layer = add_stack(viewer, density)
-    dock.new_region.click()
+    dock.tools.new_region.click()
     regions = viewer.layers["regions"]
     regions.add_rectangles([[[9.5, 19.5], [9.5, 24.5], [12.5, 24.5], [12.5, 19.5]]])
-    dock.table_shown.setChecked(True)
+    dock.tools.table.setChecked(True)
     settle(dock, qtbot)
     boxes = dock.box.boxes
     assert {name: box.value() for name, box in boxes.items()} == {"y": 10, "x": 20, "height": 3, "width": 5}
@@ -457,7 +465,7 @@ def test_a_region_is_moved_and_stretched_by_numbers(dock, viewer, density, qtbot
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "table"), ""))
     viewer.layers.selection.active = layer
-    dock.new_region.click()
+    dock.tools.new_region.click()
     viewer.layers["regions"].add_rectangles([[[0, 0], [0, 9], [9, 9], [9, 0]]])
     settle(dock, qtbot)
     dock.table.save.click()

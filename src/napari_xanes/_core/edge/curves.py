@@ -161,15 +161,25 @@ def shared_curves(
 def donor_coefficients(
     spectra: FloatArray, curves: EdgeCurves, before: NDArray[np.intp], after: NDArray[np.intp]
 ) -> Matrix:
-    """Return the coefficients (m,) of the mean spectrum of the fifth of the pixels with the largest steps."""
+    """Return the coefficients (m,) of the mean spectrum of the fifth of the pixels with the largest steps.
+
+    A large step is large by noise as well, which would go into the mean.  So every other energy of the windows
+    chooses the pixels whose mean is taken at the energies between them.
+    """
     rise = spectra[after].mean(axis=0) - spectra[before].mean(axis=0)
     valid = np.isfinite(rise)
     if not valid.any():
         raise InputError(
             "no pixel is valid at all energies of both windows, so slopes cannot be shared; use slope='pixel'."
         )
-    donors = valid & (rise >= np.quantile(rise[valid], 0.8))
-    mean = spectra[:, donors].mean(axis=1, dtype=np.float64)
+    mean = np.full(len(spectra), np.nan)
+    for first in (0, 1):
+        chosen = [window[first::2] if window.size > 1 else window for window in (before, after)]
+        rise = spectra[chosen[1]].mean(axis=0) - spectra[chosen[0]].mean(axis=0)
+        donors = valid & (rise >= np.quantile(rise[valid], 0.8))
+        for window in (before, after):
+            measured = window[1 - first :: 2] if window.size > 1 else window
+            mean[measured] = spectra[measured][:, donors].mean(axis=1, dtype=np.float64)
     found = curves.coefficients(mean[before], mean[after])
     if not found[STEP] > 0:
         raise InputError(

@@ -167,6 +167,11 @@ class NormalizeKernel:
             value = self._area_weights @ (spectrum - self.curves.pre_curve @ found)[self._area]
         return np.full(spectrum.size, value)
 
+    def curves_of(self, spectrum: Matrix) -> tuple[Matrix, Matrix]:
+        """Return the curves before and after the edge of one spectrum (E,), at every energy."""
+        found = self.curves.coefficients(spectrum[self.pre], spectrum[self.post])
+        return self.curves.pre_curve @ found, self.curves.post_curve @ found
+
     def divisor_at_e0(self, spectrum: Matrix) -> float:
         """Return the edge step of one spectrum (E,), or for "post" its post-edge curve at e0."""
         found = self.curves.coefficients(spectrum[self.pre], spectrum[self.post])

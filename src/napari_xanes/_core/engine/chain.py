@@ -159,6 +159,11 @@ class Chain:
         if kernel.writes:
             self._unsampled.append(Repeated(kernel))
 
+    @property
+    def kernels(self) -> tuple[blocks.PixelKernel, ...]:
+        """The per-pixel steps that are pending, in order."""
+        return tuple(one.kernel for one in self._pending)
+
     def found_map(self, name: str, step: str) -> NDArray[Any]:
         """Return a map of earlier steps, or the thickness that the stack was divided by, for a step that needs it."""
         if name in self.maps:

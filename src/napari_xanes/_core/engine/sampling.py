@@ -54,3 +54,13 @@ def sampled_spectra(mu: NDArray[Any]) -> NDArray[Any]:
         return mu[:, None].copy()
     rows, columns = sampled_rows(mu.shape[1:]), sampled_columns(mu.shape[1:])
     return mu[:, rows].reshape(len(mu), rows.size, -1)[:, :, columns].reshape(len(mu), -1)
+
+
+def complete_pixels(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which pixels (n,) are valid in all frames, by `valid` (E, n); frames without any valid pixel do not count.
+
+    A mean over others would jump from frame to frame, as pixels at a border that drifts out of view come and go.
+    """
+    used = valid[np.any(valid, axis=1)]
+    complete: NDArray[np.bool_] = np.all(used, axis=0) & np.any(valid, axis=0)
+    return complete

@@ -47,10 +47,14 @@ class Fitted:
 
 def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitParams, Found]:
     """Add the fit to the chain; maps of fractions, coefficients, amounts, their uncertainty, and errors."""
+    return add_fit(chain, params, treated_references(params, chain))
+
+
+def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) -> tuple[FitParams, Found]:
+    """Add the fit of these references to the chain; see `fit_step`, which reads them from files."""
     found = Found()
     fitted = fitted_indices(chain.energy, chain.usable_energies(found), params.energy_range, params.exclude)
     energy = chain.energy[fitted]
-    references = treated_references(params, chain)
     shifts = _choose_shifts(references, params, chain, fitted, found)
     if shifts:
         references = shifted_references(references, shifts)

@@ -196,11 +196,19 @@ def _clip(sample: FloatArray) -> float:
 
 
 def _find_spectra(sample: FloatArray, n: int) -> Float64:
-    """Return n non-negative spectra (n, e) of mean 1 from samples (pixels, e) without negative values."""
+    """Return n non-negative spectra (n, e) of mean 1 from samples (pixels, e) without negative values.
+
+    The start puts the mean of the data into both factors, which is right for data of about one only; so they are
+    brought to a mean of one, and the scale of the data is of no account.
+    """
     from sklearn.decomposition import NMF
 
+    level = sample.mean(dtype=np.float64)
+    if not level > 0:
+        raise InputError("no value of mu is above zero, so nmf finds nothing; check the data, or use 'pca'.")
     model = NMF(n, init="nndsvda", max_iter=1000, random_state=0)
-    alone(lambda: model.fit(sample))
+    scaled = (sample / level).astype(sample.dtype)
+    alone(lambda: model.fit(scaled))
     found: Float64 = np.asarray(model.components_, dtype=np.float64)
     mean = found.mean(axis=1, keepdims=True)
     if not (mean > 0).all():

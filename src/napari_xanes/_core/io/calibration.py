@@ -14,7 +14,8 @@ from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io import hdf5, nexus
-from napari_xanes._core.io.opened import Opened, Wanted, find_file, kind_of
+from napari_xanes._core.io.formats import is_text, scan_format
+from napari_xanes._core.io.opened import Opened, Wanted, find_file
 from napari_xanes._core.io.sources import open_images
 from napari_xanes._core.io.table import read_table
 from napari_xanes._core.io.units import to_ev
@@ -96,16 +97,17 @@ def _named(opened: Opened, text: str, what: str, energy: NDArray[np.float64]) ->
     if opened.file is not None and (dataset := hdf5.named_dataset(opened.file, text)) is not None:
         return Calibration(_dataset_images(opened.files[0], dataset, what), str(dataset.name))
     path, inside = find_file(opened, text, what)
-    kind = "folder" if path.is_dir() else kind_of(path)
-    if kind == "text" and what == "flat":
+    kind = scan_format(path)
+    if what == "flat" and kind is None and path.is_file() and is_text(path):
         return _beam(path, energy)
-    if kind == "hdf5" and inside is not None:
+    named = kind is not None and kind.datasets
+    if named and inside is not None:
         file = hdf5.open_hdf5(path)
         dataset = hdf5.named_dataset(file, inside)
         if dataset is None:
             raise DataFileError(f"{path} has no dataset {inside}; it holds {hdf5.describe(file)}.")
         return Calibration(_dataset_images(path, dataset, what), f"{path}:{dataset.name}")
-    if kind == "hdf5":
+    if named:
         file = hdf5.open_hdf5(path)
         dataset = nexus.find_images(path, file, None, (2, 3))
         return Calibration(_dataset_images(path, dataset, what), f"{path}:{dataset.name}")

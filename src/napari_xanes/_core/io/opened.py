@@ -13,7 +13,6 @@ from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io import hdf5
 from napari_xanes._core.io.energies import MOST_ENERGIES, EnergyList
-from napari_xanes._core.io.table import looks_like_text
 
 LONGEST_PATH = 4000
 _INSIDE = re.compile(r"(.+\.[A-Za-z0-9]+):(/?[^:\\]+)")
@@ -26,6 +25,8 @@ class Wanted:
     images: str | None = None
     energy: str | None = None
     others: tuple[str, ...] = ()
+    one_of_many: bool = False
+    """Whether the file is one of a series and holds one image or volume."""
 
 
 @dataclass(eq=False)
@@ -102,30 +103,6 @@ def find_file(opened: Opened, text: str, what: str) -> tuple[Path, str | None]:
             f"it holds {hdf5.describe(opened.file)}."
         )
     raise DataFileError(f"{what} is '{text}', but there is no such file here or in {opened.folder}.")
-
-
-def kind_of(path: Path) -> str:
-    """Return "tiff", "hdf5", "text" or "other", told from the first bytes.
-
-    Raises
-    ------
-    DataFileError
-        If there is no such file, it is empty, or it cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            start = file.read(1024)
-    except FileNotFoundError:
-        raise DataFileError(f"{path}: there is no such file or folder.") from None
-    except OSError as error:
-        raise DataFileError(f"{path} cannot be read: {error.strerror or error}.") from None
-    if not start:
-        raise DataFileError(f"{path} is empty (0 bytes); copy it again.")
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "tiff"
-    if start[:8] == b"\x89HDF\r\n\x1a\n" or h5py.is_hdf5(path):
-        return "hdf5"
-    return "text" if looks_like_text(start) else "other"
 
 
 def dataset_energies(path: Path, dataset: h5py.Dataset) -> EnergyList:

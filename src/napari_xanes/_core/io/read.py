@@ -21,7 +21,8 @@ from napari_xanes._core.io import energies as lists
 from napari_xanes._core.io import hdf5
 from napari_xanes._core.io.calibration import Calibration, open_calibration
 from napari_xanes._core.io.energies import EnergyList
-from napari_xanes._core.io.opened import Opened, Wanted, absolute, dataset_energies, find_file, kind_of
+from napari_xanes._core.io.formats import scan_format
+from napari_xanes._core.io.opened import Opened, Wanted, absolute, dataset_energies, find_file
 from napari_xanes._core.io.signal import already_divided, glance, same_scale, tell_signal
 from napari_xanes._core.io.sources import open_images, open_list
 from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
@@ -167,7 +168,8 @@ def _energies(opened: Opened, energy: Any) -> EnergyList:
 
 def _energies_of_file(opened: Opened, text: str) -> EnergyList:
     file, inside = find_file(opened, text, "energy")
-    if kind_of(file) != "hdf5":
+    kind = scan_format(file)
+    if kind is None or not kind.datasets:
         return lists.from_text(file)
     if inside is None:
         raise DataFileError(f"{file} is an HDF5 file; name its dataset of energies as {file.name}:/dataset.")

@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.memory import check_memory
-from napari_xanes._core.data.lazy import AnyArray, LazyArray
+from napari_xanes._core.data.lazy import AnyArray, LazyArray, Stacked
 from napari_xanes._core.io.tiff_header import Layout, Segments, read_header
 
 KEPT_PAGES = 2
@@ -144,3 +144,14 @@ def open_tiff(path: Path) -> TiffArray:
     array = TiffArray(path, shape, layout, header.pages)
     array.pixel_size_um = header.pixel_size_um
     return array
+
+
+def as_one_frame(array: TiffArray) -> LazyArray:
+    """Return the images of a file of a series as one frame, (1, Y, X) or (1, Z, Y, X)."""
+    if array.shape[0] == 1:
+        return array
+    if array.ndim > 3:
+        raise DataFileError(
+            f"{array.path} has shape {array.shape}, expected one image or volume in each file."
+        )
+    return Stacked([array], array.shape)

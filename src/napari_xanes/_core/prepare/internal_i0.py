@@ -2,7 +2,8 @@
 
 What an empty region shows at each energy is I0: counts are divided by it, transmission is set to one there and optical
 density to zero.  So scans without flats become absorption, and a beam that flickered between flat and image is
-put right.
+put right.  The brightest pixels of a frame are bright by noise as well, so those that are measured in a frame are
+chosen by other frames than it.
 """
 
 from __future__ import annotations
@@ -60,11 +61,12 @@ def internal_i0_step(
     absorbs = chain.signal == "optical_density"
     empty = _empty_pixels(chain, params, progress)
     level = np.full(chain.energy.size, np.nan)
-    rows = slice(int(empty.nonzero()[0].min()), int(empty.nonzero()[0].max()) + 1)
-    inside = empty[rows]
+    spans = [np.flatnonzero(e.reshape(len(e), -1).any(axis=1)) for e in empty]
+    rows = [slice(int(span[0]), int(span[-1]) + 1) for span in spans]
 
     def measure(i: int) -> None:
-        values = read(i, rows)[inside].astype(np.float64)
+        part = rows[i % 2]
+        values = read(i, part)[empty[i % 2][part]].astype(np.float64)
         valid = values[np.isfinite(values)]
         level[i] = valid.mean() if valid.size else np.nan
 
@@ -76,7 +78,7 @@ def internal_i0_step(
         raise InputError("the region taken as empty shows no light at any energy; choose another.")
     found = Found(
         {
-            "pixels": int(empty.sum()),
+            "pixels": int(empty[0].sum()),
             "level": [None if gone else float(v) for gone, v in zip(lost, level, strict=True)],
         }
     )
@@ -100,28 +102,42 @@ def internal_i0_step(
     return params, found
 
 
-def _empty_pixels(chain: Chain, params: InternalI0Params, progress: Progress) -> NDArray[np.bool_]:
-    """Return where there is no sample, image shape."""
-    empty = np.zeros(chain.image_shape, bool)
+def _empty_pixels(
+    chain: Chain, params: InternalI0Params, progress: Progress
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where there is no sample, image shape: to be measured in frames of even and of odd number."""
     if params.roi is not None:
+        empty = np.zeros(chain.image_shape, bool)
         y0, y1, x0, x1 = check_roi(params.roi, chain.image_shape)
         empty[..., y0:y1, x0:x1] = True
-        return empty
+        return empty, empty
     n = chain.energy.size
     read = chain.frames()
-    chosen = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).round().astype(int)).tolist()
+    halves = [np.arange(first, n, 2) for first in ((1, 0) if n > 1 else (0, 0))]
+    some = [
+        half[np.unique(np.linspace(0, half.size - 1, min(half.size, LOOKED_AT // 2)).round().astype(int))]
+        for half in halves
+    ]
+    done = 0
 
-    def frames() -> Iterator[Float32]:
-        for done, i in enumerate(chosen):
-            progress(done, len(chosen), "Looking for empty pixels")
+    def frames(chosen: NDArray[np.intp]) -> Iterator[Float32]:
+        nonlocal done
+        for i in chosen.tolist():
+            progress(done, some[0].size + some[1].size, "Looking for empty pixels")
+            done += 1
             yield read(i, slice(None))
 
-    bright = valid_mean(frames())
-    if chain.signal == "optical_density":
-        bright = -bright
-    if np.isnan(bright).all():
+    sign = -1 if chain.signal == "optical_density" else 1
+    bright = [sign * valid_mean(frames(chosen)) for chosen in some]
+    known = [image for image in bright if not np.isnan(image).all()]
+    if not known:
         raise InputError("no frame holds a valid number, so there is no empty region; check the file.")
-    brightest: NDArray[np.bool_] = bright >= np.nanquantile(bright, 1 - params.share)
+    even, odd = bright if len(known) == 2 else (known[0], known[0])
+    return _brightest(even, params.share), _brightest(odd, params.share)
+
+
+def _brightest(image: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
+    brightest: NDArray[np.bool_] = image >= np.nanquantile(image, 1 - share)
     return brightest
 
 

@@ -62,6 +62,7 @@ class FitKernel:
             maps["reduced_chi_square"] = ()
         if mask is not None:
             reads["inside"] = mask
+        self.basis = basis
         first, last = int(fitted[0]), int(fitted[-1])
         self._fitted = slice(first, last + 1) if last - first + 1 == fitted.size else fitted
         self._n = fitted.size

@@ -20,9 +20,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_xanes._core.io.formats import name_filter, spectra_suffixes
 from napari_xanes._widgets.forms.editors import Editor, narrow
-
-FILE_FILTER = "Spectra (*.txt *.dat *.csv *.xdi *.nor *.xmu *.asc);;All files (*)"
 
 
 class WindowsEditor(Editor):
@@ -142,7 +141,9 @@ class FilesEditor(Editor):
 
     def _ask(self) -> None:
         here = str(Path(self.value()[-1]).parent) if self.list.count() else ""
-        paths, _ = QFileDialog.getOpenFileNames(self, "Reference spectra", here, FILE_FILTER)
+        paths, _ = QFileDialog.getOpenFileNames(
+            self, "Reference spectra", here, name_filter("Spectra", spectra_suffixes())
+        )
         if paths:
             self.add(paths)
 

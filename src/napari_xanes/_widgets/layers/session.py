@@ -1,29 +1,69 @@
-"""Which workflow is open in which viewer, so that other docks can follow its forms."""
+"""What the plugin keeps of each viewer: the open workflow, the way back, and what it shows on the canvas.
+
+All of it goes when the viewer does.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
-_workflows: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+@dataclass(eq=False)
+class Session:
+    """The state of one viewer.
+
+    Attributes
+    ----------
+    steps : list
+        What the layers were before each step, oldest first; see `undo`.
+    joined : bool
+        Whether several steps are being made one.
+    energy_text, legend : object or None
+        What writes the energy, and what shows the legend of a mix, on the canvas.
+    """
+
+    steps: list[Any] = field(default_factory=list)
+    joined: bool = False
+    energy_text: Any = None
+    legend: Any = None
+    _workflow: ReferenceType[Any] | None = None
+
+    @property
+    def workflow(self) -> Any:
+        """The workflow that was opened last, or None."""
+        return None if self._workflow is None else self._workflow()
+
+    @workflow.setter
+    def workflow(self, workflow: Any) -> None:
+        self._workflow = None if workflow is None else ref(workflow)
+
+
+_sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+
+
+def real_viewer(viewer: Any) -> Any:
+    """Return the viewer itself: docks may be given napari's proxy of it."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
+def session_of(viewer: Any) -> Session:
+    """Return the state of a viewer."""
+    return _sessions.setdefault(real_viewer(viewer), Session())
 
 
 def remember_workflow(viewer: Any, workflow: Any) -> None:
     """Say that a workflow was opened in a viewer."""
-    _workflows[_real(viewer)] = ref(workflow)
+    session_of(viewer).workflow = workflow
 
 
 def forget_workflow(viewer: Any, workflow: Any) -> None:
     """Say that it was closed."""
     if workflow_of(viewer) is workflow:
-        del _workflows[_real(viewer)]
+        session_of(viewer).workflow = None
 
 
 def workflow_of(viewer: Any) -> Any:
     """Return the workflow that was opened last in a viewer, or None."""
-    found = _workflows.get(_real(viewer))
-    return None if found is None else found()
-
-
-def _real(viewer: Any) -> Any:
-    return getattr(viewer, "__wrapped__", viewer)  # docks may be given napari's proxy of the viewer
+    return session_of(viewer).workflow

@@ -11,21 +11,18 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import psutil
 from napari.layers import Layer
+
+from napari_xanes._widgets.layers.session import session_of
 
 MOST_STEPS = 20
 SHARE = 0.25
 """Of the memory that is free, what may be held only to be able to go back."""
 
 KEPT = ("visible", "scale", "translate", "units", "axis_labels", "metadata")
-
-_steps: WeakKeyDictionary[Any, list[Before]] = WeakKeyDictionary()
-_joined: WeakSet[Any] = WeakSet()
-"""Viewers in which several steps are being made one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +35,10 @@ class Before:
 
 def remember(viewer: Any, title: str) -> None:
     """Keep what the layers are now, before a step changes them."""
-    if _real(viewer) in _joined:
+    session = session_of(viewer)
+    if session.joined:
         return
-    steps = _steps.setdefault(_real(viewer), [])
+    steps = session.steps
     layers = [
         (layer, layer.data, {key: copy(getattr(layer, key)) for key in KEPT})
         for layer in viewer.layers
@@ -57,16 +55,16 @@ def remember(viewer: Any, title: str) -> None:
 def as_one_step(viewer: Any, title: str) -> Iterator[None]:
     """Make all that is done inside one step, which is undone as one."""
     remember(viewer, title)
-    _joined.add(_real(viewer))
+    session_of(viewer).joined = True
     try:
         yield
     finally:
-        _joined.discard(_real(viewer))
+        session_of(viewer).joined = False
 
 
 def last_step(viewer: Any) -> str:
     """Return the name of the step that would be undone; empty if there is none."""
-    steps = _steps.get(_real(viewer))
+    steps = session_of(viewer).steps
     return steps[-1].title if steps else ""
 
 
@@ -75,7 +73,7 @@ def undo(viewer: Any) -> str:
 
     Layers that the user removed since stay away, and the user's own layers are left alone.
     """
-    steps = _steps.get(_real(viewer))
+    steps = session_of(viewer).steps
     if not steps:
         return ""
     before = steps.pop()
@@ -103,7 +101,3 @@ def _held(viewer: Any, steps: list[Before]) -> int:
         if isinstance(data, np.ndarray) and id(data) not in shown
     }
     return sum(held.values())
-
-
-def _real(viewer: Any) -> Any:
-    return getattr(viewer, "__wrapped__", viewer)  # docks may be given napari's proxy of the viewer

@@ -4,42 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from pyqtgraph.exporters import ImageExporter
 from qtpy.QtGui import QPainter
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton
 
 from napari_xanes._widgets.parts.notices import report_error
-from napari_xanes._widgets.spectrum.plot import Curve, SpectrumPlot
+from napari_xanes._widgets.spectrum.curves import as_table
+from napari_xanes._widgets.spectrum.plot import SpectrumPlot
 
 FILTERS = "Table (*.csv);;Picture (*.png);;Drawing (*.svg)"
-
-
-def as_table(curves: dict[str, Curve]) -> tuple[list[str], list[list[Any]]]:
-    """Return the names of columns and the rows; curves of other energies are interpolated to all of them, or empty."""
-    energies = np.unique(np.concatenate([curve.x for curve in curves.values()])) if curves else np.empty(0)
-    columns = []
-    for curve in curves.values():
-        at = np.searchsorted(curve.x, energies).clip(0, curve.x.size - 1)
-        columns.append(np.where(curve.x[at] == energies, curve.y[at], np.nan))
-    rows = [
-        [f"{e:.10g}", *("" if np.isnan(v) else f"{v:.8g}" for v in values)]
-        for e, *values in zip(energies, *columns, strict=True)
-    ]
-    return ["energy_eV", *curves], rows
 
 
 class ExportMenu(QPushButton):
     """Saves the curves as CSV, PNG or SVG, or copies them."""
 
-    def __init__(self, plot: SpectrumPlot, curves: Callable[[], dict[str, Curve]]) -> None:
+    def __init__(self, plot: SpectrumPlot) -> None:
         super().__init__()
-        self._plot, self._curves = plot, curves
+        self._plot = plot
         self.setText("Save ")
         menu = QMenu(self)
         menu.addAction("Save curves or picture...", self._ask)
@@ -62,7 +46,7 @@ class ExportMenu(QPushButton):
         elif path.suffix.lower() == ".svg":
             self._save_drawing(path)
         else:
-            head, rows = as_table(self._curves())
+            head, rows = as_table(self._plot.drawn())
             with open(path, "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([head, *rows])
 
@@ -78,7 +62,7 @@ class ExportMenu(QPushButton):
 
     def copy(self) -> None:
         """Put the curves on the clipboard, for a spreadsheet."""
-        head, rows = as_table(self._curves())
+        head, rows = as_table(self._plot.drawn())
         text = io.StringIO()
         csv.writer(text, delimiter="\t", lineterminator="\n").writerows([head, *rows])
         QApplication.clipboard().setText(text.getvalue())

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from napari.utils.theme import get_theme
-from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QSizePolicy
 
 from napari_xanes._core.draw.color import SAFE_COLORS
+from napari_xanes._widgets.spectrum.curves import WINDOW_COLORS, Curve
 
-Float64 = NDArray[np.float64]
 Window = tuple[float, float]
 
-WINDOW_COLORS = {"pre_edge": SAFE_COLORS[1], "post_edge": SAFE_COLORS[2]}
 ROUNDED = 0.006
 """eV; forms have two decimals, so a window that is dragged need not be moved by less."""
 STYLES = {
@@ -26,17 +23,6 @@ STYLES = {
     "dash": Qt.PenStyle.DashLine,
     "dot": Qt.PenStyle.DotLine,
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A curve to be drawn; no color is that of the text, style "points" draws dots."""
-
-    x: Float64
-    y: Float64
-    color: str | None = None
-    style: str = "line"
-    width: float = 1.5
 
 
 class SpectrumPlot(pg.PlotWidget):

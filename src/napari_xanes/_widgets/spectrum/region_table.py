@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtGui import QColor
 
 from napari_xanes._widgets.parts.table import ColumnsTable
+from napari_xanes._widgets.spectrum.rows import Row
 
 COLUMNS = {
     "region": "The pin, shape or label.",
     "pixels": "How many pixels its mean spectrum is of.",
     "thickness": "Edge step of the mean spectrum, in optical density.",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """One region; thickness is None where it is not known, fractions and their sigma by reference."""
-
-    name: str
-    color: str | None
-    pixels: int
-    thickness: float | None
-    fractions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class RegionTable(ColumnsTable):
@@ -85,6 +74,11 @@ class RegionTable(ColumnsTable):
             if name in names:
                 self.table.selectRow(names.index(name))
         self._look_at(name)
+
+    def choose_none(self) -> None:
+        """Mark no row, as something else is looked at; the region stays the one whose numbers are shown."""
+        with QSignalBlocker(self.table):
+            self.table.clearSelection()
 
     def _look_at(self, name: str) -> None:
         self._name = name

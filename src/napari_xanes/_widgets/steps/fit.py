@@ -143,8 +143,14 @@ class FitPanel(StepPanel):
         short = f"{len(fractions)} references" + (f", R {np.median(valid):.2g}" if valid.size else "")
         return short, text + "."
 
+    def what_is_fitted(self) -> str | None:
+        """Return "normalised" or "optical density", where there is a choice; None where there is none."""
+        if not self.choice.isVisibleTo(self):
+            return None
+        return "normalised" if self.what.currentIndex() == NORMALISED else "optical density"
+
     def _normalises_first(self, layer: Layer) -> bool:
-        return self.choice.isVisibleTo(self) and self.what.currentIndex() == NORMALISED
+        return self.what_is_fitted() == "normalised"
 
     def _on_more(self, more: bool) -> None:
         """Show the other maps of the last fit at once; unticking leaves the layers alone."""

@@ -48,6 +48,8 @@ class StepPanel(QWidget):
         The result in a few words, for the title of the collapsed panel.
     done(layer)
         The step's result was put into layers; `layer` is the stack to go on with.
+    asked()
+        What Run would do has changed.
     """
 
     title = ""
@@ -64,6 +66,7 @@ class StepPanel(QWidget):
 
     headline = Signal(str)
     done = Signal(object)
+    asked = Signal()
 
     def __init__(self, viewer: Any, chooser: StackChooser) -> None:
         super().__init__()
@@ -177,6 +180,7 @@ class StepPanel(QWidget):
 
     def update_plan(self) -> None:
         """Say what Run will do, or what is missing, and show it if a preview is wanted."""
+        self.asked.emit()
         self.preview.later()
         chosen, layer = self.chooser.layer(), self.input_layer()
         lacking = "" if layer is None else self.lacks(layer)

@@ -6,19 +6,18 @@ napari has no overlay that shows a picture, so this is a small widget that lies 
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from napari.layers import Image, Layer
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.view.mix_legend import MixLegend
 
 WIDE, EDGE = 230, 12
 STYLE = "CanvasLegend {background: rgba(0, 0, 0, 150); border-radius: 4px;} QWidget {color: white;}"
-
-_legends: WeakKeyDictionary[Any, CanvasLegend] = WeakKeyDictionary()
 
 
 def show_legend(viewer: Any) -> CanvasLegend | None:
@@ -26,10 +25,11 @@ def show_legend(viewer: Any) -> CanvasLegend | None:
 
     A viewer without a window has none.
     """
-    viewer = getattr(viewer, "__wrapped__", viewer)  # docks may be given napari's proxy of the viewer
-    if viewer not in _legends and getattr(viewer, "window", None) is not None:
-        _legends[viewer] = CanvasLegend(viewer, viewer.window._qt_viewer.canvas.native)
-    return _legends.get(viewer)
+    viewer, session = real_viewer(viewer), session_of(viewer)
+    if session.legend is None and getattr(viewer, "window", None) is not None:
+        session.legend = CanvasLegend(viewer, viewer.window._qt_viewer.canvas.native)
+    legend: CanvasLegend | None = session.legend
+    return legend
 
 
 class CanvasLegend(QFrame):

@@ -6,18 +6,17 @@ napari's own sliders count frames and cannot show energies that are not evenly s
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import numpy as np
 from napari.components.overlays import TextOverlay
 from napari.layers import Layer
 
 from napari_xanes._widgets.layers.layers import about, stack_layers
+from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
 
 KEY = "xanes_energy"
-
-_texts: WeakKeyDictionary[Any, EnergyText] = WeakKeyDictionary()
 
 
 def show_energy(viewer: Any) -> EnergyText:
@@ -25,10 +24,11 @@ def show_energy(viewer: Any) -> EnergyText:
 
     It lives as long as the viewer and is seen only while a stack is.
     """
-    viewer = getattr(viewer, "__wrapped__", viewer)  # docks may be given napari's proxy of the viewer
-    if viewer not in _texts:
-        _texts[viewer] = EnergyText(viewer)
-    return _texts[viewer]
+    session = session_of(viewer)
+    if session.energy_text is None:
+        session.energy_text = EnergyText(real_viewer(viewer))
+    text: EnergyText = session.energy_text
+    return text
 
 
 class EnergyText:

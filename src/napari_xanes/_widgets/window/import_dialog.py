@@ -28,6 +28,7 @@ from napari_xanes._core.base.errors import XanesError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.io import read_stack
+from napari_xanes._core.io.formats import name_filter, scan_suffixes
 from napari_xanes._core.io.hdf5 import datasets, is_numeric, open_hdf5
 from napari_xanes._core.recipe.recipe import InputParams
 from napari_xanes._widgets.forms.form import ParamsForm
@@ -39,7 +40,6 @@ from napari_xanes._widgets.window.energy_text import show_energy
 AUTO = "found by itself"
 WAIT_MS = 400
 PLACES = ("images", "energy", "flat", "dark")
-FILE_FILTER = "Scans (*.h5 *.hdf5 *.hdf *.nxs *.tif *.tiff);;All files (*)"
 
 
 def import_stack(viewer: Viewer, path: str = "") -> ImportDialog:
@@ -177,7 +177,9 @@ class ImportDialog(QDialog):
     # -- what the user answers ------------------------------------------------------------------------
 
     def _ask_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Scan", self.path.text(), FILE_FILTER)
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Scan", self.path.text(), name_filter("Scans", scan_suffixes())
+        )
         if path:
             self.path.setText(path)
 

@@ -1,0 +1,1 @@
+"""The formats of scans, one module each: every module declares a `FORMAT`."""

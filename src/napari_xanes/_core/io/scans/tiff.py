@@ -1,0 +1,36 @@
+"""TIFF: stacks of pages, and series of files with an image or volume each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tifffile
+
+from napari_xanes._core.io.formats import ScanFormat
+from napari_xanes._core.io.opened import Opened, Wanted
+from napari_xanes._core.io.tiff import as_one_frame, open_tiff
+
+
+def open_scan(path: Path, wanted: Wanted) -> Opened:
+    """Open the pages of a file as images of a scan, or as one image or volume of a series."""
+    array = open_tiff(path)
+    data = as_one_frame(array) if wanted.one_of_many else array
+    return Opened(data, path.stem, [path], str(path), pixel_size_um=array.pixel_size_um)
+
+
+def looks_like_scan(path: Path) -> bool:
+    """Whether a file is more than a single picture."""
+    try:
+        with tifffile.TiffFile(path) as tif:
+            return tif.is_imagej or tif.is_ome or len(tif.pages) != 1
+    except (OSError, ValueError, RuntimeError):
+        return True  # damaged: reading it says how
+
+
+FORMAT = ScanFormat(
+    "TIFF",
+    (".tif", ".tiff", ".btf"),
+    magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    open=open_scan,
+    looks_like_scan=looks_like_scan,
+)

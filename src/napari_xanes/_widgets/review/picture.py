@@ -1,0 +1,63 @@
+"""The layer on which a frame is seen over its reference, to be dragged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from napari.layers import Image, Layer
+from numpy.typing import NDArray
+
+from napari_xanes._widgets.layers.layers import about
+
+CHECK = "alignment check"
+
+
+class CheckLayer:
+    """Shows pictures on the canvas.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    moved : callable
+        Called with the px (down, to the right) by which the picture was dragged.
+    """
+
+    def __init__(self, viewer: Any, moved: Callable[[float, float], None]) -> None:
+        self._viewer, self._moved = viewer, moved
+
+    def layer(self) -> Layer | None:
+        """Return the layer, if it is there."""
+        return next((one for one in self._viewer.layers if about(one).get("kind") == "check"), None)
+
+    def show(self, picture: NDArray[Any], stack: Layer) -> None:
+        """Show a picture where a stack lies."""
+        shown = self.layer()
+        if shown is not None:
+            shown.data = picture
+            return
+        said = {"kind": "check", "id": uuid4().hex, "made_from": about(stack)["id"]}
+        geometry = {key: tuple(getattr(stack, key))[-2:] for key in ("scale", "translate", "units")}
+        made = Image(picture, rgb=True, name=CHECK, metadata={"xanes": said}, **geometry)
+        shown = self._viewer.add_layer(made)
+        shown.mouse_drag_callbacks.append(self._on_drag)
+
+    def remove(self) -> None:
+        """Take the layer away."""
+        shown = self.layer()
+        if shown is not None:
+            shown.mouse_drag_callbacks.clear()
+            self._viewer.layers.remove(shown)
+
+    def _on_drag(self, layer: Layer, event: Any) -> Iterator[None]:
+        """Let the frame follow the mouse."""
+        start = np.array(layer.world_to_data(event.position)[-2:])
+        yield
+        while event.type == "mouse_move":
+            now = np.array(layer.world_to_data(event.position)[-2:])
+            self._moved(*(now - start))
+            start = now
+            event.handled = True
+            yield

@@ -1,0 +1,101 @@
+"""Listens to everything in a viewer that changes a spectrum, and to the forms of an open workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from napari.layers import Labels, Layer, Points, Shapes
+
+from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.session import workflow_of
+
+OF_LABELS = ("paint", "labels_update", "data", "colormap", "show_selected_label", "selected_label")
+OF_STACKS = ("data", "metadata")
+
+
+class Listening:
+    """Calls back until it is stopped.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    on_step : callable
+        Called when a slider was moved.
+    on_layers : callable
+        Called when layers came, went or were chosen.
+    on_changed : callable
+        Called with the event when what a layer holds has changed.
+    on_form : callable
+        Called when the forms of Normalise or Fit say something else.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        *,
+        on_step: Callable[..., None],
+        on_layers: Callable[..., None],
+        on_changed: Callable[..., None],
+        on_form: Callable[..., None],
+    ) -> None:
+        self._viewer = viewer
+        self._on_layers, self._on_changed, self._on_form = on_layers, on_changed, on_form
+        self._of_layers: list[Any] = []
+        self._of_forms: list[Any] = []
+        self._of_viewer = [(viewer.dims.events.current_step, on_step)]
+        events = viewer.layers.events
+        for emitter in (events.inserted, events.removed, viewer.layers.selection.events.active):
+            self._of_viewer.append((emitter, self._layers_changed))
+        for emitter, callback in self._of_viewer:
+            emitter.connect(callback)
+        self._follow_layers()
+        self.follow_forms()
+
+    def _layers_changed(self, event: Any = None) -> None:
+        self._follow_layers()
+        self.follow_forms()
+        self._on_layers(event)
+
+    def _follow_layers(self) -> None:
+        for emitter in self._of_layers:
+            emitter.disconnect(self._on_changed)
+        self._of_layers = [
+            getattr(layer.events, name) for layer in self._viewer.layers for name in _telling(layer)
+        ]
+        for emitter in self._of_layers:
+            emitter.connect(self._on_changed)
+
+    def follow_forms(self) -> None:
+        """Follow the forms of a workflow that was opened meanwhile."""
+        workflow = workflow_of(self._viewer)
+        if workflow is None:
+            return
+        for step in ("normalize", "fit"):
+            panel = workflow.panels[step]
+            if all(panel is not one for one in self._of_forms):
+                self._of_forms.append(panel)
+                panel.asked.connect(self._on_form)
+
+    def stop(self) -> None:
+        """Call back no more."""
+        for emitter, callback in self._of_viewer:
+            emitter.disconnect(callback)
+        for emitter in self._of_layers:
+            emitter.disconnect(self._on_changed)
+        for panel in self._of_forms:
+            with suppress(RuntimeError):  # Qt has deleted it, if the workflow was closed before
+                panel.asked.disconnect(self._on_form)
+        self._of_viewer, self._of_layers, self._of_forms = [], [], []
+
+
+def _telling(layer: Layer) -> tuple[str, ...]:
+    """Return the events of a layer by which a spectrum may change."""
+    if isinstance(layer, Labels):
+        return ("visible", *OF_LABELS)
+    if isinstance(layer, Shapes):
+        return "visible", "data", "edge_color"
+    if isinstance(layer, Points):
+        return "visible", "data", "face_color"
+    return ("visible", *OF_STACKS) if about(layer).get("kind") == "stack" else ("visible",)
