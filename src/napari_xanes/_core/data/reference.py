@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.checks import in_window
 from napari_xanes._core.base.errors import InputError
 
 
@@ -76,13 +77,13 @@ def interpolate_reference(
     Raises
     ------
     InputError
-        If energies lie outside the reference and `extrapolate` is None.
+        If energies lie outside the reference, by more than they are shown with, and `extrapolate` is None.
     """
     if extrapolate not in (None, "hold"):
         raise InputError(f"extrapolate is {extrapolate!r}, expected None or 'hold'.")
     wanted = np.atleast_1d(np.asarray(energy, dtype=np.float64))
     first, last = float(reference.energy[0]), float(reference.energy[-1])
-    outside = wanted[~((wanted >= first) & (wanted <= last))]
+    outside = wanted[~in_window(wanted, (first, last))]
     if outside.size and extrapolate is None:
         raise InputError(
             f"reference '{reference.name}' covers {first:.2f} to {last:.2f} eV, but {outside.size} of the "

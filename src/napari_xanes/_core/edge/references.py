@@ -80,7 +80,7 @@ def _at(reference: Reference, energy: NDArray[np.float64] | None) -> Reference:
     if energy is None:
         return reference
     first, last = reference.energy[0], reference.energy[-1]
-    covered = energy[(energy >= first) & (energy <= last)]
+    covered = energy[in_window(energy, (first, last))]
     if covered.size < 2:
         raise InputError(
             f"reference '{reference.name}' covers {first:.2f} to {last:.2f} eV, the data {energy[0]:.2f} to "

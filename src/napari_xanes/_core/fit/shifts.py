@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares, lsq_linear
 
-from napari_xanes._core.base.checks import check_mu
+from napari_xanes._core.base.checks import check_mu, in_window
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.solve.design import Constraint, design
@@ -181,7 +181,7 @@ class _Curve:
 
     def __init__(self, reference: Reference, energy: Matrix) -> None:
         first, last = reference.energy[0], reference.energy[-1]
-        if energy[0] < first or energy[-1] > last:
+        if not in_window(energy[[0, -1]], (first, last)).all():
             raise InputError(
                 f"reference '{reference.name}' covers {first:.2f} to {last:.2f} eV, but the energies go from "
                 f"{energy[0]:.2f} to {energy[-1]:.2f} eV; fit fewer energies or leave it out."

@@ -14,10 +14,13 @@ from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io import hdf5, nexus
+from napari_xanes._core.io.column_formula import evaluate
+from napari_xanes._core.io.column_roles import role_of
+from napari_xanes._core.io.columns import energy_column
 from napari_xanes._core.io.formats import is_text, scan_format
 from napari_xanes._core.io.opened import Opened, Wanted, find_file
 from napari_xanes._core.io.sources import open_images
-from napari_xanes._core.io.table import read_table
+from napari_xanes._core.io.table import Table, read_table
 from napari_xanes._core.io.units import to_ev
 
 
@@ -99,7 +102,7 @@ def _named(opened: Opened, text: str, what: str, energy: NDArray[np.float64]) ->
     path, inside = find_file(opened, text, what)
     kind = scan_format(path)
     if what == "flat" and kind is None and path.is_file() and is_text(path):
-        return _beam(path, energy)
+        return _beam(path, energy, inside)
     named = kind is not None and kind.datasets
     if named and inside is not None:
         file = hdf5.open_hdf5(path)
@@ -123,27 +126,50 @@ def _dataset_images(path: Path, dataset: Any, what: str) -> ArrayLike:
     return hdf5.Hdf5Array(dataset)
 
 
-def _beam(path: Path, energy: NDArray[np.float64]) -> Calibration:
+def _beam(path: Path, energy: NDArray[np.float64], wanted: str | None) -> Calibration:
     """Return the beam spectrum of a text file: one value per image as in the file, or over its own energies."""
     table = read_table(path)
-    bad = np.flatnonzero(~np.isfinite(table.values[:, :2]).all(axis=1))
+    given = str(path) if wanted is None else f"{path}:{wanted}"
+    if table.values.shape[1] == 1:
+        at, beam, hint = None, table.values[:, 0], ""
+    else:
+        at, hint, _ = energy_column(table, str(path))
+        beam = _beam_column(table, at, path, wanted)
+    bad = np.flatnonzero(~(np.isfinite(beam) & (True if at is None else np.isfinite(at))))
     if bad.size:
         raise InputError(
             f"row {bad[0] + 1} of {len(table.values)} of the beam spectrum {path} is "
-            f"{' '.join(map(str, table.values[bad[0], :2]))}; mend or remove it."
+            f"{' '.join(map(str, table.values[bad[0], :6]))}; mend or remove it."
         )
-    if table.values.shape[1] == 1:
-        return Calibration(table.values[:, 0], str(path))
-    order = np.argsort(table.values[:, 0], kind="stable")
-    at, beam = table.values[order, 0], table.values[order, 1]
-    at = to_ev(at, str(path), None, path.name).values
+    if at is None:
+        return Calibration(beam, given)
+    order = np.argsort(at, kind="stable")
+    at, beam = to_ev(at[order], str(path), None, hint or path.name).values, beam[order]
     outside = energy[(energy < at[0] - 1e-3) | (energy > at[-1] + 1e-3)]
     if outside.size:
         raise InputError(
             f"{path} covers {at[0]:.2f} to {at[-1]:.2f} eV, but {outside.size} of the {energy.size} energies lie "
             f"outside, {outside[0]:.2f} to {outside[-1]:.2f} eV; give a beam spectrum of the whole scan."
         )
-    return Calibration(np.interp(energy, at, beam), str(path), over_energy=True)
+    return Calibration(np.interp(energy, at, beam), given, over_energy=True)
+
+
+def _beam_column(
+    table: Table, energy: NDArray[np.float64], path: Path, wanted: str | None
+) -> NDArray[np.float64]:
+    """Return the counts of the beam: the column that was named, the one called I0, or the only one beside the energies."""
+    if wanted is not None:
+        return evaluate(wanted, table, str(path))
+    called = [i for i, name in enumerate(table.names) if role_of(name) == "i0"]
+    others = [i for i in range(table.values.shape[1]) if not np.array_equal(table.values[:, i], energy)]
+    chosen = called if called else others
+    if len(chosen) != 1:
+        names = table.names or tuple(f"column {i + 1}" for i in range(table.values.shape[1]))
+        raise InputError(
+            f"which column of {path} is the beam cannot be told ({', '.join(names[i] for i in chosen)}); name it after "
+            f"the file, as in {path.name}:{names[chosen[0]] if chosen else 'I0'}."
+        )
+    return table.values[:, chosen[0]]
 
 
 def _check_shape(opened: Opened, found: Calibration, what: str) -> None:

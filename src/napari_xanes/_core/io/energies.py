@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.io.column_formula import evaluate
+from napari_xanes._core.io.column_roles import role_of
+from napari_xanes._core.io.columns import energy_column
 from napari_xanes._core.io.table import Table, read_table
 
 SIDECAR_SUFFIXES = (".txt", ".csv", ".dat", ".asc", ".tsv", ".eng", ".energy", ".xsp")
@@ -70,9 +73,20 @@ def from_array(values: Any) -> EnergyList:
     return EnergyList(numbers.ravel(), "the given energies")
 
 
-def from_text(path: Path) -> EnergyList:
-    """Return the energies of a text file: its only column, the one named so, or the first that can be energies."""
+def from_text(path: Path, wanted: str | None = None) -> EnergyList:
+    """Return the energies of a text file: the column that is named, the only one, or the one that can be energies."""
     table = read_table(path)
+    if wanted is not None:
+        values = evaluate(wanted, table, str(path))
+        return EnergyList(values, f"{path}:{wanted}", f"{wanted} {path.name}", f"{path}:{wanted}")
+    roles = [role_of(name) for name in table.names]
+    if (
+        roles
+        and "energy" not in roles
+        and ("angle" in roles or roles[0] in ("i0", "it", "mu", "fluorescence"))
+    ):
+        values, hint, _ = energy_column(table, str(path))
+        return EnergyList(values, str(path), hint, str(path))
     column = _column(table, path)
     hint = f"{table.names[column]} {path.name}" if table.names else path.name
     return EnergyList(table.values[:, column], str(path), hint, str(path))
@@ -81,6 +95,7 @@ def from_text(path: Path) -> EnergyList:
 def _column(table: Table, path: Path) -> int:
     count = table.values.shape[1]
     named = [i for i, name in enumerate(table.names) if _NAMED.fullmatch(name.strip())]
+    named = named or [i for i, name in enumerate(table.names) if role_of(name) == "energy"]
     if named:
         return named[0]
     first = table.values[:, 0]

@@ -97,9 +97,13 @@ class SpectraFormat(Kind):
     ----------
     read : callable
         Reads a file: (path, energy_unit) -> list of Reference.
+    read_named : callable, optional
+        Reads what is named in a file: (path, name, energy_unit) -> list of Reference.  Without it, one of the
+        references of the file is chosen by its name.
     """
 
     read: Callable[[Path, str | None], list[Reference]] = None  # type: ignore[assignment]
+    read_named: Callable[[Path, str, str | None], list[Reference]] | None = None
 
 
 _added: list[Kind] = []

@@ -170,7 +170,7 @@ def _energies_of_file(opened: Opened, text: str) -> EnergyList:
     file, inside = find_file(opened, text, "energy")
     kind = scan_format(file)
     if kind is None or not kind.datasets:
-        return lists.from_text(file)
+        return lists.from_text(file, inside)
     if inside is None:
         raise DataFileError(f"{file} is an HDF5 file; name its dataset of energies as {file.name}:/dataset.")
     with hdf5.open_hdf5(file) as other:

@@ -1,12 +1,16 @@
-"""Spectra of known compounds from files, whatever their format."""
+"""Spectra of known compounds from files, whatever their format.
+
+A file that holds several spectra gives all of them, to be chosen by name; ``file:name`` reads one of them.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.io.formats import spectra_format
+from napari_xanes._core.io.opened import absolute
 
 
 def read_references(*paths: str | Path, energy_unit: str | None = None) -> list[Reference]:
@@ -15,20 +19,23 @@ def read_references(*paths: str | Path, energy_unit: str | None = None) -> list[
     Parameters
     ----------
     *paths : path
-        Text of two columns (energy and absorption; named after the file), or several spectra side by side, named by
-        the header.  Columns I0 and It in the header give ln(I0/It).
+        Columns as text (energy and absorption, named after the file; or several spectra side by side, named by the
+        header; or counts, which become ln(I0/It) or fluorescence over I0), XDI, SPEC with a scan for each spectrum,
+        KEK 9809, an Athena project, or NXxas.  "file:name" takes one spectrum of several, one scan of a SPEC file by
+        its number, one column, or a formula of columns: "scan.dat:ln(mcs3/mcs4)".
     energy_unit : {"eV", "keV"}, optional
         Told from the numbers if not given.
 
     Returns
     -------
     list of Reference
-        In the order of the files and columns; energies in eV, ascending, equal energies averaged.
+        In the order of the files and columns; energies in eV, ascending, equal energies averaged.  `notes` says what
+        was done, and if a curve does not rise at an edge.
 
     Raises
     ------
     DataFileError
-        If a file is missing, is of no known format, or has no column that is a spectrum.
+        If a file is missing, cannot be read, or it is left open which of its columns is a spectrum.
     InputError
         If its energies are not positive or mix units.
     """
@@ -36,5 +43,32 @@ def read_references(*paths: str | Path, energy_unit: str | None = None) -> list[
         paths = tuple(paths[0])
     if not paths:
         raise InputError("no reference file was given, expected at least one.")
-    files = [Path(path) for path in paths]
-    return [reference for file in files for reference in spectra_format(file).read(file, energy_unit)]
+    return [one for path in paths for one in _read_file(*_split(path), energy_unit)]
+
+
+def _split(path: str | Path) -> tuple[Path, str | None]:
+    """Return the file, and what is named of it behind a colon."""
+    text = str(path)
+    whole = absolute(path)
+    if whole.exists() or ":" not in text:
+        return whole, None
+    for at in [i for i, character in enumerate(text) if character == ":" and i > 1]:
+        file = absolute(text[:at])
+        if file.is_file() and text[at + 1 :].strip():
+            return file, text[at + 1 :].strip()
+    return whole, None
+
+
+def _read_file(path: Path, wanted: str | None, energy_unit: str | None) -> list[Reference]:
+    kind = spectra_format(path)
+    if wanted is None:
+        return kind.read(path, energy_unit)
+    if kind.read_named is not None:
+        return kind.read_named(path, wanted, energy_unit)
+    spectra = kind.read(path, energy_unit)
+    chosen = [one for one in spectra if one.name.lower() == wanted.lower()]
+    if not chosen:
+        raise DataFileError(
+            f"{path} has no spectrum '{wanted}'; it has {', '.join(one.name for one in spectra)}."
+        )
+    return chosen

@@ -1,6 +1,7 @@
 """Columns of numbers in text files, in all the layouts that beamlines and spreadsheets write.
 
-Only the reading of text into columns is here; what the columns mean is decided by `energies` and `reference`.
+Only the reading of text into columns is here; their names are told by `column_names`, what they mean by
+`column_roles` and `columns`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.io.column_names import SIGNS, column_names
 
 MAX_BYTES = 64 * 2**20
 """A text table larger than this is no spectrum and no list of energies."""
 
-_COMMENT = "#%!*/"
+_END = "\x1a"
+"""The mark that DOS programs put behind the last line."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _ONE_OR_TWO = re.compile(r"[+-]?\d+,\d+")  # 8222,75
 
@@ -43,32 +46,62 @@ def read_table(path: str | Path) -> Table:
     DataFileError
         If the file is missing, empty, not text, or a line among the numbers does not fit the others.
     """
-    path = Path(path)
-    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", _text(path))]
+    return table_of(read_lines(path), str(path))
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """Return the lines of a text file without the blanks around them.
+
+    Raises
+    ------
+    DataFileError
+        If the file is missing, empty, too large or not text.
+    """
+    return [line.strip() for line in re.split(r"\r\n|\r|\n", _text(Path(path)).rstrip(_END + "\r\n\t "))]
+
+
+def table_of(lines: list[str], label: str) -> Table:
+    """Return the columns of numbers among lines of text; `label` says in errors which file it is.
+
+    Raises
+    ------
+    DataFileError
+        If there are none, or a line among them does not fit the others.
+    """
     rows = [_numbers(line) for line in lines]
     widths = Counter(len(row) for row in rows if row)
     if not widths:
-        raise DataFileError(f"{path} holds no line of numbers, expected columns of numbers as text.")
+        raise DataFileError(f"{label} holds no line of numbers, expected columns of numbers as text.")
     width = max(widths, key=lambda n: (widths[n], n))
-    start = next(i for i, row in enumerate(rows) if row and len(row) == width)
+    start = next(
+        i
+        for i, row in enumerate(rows)
+        if row and len(row) == width and not _belongs_to_header(lines, rows, i)
+    )
     values = []
     for number, (line, row) in enumerate(zip(lines[start:], rows[start:], strict=True), start + 1):
-        if not line or line[0] in _COMMENT:
+        if not line or _is_comment(line):
             continue
         if row is None or len(row) != width:
             raise DataFileError(
-                f"{path}, line {number} reads '{line[:40]}', expected {width} number{'s' * (width > 1)} "
+                f"{label}, line {number} reads '{line[:40]}', expected {width} number{'s' * (width > 1)} "
                 "as in the lines before; mend or remove that line."
             )
         values.append(row)
     header = tuple(lines[:start])
-    names = _column_names(header, width)
+    names = column_names(header, width)
     if width == 2 and not names and all(_ONE_OR_TWO.fullmatch(line) for line in lines[start:] if line):
         raise DataFileError(
-            f"{path}: '{lines[start]}' may be one number with a decimal comma or two numbers; "
+            f"{label}: '{lines[start]}' may be one number with a decimal comma or two numbers; "
             "write decimal points, or name the columns in a header line."
         )
     return Table(np.array(values, dtype=np.float64), names, header)
+
+
+def _belongs_to_header(lines: list[str], rows: list[list[float] | None], at: int) -> bool:
+    """Whether a line of numbers stands alone under a title such as "Offsets:"."""
+    after = rows[at + 1] if at + 1 < len(rows) else None
+    return at > 0 and lines[at - 1].endswith(":") and lines[at - 1] != "Data:" and after is None
 
 
 def looks_like_text(start: bytes) -> bool:
@@ -101,38 +134,43 @@ def _text(path: Path) -> str:
         return raw.decode("cp1252", errors="replace")
 
 
+def _is_comment(line: str) -> bool:
+    """Whether a line is a remark; one that begins with a semicolon may also lack its first value."""
+    return line[0] in SIGNS and not (
+        line[0] == ";" and line.count(";") > 1 and not line.startswith((";;", "; "))
+    )
+
+
 def _numbers(line: str) -> list[float] | None:
     """Return the numbers of a line, or None if it holds anything else."""
-    if not line or line[0] in _COMMENT:
+    if not line or _is_comment(line):
         return None
-    separated = ";" in line or "\t" in line
-    if separated or "," in line:
-        cells = [cell.strip() for cell in re.split(r"[;\t]" if separated else ",", line)]
-        if separated and any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells):
-            cells = [cell.replace(",", ".") for cell in cells]
-        if cells[-1] == "":
-            cells.pop()
-        cells = [part for cell in cells for part in (cell.rstrip(",").split() or ["nan"])]
-    else:
-        cells = line.split()
     try:
-        numbers = [float(cell.strip("\"'")) for cell in cells]
+        numbers = [float(cell.strip("\"'")) for cell in _cells(line)]
     except ValueError:
         return None
     return numbers if any(np.isfinite(numbers)) or len(numbers) == 1 else None
 
 
-def _column_names(header: tuple[str, ...], width: int) -> tuple[str, ...]:
-    """Return the names of the columns: XDI's ``Column.N`` lines, or the line right above the numbers."""
-    found: dict[int, str] = {}
-    for line in header:
-        if match := re.match(r"[#%!\s]*Column\.(\d+)\s*:\s*(.+)", line, re.IGNORECASE):
-            found[int(match[1])] = match[2].split("||")[0].strip()
-    if found.keys() >= set(range(1, width + 1)):
-        return tuple(found[i] for i in range(1, width + 1))
-    above = next((line for line in reversed(header) if line), "").lstrip(_COMMENT + " \t")
-    for separator in (r"[,;\t]", r"\s{2,}", r"\s*\*\s+|\s{2,}", r"\s+"):
-        cells = [cell.strip(" \"'*") for cell in re.split(separator, above) if cell.strip(" \"'*")]
-        if len(cells) == width and any(c.isalpha() for c in above) and ":" not in cells[0]:
-            return tuple(cells)
-    return ()
+def _cells(line: str) -> list[str]:
+    """Return the parts of a line between separators, with points for decimal commas."""
+    spaced = line.split()
+    if len(spaced) > 1 and _all_decimal_commas(spaced):
+        return [cell.replace(",", ".") for cell in spaced]
+    separated = ";" in line or "\t" in line
+    if not separated and "," not in line:
+        return spaced
+    cells = [cell.strip() for cell in re.split(r"[;\t]" if separated else ",", line)]
+    if separated and any(_DECIMAL_COMMA.fullmatch(cell) for cell in cells):
+        cells = [cell.replace(",", ".") for cell in cells]
+    if cells[-1] == "":
+        cells.pop()
+    return [part for cell in cells for part in (cell.rstrip(",").split() or ["nan"])]
+
+
+def _all_decimal_commas(cells: list[str]) -> bool:
+    """Whether cells between spaces are numbers with decimal commas, or without decimals."""
+    commas = [bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in cells]
+    return any(commas) and all(
+        comma or re.fullmatch(r"[-+]?\d+", cell) for comma, cell in zip(commas, cells, strict=True)
+    )

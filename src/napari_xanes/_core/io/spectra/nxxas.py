@@ -1,0 +1,80 @@
+"""NXxas: one spectrum an entry, `energy` and `intensity` (NeXus application definition NXxas)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.data.reference import Reference
+from napari_xanes._core.io import hdf5
+from napari_xanes._core.io.formats import SpectraFormat
+from napari_xanes._core.io.spectrum import Spectrum, as_references
+
+
+def read_nxxas(path: Path) -> list[Spectrum]:
+    """Return the spectra of a file, one an entry, named like the entries.
+
+    Raises
+    ------
+    DataFileError
+        If no entry is declared NXxas, or one lacks its energies or intensities.
+    """
+    with hdf5.open_hdf5(path) as file:
+        entries = {name: item for name, item in file.items() if _is_nxxas(item)}
+        if not entries:
+            raise DataFileError(
+                f"{path} is an HDF5 file without an entry of the definition NXxas; save the spectra as text with energy "
+                "and absorption in two columns."
+            )
+        return [_spectrum(path, name, entry) for name, entry in entries.items()]
+
+
+def _is_nxxas(item: Any) -> bool:
+    return isinstance(item, h5py.Group) and _text(item, "definition").lower() == "nxxas"
+
+
+def _spectrum(path: Path, name: str, entry: h5py.Group) -> Spectrum:
+    energy, mu = _values(entry, "energy"), _values(entry, "intensity")
+    if energy is None or mu is None or energy.shape != mu.shape:
+        shapes = " and ".join("missing" if v is None else str(v.shape) for v in (energy, mu))
+        raise DataFileError(
+            f"{path}: energy and intensity of the entry {name} are {shapes}, expected two lists of the same length."
+        )
+    notes = (f"{_text(entry, 'mode')} of {path.name}",) if _text(entry, "mode") else ()
+    return Spectrum(name, energy, mu, f"{path}:{name}", _units(entry), notes)
+
+
+def _units(entry: h5py.Group) -> str:
+    units = entry["energy"].attrs.get("units", "")
+    return units.decode() if isinstance(units, bytes) else str(units)
+
+
+def _values(entry: h5py.Group, name: str) -> Any:
+    """Return a list of numbers, or None."""
+    item = entry.get(name)
+    if not isinstance(item, h5py.Dataset) or not hdf5.is_numeric(item) or item.ndim != 1:
+        return None
+    return np.asarray(item[()], dtype=np.float64)
+
+
+def _text(entry: h5py.Group, name: str) -> str:
+    """Return a text, of the entry itself or of the `name` of its group."""
+    item = entry.get(name)
+    if isinstance(item, h5py.Group):
+        item = item.get("name")
+    if not isinstance(item, h5py.Dataset) or item.shape != () or item.dtype.kind not in "OSU":
+        return ""
+    value = item[()]
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def read(path: Path, energy_unit: str | None) -> list[Reference]:
+    """Return the entries of a file as references."""
+    return as_references(read_nxxas(path), energy_unit)
+
+
+FORMAT = SpectraFormat("NXxas", (".h5", ".nxs", ".hdf5"), magic=(b"\x89HDF\r\n\x1a\n",), read=read)
