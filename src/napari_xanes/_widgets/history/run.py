@@ -18,6 +18,7 @@ from napari_xanes._widgets.layers.layers import about, lineage, results_of, stac
 from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.layers.undo import as_one_step
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
+from napari_xanes._widgets.steps.sections import MASKS, numbered
 from napari_xanes._widgets.steps.table import STEP_PANELS
 
 
@@ -47,7 +48,7 @@ def plan_run(viewer: Any, layer: Layer, history: HistorySteps, first: int) -> Pl
         )
     if painted := [step for step in steps if step.painted]:
         raise InputError(
-            f"{painted[0].title()} cannot be repeated by itself; leave the step out, run it again by hand in 7 Masks "
+            f"{painted[0].title()} cannot be repeated by itself; leave the step out, run it again by hand in {numbered(MASKS)} "
             "afterwards, or re-run from a later step."
         )
     taken = history.taken()

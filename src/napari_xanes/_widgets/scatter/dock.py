@@ -30,6 +30,7 @@ from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.scatter.plot import ScatterPlot
+from napari_xanes._widgets.steps.sections import FIT, MASKS, NORMALIZE, numbered
 
 OWNER = "scatter"
 FOLLOW_MS = 30
@@ -47,7 +48,7 @@ class XanesScatter(Dock):
         self.plot = ScatterPlot(napari_viewer)
         self.words, self.found = make_words(), make_words()
         self.keep = make_button(
-            "Keep as mask", "Makes a layer of what is outlined, for 7 Masks and for results."
+            "Keep as mask", f"Makes a layer of what is outlined, for {numbered(MASKS)} and for results."
         )
         self.clear = make_button("Clear", "Takes the outline away.")
         self.outline: NDArray[np.float64] | None = None
@@ -118,7 +119,9 @@ class XanesScatter(Dock):
         self.select(None)
         self.plot.clear_density()
         if maps is None:
-            self.words.setText("Needs two maps, such as thickness and a fraction: run 3 Normalise and 4 Fit.")
+            self.words.setText(
+                f"Needs two maps, such as thickness and a fraction: run {numbered(NORMALIZE)} and {numbered(FIT)}."
+            )
             return
         self.plot.name_axes(*[_title(layer) for layer in maps])
         self._run(partial(map_density, *drawn), partial(self._show_density, drawn))
@@ -186,7 +189,7 @@ class XanesScatter(Dock):
         if workflow is not None:
             workflow.masks.refresh()
             workflow.masks.use.mask.choose(made)
-        self.found.setText(f"Kept as '{made.name}'; apply it in 7 Masks.")
+        self.found.setText(f"Kept as '{made.name}'; apply it in {numbered(MASKS)}.")
 
     # -- working and following ------------------------------------------------------------------------
 

@@ -19,11 +19,12 @@ from napari_xanes._widgets.spectrum.curves import WINDOW_COLORS, Curve
 from napari_xanes._widgets.spectrum.mean_spectra import DENSITY, MEASURED, NORMALISED
 from napari_xanes._widgets.spectrum.model import SpectrumModel
 from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN, Spectrum
+from napari_xanes._widgets.steps.sections import FIT, numbered
 
 Float64 = NDArray[np.float64]
 
 NOTHING_OPEN = "Open a XANES stack to see its spectra."
-CHOOSE_REFERENCES = "choose references in 4 Fit to see a fit."
+CHOOSE_REFERENCES = f"choose references in {numbered(FIT)} to see a fit."
 COMPONENT_COLORS = (SAFE_COLORS[0], SAFE_COLORS[1], SAFE_COLORS[2], SAFE_COLORS[4], SAFE_COLORS[5])
 
 

@@ -9,6 +9,7 @@ from qtpy.QtGui import QColor
 
 from napari_xanes._widgets.parts.table import ColumnsTable
 from napari_xanes._widgets.spectrum.rows import Row
+from napari_xanes._widgets.steps.sections import FIT, numbered
 
 COLUMNS = {
     "region": "The pin, shape or label.",
@@ -58,7 +59,7 @@ class RegionTable(ColumnsTable):
         """Colour the names as the curves are, and say what the columns are."""
         tips = [
             *COLUMNS.values(),
-            *["Fraction ± sigma, of the mean spectrum fitted as 4 Fit is set."] * len(references),
+            *[f"Fraction ± sigma, of the mean spectrum fitted as {numbered(FIT)} is set."] * len(references),
         ]
         for column, tip in enumerate(tips):
             self.table.horizontalHeaderItem(column).setToolTip(f"<p>{tip}</p>")

@@ -9,6 +9,7 @@ from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.spectrum.export import ExportMenu
 from napari_xanes._widgets.spectrum.mean_spectra import QUANTITIES
 from napari_xanes._widgets.spectrum.model import Wanted
+from napari_xanes._widgets.steps.sections import FIT, numbered
 
 
 class SpectrumTools(QWidget):
@@ -39,11 +40,11 @@ class SpectrumTools(QWidget):
             on=True,
         )
         self.references = _box(
-            "references", "The spectra that are fitted, as 4 Fit is set; or those of the last fit."
+            "references", f"The spectra that are fitted, as {numbered(FIT)} is set; or those of the last fit."
         )
         self.fit = _box(
             "fit",
-            "The pixel under the cursor, or the region chosen in the table, fitted as 4 Fit is set: sum, components "
+            f"The pixel under the cursor, or the region chosen in the table, fitted as {numbered(FIT)} is set: sum, components "
             "and residual, made anew as anything changes.",
         )
         self.table = _box(

@@ -14,7 +14,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import last_entry
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
+from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.jobs.trial import Previewed, Trial, plane_seen
 from napari_xanes._widgets.layers.layers import (
@@ -29,6 +29,7 @@ from napari_xanes._widgets.layers.layers import (
 from napari_xanes._widgets.layers.words import facts, frames_text
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.panel import StepPanel
+from napari_xanes._widgets.steps.sections import ALIGN, NORMALIZE, what_is_missing
 
 SHOW = ' <a href="review" style="color: #4a9de0">Show the frames</a>'
 """A link after what was found."""
@@ -37,9 +38,7 @@ SHOW = ' <a href="review" style="color: #4a9de0">Show the frames</a>'
 class AlignPanel(StepPanel):
     """Drift correction."""
 
-    title = "Align"
-    key = "align"
-    names = ("align",)
+    title, key, names = ALIGN.title, ALIGN.key, ALIGN.steps
     stack_name = "aligned"
 
     def take(self, line: list[Layer]) -> Layer | None:
@@ -49,11 +48,8 @@ class AlignPanel(StepPanel):
         return next(iter(fresh or density), None)
 
     def missing(self, line: list[Layer]) -> str:
-        """Say what comes first."""
-        signal = about(line[0])["signal"]
-        if signal == "normalized":
-            return "Nothing to do: this stack was normalised already when it was opened."
-        return f"Needs optical density, this stack is {SIGNAL_WORDS[signal]}: run 1 Preprocess first."
+        """Say what comes first: in the window, optical density is aligned."""
+        return what_is_missing(NORMALIZE.key, about(line[0])["signal"])
 
     def will(self, layer: Layer) -> str:
         """Say what Run will do."""

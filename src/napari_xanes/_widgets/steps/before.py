@@ -13,6 +13,7 @@ from napari_xanes._core.recipe.histories import merge_histories
 from napari_xanes._widgets.layers.layers import about, find, history_of, lineage, results_of
 from napari_xanes._widgets.layers.masked import mask_entry
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
+from napari_xanes._widgets.steps.sections import FIT, NORMALIZE, numbered
 
 BEFORE = ("normalize", "fit", "mask")
 """Steps whose maps and masks are looked at."""
@@ -30,7 +31,8 @@ class AfterFitPanel(StepPanel):
 
     def missing(self, line: list[Layer]) -> str:
         """Say what comes first."""
-        return "Needs the maps of earlier steps: run 3 Normalise, and 4 Fit for fractions."
+        first, then = numbered(NORMALIZE), numbered(FIT)
+        return f"Needs the maps of earlier steps: run {first}, and {then} for fractions."
 
     def earlier(self, layer: Layer) -> list[HistoryStep]:
         """Return the steps done on a stack whose maps are looked at, painted masks among them."""

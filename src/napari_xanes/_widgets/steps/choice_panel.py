@@ -50,6 +50,10 @@ class ChoicePanel(StepPanel):
         """Return True: there are few maps, and each was asked for."""
         return True
 
+    def chosen_steps(self) -> tuple[str, ...]:
+        """Return the step that is chosen."""
+        return (self.step,)
+
     def steps(self, layer: Any) -> Steps:
         """Return the step that is chosen."""
         return [(self.step, self.forms[self.step].params())]

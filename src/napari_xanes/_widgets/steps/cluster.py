@@ -14,7 +14,6 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from napari_xanes._core.base.errors import XanesError
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._core.io.spectra_file import write_spectra
 from napari_xanes._widgets.layers.label_colors import label_colors
 from napari_xanes._widgets.layers.layers import about, results_of
@@ -24,6 +23,7 @@ from napari_xanes._widgets.parts.plot import SpectraPlot
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
 from napari_xanes._widgets.steps.on_the_way import normalized_first
 from napari_xanes._widgets.steps.panel import Steps
+from napari_xanes._widgets.steps.sections import CLUSTERS, MASKS, numbered, what_is_missing
 
 TABLES = {"cluster": "cluster_spectra", "decompose": "components"}
 FEW = 1e-3
@@ -35,9 +35,7 @@ SHOWN_COUNTS = 4
 class ClusterPanel(ChoicePanel):
     """k-means, PCA and NMF."""
 
-    title = "Clusters"
-    key = "clusters"
-    names = ("cluster", "decompose")
+    title, key, names = CLUSTERS.title, CLUSTERS.key, CLUSTERS.steps
     question = "Find"
     choices: Mapping[str, str] = {
         "cluster": "groups of pixels (k-means)",
@@ -66,8 +64,9 @@ class ClusterPanel(ChoicePanel):
 
     def missing(self, line: list[Layer]) -> str:
         """Say what comes first."""
-        signal = SIGNAL_WORDS[about(line[0])["signal"]]
-        return f"Needs normalised spectra or optical density, this stack is {signal}: run 1 Preprocess first."
+        return what_is_missing(
+            "fit", about(line[0])["signal"]
+        )  # which are those that spectra are compared in
 
     def will(self, layer: Layer) -> str:
         """Say what Run will do."""
@@ -105,9 +104,7 @@ class ClusterPanel(ChoicePanel):
         if lost := found.get("invalid_pixels", 0):
             text += f"; {lost} pixels are invalid"
         if step == "cluster" and min(found["pixels"]) < FEW * sum(found["pixels"]):
-            text += (
-                ". Some hold hardly a pixel: leave out what is around the sample with 7 Masks, and run again"
-            )
+            text += f". Some hold hardly a pixel: leave out what is around the sample with {numbered(MASKS)}, and run again"
         return short, f"{text}."
 
     # -- references for the fit -----------------------------------------------------------------------

@@ -16,6 +16,7 @@ from napari_xanes._widgets.layers.words import facts, frames_text, resolved
 from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
+from napari_xanes._widgets.steps.sections import PREPROCESS, numbered
 
 STACK_NAMES = {
     "bad_pixels": "without bad pixels",
@@ -71,7 +72,7 @@ class CorrectionsPanel(ChoicePanel):
         """Say so if flats must be divided by first, or what the correction still needs."""
         stack = stack_of(layer)
         if stack.signal == "counts" and stack.flat is not None:
-            return "Run 1 Preprocess first: the flats belong to the frames as they were measured."
+            return f"Run {numbered(PREPROCESS)} first: the flats belong to the frames as they were measured."
         if self.step == "internal_i0" and stack.signal == "normalized":
             return "The beam is corrected before the edge is normalised; choose an earlier stack."
         values = self.forms[self.step].values()

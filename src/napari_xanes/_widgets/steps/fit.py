@@ -11,13 +11,13 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSizePolic
 
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._widgets.layers.layers import about, results_of, show_maps
 from napari_xanes._widgets.layers.tuples import thinned
 from napari_xanes._widgets.layers.words import facts, frames_text
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.steps.on_the_way import normalized_first
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
+from napari_xanes._widgets.steps.sections import FIT
 
 NORMALISED, DIRECT = range(2)
 
@@ -25,9 +25,7 @@ NORMALISED, DIRECT = range(2)
 class FitPanel(StepPanel):
     """Linear-combination fit."""
 
-    title = "Fit"
-    key = "fit"
-    names = ("fit",)
+    title, key, names = FIT.title, FIT.key, FIT.steps
 
     def options(self) -> list[QWidget]:
         """Return what is fitted, where there is a choice, and whether all maps are shown."""
@@ -64,15 +62,6 @@ class FitPanel(StepPanel):
     def open_residual(self) -> None:
         """Open the dock that looks at what the fit leaves."""
         self.viewer.window.add_plugin_dock_widget("napari-xanes", "Fit residual", tabify=True)
-
-    def take(self, line: list[Layer]) -> Layer | None:
-        """Return the chosen stack if it can be fitted."""
-        return line[0] if about(line[0])["signal"] in ("optical_density", "normalized") else None
-
-    def missing(self, line: list[Layer]) -> str:
-        """Say what comes first."""
-        signal = SIGNAL_WORDS[about(line[0])["signal"]]
-        return f"Needs normalised spectra or optical density, this stack is {signal}: run 1 Preprocess first."
 
     def lacks(self, layer: Layer) -> str:
         """Ask for references."""

@@ -9,13 +9,13 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._widgets.layers.layers import about, history_of, results_of
 from napari_xanes._widgets.layers.tuples import thinned
 from napari_xanes._widgets.layers.words import facts, frames_text, resolved
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
 from napari_xanes._widgets.steps.on_the_way import is_normalized, normalized_first
 from napari_xanes._widgets.steps.panel import Steps
+from napari_xanes._widgets.steps.sections import MAPS, what_is_missing
 
 BEFORE_EV, AFTER_EV = 5.0, 30.0
 """About the edge energy: where a white line lies that nobody has looked at yet."""
@@ -24,9 +24,7 @@ BEFORE_EV, AFTER_EV = 5.0, 30.0
 class MapsPanel(ChoicePanel):
     """Peak, edge, white line and energy shift of every pixel."""
 
-    title = "Maps"
-    key = "maps"
-    names = ("peak", "edge_position", "white_line", "shift_map")
+    title, key, names = MAPS.title, MAPS.key, MAPS.steps
     question = "Map"
     choices: Mapping[str, str] = {
         "peak": "peak: energy and height",
@@ -47,8 +45,7 @@ class MapsPanel(ChoicePanel):
     def missing(self, line: list[Layer]) -> str:
         """Say what comes first."""
         signal = about(line[0])["signal"]
-        first = "3 Normalise" if signal == "optical_density" else "1 Preprocess"
-        return f"Needs normalised spectra, this stack is {SIGNAL_WORDS[signal]}: run {first} first."
+        return what_is_missing("white_line" if signal == "optical_density" else self.step, signal)
 
     def lacks(self, layer: Layer) -> str:
         """Ask for the window or for references."""

@@ -39,6 +39,7 @@ from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.histogram import LimitsHistogram
 from napari_xanes._widgets.steps.mask_use import MaskUse
+from napari_xanes._widgets.steps.sections import MASKS, NORMALIZE, numbered
 
 PREVIEW_MS = 60
 COMBINE = {
@@ -59,8 +60,7 @@ class MaskPanel(QWidget):
         The mask in a few words, for the title of the collapsed panel.
     """
 
-    title = "Masks"
-    key = "masks"
+    title, key, names = MASKS.title, MASKS.key, MASKS.steps
     headline = Signal(str)
 
     def __init__(self, viewer: Any, chooser: StackChooser) -> None:
@@ -149,7 +149,7 @@ class MaskPanel(QWidget):
         self.keep.setEnabled(bool(maps))
         self.otsu.setEnabled(bool(maps))
         if not maps:
-            self.found.setText("Needs a map, such as the thickness: run 3 Normalise first.")
+            self.found.setText(f"Needs a map, such as the thickness: run {numbered(NORMALIZE)} first.")
         layer = self.map.layer()
         if (None if layer is None else original(layer)) is not self._of:
             self._on_map()
@@ -215,7 +215,7 @@ class MaskPanel(QWidget):
         """Return the mask as it is set now; raises InputError if it cannot be."""
         params, other = self.params(), self._combined_with()
         if self._of is None:
-            raise InputError("there is no map to make a mask from; run 3 Normalise first.")
+            raise InputError(f"there is no map to make a mask from; run {numbered(NORMALIZE)} first.")
         mask = mask_of(self._of, params)
         if params.combine == "replace":
             return mask

@@ -8,18 +8,16 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.layers.words import facts, frames_text, resolved
 from napari_xanes._widgets.steps.panel import StepPanel
+from napari_xanes._widgets.steps.sections import NORMALIZE
 
 
 class NormalizePanel(StepPanel):
     """Edge normalisation."""
 
-    title = "Normalise"
-    key = "normalize"
-    names = ("normalize",)
+    title, key, names = NORMALIZE.title, NORMALIZE.key, NORMALIZE.steps
     stack_name = "normalised"
 
     def options(self) -> list[QWidget]:
@@ -41,13 +39,6 @@ class NormalizePanel(StepPanel):
     def take(self, line: list[Layer]) -> Layer | None:
         """Return the nearest stack that is optical density."""
         return next((one for one in line if about(one)["signal"] == "optical_density"), None)
-
-    def missing(self, line: list[Layer]) -> str:
-        """Say what comes first."""
-        signal = about(line[0])["signal"]
-        if signal == "normalized":
-            return "Nothing to do: this stack was normalised already when it was opened."
-        return f"Needs optical density, this stack is {SIGNAL_WORDS[signal]}: run 1 Preprocess first."
 
     def will(self, layer: Layer) -> str:
         """Say what Run will do."""

@@ -35,6 +35,7 @@ from napari_xanes._widgets.layers.layers import (
     stack_of,
 )
 from napari_xanes._widgets.parts.notices import report_error
+from napari_xanes._widgets.steps.sections import what_is_missing
 
 Steps = Sequence[tuple[str, Params]]
 
@@ -112,13 +113,19 @@ class StepPanel(QWidget):
         """Return widgets for what came out."""
         return []
 
+    def chosen_steps(self) -> tuple[str, ...]:
+        """Return the names of the steps that Run would carry out."""
+        return self.names
+
     def take(self, line: list[Layer]) -> Layer | None:
         """Return the stack that the step works on: one of the chosen stack and those it was made from."""
-        return line[0]
+        signal = about(line[0])["signal"]
+        return line[0] if all(signal in STEPS[name].takes for name in self.chosen_steps()) else None
 
     def missing(self, line: list[Layer]) -> str:
         """Say what to do first if there is no such stack."""
-        return ""
+        signal = about(line[0])["signal"]
+        return next(filter(None, (what_is_missing(name, signal) for name in self.chosen_steps())), "")
 
     def lacks(self, layer: Layer) -> str:
         """Say what else is missing before Run makes sense; empty if nothing is."""

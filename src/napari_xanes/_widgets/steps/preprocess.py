@@ -10,14 +10,13 @@ from napari_xanes._widgets.layers.layers import about, stack_of
 from napari_xanes._widgets.layers.words import facts, frames_text
 from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.steps.panel import StepPanel
+from napari_xanes._widgets.steps.sections import PREPROCESS
 
 
 class PreprocessPanel(StepPanel):
     """Flats, darks and -ln."""
 
-    title = "Preprocess"
-    key = "preprocess"
-    names = ("flat_field", "optical_density")
+    title, key, names = PREPROCESS.title, PREPROCESS.key, PREPROCESS.steps
     stack_name = "optical density"
 
     def options(self) -> list[QWidget]:

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTableWidg
 
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.layers.layers import about, results_of
 from napari_xanes._widgets.layers.session import workflow_of
@@ -64,15 +63,6 @@ class RankPanel(StepPanel):
         )
         self.use.clicked.connect(self.take_to_fit)
         return [self.table, self.use]
-
-    def take(self, line: list[Layer]) -> Layer | None:
-        """Return the chosen stack if it is absorption."""
-        return line[0] if about(line[0])["signal"] in ("optical_density", "normalized") else None
-
-    def missing(self, line: list[Layer]) -> str:
-        """Say what comes first."""
-        signal = SIGNAL_WORDS[about(line[0])["signal"]]
-        return f"Needs normalised spectra or optical density, this stack is {signal}: run 1 Preprocess first."
 
     def lacks(self, layer: Layer) -> str:
         """Ask for references."""

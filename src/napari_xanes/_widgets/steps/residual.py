@@ -14,6 +14,7 @@ from napari_xanes._widgets.layers.layers import results_of
 from napari_xanes._widgets.layers.words import facts
 from napari_xanes._widgets.parts.plot import SpectraPlot
 from napari_xanes._widgets.steps.before import AfterFitPanel
+from napari_xanes._widgets.steps.sections import FIT, numbered
 
 
 class ResidualPanel(AfterFitPanel):
@@ -32,7 +33,7 @@ class ResidualPanel(AfterFitPanel):
 
     def lacks(self, layer: Layer) -> str:
         """Ask for a fit."""
-        return "" if self.has(layer, "fit") else "Looks at what a fit left: run 4 Fit first."
+        return "" if self.has(layer, "fit") else f"Looks at what a fit left: run {numbered(FIT)} first."
 
     def will(self, layer: Layer) -> str:
         """Say what Run will do."""

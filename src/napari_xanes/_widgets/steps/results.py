@@ -25,6 +25,7 @@ from napari_xanes._widgets.layers.painted import save_recipe
 from napari_xanes._widgets.layers.words import history_text
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.panel import StepPanel
+from napari_xanes._widgets.steps.sections import RESULTS
 
 
 class ResultsPanel(QWidget):
@@ -36,7 +37,7 @@ class ResultsPanel(QWidget):
         The panels whose steps a recipe runs, in order.
     """
 
-    title = "Recipe and results"
+    title = RESULTS.title
     done = Signal(object)
 
     def __init__(self, viewer: Any, chooser: StackChooser, panels: Mapping[str, StepPanel]) -> None:

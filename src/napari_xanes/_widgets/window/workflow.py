@@ -23,6 +23,7 @@ from napari_xanes._widgets.steps.corrections import CorrectionsPanel
 from napari_xanes._widgets.steps.fit import FitPanel
 from napari_xanes._widgets.steps.maps import MapsPanel
 from napari_xanes._widgets.steps.masks import MaskPanel
+from napari_xanes._widgets.steps.more import MorePanel, steps_left
 from napari_xanes._widgets.steps.normalize import NormalizePanel
 from napari_xanes._widgets.steps.panel import StepPanel
 from napari_xanes._widgets.steps.particles import ParticlesPanel
@@ -30,18 +31,10 @@ from napari_xanes._widgets.steps.preprocess import PreprocessPanel
 from napari_xanes._widgets.steps.rank import RankPanel
 from napari_xanes._widgets.steps.residual import ResidualPanel
 from napari_xanes._widgets.steps.results import ResultsPanel
-from napari_xanes._widgets.steps.table import STEP_PANELS
+from napari_xanes._widgets.steps.sections import PREPROCESS, SECTIONS, first_section
+from napari_xanes._widgets.steps.table import OTHER_PANELS, STEP_PANELS
 from napari_xanes._widgets.window.energy_text import show_energy
 from napari_xanes._widgets.window.keys import ShortcutsDialog, bind_keys, unbind_keys
-
-NEXT_STEP = {"preprocess": "align", "align": "normalize", "normalize": "fit", "fit": "results"}
-"""What is unfolded when a step is done; after the others one looks at what they found."""
-FIRST_STEP = {
-    "counts": "preprocess",
-    "transmission": "preprocess",
-    "optical_density": "align",
-    "normalized": "fit",
-}
 
 
 class XanesWorkflow(Dock):
@@ -54,6 +47,8 @@ class XanesWorkflow(Dock):
         self.panels = {panel.key: panel(napari_viewer, self.chooser) for panel in STEP_PANELS}
         self.masks = MaskPanel(napari_viewer, self.chooser)
         self.results = ResultsPanel(napari_viewer, self.chooser, self.panels)
+        if names := steps_left((*STEP_PANELS, *OTHER_PANELS)):
+            self.panels["more"] = MorePanel(napari_viewer, self.chooser, names)
         self.panels["clusters"].references_made.connect(lambda path: self.fit_with((path,)))
         self.undo = QPushButton()
         self.undo.setToolTip("<p>Makes the layers what they were before the last step.</p>")
@@ -61,7 +56,9 @@ class XanesWorkflow(Dock):
         self.column.addWidget(self.chooser)
         self.column.addWidget(self.undo)
         self.sections: dict[str, Section] = {}
-        shown = {**self.panels, "masks": self.masks, "results": self.results}
+        panels = {**self.panels, "masks": self.masks, "results": self.results}
+        keys = [one.key for one in SECTIONS]
+        shown = {key: panels[key] for key in (*keys, *(panels.keys() - keys))}
         for number, (key, panel) in enumerate(shown.items(), 1):
             section = Section(number, panel.title, panel)
             self.sections[key] = section
@@ -122,14 +119,15 @@ class XanesWorkflow(Dock):
         layer = self.chooser.layer()
         chosen = self.chooser.layer_id()
         if layer is not None and chosen != self._shown and not about(layer)["made_from"]:
-            self.open_step(FIRST_STEP[about(layer)["signal"]])
+            self.open_step(first_section(about(layer)["signal"]).key)
         elif layer is None and self._shown is None:
-            self.open_step("preprocess")
+            self.open_step(PREPROCESS.key)
         self._shown = chosen
 
     def _advance(self, key: str, layer: Any = None) -> None:
-        if key in NEXT_STEP:
-            self.open_step(NEXT_STEP[key])
+        section = next((one for one in SECTIONS if one.key == key), None)
+        if section is not None and section.then:
+            self.open_step(section.then)
 
     def fit_with(self, paths: Sequence[str], names: Sequence[str] = ()) -> None:
         """Make spectra of files the references of the fit, and show so."""
