@@ -43,3 +43,22 @@ def drag_line(plot, line, pixels, qtbot):
         send(QEvent.Type.MouseMove, at)
     send(QEvent.Type.MouseButtonRelease, place[-1], Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton)
     assert (line.value() - before) * pixels > 0, "the line went with the mouse"
+
+
+def drag_on_canvas(window, layer, start, end, steps=4):
+    """Press at one pixel (y, x) of a layer, move to another, and release."""
+    kind = QEvent.Type
+    canvas_mouse(window, kind.MouseMove, layer, *start)
+    canvas_mouse(window, kind.MouseButtonPress, layer, *start, buttons=True)
+    for k in range(1, steps + 1):
+        at = (a + (b - a) * k / steps for a, b in zip(start, end, strict=True))
+        canvas_mouse(window, kind.MouseMove, layer, *at, buttons=True)
+    canvas_mouse(window, kind.MouseButtonRelease, layer, *end)
+
+
+def double_click(window, layer, y, x):
+    """Double-click on a pixel of a layer."""
+    kind = QEvent.Type
+    for one in (kind.MouseButtonPress, kind.MouseButtonRelease, kind.MouseButtonDblClick):
+        canvas_mouse(window, one, layer, y, x, buttons=one != kind.MouseButtonRelease)
+    canvas_mouse(window, kind.MouseButtonRelease, layer, y, x)

@@ -222,7 +222,7 @@ def test_a_painted_mask_is_saved_with_the_recipe_and_not_run_again(
     monkeypatch.setattr("napari_xanes._widgets.parts.notices.show_error", said.append)
     painted = np.zeros((64, 72), int)
     painted[10:50, 10:60] = 1
-    layer = viewer.add_labels(painted, name="by hand")
+    layer = viewer.add_labels(painted, name="by hand", scale=viewer.layers[0].scale[-2:])
     done.masks.refresh()
     done.masks.use.mask.choose(layer)
     done.masks.use.apply.click()

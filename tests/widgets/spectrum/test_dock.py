@@ -17,8 +17,8 @@ from napari_xanes._core.base.params import make_params
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result
+from napari_xanes._widgets.spectrum.colors import PINS
 from napari_xanes._widgets.spectrum.dock import XanesSpectrum
-from napari_xanes._widgets.spectrum.pins import PINS
 from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN
 from napari_xanes._widgets.window.workflow import XanesWorkflow
 

@@ -102,7 +102,7 @@ def test_a_mask_that_is_kept_is_a_result(panel, workflow, viewer, normalised, tm
 
 @pytest.mark.parametrize("how", ["and", "or", "minus"])
 def test_it_is_combined_with_painted_labels(panel, viewer, normalised, how):
-    painted = viewer.add_labels(np.zeros((64, 72), int), name="painted")
+    painted = viewer.add_labels(np.zeros((64, 72), int), name="painted", scale=normalised.scale[-2:])
     painted.data[10:40, 20:50] = 7
     panel.how.setCurrentIndex(panel.how.findData(how))
     make_mask(panel, 0.3)
@@ -259,9 +259,9 @@ def test_masks_that_cannot_be_applied_are_refused(panel, viewer, normalised, sho
     panel.use.apply.click()
     assert "the mask 'empty' is empty" in shown[0]
     viewer.layers.remove(empty)
-    viewer.add_labels(np.ones((5, 6), int), name="small")
+    viewer.add_labels(np.ones((5, 6), int), name="elsewhere", translate=(1000, 1000))
     panel.use.apply.click()
-    assert "shape (5, 6)" in shown[1]
+    assert "'elsewhere' of shape (5, 6) lies over no layer" in shown[1]
     assert all(MASKED not in layer.metadata for layer in viewer.layers)
 
 

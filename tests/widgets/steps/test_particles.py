@@ -105,7 +105,9 @@ def test_under_an_applied_mask_the_numbers_are_those_of_the_maps(
 ):
     thickness = layers_by_map(viewer)["thickness"].data
     if painted:
-        fitted.masks.use.mask.choose(viewer.add_labels((thickness >= 0.3).astype(int), name="by hand"))
+        drawn = (thickness >= 0.3).astype(int)
+        layer = viewer.add_labels(drawn, name="by hand", scale=viewer.layers[0].scale[-2:])
+        fitted.masks.use.mask.choose(layer)
         fitted.masks.refresh()
     else:
         fitted.masks.set_limits(0.3, None)

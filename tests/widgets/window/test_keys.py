@@ -13,8 +13,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
 from napari_xanes._widgets.layers.layers import about, add_stack, lineage
+from napari_xanes._widgets.spectrum.colors import PINS
 from napari_xanes._widgets.spectrum.dock import XanesSpectrum
-from napari_xanes._widgets.spectrum.pins import PINS
 from napari_xanes._widgets.view.layers import scan_maps
 from napari_xanes._widgets.window import key_actions as actions
 from napari_xanes._widgets.window.keys import SHORTCUTS, ShortcutsDialog, as_markdown

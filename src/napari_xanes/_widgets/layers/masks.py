@@ -24,6 +24,7 @@ from napari_xanes._widgets.layers.label_colors import mask_colors
 from napari_xanes._widgets.layers.layers import about, history_of, put_labels, show_only
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
+from napari_xanes._widgets.layers.seen_labels import image_shape, is_collapsed, labels_on
 from napari_xanes._widgets.layers.undo import remember
 
 PREVIEW_NAME = "mask preview"
@@ -108,10 +109,14 @@ def keep_mask(
 
 @dataclass(frozen=True)
 class Applied:
-    """To how many layers a mask was applied, and how many of the scan show the sample at another place."""
+    """To how many layers a mask was applied, and how many of the scan show the sample at another place.
+
+    What is `collapsed` was painted at single energies and counts at all.
+    """
 
     layers: int
     elsewhere: int
+    collapsed: bool = False
 
 
 def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
@@ -120,8 +125,7 @@ def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
     Layers from before the alignment are left alone, since the sample is at another place there.
     Raises InputError if the mask is empty, or fits no layer.
     """
-    inside = as_mask(mask.data)
-    if not inside.any():
+    if not as_mask(mask.data).any():
         raise InputError(
             f"the mask '{mask.name}' is empty, so nothing would be left; paint or make it first."
         )
@@ -130,18 +134,18 @@ def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
         raise InputError("there is no stack to apply the mask to; open a scan first.")
     scan = [one for one in viewer.layers if _can_be_masked(one) and about(one)["source"] == said["source"]]
     place = place_of(mask if about(mask) or stack is None else stack)
-    fellows = [one for one in scan if place_of(one) == place and _image_shape(one) == inside.shape]
+    there = [(one, labels_on(mask, one) != 0) for one in scan if place_of(one) == place]
+    fellows = [(one, inside) for one, inside in there if inside.shape == image_shape(one) and inside.any()]
     if not fellows:
         raise InputError(
-            f"the mask '{mask.name}' has shape {inside.shape}, which no layer of '{said['name']}' has; "
-            "make it from one of its maps."
+            f"the mask '{mask.name}' of shape {tuple(mask.data.shape)} lies over no layer of '{said['name']}'; "
+            "make it from one of its maps, or paint one with Paint a new mask."
         )
     remember(viewer, "apply mask")
-    entry = _entry(mask, inside)
-    for layer in fellows:
-        _apply(layer, inside, entry)
+    for layer, inside in fellows:
+        _apply(layer, inside, _entry(mask, inside))
     mask.visible = False  # what is inside is seen better without it
-    return Applied(len(fellows), len(scan) - len(fellows))
+    return Applied(len(fellows), len(scan) - len(fellows), is_collapsed(mask, fellows[0][0]))
 
 
 def remove_from_all(viewer: Any) -> int:
@@ -170,11 +174,6 @@ def _can_be_masked(layer: Layer) -> bool:
 def place_of(layer: Layer) -> list[Any]:
     """Return by which steps the sample of a layer was moved."""
     return [entry.params for entry in history_of(layer) if STEPS[entry.step].moves_pixels]
-
-
-def _image_shape(layer: Layer) -> tuple[int, ...]:
-    shape = tuple(layer.data.shape)
-    return shape[1:] if about(layer)["kind"] == "stack" else shape
 
 
 def _entry(mask: Layer, inside: NDArray[np.bool_]) -> Entry:

@@ -16,7 +16,9 @@ from napari_xanes._core.data.history import Entry
 from napari_xanes._core.io.mask_file import write_mask
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.regions.mask import MaskParams
+from napari_xanes._widgets.layers.layers import stack_layers
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
+from napari_xanes._widgets.layers.seen_labels import labels_on
 
 Steps = list[tuple[str, Params]]
 
@@ -54,8 +56,11 @@ def _painted(viewer: Any, name: str, pixels: int) -> NDArray[np.bool_]:
         if kept and isinstance(data, MaskedStack) and kept["entry"]["params"].get("of") == name:
             return data.inside
     for layer in viewer.layers:
-        if isinstance(layer, Labels) and layer.name == name and np.count_nonzero(layer.data) == pixels:
-            return np.asarray(layer.data) != 0
+        if isinstance(layer, Labels) and layer.name == name:
+            for stack in stack_layers(viewer):
+                inside: NDArray[np.bool_] = labels_on(layer, stack) != 0
+                if inside.sum() == pixels:
+                    return inside
     raise InputError(
         f"the mask '{name}', painted by hand, was changed or removed since it was used; apply it again, run what "
         "follows, and save then."

@@ -43,6 +43,8 @@ class Listening:
         self._viewer = viewer
         self._on_layers, self._on_changed, self._on_form = on_layers, on_changed, on_form
         self._of_layers: list[Any] = []
+        self._of_slices: list[Any] = []
+        self._seen_at = self._view()
         self._of_forms: list[Any] = []
         self._of_viewer = [(viewer.dims.events.current_step, on_step)]
         events = viewer.layers.events
@@ -66,6 +68,21 @@ class Listening:
         ]
         for emitter in self._of_layers:
             emitter.connect(self._on_changed)
+        for emitter in self._of_slices:
+            emitter.disconnect(self._on_slice)
+        self._of_slices = [one.events.set_data for one in self._viewer.layers if isinstance(one, Labels)]
+        for emitter in self._of_slices:
+            emitter.connect(self._on_slice)
+
+    def _on_slice(self, event: Any) -> None:
+        """Notice that painting was undone, of which napari says only that there is something else to draw."""
+        before, self._seen_at = self._seen_at, self._view()
+        if self._seen_at == before:  # else the slider was moved
+            self._on_changed(event)
+
+    def _view(self) -> tuple[Any, ...]:
+        dims = self._viewer.dims
+        return dims.point, dims.order, dims.ndisplay
 
     def follow_forms(self) -> None:
         """Follow the forms of a workflow that was opened meanwhile."""
@@ -84,10 +101,12 @@ class Listening:
             emitter.disconnect(callback)
         for emitter in self._of_layers:
             emitter.disconnect(self._on_changed)
+        for emitter in self._of_slices:
+            emitter.disconnect(self._on_slice)
         for panel in self._of_forms:
             with suppress(RuntimeError):  # Qt has deleted it, if the workflow was closed before
                 panel.asked.disconnect(self._on_form)
-        self._of_viewer, self._of_layers, self._of_forms = [], [], []
+        self._of_viewer, self._of_layers, self._of_slices, self._of_forms = [], [], [], []
 
 
 def _telling(layer: Layer) -> tuple[str, ...]:

@@ -166,13 +166,14 @@ def _says(model: SpectrumModel, first: str, found: SpectrumFound | None) -> str:
 
 
 def _validity(one: Spectrum) -> str:
-    """Say so where a mean is not of all its pixels."""
+    """Say so where a mean is not of all its pixels, or of more than was painted at this energy."""
     mean = one.mean
+    painted = "; painted at single energies, it counts at all" if one.collapsed else ""
     if mean.used == mean.pixels:
-        return ""
+        return painted
     if not mean.used:
-        return "; no pixel is valid in all frames, so the mean is of what is valid in each"
-    return f"; the mean is of {mean.used} of {mean.pixels} pixels, which are valid in all frames"
+        return f"{painted}; no pixel is valid in all frames, so the mean is of what is valid in each"
+    return f"{painted}; the mean is of {mean.used} of {mean.pixels} pixels, which are valid in all frames"
 
 
 def _fit_curves(first: str, fit: ReferenceFit, color: str | None) -> dict[str, Curve]:

@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer, Points
 
-from napari_xanes._core.draw.color import SAFE_COLORS
-
-PINS = "spectrum pins"
-PIN_COLORS = (*SAFE_COLORS[:5], SAFE_COLORS[6])
+from napari_xanes._widgets.spectrum.colors import PINS, next_spot_color
 
 
 def pins_of(viewer: Any) -> Points | None:
@@ -27,7 +24,8 @@ def add_pin(viewer: Any, layer: Layer, position: Sequence[float]) -> None:
         geometry = {key: tuple(getattr(layer, key))[-2:] for key in ("scale", "translate", "units")}
         pins = viewer.add_layer(Points(ndim=2, name=PINS, size=6, **geometry))
         viewer.layers.selection.active = active
-    pins.current_face_color = PIN_COLORS[len(pins.data) % len(PIN_COLORS)]
+    pins.selected_data = set()  # whose colour would be changed, too
+    pins.current_face_color = next_spot_color(viewer)
     pins.add(pins.world_to_data(np.array(position)[-2:]))
 
 

@@ -14,6 +14,7 @@ from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.runs.spectra import sampled_stack
 from napari_xanes._widgets.layers.layers import about, find, lineage, stack_layers, stack_of
 from napari_xanes._widgets.layers.masked import data_of
+from napari_xanes._widgets.spectrum.colors import SpotColors
 from napari_xanes._widgets.spectrum.mean_spectra import MEASURED, MeanSpectrum, mean_spectrum
 from napari_xanes._widgets.spectrum.spots import Pixels, every_spot, pixel_at, spread
 
@@ -24,11 +25,15 @@ CURSOR, MEAN = "cursor", "mean of the stack"
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """A spectrum that was read: its mean, the colour of what it is of, and how many pixels that has."""
+    """A spectrum that was read: its mean, the colour of what it is of, and how many pixels that has.
+
+    What is `collapsed` was painted at single energies and counts at all.
+    """
 
     mean: MeanSpectrum
     color: str | None
     pixels: int
+    collapsed: bool = False
 
 
 class Reading:
@@ -46,6 +51,7 @@ class Reading:
         self.viewer = viewer
         self.spectra: dict[str, Spectrum] = {}
         self.cursor: tuple[int, ...] | None = None
+        self._colors = SpotColors(viewer)
         self._looked_at: str | None = None
         self._known: dict[str, tuple[str, Spectrum]] = {}
         self._samples: dict[tuple[str, int], tuple[Any, EnergyStack]] = {}
@@ -117,13 +123,17 @@ class Reading:
         """Read what changed of pins, shapes and labels; the mean of the stack where there are none."""
         kept = {CURSOR: self.spectra[CURSOR]} if self.cursor is not None and CURSOR in self.spectra else {}
         spectra, known = dict[str, Spectrum](kept), dict[str, tuple[str, Spectrum]]()
-        for name, pixels, color in every_spot(self.viewer, layer, self._plane(layer)):
-            key = f"{about(source)['id']} {quantity == MEASURED} {color} {_mark(pixels)}"
-            before = self._known.get(name, ("", None))
-            known[name] = before if before[0] == key else (key, self._read(source, pixels, quantity, color))
-            spectra[name] = known[name][1]
+        self._colors.give()
+        for spot in every_spot(self.viewer, layer, self._plane(layer)):
+            key = f"{about(source)['id']} {quantity == MEASURED} {spot.color} {_mark(spot.pixels)}"
+            before = self._known.get(spot.name)
+            if before is None or before[0] != key:
+                mean = mean_spectrum(source, spot.pixels, quantity)
+                before = key, Spectrum(mean, spot.color, spot.pixels[0].size, spot.collapsed)
+            known[spot.name] = before
+            spectra[spot.name] = before[1]
         if not spectra:
-            spectra[MEAN] = self._read(source, spread(layer.data.shape[1:]), quantity, None)
+            spectra[MEAN] = _read(source, spread(layer.data.shape[1:]), quantity)
         self._known, self.spectra = known, spectra
 
     def read_cursor(self, layer: Layer, source: Layer, quantity: str, position: Sequence[float]) -> bool:
@@ -132,7 +142,7 @@ class Reading:
         if pixels is None:
             return False
         self.cursor = tuple(int(axis[0]) for axis in pixels)
-        found = {CURSOR: self._read(source, pixels, quantity, None)}
+        found = {CURSOR: _read(source, pixels, quantity)}
         self.spectra = found | {n: one for n, one in self.spectra.items() if n not in (CURSOR, MEAN)}
         return True
 
@@ -141,14 +151,16 @@ class Reading:
         self.cursor = None
         self.spectra.pop(CURSOR, None)
 
-    def _read(self, source: Layer, pixels: Pixels, quantity: str, color: str | None) -> Spectrum:
-        return Spectrum(mean_spectrum(source, pixels, quantity), color, pixels[0].size)
-
     def _plane(self, layer: Layer) -> int:
         if layer.data.ndim < 4:
             return 0
         z = round(layer.world_to_data(self.viewer.dims.point)[1])
         return int(np.clip(z, 0, layer.data.shape[1] - 1))
+
+
+def _read(source: Layer, pixels: Pixels, quantity: str) -> Spectrum:
+    """Return a spectrum that has no colour of its own."""
+    return Spectrum(mean_spectrum(source, pixels, quantity), None, pixels[0].size)
 
 
 def _mark(pixels: Pixels) -> str:

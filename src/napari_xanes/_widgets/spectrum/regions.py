@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer, Shapes
 
-from napari_xanes._core.draw.color import SAFE_COLORS
+from napari_xanes._widgets.spectrum.colors import next_spot_color
 
 REGIONS = "regions"
 
@@ -36,6 +36,7 @@ def draw_region(viewer: Any, layer: Layer) -> Shapes:
         made = Shapes(ndim=2, name=REGIONS, face_color="transparent", units=units, **geometry)
         regions = viewer.add_layer(made)
     viewer.layers.selection.active = regions
-    regions.current_edge_color = SAFE_COLORS[len(regions.data) % len(SAFE_COLORS)]
+    regions.selected_data = set()  # whose colour would be changed, too
+    regions.current_edge_color = next_spot_color(viewer)
     regions.mode = "add_rectangle"
     return regions

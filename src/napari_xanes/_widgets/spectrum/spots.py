@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from skimage.draw import line, polygon
 
 from napari_xanes._core.engine.sampling import sampled_pixels
-from napari_xanes._widgets.spectrum.pins import PIN_COLORS, PINS
+from napari_xanes._widgets.layers.seen_labels import is_collapsed, labels_on
+from napari_xanes._widgets.spectrum.colors import PINS, hex_color, spot_colors
 from napari_xanes._widgets.spectrum.regions import region_name
 
 Pixels = tuple[NDArray[np.intp], ...]
@@ -28,8 +30,18 @@ CORNERS = 64
 """Of the polygon that stands for an ellipse."""
 
 
-def every_spot(viewer: Any, layer: Layer, plane: int) -> Iterator[tuple[str, Pixels, str | None]]:
-    """Yield name, pixels and colour of every pin, and of every shape and label that is shown.
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """What a spectrum is of: its name, pixels and colour, and whether it was painted at single energies."""
+
+    name: str
+    pixels: Pixels
+    color: str | None
+    collapsed: bool = False
+
+
+def every_spot(viewer: Any, layer: Layer, plane: int) -> Iterator[Spot]:
+    """Yield every pin, and every shape and label that is shown.
 
     Parameters
     ----------
@@ -40,18 +52,21 @@ def every_spot(viewer: Any, layer: Layer, plane: int) -> Iterator[tuple[str, Pix
     """
     for other in viewer.layers:
         if other.name == PINS and isinstance(other, Points):
-            for k, point in enumerate(other.data):
+            for k, (point, color) in enumerate(zip(other.data, spot_colors(other), strict=True)):
                 pixels = pixel_at(layer, np.pad(other.data_to_world(point), (layer.ndim - other.ndim, 0)))
                 if pixels is not None:
-                    yield f"pin {k + 1}", pixels, PIN_COLORS[k % len(PIN_COLORS)]
+                    yield Spot(f"pin {k + 1}", pixels, color)
         elif isinstance(other, Shapes) and other.visible:
-            for k in range(len(other.data)):
+            for k, color in enumerate(spot_colors(other)):
                 pixels = shape_pixels(other, k, layer, plane)
                 if pixels is not None:
-                    yield region_name(other, k), pixels, _hex(other.edge_color[k])
+                    yield Spot(region_name(other, k), pixels, color)
         elif isinstance(other, Labels) and other.visible:
+            collapsed = is_collapsed(other, layer)
             for label, pixels in _shown_labels(other, layer, plane):
-                yield f"{other.name} {label}", pixels, _hex(other.get_color(label))
+                color = other.get_color(label)
+                shown = None if color is None else hex_color(color)
+                yield Spot(f"{other.name} {label}", pixels, shown, collapsed)
 
 
 def _shown_labels(labels: Labels, layer: Layer, plane: int) -> list[tuple[int, Pixels]]:
@@ -61,12 +76,6 @@ def _shown_labels(labels: Labels, layer: Layer, plane: int) -> list[tuple[int, P
         found = [one for one in found if one[0] == labels.selected_label]
     found.sort(key=lambda one: -one[1][0].size)
     return sorted(found[:MOST_CURVES], key=lambda one: one[0])
-
-
-def _hex(color: Any) -> str | None:
-    if color is None:
-        return None
-    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in color[:3])
 
 
 def pixel_at(layer: Layer, position: Any) -> Pixels | None:
@@ -114,13 +123,8 @@ def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def label_pixels(labels: Labels, layer: Layer, plane: int) -> Iterator[tuple[int, Pixels]]:
-    """Yield the labels above 0 and their pixels in a stack; none if the labels are not of its images' shape."""
-    regions = np.asarray(labels.data)
-    size = layer.data.shape[1:]
-    while regions.ndim > len(size):
-        regions = regions[0]
-    if regions.shape not in (size, size[-2:]):
-        return
+    """Yield the labels above 0 and the pixels of a stack that are seen under them."""
+    regions = labels_on(labels, layer)
     flat = regions.ravel()
     inside = np.flatnonzero(flat)
     if not inside.size:

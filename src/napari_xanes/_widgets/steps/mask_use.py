@@ -14,6 +14,7 @@ from napari_xanes._widgets.layers.masks import (
     mask_layers,
     remove_from_all,
 )
+from napari_xanes._widgets.layers.seen_labels import paint_new_mask
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.parts.notices import report_error
@@ -33,12 +34,18 @@ class MaskUse(QWidget):
             "Makes what lies outside invalid in all layers of the scan in which the sample is at the same place, and in "
             "what is computed from them. Saved results are those that were computed.",
         )
+        self.paint = make_button(
+            "Paint a new mask",
+            "Makes an empty mask that fits the stack and is seen at all energies: paint on it.",
+        )
         self.result = make_words()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(with_label("Mask", in_line(self.mask, self.remove)))
+        layout.addWidget(self.paint)
         layout.addWidget(self.apply)
         layout.addWidget(self.result)
+        self.paint.clicked.connect(self.paint_mask)
         self.apply.clicked.connect(self.apply_mask)
         self.remove.clicked.connect(self.remove_mask)
 
@@ -47,6 +54,16 @@ class MaskUse(QWidget):
         masks = mask_layers(self.viewer)
         self.mask.offer(masks)
         self.apply.setEnabled(bool(masks))
+        self.paint.setEnabled(self.chooser.layer() is not None)
+
+    def paint_mask(self) -> None:
+        """Make the user ready to paint a mask on the chosen stack."""
+        layer = self.chooser.layer()
+        if layer is not None:
+            made = paint_new_mask(self.viewer, layer)
+            self.refresh()
+            self.mask.choose(made)
+            self.result.setText("Paint on the picture; then apply.")
 
     def apply_mask(self) -> None:
         """Apply the chosen mask to the layers of its scan."""
@@ -61,6 +78,8 @@ class MaskUse(QWidget):
         text = f"Applied to {_layers(done.layers)}."
         if done.elsewhere:
             text += f" {_layers(done.elsewhere)} left alone, from before Align or of another size."
+        if done.collapsed:
+            text += " It was painted at single energies and counts at all."
         self.chooser.refresh()
         self.result.setText(text)
 

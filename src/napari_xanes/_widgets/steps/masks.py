@@ -34,6 +34,7 @@ from napari_xanes._widgets.layers.masks import (
     original,
     show_preview,
 )
+from napari_xanes._widgets.layers.seen_labels import labels_on
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.parts.notices import report_error
@@ -221,7 +222,8 @@ class MaskPanel(QWidget):
             return mask
         if other is None:
             raise InputError("there is no Labels layer to combine the mask with; make or paint one first.")
-        return combine_masks(other.data, mask, params.combine)
+        layer = self.map.layer()
+        return combine_masks(labels_on(other, layer), mask, params.combine)
 
     def _combined_with(self) -> Layer | None:
         if self.how.currentData() == "replace":
