@@ -1,17 +1,71 @@
-"""Files appear under their name only when they are whole."""
+"""Files appear under their name only when they are whole, and only what is a file is read.
+
+`whole_file` is the one way in which this program writes files; `hdf5_file` builds on it.
+"""
 
 from __future__ import annotations
 
-import glob
 import os
+import platform
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
 import psutil
 
-from napari_xanes._core.base.errors import DataFileError, ResourceError
+from napari_xanes._core.base.errors import DataFileError, InputError, ResourceError
+from napari_xanes._core.base.memory import file_limit
+
+LONGEST_PATH = 4000
+LONGEST_NAME = 255
+"""Bytes; what common file systems allow for a path and for the name of a file."""
+MOST_TEXT = 64 * 2**20
+"""Bytes; no recipe, drift or list of numbers is larger."""
+_PART = ".napari-xanes-"
+
+
+def checked_path(path: object, what: str = "file") -> Path:
+    """Return a path as `Path`, or say with an InputError that it cannot be the name of anything."""
+    if not isinstance(path, (str, os.PathLike)) or isinstance(text := os.fspath(path), bytes):
+        raise InputError(f"the {what} is {path!r}, expected the name of a {what}.")
+    parts = [os.fsencode(part) for part in Path(text).parts] if "\0" not in text else []
+    if not parts or len(text) > LONGEST_PATH or any(len(part) > LONGEST_NAME for part in parts):
+        raise InputError(f"'{shown(text[:60])}' cannot be the name of a {what}; give another one.")
+    return Path(text)
+
+
+def shown(name: str | Path) -> str:
+    """Return a name as it can be shown and saved: bytes that are no UTF-8 are written as \\xNN."""
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def read_bytes(path: str | Path, what: str = "file", most: int = MOST_TEXT) -> bytes:
+    """Return the bytes of a file that is meant to be small.
+
+    Raises
+    ------
+    DataFileError
+        If it is missing, a folder, a pipe or a device, larger than `most`, or cannot be read.
+    InputError
+        If it cannot be the name of a file.
+    """
+    path = check_regular(path, what)
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(most + 1)
+            size = max(os.fstat(file.fileno()).st_size, len(raw))
+    except OSError as error:
+        raise DataFileError(f"{shown(path)} cannot be read: {error.strerror or error}.") from None
+    if len(raw) > most:
+        raise DataFileError(
+            f"{shown(path)} has {size / 2**20:.0f} MB, expected a {what} of at most {most / 2**20:.0f} MB."
+        )
+    return raw
 
 
 @contextmanager
@@ -21,46 +75,127 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : path
-        The name in the end; its folder is made if need be.  What stood there before stays until the new file is whole.
+        The name in the end; its folder is made if need be.  What stood there before stays until the new file is
+        whole and on the disk.
 
     Raises
     ------
     DataFileError
         If the file cannot be written; the message names `path`.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path = checked_path(path)
+    part = path.with_name(f"{_PART}{_place()}-{os.getpid()}-{token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_left_over(path)
+        _check_replaceable(path)
+        _remove_left_overs(path.parent)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield part
+        _sync(part)
         os.replace(part, path)
+        _sync(path.parent)
     except DataFileError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataFileError(f"{path} could not be written: {reason}; nothing was left there.") from error
+        reason = error.strerror or " ".join(str(error).split())
+        raise DataFileError(
+            f"{shown(path)} could not be written: {reason}; nothing was left there."
+        ) from error
     finally:
-        if part.exists():
-            part.unlink()
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
-def _remove_left_over(path: Path) -> None:
-    """Remove what processes that were killed have left of this file."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        number = part.name.split(".")[-2]
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file (UTF-8) that appears whole or not at all."""
+    with whole_file(path) as part:
+        part.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def _check_replaceable(path: Path) -> None:
+    """Refuse to put a file where something stands that is none."""
+    if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        raise DataFileError(
+            f"{shown(path)} is {kind}, so no file of that name can be written; choose another."
+        )
+
+
+def _sync(path: Path) -> None:
+    """Have what was written on the disk, so that a power cut cannot leave a name without its content."""
+    folder = path.is_dir()
+    if folder and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not folder:  # some network file systems cannot do it for folders
+            raise
+    finally:
+        os.close(handle)
+
+
+@cache
+def _place() -> str:
+    """Return a word for this machine, or container: numbers of processes mean nothing on another."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return sha256(f"{platform.node()} {space}".encode()).hexdigest()[:8]
+
+
+def _remove_left_overs(folder: Path) -> None:
+    """Remove what processes of this machine that were killed have left in a folder."""
+    for part in folder.glob(f"{_PART}{_place()}-*.part"):
+        number = part.name.removeprefix(f"{_PART}{_place()}-").split("-")[0]
         if number.isdecimal() and not psutil.pid_exists(int(number)):
             part.unlink(missing_ok=True)
 
 
+def check_folder(folder: str | Path) -> None:
+    """Refuse a folder in which no file can be made, before there is anything to write; the folder is not made."""
+    place = checked_path(folder, "folder").absolute()
+    while not place.is_dir():
+        if os.path.lexists(place) and not place.is_dir():
+            raise DataFileError(
+                f"{shown(place)} is a file, expected a folder for the results; choose another."
+            )
+        place = place.parent
+    trial = place / f"{_PART}{_place()}-{os.getpid()}-{token_hex(8)}.part"
+    try:
+        os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        trial.unlink()
+    except OSError as error:
+        raise DataFileError(
+            f"nothing can be written in {shown(folder)}: {error.strerror}; choose another folder."
+        ) from None
+
+
 def check_disk(n_bytes: int, path: str | Path) -> None:
-    """Refuse with a ResourceError to write more than the disk of `path` has room for."""
-    folder = Path(path).resolve().parent
+    """Refuse with a ResourceError to write more than the disk of `path` has room for, or this process may write."""
+    folder = Path(path).absolute().parent
     while not folder.exists():
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = min(shutil.disk_usage(folder).free, file_limit())
     if n_bytes > free:
         raise ResourceError(
-            f"{path} needs {n_bytes / 2**20:.0f} MiB of disk, {free / 2**20:.0f} MiB are free; "
+            f"{shown(path)} needs {n_bytes / 2**20:.0f} MiB of disk, {free / 2**20:.0f} MiB are free; "
             "make room or choose another folder."
         )
+
+
+def check_regular(path: str | Path, what: str = "file") -> Path:
+    """Return the path of what is a file and can be read, or say that it is none: a folder, a pipe, a device, missing."""
+    path = checked_path(path, what)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise DataFileError(f"{shown(path)}: there is no such {what}.") from None
+    except OSError as error:
+        raise DataFileError(f"{shown(path)} cannot be read: {error.strerror or error}.") from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise DataFileError(f"{shown(path)} is {kind}, expected a {what}.")
+    return path

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.errors import DataFileError, InputError, XanesError
+from napari_xanes._core.base.files import read_bytes, write_text
 from napari_xanes._core.base.params import Roi
 
 Method = Literal["correlation", "stackreg"]
@@ -93,8 +94,8 @@ class Drift:
         return np.union1d(known[peaks], unsure)
 
     def save(self, path: str | Path) -> None:
-        """Write the drift to a JSON file, at full precision."""
-        Path(path).write_text(json.dumps({"napari_xanes_drift": SCHEMA, **self.to_dict()}, indent=1), "utf-8")
+        """Write the drift to a JSON file, at full precision, whole or not at all."""
+        write_text(path, json.dumps({"napari_xanes_drift": SCHEMA, **self.to_dict()}, indent=1))
 
     @classmethod
     def load(cls, path: str | Path) -> Drift:
@@ -106,14 +107,17 @@ class Drift:
             If the file is missing, is no drift, or was written by a newer version.
         """
         try:
-            values = json.loads(Path(path).read_text("utf-8"))
+            values = json.loads(read_bytes(path, "drift file"))
             schema = values["napari_xanes_drift"]
             if schema == SCHEMA:
                 return cls.from_dict(values)
-        except FileNotFoundError:
-            raise DataFileError(f"{path}: there is no such drift file.") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataFileError(f"{path} is not a drift written by napari-xanes: {error!r}.") from None
+        except XanesError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            raise DataFileError(
+                f"{path} is not a drift written by napari-xanes: {' '.join(repr(error).split())}; "
+                "choose another file, or estimate the drift anew."
+            ) from None
         raise DataFileError(
             f"{path} has schema {schema!r}, this version reads {SCHEMA}; install a version that matches."
         )
@@ -144,8 +148,16 @@ class Drift:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Drift:
         """Make again what `to_dict` gave."""
-        lost = np.full((values["ndim"] + 1,) * 2, np.nan)
+        if values["ndim"] not in (2, 3):
+            raise InputError(f"the drift has {values['ndim']!r} directions, expected 2 or 3.")
+        size = values["ndim"] + 1
+        lost = np.full((size, size), np.nan)
         matrices = np.array([lost if m is None else m for m in values["matrices"]], dtype=np.float64)
+        if matrices.shape != (len(values["confidence"]), size, size):
+            raise InputError(
+                f"the drift has matrices of shape {matrices.shape} and {len(values['confidence'])} confidences, "
+                f"expected a matrix ({size}, {size}) for each."
+            )
         roi = None if values["roi"] is None else tuple(values["roi"])
         return cls(
             matrices,

@@ -102,7 +102,8 @@ def _in_own_thread(job: Callable[[], None]) -> None:
     thread.join()
 
 
-_one_blas_thread = _OneBlasThread()
+one_blas_thread = _OneBlasThread()
+"""The one context in which BLAS is held to one thread; around everything that limits BLAS by itself, too."""
 
 
 def default_workers() -> int:
@@ -164,13 +165,13 @@ def run(
     total, done = len(items), 0
     progress(0, total, text)
     if count == 1:
-        with _one_blas_thread:
+        with one_blas_thread:
             for done, item in enumerate(items, 1):
                 work(item)
                 progress(done, total, text)
         return
     queue = iter(items)
-    with _one_blas_thread, ThreadPoolExecutor(count) as pool:
+    with one_blas_thread, ThreadPoolExecutor(count) as pool:
         pending: set[Future[None]] = {pool.submit(work, item) for item in islice(queue, 2 * count)}
         try:
             while pending:

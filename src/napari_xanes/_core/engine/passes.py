@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.stack import Float32, FrameReader
 from napari_xanes._core.engine import blocks
@@ -105,5 +105,5 @@ def reading_bands(image_shape: Sequence[int], n: int, *, cheap: bool, workers: i
     """Return the bands that are read: as large as memory allows where each has every frame unpacked anew."""
     if cheap:
         return blocks.row_blocks(image_shape, n)
-    share = 0.25 * psutil.virtual_memory().available / 2**20 / (workers or blocks.default_workers())
+    share = 0.25 * free_memory() / 2**20 / (workers or blocks.default_workers())
     return blocks.row_blocks(image_shape, n, megabytes=max(12.0, share))

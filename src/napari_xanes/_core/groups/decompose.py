@@ -7,6 +7,8 @@ pixel, of the data as they are.
 
 from __future__ import annotations
 
+import logging
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -23,7 +25,12 @@ from napari_xanes._core.solve.least_squares import MOST_CONSTRAINED, FitKernel, 
 
 Method = Literal["pca", "nmf"]
 
+logger = logging.getLogger("napari_xanes")
+
 SAMPLE_PIXELS = 10_000
+
+MOST_ROUNDS = 1000
+"""Of NMF."""
 
 MOST_NEGATIVE = 0.1
 """Greatest norm of the values below zero, relative to the norm of all, that passes for noise."""
@@ -202,13 +209,21 @@ def _find_spectra(sample: FloatArray, n: int) -> Float64:
     brought to a mean of one, and the scale of the data is of no account.
     """
     from sklearn.decomposition import NMF
+    from sklearn.exceptions import ConvergenceWarning
 
     level = sample.mean(dtype=np.float64)
     if not level > 0:
         raise InputError("no value of mu is above zero, so nmf finds nothing; check the data, or use 'pca'.")
-    model = NMF(n, init="nndsvda", max_iter=1000, random_state=0)
+    model = NMF(n, init="nndsvda", max_iter=MOST_ROUNDS, random_state=0)
     scaled = (sample / level).astype(sample.dtype)
-    alone(lambda: model.fit(scaled))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said below, in words of this program
+        alone(lambda: model.fit(scaled))
+    if model.n_iter_ >= MOST_ROUNDS:
+        logger.warning(
+            "nmf still improved after %d rounds, so its components are not the best; choose fewer.",
+            MOST_ROUNDS,
+        )
     found: Float64 = np.asarray(model.components_, dtype=np.float64)
     mean = found.mean(axis=1, keepdims=True)
     if not (mean > 0).all():

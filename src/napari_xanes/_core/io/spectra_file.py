@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.csv_cells import csv_text
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.base.files import whole_file
+from napari_xanes._core.base.files import write_text
 
 
 def write_spectra(
@@ -45,7 +46,7 @@ def write_spectra(
             f"{int(whole.sum())} of {whole.size} energies have a value in all {len(spectra)} spectra, at least 2 are "
             "needed; leave out the spectrum that is empty."
         )
-    names = ",".join(["energy", *(name.replace(",", " ") for name in spectra)])
-    with whole_file(path) as part:
-        np.savetxt(part, table[whole], fmt="%.10g", delimiter=",", header=names, comments="")
+    names = ["energy", *(" ".join(name.replace(",", " ").split()) for name in spectra)]
+    rows = ([f"{value:.10g}" for value in row] for row in table[whole])
+    write_text(path, csv_text([names, *rows], lineterminator="\n"))
     return int((~whole).sum())

@@ -13,9 +13,9 @@ from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.engine.blocks import one_blas_thread
 from napari_xanes._core.maps.spline import Float64, FloatArray, SmoothingSpline
 
 Locate = Callable[[float, Float64], Float64]
@@ -58,7 +58,7 @@ def choose_for_position(spline: SmoothingSpline, spectra: FloatArray, locate: Lo
 
     With few spectra, or hardly any with a position, it is the one of cross-validation.
     """
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread:
         sample, smoothing = spline.clear_spectra(spectra), spline.choose(spectra)
         if sample.shape[1] < FEWEST_IN_GROUP:
             return smoothing

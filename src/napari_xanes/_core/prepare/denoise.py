@@ -123,6 +123,8 @@ def _median(image: Float32, size: int) -> Float32:
     valid = np.isfinite(image)
     if valid.all():
         return np.asarray(median_filter(image, size, mode="reflect"), np.float32)
+    if not valid.any():
+        return np.full_like(image, np.nan)
     out: Float32 = median_filter(np.where(valid, image, 0), size, mode="reflect").astype(np.float32)
     half = size // 2
     padded = np.pad(np.where(valid, image, np.nan), half, mode="symmetric")

@@ -15,6 +15,7 @@ import tomli_w
 from pydantic_core import PydanticUndefined
 
 from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.base.files import checked_path, read_bytes, shown, write_text
 from napari_xanes._core.base.params import Params, make_params
 from napari_xanes._core.base.params import field as param
 from napari_xanes._core.data.result import Result
@@ -22,6 +23,8 @@ from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.steps import STEPS, StepWithParams, make_step
 
 SCHEMA = 1
+LARGEST = 4 * 2**20
+"""Bytes; no recipe is larger."""
 
 
 class InputParams(Params):
@@ -103,13 +106,15 @@ class Recipe:
         InputError
             If it has unknown keys, steps or parameters, or a newer schema.
         """
-        path = Path(path)
+        path = checked_path(path, "recipe file")
+        raw = read_bytes(path, "recipe file", LARGEST)
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except FileNotFoundError:
-            raise DataFileError(f"{path}: there is no such recipe file.") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise DataFileError(f"{path} is not a readable recipe (TOML): {error}.") from None
+            table = tomllib.loads(raw.decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:  # also of integers and nests that Python does not take
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise DataFileError(
+                f"{shown(path)} is not a readable recipe (TOML): {reason[:200]}; mend it, or write a new one."
+            ) from None
         return cls.from_dict(table, where=path.name, folder=path.parent)
 
     @classmethod
@@ -166,8 +171,8 @@ class Recipe:
         return tomli_w.dumps(self.to_dict())
 
     def save(self, path: str | Path) -> None:
-        """Write the recipe to a TOML file."""
-        Path(path).write_text(self.to_toml(), encoding="utf-8")
+        """Write the recipe to a TOML file, whole or not at all."""
+        write_text(path, self.to_toml())
 
     def _with_paths_from(self, folder: Path) -> Recipe:
         """Resolve relative paths of files against the recipe's folder."""

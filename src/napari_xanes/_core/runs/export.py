@@ -5,7 +5,6 @@ The result file of `results` holds everything; these copies are for ImageJ, spre
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.csv_cells import write_csv
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.files import whole_file
 from napari_xanes._core.data.result import Result
@@ -120,10 +120,7 @@ def _statistics(data: NDArray[Any]) -> tuple[Any, ...]:
 
 
 def _write_table(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    with whole_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(head)
-        writer.writerows(rows)
+    write_csv(path, [head, *rows])
     return path
 
 

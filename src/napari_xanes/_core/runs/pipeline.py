@@ -12,9 +12,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.named_map import NamedMap
@@ -140,7 +139,7 @@ def run_steps(
 
 def choose_memory(stack: EnergyStack) -> bool:
     """Whether to keep the stack in memory: only where streaming would unpack every frame again and again."""
-    fits = 4 * prod(stack.shape) < 0.5 * psutil.virtual_memory().available
+    fits = 4 * prod(stack.shape) < 0.5 * free_memory()
     return fits and not stack.cheap_rows
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import h5py
 
 from napari_xanes._core.base.errors import DataFileError, InputError
-from napari_xanes._core.base.files import check_disk, whole_file
+from napari_xanes._core.base.files import check_disk, check_regular
+from napari_xanes._core.base.hdf5_file import whole_hdf5
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.runs import result_layout as layout
 
@@ -46,7 +47,7 @@ def save_result(result: Result, path: str | Path) -> None:
             f"{path}: results are written to HDF5, so the name must end in .h5, not '{path.suffix}'."
         )
     check_disk(_size(result), path)
-    with whole_file(path) as part, h5py.File(part, "w") as file:
+    with whole_hdf5(path) as file:
         file.attrs[MARK] = SCHEMA
         layout.write_result(file, result)
 
@@ -69,9 +70,7 @@ def load_result(path: str | Path) -> Result:
     ResourceError
         If a saved stack does not fit into memory.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataFileError(f"{path}: there is no such result file.")
+    path = check_regular(path, "result file")
     try:
         with h5py.File(path, "r") as file:
             _check_schema(file, path)

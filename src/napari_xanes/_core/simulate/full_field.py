@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.files import whole_file
+from napari_xanes._core.base.hdf5_file import whole_hdf5
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.data.stack import EnergyStack, Float32
 from napari_xanes._core.simulate import parts
@@ -65,7 +66,7 @@ class Simulation:
         folder = Path(folder)
         (folder / "references").mkdir(parents=True, exist_ok=True)
         scan = folder / f"{self.stack.name}.h5"
-        with h5py.File(scan, "w") as file:
+        with whole_hdf5(scan) as file:
             file["img_xanes"] = self.stack.data
             for key, value in (("img_bkg", self.stack.flat), ("img_dark", self.stack.dark)):
                 if value is not None:
@@ -76,17 +77,18 @@ class Simulation:
                 file["pixel_size"] = self.stack.pixel_size_um
                 file["pixel_size"].attrs["units"] = "um"
             file["note"] = "simulated by napari-xanes"
-        with h5py.File(folder / "truth.h5", "w") as file:
+        with whole_hdf5(folder / "truth.h5") as file:
             for name in ("fractions", "thickness", "drift", "mask"):
                 file[name] = getattr(self, name)
             file["fractions"].attrs["references"] = [r.name for r in self.references]
         for reference in self.references:
-            np.savetxt(
-                folder / "references" / f"{reference.name}.txt",
-                np.column_stack([reference.energy, reference.mu]),
-                fmt="%.6f",
-                header=f"{reference.name}, simulated by napari-xanes\nenergy_eV  mu",
-            )
+            with whole_file(folder / "references" / f"{reference.name}.txt") as part:
+                np.savetxt(
+                    part,
+                    np.column_stack([reference.energy, reference.mu]),
+                    fmt="%.6f",
+                    header=f"{reference.name}, simulated by napari-xanes\nenergy_eV  mu",
+                )
         return scan
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtGui import QFontDatabase
 from qtpy.QtWidgets import QApplication, QFileDialog, QPlainTextEdit, QVBoxLayout, QWidget
 
+from napari_xanes._core.base.files import write_text
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.notices import report_error
 
@@ -52,6 +53,6 @@ class ScriptView(QWidget):
     def save_script(self, path: str | Path) -> None:
         """Write the script to a file."""
         try:
-            Path(path).write_text(self.text.toPlainText(), encoding="utf-8")
+            write_text(path, self.text.toPlainText())
         except OSError as error:
             report_error(error, "History")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.errors import InputError, XanesError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.history import Entry
-from napari_xanes._core.io.mask_file import write_mask
+from napari_xanes._core.io.mask_file import read_mask, write_mask
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.regions.mask import MaskParams
 from napari_xanes._widgets.layers.layers import stack_layers
@@ -38,15 +39,31 @@ def save_recipe(viewer: Any, recipe: Recipe, history: Sequence[Entry | None], pa
     steps: Steps = []
     for (name, params), entry in zip(recipe.steps, history, strict=True):
         if isinstance(params, MaskParams) and entry is not None and entry.facts.get("painted"):
-            number = f"_{len(masks) + 1}" if masks else ""
-            file = path.with_name(f"{path.stem}_mask{number}.tif")
-            masks[file] = _painted(viewer, params.of, entry.facts["pixels_inside"])
+            mask = _painted(viewer, params.of, entry.facts["pixels_inside"])
+            file = _free_name(path, mask, masks)
+            masks[file] = mask
             params = MaskParams(file=file.name, combine=params.combine, apply=params.apply)
         steps.append((name, params))
     for file, mask in masks.items():
         write_mask(file, mask)
     Recipe(tuple(steps), recipe.input, recipe.output).save(path)
     return list(masks)
+
+
+def _free_name(path: Path, mask: NDArray[np.bool_], taken: Collection[Path]) -> Path:
+    """Return the first name for a mask beside a recipe where nothing else stands: never another picture's."""
+    for number in count(1):
+        file = path.with_name(f"{path.stem}_mask{f'_{number}' if number > 1 else ''}.tif")
+        if file not in taken and (not file.exists() or _holds(file, mask)):
+            return file
+    raise AssertionError("numbers do not end")
+
+
+def _holds(file: Path, mask: NDArray[np.bool_]) -> bool:
+    try:
+        return np.array_equal(read_mask(file) != 0, mask)
+    except XanesError:
+        return False
 
 
 def _painted(viewer: Any, name: str, pixels: int) -> NDArray[np.bool_]:

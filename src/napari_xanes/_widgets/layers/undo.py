@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import psutil
 from napari.layers import Layer
 
+from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.session import session_of
 
 MOST_STEPS = 20
@@ -46,7 +46,7 @@ def remember(viewer: Any, title: str) -> None:
     ]
     steps.append(Before(title, layers))
     del steps[:-MOST_STEPS]
-    most = SHARE * psutil.virtual_memory().available
+    most = SHARE * free_memory()
     while len(steps) > 1 and _held(viewer, steps) > most:
         del steps[0]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_xanes._core.base.csv_cells import csv_text
+from napari_xanes._core.base.files import write_text
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.notices import report_error
 
@@ -71,11 +71,8 @@ class ColumnsTable(QWidget):
 
     def as_text(self, delimiter: str = ",") -> str:
         """Return the table at full precision."""
-        out = io.StringIO()
-        writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(self._columns)
-        writer.writerows(zip(*self._columns.values(), strict=True))
-        return out.getvalue()
+        rows = zip(*self._columns.values(), strict=True)
+        return csv_text([self._columns, *rows], delimiter=delimiter, lineterminator="\n")
 
     def _on_selected(self) -> None:
         rows = {index.row() for index in self.table.selectedIndexes()}
@@ -86,7 +83,7 @@ class ColumnsTable(QWidget):
         path, _ = QFileDialog.getSaveFileName(self, "Save table", f"{self.name}.csv", "Table (*.csv)")
         if path:
             try:
-                Path(path).with_suffix(".csv").write_text(self.as_text(), "utf-8")
+                write_text(Path(path).with_suffix(".csv"), self.as_text())
             except OSError as error:
                 report_error(error, self.name)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from pyqtgraph.exporters import ImageExporter
+from qtpy.QtCore import QBuffer
 from qtpy.QtGui import QPainter
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton
 
+from napari_xanes._core.base.csv_cells import csv_text, write_csv
+from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.files import whole_file
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.spectrum.curves import as_table
 from napari_xanes._widgets.spectrum.plot import SpectrumPlot
@@ -42,27 +44,30 @@ class ExportMenu(QPushButton):
         """Write the curves (.csv) or the plot (.png, .svg)."""
         path = Path(path)
         if path.suffix.lower() == ".png":
-            ImageExporter(self._plot.getPlotItem()).export(str(path))
+            picture = ImageExporter(self._plot.getPlotItem()).export(toBytes=True)
+            with whole_file(path) as part:
+                if not picture.save(str(part), "PNG"):
+                    raise DataFileError(f"{path} could not be written; make room or choose another folder.")
         elif path.suffix.lower() == ".svg":
             self._save_drawing(path)
         else:
             head, rows = as_table(self._plot.drawn())
-            with open(path, "w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([head, *rows])
+            write_csv(path, [head, *rows])
 
     def _save_drawing(self, path: Path) -> None:
         """Let Qt write the SVG: that of pyqtgraph fails on some of Qt's own paths."""
+        drawn = QBuffer()
         generator = QSvgGenerator()
-        generator.setFileName(str(path))
+        generator.setOutputDevice(drawn)
         generator.setSize(self._plot.size())
         generator.setViewBox(self._plot.rect())
         painter = QPainter(generator)
         self._plot.render(painter)
         painter.end()
+        with whole_file(path) as part:
+            part.write_bytes(drawn.data().data())
 
     def copy(self) -> None:
         """Put the curves on the clipboard, for a spreadsheet."""
         head, rows = as_table(self._plot.drawn())
-        text = io.StringIO()
-        csv.writer(text, delimiter="\t", lineterminator="\n").writerows([head, *rows])
-        QApplication.clipboard().setText(text.getvalue())
+        QApplication.clipboard().setText(csv_text([head, *rows], delimiter="\t", lineterminator="\n"))
