@@ -97,6 +97,10 @@ def inspect(
         Text, typer.Option("--signal", help="counts, transmission, optical_density or normalized.")
     ] = None,
     pixel_size_um: Annotated[float | None, typer.Option(help="Size of a pixel in micrometres.")] = None,
+    axis: Annotated[
+        Text,
+        typer.Option(help="Which axis is energy, counted from 0, or a letter for each axis, such as yxe."),
+    ] = None,
 ) -> None:
     """Print what the reader sees in scans, one "key: value" a line."""
     from napari_xanes._core.base.params import make_params
@@ -111,6 +115,7 @@ def inspect(
         "energy_unit": energy_unit,
         "signal": kind,
         "pixel_size_um": pixel_size_um,
+        "axis": axis,
     }
     keywords = make_params(InputParams, given, "the options").model_dump()
     for number, file in enumerate(files):

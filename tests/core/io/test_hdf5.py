@@ -168,7 +168,7 @@ def test_text_garbage_empty_and_cut_off_files_are_refused(tmp_path):
     path = tmp_path / "scan.h5"
     path.write_text("energy 1 2 3\n")
     with pytest.raises(
-        DataFileError, match=r"scan\.h5 holds text, expected images; scans are read from .*HDF5/NeXus.*TIFF"
+        DataFileError, match=r"scan\.h5 holds text, expected images; scans are read from .*TIFF.*HDF5/NeXus"
     ):
         read_stack(path)
     path.write_bytes(b"")

@@ -96,9 +96,9 @@ def test_unit_from_the_numbers(values, unit, expected, told):
 
 
 def test_doubtful_unit_is_said_unless_the_name_says_it():
-    found = to_ev(np.array([70.0, 90.0]), "a.txt")
+    found = to_ev(np.array([72.0, 74.5]), "a.txt")
     assert found.unit == "keV" and "taken for keV; if they are eV" in found.warnings[0]
-    assert to_ev(np.array([70.0, 90.0]), "a.txt", hint="energy_eV").unit == "eV"
+    assert to_ev(np.array([72.0, 74.5]), "a.txt", hint="energy_eV").unit == "eV"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import ArrayLike
-from napari_xanes._core.io import hdf5, nexus
 from napari_xanes._core.io.column_formula import evaluate
 from napari_xanes._core.io.column_roles import role_of
 from napari_xanes._core.io.columns import energy_column
 from napari_xanes._core.io.formats import is_text, scan_format
+from napari_xanes._core.io.hdf5_scan import calibration_array
+from napari_xanes._core.io.hdf5_tree import Tree
+from napari_xanes._core.io.nexus import choose_images
 from napari_xanes._core.io.opened import Opened, Wanted, find_file
 from napari_xanes._core.io.sources import open_images
 from napari_xanes._core.io.table import Table, read_table
@@ -63,13 +65,13 @@ def open_calibration(
     InputError
         If they do not fit the images, or a beam spectrum does not cover the energies.
     """
-    if given is not None:
+    in_file = opened.flat if what == "flat" else opened.dark
+    if in_file is not None and (given is None or in_file[1].endswith(str(given).strip("/"))):
+        found = Calibration(*in_file)
+    elif given is not None:
         found = _named(opened, str(given), what, energy)
     else:
-        in_file = opened.flat if what == "flat" else opened.dark
-        if in_file is None:
-            return None
-        found = Calibration(*in_file)
+        return None
     _check_shape(opened, found, what)
     return found if what == "dark" else _matched(opened, found, groups)
 
@@ -96,34 +98,20 @@ def _matched(opened: Opened, flats: Calibration, groups: Sequence[tuple[int, ...
 
 
 def _named(opened: Opened, text: str, what: str, energy: NDArray[np.float64]) -> Calibration:
-    """Return flats or darks named by dataset or file."""
-    if opened.file is not None and (dataset := hdf5.named_dataset(opened.file, text)) is not None:
-        return Calibration(_dataset_images(opened.files[0], dataset, what), str(dataset.name))
+    """Return flats or darks of another file."""
     path, inside = find_file(opened, text, what)
     kind = scan_format(path)
     if what == "flat" and kind is None and path.is_file() and is_text(path):
         return _beam(path, energy, inside)
-    named = kind is not None and kind.datasets
-    if named and inside is not None:
-        file = hdf5.open_hdf5(path)
-        dataset = hdf5.named_dataset(file, inside)
-        if dataset is None:
-            raise DataFileError(f"{path} has no dataset {inside}; it holds {hdf5.describe(file)}.")
-        return Calibration(_dataset_images(path, dataset, what), f"{path}:{dataset.name}")
-    if named:
-        file = hdf5.open_hdf5(path)
-        dataset = nexus.find_images(path, file, None, (2, 3))
-        return Calibration(_dataset_images(path, dataset, what), f"{path}:{dataset.name}")
-    return Calibration(open_images(path, Wanted()).data, str(path))
-
-
-def _dataset_images(path: Path, dataset: Any, what: str) -> ArrayLike:
-    if not hdf5.is_numeric(dataset):
-        raise DataFileError(f"{path}: {dataset.name} holds {dataset.dtype}, expected real numbers as {what}.")
-    if dataset.ndim == 1 or (dataset.ndim == 2 and dataset.shape[1] == 1):
-        return np.asarray(dataset[()], dtype=np.float64).ravel()
-    hdf5.check_images(path, dataset, (2, 3))
-    return hdf5.Hdf5Array(dataset)
+    if kind is None or not kind.datasets:
+        return Calibration(open_images(path, Wanted()).data, str(path))
+    warnings: list[str] = []
+    with Tree(path) as tree:
+        entry = tree.named(inside) if inside is not None else choose_images(tree, None, single=True).entry
+        if entry is None:
+            raise DataFileError(f"{path} has no dataset {inside}; it holds {tree.describe()}.")
+        data = calibration_array(tree, entry, warnings)
+    return Calibration(data, f"{path}:{entry.name}", "; ".join(warnings))
 
 
 def _beam(path: Path, energy: NDArray[np.float64], wanted: str | None) -> Calibration:

@@ -37,12 +37,18 @@ class EnergyList:
         Name of the column or dataset; may hold the unit.
     given : str or None
         What to pass as ``energy`` to read them again; None if they are found again by themselves.
+    why : str
+        Why they were taken, for people.
+    unit : {"eV", "keV", ""}
+        The unit that is declared with them.
     """
 
     values: NDArray[np.float64]
     label: str
     hint: str = ""
     given: str | None = None
+    why: str = ""
+    unit: str = ""
 
 
 def from_range(text: str) -> EnergyList | None:

@@ -78,6 +78,8 @@ class ScanFormat(Kind):
         Whether a folder as a whole is one scan of this format; `open` is then given the folder.
     datasets : bool
         Whether a file holds datasets with names, from which `images` chooses.
+    axes : bool
+        Whether `open` itself takes up `axis`; else the axes of what it gives are turned afterwards.
     looks_like_scan : callable, optional
         Whether a file dropped on the window could be a scan; others are left to other plugins.
     """
@@ -86,6 +88,7 @@ class ScanFormat(Kind):
     single: bool = True
     folder: Callable[[Path], bool] | None = None
     datasets: bool = False
+    axes: bool = False
     looks_like_scan: Callable[[Path], bool] | None = None
 
 

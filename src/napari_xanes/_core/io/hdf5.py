@@ -1,12 +1,12 @@
 """HDF5 files as lazy arrays, and the checks before anything is read from them.
 
-Which dataset is what is decided by `nexus`.
+What a file holds is said by `hdf5_tree`, which dataset is what is decided by `nexus`.
 """
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,45 +19,50 @@ from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.data.lazy import AnyArray, LazyArray
 from napari_xanes._core.data.stack import rows_are_cheap
+from napari_xanes._core.io.packing import Packing
 
 MOST_PACKED = 20_000
 """No compression in use packs measured images better than this; a header that claims more was never filled."""
 
 
 class Hdf5Array(LazyArray):
-    """A dataset of an open file; what cannot be read is said with the file's name."""
+    """A dataset of a file that is opened for every read, so that no other program is kept out of it.
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
+    What cannot be read is said with the file's name.
+    """
+
+    def __init__(self, path: Path, dataset: h5py.Dataset, name: str, packing: Packing | None = None) -> None:
+        dtype = dataset.dtype if packing is None else packing.dtype
         cheap = rows_are_cheap(dataset) if dataset.ndim > 2 else True
-        super().__init__(dataset.shape, dataset.dtype, cheap_rows=cheap)
-        self.dataset = dataset
+        super().__init__(dataset.shape, dtype, cheap_rows=cheap)
         self.chunks = dataset.chunks
-        self.path = Path(dataset.file.filename)
+        self.path, self.dataset_name, self.packing = path, name, packing
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of one frame."""
-        values: AnyArray = self._native(self._read((index, rows), index))
+        values: AnyArray = self._read((index, rows), index)
         return values
 
     def __getitem__(self, key: Any) -> Any:
         """Index like h5py where it can, which reads a spectrum in one go."""
         if _is_basic(key):
             first = key[0] if isinstance(key, tuple) else key
-            return self._native(self._read(key, int(first) if isinstance(first, (int, np.integer)) else None))
+            return self._read(key, int(first) if isinstance(first, (int, np.integer)) else None)
         return super().__getitem__(key)
 
     def _read(self, key: Any, index: int | None) -> Any:
         try:
-            return self.dataset[key]
-        except (OSError, RuntimeError) as error:
+            with open_hdf5(self.path) as file:
+                values = file[self.dataset_name][key]
+        except (OSError, RuntimeError, KeyError) as error:
+            if isinstance(error, DataFileError):
+                raise
             frame = "a frame" if index is None else f"frame {index + 1} of {self.shape[0]}"
             raise DataFileError(
-                f"{self.path.name}: {frame} of {self.dataset.name} cannot be read ({_reason(error)}); "
-                "the file is damaged or its compression is not known here."
+                f"{self.path.name}: {frame} of {self.dataset_name} cannot be read ({reason_of(error)}); "
+                "the file is damaged or was changed, or its compression is not known here."
             ) from error
-
-    def _native(self, values: Any) -> Any:
-        return values.astype(self.dtype, copy=False)
+        return values.astype(self.dtype, copy=False) if self.packing is None else self.packing.unpack(values)
 
 
 def _is_basic(key: Any) -> bool:
@@ -73,9 +78,11 @@ def _is_basic(key: Any) -> bool:
 def open_hdf5(path: Path) -> h5py.File:
     """Open a file read-only, or say why it cannot be."""
     try:
-        return h5py.File(path, "r")
+        return _open(path)
+    except FileNotFoundError:
+        raise DataFileError(f"{path}: there is no such file any more.") from None
     except OSError as error:
-        reason = _reason(error)
+        reason = reason_of(error)
         if "truncated" in reason:
             size = path.stat().st_size
             wanted = re.search(r"stored_eof = (\d+)", str(error))
@@ -88,84 +95,30 @@ def open_hdf5(path: Path) -> h5py.File:
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def _open(path: Path) -> h5py.File:
+    """Open with a lock, which minds programs that write; without it where the disk knows none or the file is open so."""
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if "flag values don't match" in str(error) or error.errno in (
+            errno.ENOLCK,
+            errno.ENOSYS,
+            errno.EOPNOTSUPP,
+        ):
+            return h5py.File(path, "r", locking=False)
+        raise
+
+
+def reason_of(error: Exception) -> str:
+    """Return what HDF5 says, without what leads to it."""
     text = str(error)
     inner = re.search(r"\((.*)\)", text)
     return (inner[1] if inner else text).strip().rstrip(".")
 
 
-def datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
-    """Return every dataset of a file by its path, links followed, each only once."""
-    return {item.name: item for item in _walk(group, set(), 0)}
-
-
-def _walk(group: h5py.Group, seen: set[Any], depth: int) -> Iterator[h5py.Dataset]:
-    try:
-        names = list(group)
-    except RuntimeError as error:
-        raise DataFileError(f"{group.file.filename} is damaged ({_reason(error)}); copy it again.") from error
-    for name in names:
-        try:
-            item = group[name]
-        except (KeyError, OSError):  # a link to what is not there
-            continue
-        except RuntimeError as error:
-            raise DataFileError(
-                f"{group.file.filename} is damaged ({_reason(error)}); copy it again."
-            ) from error
-        info = h5py.h5o.get_info(item.id)
-        if (info.fileno, info.addr) in seen:
-            continue
-        seen.add((info.fileno, info.addr))
-        if isinstance(item, h5py.Dataset):
-            yield item
-        elif isinstance(item, h5py.Group) and depth < 16:
-            yield from _walk(item, seen, depth + 1)
-
-
-def named_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """Return the dataset of a path, or of a bare name that occurs once; None if there is none."""
-    try:
-        item = file.get(name)
-    except (KeyError, OSError, ValueError):
-        item = None
-    if isinstance(item, h5py.Dataset):
-        return item
-    found = [d for path, d in datasets(file).items() if name in (path, path.rsplit("/", 1)[-1])]
-    if len(found) > 1:
-        raise DataFileError(
-            f"{file.filename} holds {len(found)} datasets named {name}: "
-            f"{', '.join(d.name for d in found)}; give the whole path of one."
-        )
-    return found[0] if found else None
-
-
-def describe(file: h5py.File) -> str:
-    """Return the numeric datasets of a file in words, for errors."""
-    listed = [f"{name} {tuple(d.shape)}" for name, d in datasets(file).items() if is_numeric(d)]
-    more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
-    return ", ".join(listed[:8]) + more if listed else "no numeric dataset"
-
-
-def is_numeric(dataset: h5py.Dataset) -> bool:
-    """Whether the values are real numbers."""
-    return dataset.shape is not None and dataset.dtype.kind in "iuf"
-
-
-def check_images(path: Path, dataset: h5py.Dataset, ndims: tuple[int, ...]) -> None:
-    """Refuse what is no stack of real images, or was declared but never filled."""
-    name, shape = dataset.name, dataset.shape
-    if not is_numeric(dataset):
-        raise DataFileError(f"{path}: {name} holds values of type {dataset.dtype}, expected real numbers.")
-    if dataset.ndim not in ndims:
-        wanted = (
-            "an image (y, x) or a volume (z, y, x)" if 2 in ndims else "(energy, y, x) or (energy, z, y, x)"
-        )
-        raise DataFileError(f"{path}: {name} has shape {tuple(shape)}, expected {wanted}.")
-    if dataset.ndim == 4 and shape[-1] in (3, 4):
-        raise DataFileError(f"{path}: {name} {tuple(shape)} holds colour images, expected grey ones.")
-    if 0 in shape:
-        raise DataFileError(f"{path}: {name} has shape {tuple(shape)}, it holds no images.")
+def check_images(path: Path, dataset: h5py.Dataset, name: str) -> None:
+    """Refuse what was declared but never filled, and frames that do not fit into memory."""
+    shape = dataset.shape
     declared = prod(shape) * dataset.dtype.itemsize
     elsewhere = dataset.is_virtual or dataset.external
     stored = dataset.id.get_storage_size()

@@ -3,94 +3,227 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.data.lazy import AnyArray, LazyArray
+from napari_xanes._core.data.lazy import AnyArray, LazyArray, gathered
 from napari_xanes._core.data.stack import ArrayLike
-from napari_xanes._core.io import hdf5, nexus
+from napari_xanes._core.io import hdf5, hdf5_energy, nexus
 from napari_xanes._core.io.energies import EnergyList
-from napari_xanes._core.io.opened import Opened, Wanted, dataset_energies
+from napari_xanes._core.io.hdf5_axes import Axes, image_axes, spacing_um
+from napari_xanes._core.io.hdf5_energy import entry_energies, of_same_scan
+from napari_xanes._core.io.hdf5_sources import check_sources
+from napari_xanes._core.io.hdf5_tree import Entry, Tree
+from napari_xanes._core.io.opened import Opened, Wanted
+from napari_xanes._core.io.packing import packing_of
+from napari_xanes._core.io.permuted import permuted
+from napari_xanes._core.io.pixel_size import pixel_size
+
+SAMPLE, IS_FLAT, IS_DARK = 0, 1, 2
+"""Values of NeXus' `image_key`; 3 is an invalid frame."""
 
 
 def open_scan(path: Path, wanted: Wanted) -> Opened:
     """Open a stack, or one image or volume of a series."""
-    return _open_one(path, wanted) if wanted.one_of_many else _open_stack(path, wanted)
-
-
-def _open_stack(path: Path, wanted: Wanted) -> Opened:
-    file = hdf5.open_hdf5(path)
-    dataset = nexus.find_images(path, file, wanted.images, others=wanted.others)
-    opened = Opened(hdf5.Hdf5Array(dataset), path.stem, [path], str(path), str(dataset.name), file=file)
-    opened.pixel_size_um = nexus.pixel_size(file, dataset)
-    if wanted.energy is None:
-        found = nexus.find_energy(path, file, dataset)
-        if found is not None:
-            opened.energy = dataset_energies(path, found)
-    if dataset.ndim == 3:
-        opened.flat = _calibration(path, file, dataset, nexus.FLAT)
-        opened.dark = _calibration(path, file, dataset, nexus.DARK)
+    with Tree(path) as tree:
+        chosen = nexus.choose_images(tree, wanted.images, wanted.others, single=wanted.one_of_many)
+        opened = _open_one(tree, chosen, wanted) if wanted.one_of_many else _open_stack(tree, chosen, wanted)
+        opened.holds = tree.describe()
     return opened
 
 
+def _open_stack(tree: Tree, chosen: nexus.Chosen, wanted: Wanted) -> Opened:
+    images = chosen.entry
+    axes = image_axes(tree, images, wanted.axis)
+    opened = _opened(tree, images, axes.order, [*chosen.warnings, *axes.warnings])
+    _add_energies(tree, images, axes, wanted, opened)
+    if len(axes.order) == 3:
+        _add_calibrations(tree, images, wanted, opened)
+    key = _image_key(tree, images, axes)
+    return opened if key is None else _by_key(opened, key)
+
+
+def _opened(tree: Tree, images: Entry, order: Sequence[int], warnings: list[str]) -> Opened:
+    shape = images.shape or ()
+    if len(order) == 4 and shape[order[-1]] in (3, 4):
+        raise DataFileError(f"{tree.path}: {images.name} {shape} holds colour images, expected grey ones.")
+    data = permuted(_array(tree, images, warnings), order)
+    opened = Opened(data, tree.path.stem, [tree.path], str(tree.path), images.name, warnings=warnings)
+    opened.pixel_size_um = pixel_size(tree, images) or spacing_um(tree, images)
+    return opened
+
+
+def _array(tree: Tree, entry: Entry, warnings: list[str]) -> hdf5.Hdf5Array:
+    check_sources(tree.path, entry.dataset)
+    hdf5.check_images(tree.path, entry.dataset, entry.name)
+    packing = packing_of(entry.dtype, entry.attrs)
+    if packing is not None:
+        warnings.append(f"{entry.name}: {packing.said}")
+    return hdf5.Hdf5Array(tree.path, entry.dataset, entry.name, packing)
+
+
+def _add_energies(tree: Tree, images: Entry, axes: Axes, wanted: Wanted, opened: Opened) -> None:
+    if wanted.energy is not None:
+        entry = tree.named(wanted.energy)
+        opened.energy = None if entry is None else entry_energies(entry, "as named")
+        return
+    if axes.energy is not None and axes.energy.is_list and axes.energy.size == opened.data.shape[0]:
+        opened.energy = entry_energies(axes.energy, f"declared as an axis of {images.name}")
+        return
+    found = hdf5_energy.find_energy(tree, images, opened.data.shape[0])
+    opened.energy, opened.proposed, opened.fault = found.found, found.proposed, found.fault
+
+
+# -- flats and darks ----------------------------------------------------------------------------------
+
+
+def _add_calibrations(tree: Tree, images: Entry, wanted: Wanted, opened: Opened) -> None:
+    """Add the flats and darks that are named, or those found beside the images."""
+    opened.flat = _calibration(tree, images, nexus.FLAT, wanted.flat, opened)
+    opened.dark = _calibration(tree, images, nexus.DARK, wanted.dark, opened)
+
+
 def _calibration(
-    path: Path, file: h5py.File, images: h5py.Dataset, pattern: re.Pattern[str]
+    tree: Tree, images: Entry, pattern: re.Pattern[str], name: str | None, opened: Opened
 ) -> tuple[ArrayLike, str] | None:
-    found = nexus.find_calibration(file, images, pattern)
-    if found is None:
-        return None
-    hdf5.check_images(path, found, (2, 3))
-    return hdf5.Hdf5Array(found), str(found.name)
+    found = _found_calibration(tree, images, pattern, opened) if name is None else tree.named(name)
+    return None if found is None else (calibration_array(tree, found, opened.warnings), found.name)
+
+
+def calibration_array(tree: Tree, entry: Entry, warnings: list[str]) -> ArrayLike:
+    """Return a dataset as flats or darks: images, or one number per image.
+
+    Raises
+    ------
+    DataFileError
+        If it is neither.
+    """
+    if not entry.is_numeric or not entry.size:
+        raise DataFileError(f"{tree.path}: {entry.name} holds {entry.dtype}, expected real numbers.")
+    if entry.ndim == 1 or (entry.ndim == 2 and (entry.shape or (0, 0))[1] == 1):
+        return entry.numbers()
+    if entry.ndim not in (2, 3):
+        raise DataFileError(
+            f"{tree.path}: {entry.name} has shape {entry.shape}, expected an image or several."
+        )
+    return _array(tree, entry, warnings)
+
+
+def _found_calibration(tree: Tree, images: Entry, pattern: re.Pattern[str], opened: Opened) -> Entry | None:
+    """Return the flats or darks told by name, of the same scan; the nearest to the images if there are several."""
+    everywhere = [
+        e
+        for e in tree.numeric()
+        if pattern.match(e.leaf) and e.ndim in (2, 3) and e.name != images.name and 0 not in (e.shape or (0,))
+    ]
+    found = [e for e in everywhere if of_same_scan(tree, e, images)]
+    if everywhere and not found:
+        opened.warnings.append(
+            f"{everywhere[0].name} belongs to another scan of the file and is not used; name it if it is meant"
+        )
+    found = [e for e in found if e.parent == images.parent] or found
+    exact = [e for e in found if re.fullmatch(r"img_(bkg|dark)|flats?|darks?", e.leaf, re.IGNORECASE)]
+    return next(iter(exact or found), None)
+
+
+# -- frames told by a key -----------------------------------------------------------------------------
+
+
+def _image_key(tree: Tree, images: Entry, axes: Axes) -> NDArray[np.int64] | None:
+    """Return what each frame is, where the file has such a list."""
+    count = (images.shape or (0,))[axes.order[0]]
+    keys = [
+        e
+        for e in tree.numeric()
+        if e.leaf == "image_key" and e.is_list and e.size == count and of_same_scan(tree, e, images)
+    ]
+    near = [e for e in keys if e.parent == images.parent] or keys
+    return near[0].numbers().astype(np.int64) if near else None
+
+
+def _by_key(opened: Opened, key: NDArray[np.int64]) -> Opened:
+    """Return the frames of the sample, and those without it as flats and darks."""
+    frames = {what: [(int(i),) for i in np.flatnonzero(key == what)] for what in (SAMPLE, IS_FLAT, IS_DARK)}
+    if not frames[SAMPLE]:
+        raise DataFileError(
+            f"{opened.name}: image_key says that no frame shows the sample; name other images with images=."
+        )
+    every = opened.data
+    sample = np.flatnonzero(key == SAMPLE)
+    if frames[IS_FLAT] and opened.flat is None:
+        opened.flat = _keyed_flats(opened, key)
+    if frames[IS_DARK] and opened.dark is None:
+        opened.dark = (gathered(every, frames[IS_DARK]), f"{opened.images}, image_key 2")
+    opened.data = gathered(every, frames[SAMPLE])
+    opened.energy, opened.proposed = _subset(opened.energy, sample), _subset(opened.proposed, sample)
+    opened.warnings.append(
+        f"image_key: {len(frames[SAMPLE])} frames of the sample, {len(frames[IS_FLAT])} flats, {len(frames[IS_DARK])} "
+        f"darks, {int((key == 3).sum())} invalid"
+    )
+    return opened
+
+
+def _keyed_flats(opened: Opened, key: NDArray[np.int64]) -> tuple[ArrayLike, str]:
+    """Return the flats: for each frame those of its energy where all energies have some, else all of them."""
+    every, flats = opened.data, np.flatnonzero(key == IS_FLAT)
+    name = f"{opened.images}, image_key 1"
+    if opened.energy is not None and opened.energy.values.size == key.size:
+        energy = opened.energy.values
+        own = [
+            tuple(int(j) for j in flats if abs(energy[j] - energy[i]) <= 1e-6 * energy[i])
+            for i in np.flatnonzero(key == SAMPLE)
+        ]
+        if all(own):
+            return gathered(every, own), name
+    return gathered(every, [(int(i),) for i in flats]), name
+
+
+def _subset(found: EnergyList | None, chosen: NDArray[np.intp]) -> EnergyList | None:
+    """Return the energies of some frames; a list that has only those already stays."""
+    if found is None or found.values.size == chosen.size:
+        return found
+    return replace(found, values=found.values[chosen])
 
 
 # -- one file of a series -----------------------------------------------------------------------------
 
 
-class Hdf5Frame(LazyArray):
-    """An image or volume in a file of its own, opened for every read: a thousand files need no open handles."""
-
-    def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
-        chunks = dataset.chunks
-        cheap = chunks is None or chunks[0] * 8 <= dataset.shape[0]
-        super().__init__((1, *dataset.shape), dataset.dtype, cheap_rows=cheap)
-        self.path, self.dataset_name = path, str(dataset.name)
-
-    def read_rows(self, index: int, rows: slice) -> AnyArray:
-        """Return rows of the image, or planes of the volume."""
-        with hdf5.open_hdf5(self.path) as file:
-            try:
-                return np.asarray(file[self.dataset_name][rows]).astype(self.dtype, copy=False)
-            except (OSError, KeyError, RuntimeError) as error:
-                raise DataFileError(
-                    f"{self.path.name}: {self.dataset_name} cannot be read ({error}); the file is damaged or was changed."
-                ) from error
-
-
-def _open_one(path: Path, wanted: Wanted) -> Opened:
-    with hdf5.open_hdf5(path) as file:
-        dataset = nexus.find_images(path, file, wanted.images, (2, 3))
-        opened = Opened(Hdf5Frame(path, dataset), path.stem, [path], str(path), str(dataset.name))
-        opened.pixel_size_um = nexus.pixel_size(file, dataset)
-        found = _scalar_energy(path, file, wanted.energy)
-        if found is not None:
-            value = np.ravel(found[()]).astype(np.float64)
-            opened.energy = EnergyList(value, f"{path.name}:{found.name}", str(found.name), str(found.name))
+def _open_one(tree: Tree, chosen: nexus.Chosen, wanted: Wanted) -> Opened:
+    """Open one image or volume: leading axes of length 1 are no axes."""
+    images = chosen.entry
+    shape = images.shape or ()
+    first = 0
+    while len(shape) - first > 2 and shape[first] == 1:
+        first += 1
+    opened = _opened(tree, images, tuple(range(len(shape))), list(chosen.warnings))
+    opened.data = as_frame(opened.data, first)
+    opened.energy = hdf5_energy.find_one_energy(tree, images, wanted.energy)
+    if opened.data.ndim == 3:
+        _add_calibrations(tree, images, wanted, opened)
     return opened
 
 
-def _scalar_energy(path: Path, file: h5py.File, name: str | None) -> Any:
-    """Return the dataset with the energy of a file, or None."""
-    if name is not None:
-        found = hdf5.named_dataset(file, name)
-        return found if found is not None and hdf5.is_numeric(found) and found.size == 1 else None
-    single = [d for d in hdf5.datasets(file).values() if hdf5.is_numeric(d) and d.size == 1]
-    named = [d for d in single if nexus.ENERGY.match(str(d.name).rsplit("/", 1)[-1])]
-    if len(named) > 1:
-        raise DataFileError(
-            f"{path}: the energy could be {', '.join(d.name for d in named[:6])}; name one with energy=."
-        )
-    return named[0] if named else None
+def as_frame(data: ArrayLike, first: int) -> ArrayLike:
+    """Return an image or volume as one frame; `first` is its first axis."""
+    if first == 1:
+        return data
+    return permuted(data, (first - 1, *range(first, data.ndim))) if first else OneFrame(data)
+
+
+class OneFrame(LazyArray):
+    """An image or volume as a stack of one frame."""
+
+    def __init__(self, source: ArrayLike) -> None:
+        chunks = getattr(source, "chunks", None)
+        cheap = chunks is None or chunks[0] * 8 <= source.shape[0]
+        super().__init__((1, *source.shape), source.dtype, cheap_rows=bool(cheap))
+        self.source = source
+
+    def read_rows(self, index: int, rows: slice) -> AnyArray:
+        """Return rows of the image, or planes of the volume."""
+        return np.array(self.source[rows])

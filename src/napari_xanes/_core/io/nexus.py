@@ -1,38 +1,44 @@
-"""Which dataset of an HDF5 or NeXus file holds the images, and which the energies, flats and darks.
+"""Which dataset of an HDF5 or NeXus file holds the images, and which of its axes is which.
 
-Files differ in names and nesting, so datasets are told by their shapes first and by their names where shapes
-do not decide.  What cannot be decided is asked of the user, never guessed.
+What the file declares (`default`, `signal`, `axes`, `NX_class`) is obeyed.  Where it declares nothing, datasets are
+told by their shapes first and by their names where shapes do not decide; what cannot be decided is asked.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from math import prod
-from pathlib import Path
-from typing import Any
-
-import h5py
-import numpy as np
+from dataclasses import dataclass, field
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.io.hdf5 import check_images, datasets, describe, is_numeric, named_dataset
+from napari_xanes._core.io.hdf5_tree import Entry, Tree, text_of, texts_of
+from napari_xanes._core.io.plausible import ENERGY_NAME
 
 IMAGES = re.compile(r"img_?xanes|xanes_?img|img|images?|data|stack|counts?", re.IGNORECASE)
 FLAT = re.compile(r".*(img_?bkg|flat|white|bkg|open_?beam).*", re.IGNORECASE)
 DARK = re.compile(r".*dark.*", re.IGNORECASE)
-ENERGY = re.compile(r".*(energ|x_?eng|(^|_)eng($|_)|photon|(^|_)k?ev($|_)).*", re.IGNORECASE)
-PIXEL_SIZE = re.compile(r".*pi?xe?l.?size.*", re.IGNORECASE)
+NO_IMAGES = re.compile(
+    r"(^|/)(scalers?|positions?|pos|xrfmap|maps|mca|spectr\w*|monitors?|thumbnails?|control)(/|$)",
+    re.IGNORECASE,
+)
+"""Parts of a path that hold scalers, positions or spectra of pixels, which look like images by their shapes."""
+NO_IMAGE_CLASSES = ("NXmonitor", "NXlog", "NXpositioner", "NXsensor", "NXgeometry", "NXtransformations")
+SMALLEST = 4
+"""An image of fewer rows and columns is a matrix."""
 
 
-def find_images(
-    path: Path,
-    file: h5py.File,
-    name: str | None,
-    ndims: tuple[int, ...] = (3, 4),
-    others: Sequence[str] = (),
-) -> h5py.Dataset:
-    """Return the dataset of images, named or found; it is none of the `others`.
+@dataclass(eq=False)
+class Chosen:
+    """The images, and what is to be said of the choice."""
+
+    entry: Entry
+    warnings: list[str] = field(default_factory=list)
+
+
+def choose_images(
+    tree: Tree, name: str | None, others: Sequence[str] = (), *, single: bool = False
+) -> Chosen:
+    """Return the dataset of the images, named or found; it is none of the `others`.
 
     Raises
     ------
@@ -40,160 +46,186 @@ def find_images(
         If there is none, or several could be meant.
     """
     if name is not None:
-        dataset = named_dataset(file, name)
-        if dataset is None:
-            raise DataFileError(f"{path} has no dataset {name}; it holds {describe(file)}.")
-        check_images(path, dataset, ndims)
-        return dataset
-    found = [d for d in datasets(file).values() if is_numeric(d) and d.ndim in ndims and d.shape[0] > 0]
-    known = [named_dataset(file, other) for other in others]
-    found = [d for d in found if d not in known]
-    found = [d for d in found if not (FLAT.match(_leaf(d)) or DARK.match(_leaf(d)))] or found
-    if len(found) > 1:
-        found = _likeliest(file, found)
+        entry = tree.named(name)
+        if entry is None:
+            raise DataFileError(f"{tree.path} has no dataset {name}; it holds {tree.describe()}.")
+        _check_shape(tree, entry, single)
+        return Chosen(entry)
+    known = {entry.name for other in others if (entry := _known(tree, other)) is not None}
+    found = [e for e in tree.numeric() if e.name not in known and could_be_images(tree, e, single)]
     if not found:
-        raise _no_images(path, file, ndims)
-    if len(found) > 1:
-        listed = ", ".join(f"{d.name} {tuple(d.shape)}" for d in found[:6])
-        raise DataFileError(f"{path} holds several stacks: {listed}; name one with images=.")
-    check_images(path, found[0], ndims)
-    return found[0]
+        raise _no_images(tree, single)
+    samples = [e for e in found if not (FLAT.match(e.leaf) or DARK.match(e.leaf))] or found
+    declared = _declared(tree, samples)
+    if declared is not None:
+        return declared
+    likely = _likeliest(tree, samples)
+    if len(likely) > 1:
+        listed = ", ".join(f"{e.name} {e.shape}" for e in likely[:6])
+        raise DataFileError(f"{tree.path} holds several stacks: {listed}; name one with images=.")
+    return Chosen(likely[0])
 
 
-def _no_images(path: Path, file: h5py.File, ndims: tuple[int, ...]) -> DataFileError:
-    odd = [d for d in datasets(file).values() if d.shape is not None and d.ndim in ndims]
+def _known(tree: Tree, name: str) -> Entry | None:
+    try:
+        return tree.named(name)
+    except DataFileError:
+        return None
+
+
+def could_be_images(tree: Tree, entry: Entry, single: bool) -> bool:
+    """Whether a dataset could hold images, by its shape, its place and the class of its group."""
+    shape = tuple(n for n in entry.shape or () if n > 1)
+    full = tuple(entry.shape or ())
+    while len(full) > (2 if single else 3) and full[0] == 1:
+        full = full[1:]
+    if len(full) not in ((2, 3) if single else (3, 4)) or 0 in full:
+        return False
+    if len(shape) >= 2 and max(sorted(shape)[-2:]) < SMALLEST:
+        return False
+    if NO_IMAGES.search(entry.name) or tree.nx_class(entry.parent) in NO_IMAGE_CLASSES:
+        return False
+    return not _lists_elements(tree, entry)
+
+
+def _lists_elements(tree: Tree, entry: Entry) -> bool:
+    """Whether names of elements or channels stand beside the dataset, one for each of its images."""
+    first = (entry.shape or (0,))[0]
+    return any(
+        other.parent == entry.parent
+        and other.dtype.kind in "SOU"
+        and other.shape == (first,)
+        and "name" in other.leaf.lower()
+        for other in tree.entries.values()
+    )
+
+
+def _check_shape(tree: Tree, entry: Entry, single: bool) -> None:
+    if not entry.is_numeric:
+        raise DataFileError(
+            f"{tree.path}: {entry.name} holds values of type {entry.dtype}, expected real numbers."
+        )
+    shape = entry.shape or ()
+    if 0 in shape:
+        raise DataFileError(f"{tree.path}: {entry.name} has shape {shape}, it holds no images.")
+    long = len([n for n in shape if n > 1])
+    if not (2 if single else 3) <= len(shape) or long > (3 if single else 4):
+        wanted = "an image (y, x) or a volume (z, y, x)" if single else "(energy, y, x) or (energy, z, y, x)"
+        raise DataFileError(f"{tree.path}: {entry.name} has shape {shape}, expected {wanted}.")
+
+
+def _no_images(tree: Tree, single: bool) -> DataFileError:
+    if tree.missing:
+        return tree.lost(next(iter(tree.missing)))
+    dims = (2, 3) if single else (3, 4)
+    odd = [e for e in tree.entries.values() if not e.is_numeric and e.ndim in dims]
     if odd:
         return DataFileError(
-            f"{path}: {odd[0].name} holds values of type {odd[0].dtype}, expected real numbers."
+            f"{tree.path}: {odd[0].name} holds values of type {odd[0].dtype}, expected real numbers."
         )
-    wanted = "an image or volume" if 2 in ndims else "a stack (energy, y, x)"
-    return DataFileError(f"{path} holds no {wanted.split(' ', 1)[1]}; it holds {describe(file)}.")
+    wanted = "image or volume" if single else "stack (energy, y, x)"
+    return DataFileError(
+        f"{tree.path} holds no {wanted}; it holds {tree.describe()}; name the images with images=."
+    )
 
 
-def _leaf(dataset: h5py.Dataset) -> str:
-    return str(dataset.name).rsplit("/", 1)[-1]
+# -- what the file declares ---------------------------------------------------------------------------
 
 
-def _parent(dataset: h5py.Dataset) -> str:
-    return str(dataset.name).rsplit("/", 1)[0]
+def _declared(tree: Tree, found: Sequence[Entry]) -> Chosen | None:
+    """Return what the file declares as its data: by `default`, else the first signal; the others are named."""
+    signals = [entry for entry in found if is_signal(tree, entry)]
+    if not signals:
+        return None
+    pointed = [entry for entry in signals if entry.parent == _default(tree)]
+    first = (pointed or signals)[0]
+    rest = [entry.name for entry in signals if entry is not first]
+    if not rest:
+        return Chosen(first)
+    listed = ", ".join(rest[:4]) + (", ..." if len(rest) > 4 else "")
+    how = "the file's default" if pointed else "the first of the file"
+    return Chosen(first, [f"{first.name}, {how}, was opened; there are also {listed}: choose with images="])
 
 
-def _attrs(dataset: h5py.Dataset) -> Any:
-    """Return the attributes of the group of a dataset."""
-    group = dataset.file.get(_parent(dataset) or "/")  # None where a link leads into another file
-    return {} if group is None else group.attrs
+def is_signal(tree: Tree, entry: Entry) -> bool:
+    """Whether a dataset is declared as the data of its group."""
+    attrs = tree.attrs(entry.parent)
+    if text_of(attrs.get("signal", "")) == entry.leaf:
+        return True
+    return bool(tree.nx_class(entry.parent) == "NXdata" and text_of(entry.attrs.get("signal", "")) == "1")
 
 
-def _likeliest(file: h5py.File, found: list[h5py.Dataset]) -> list[h5py.Dataset]:
+def _default(tree: Tree) -> str:
+    """Return the group that the attributes `default` lead to."""
+    group = ""
+    for _ in range(8):
+        name = text_of(tree.attrs(group).get("default", ""))
+        if not name:
+            break
+        group = f"{group}/{name.strip('/')}"
+    return group
+
+
+def declared_axes(tree: Tree, entry: Entry) -> list[str] | None:
+    """Return the name of each axis of a dataset as its file declares them, "" for those without; None if it does not."""
+    attrs = tree.attrs(entry.parent)
+    names = texts_of(entry.attrs["axes"]) if "axes" in entry.attrs else []
+    if not names and "axes" in attrs and is_signal(tree, entry):
+        names = texts_of(attrs["axes"])
+    if not names:
+        names = _numbered_axes(tree, entry)
+    names = ["" if name == "." else name for name in names]
+    return names if len(names) == entry.ndim and any(names) else None
+
+
+def _numbered_axes(tree: Tree, entry: Entry) -> list[str]:
+    """Return axes of files that number them on the datasets of the axes."""
+    names = [""] * entry.ndim
+    for other in tree.entries.values():
+        if other.parent != entry.parent or not other.is_list or "axis" not in other.attrs:
+            continue
+        number = text_of(other.attrs["axis"])
+        if number.isdecimal() and 1 <= int(number) <= entry.ndim:
+            names[int(number) - 1] = other.leaf
+    return names
+
+
+def axis_entry(tree: Tree, entry: Entry, name: str) -> Entry | None:
+    """Return the values of a named axis of a dataset."""
+    return tree.entries.get(f"{entry.parent}/{name}") if name else None
+
+
+_LETTER = re.compile(
+    r"(?:^|[^a-z])([xyz])(?:[^a-z]|$)|^(?:sample|stage|pos)?_?([xyz])(?:pos\w*|_?axis)?$", re.IGNORECASE
+)
+
+
+def axis_letter(name: str) -> str:
+    """Return "x", "y" or "z" if the name of an axis says so, else ""."""
+    match = _LETTER.search(name)
+    return (match[1] or match[2]).lower() if match else ""
+
+
+def is_energy_name(name: str) -> bool:
+    """Whether a name of an axis is that of energies."""
+    return bool(ENERGY_NAME.match(name)) or name.lower() in ("e", "en", "mono", "ene")
+
+
+# -- what is only likely ------------------------------------------------------------------------------
+
+
+def _likeliest(tree: Tree, found: list[Entry]) -> list[Entry]:
     """Narrow candidates: those with an energy for every image, then FXI's name, then a usual name."""
-    lengths = {_length(d) for d in datasets(file).values() if is_numeric(d) and _is_list(d)}
-    rules: tuple[Callable[[h5py.Dataset], bool], ...] = (
-        lambda d: d.shape[0] in lengths,
-        lambda d: _leaf(d).lower() == "img_xanes",
-        lambda d: _attrs(d).get("signal") in (_leaf(d), _leaf(d).encode()),
-        lambda d: IMAGES.fullmatch(_leaf(d)) is not None,
+    lengths = {e.size for e in tree.numeric() if e.is_list}
+    rules: tuple[Callable[[Entry], bool], ...] = (
+        lambda e: (e.shape or (0,))[0] in lengths,
+        lambda e: e.leaf.lower() == "img_xanes",
+        lambda e: IMAGES.fullmatch(e.leaf) is not None,
+        lambda e: "aligned" in e.leaf.lower() or "registered" in e.leaf.lower(),
     )
     for rule in rules:
-        narrower = [d for d in found if rule(d)]
+        narrower = [e for e in found if rule(e)]
         if len(narrower) == 1:
             return narrower
         found = narrower or found
     return found
-
-
-def _is_list(dataset: h5py.Dataset) -> bool:
-    return dataset.ndim == 1 or (dataset.ndim == 2 and 1 in dataset.shape)
-
-
-def _length(dataset: h5py.Dataset) -> int:
-    return prod(dataset.shape)
-
-
-def find_energy(path: Path, file: h5py.File, images: h5py.Dataset) -> h5py.Dataset | None:
-    """Return the dataset of energies that belongs to the images; None if there is none.
-
-    Raises
-    ------
-    DataFileError
-        If several could be meant and they differ, or those that are named like energies have a wrong length.
-    """
-    lists = [d for d in datasets(file).values() if is_numeric(d) and _is_list(d) and _length(d) > 0]
-    named = [d for d in lists if ENERGY.match(_leaf(d)) or ENERGY.match(_parent(d).rsplit("/", 1)[-1])]
-    fitting = [d for d in named if _length(d) == images.shape[0]]
-    if not fitting and named:
-        d = named[0]
-        raise DataFileError(
-            f"{path}: {d.name} holds {_length(d)} energies but {images.name} holds {images.shape[0]} images; "
-            "there must be one energy per image, name the right dataset or file with energy=."
-        )
-    if not fitting:
-        fitting = [d for d in lists if _length(d) == images.shape[0] and _could_be_energy(d)]
-    near = [d for d in fitting if _parent(d) == _parent(images)]
-    for choice in (fitting, [d for d in fitting if ENERGY.match(_leaf(d))], near):
-        if choice and all(_same_values(d, choice[0]) for d in choice):
-            return choice[0]
-    if fitting:
-        raise DataFileError(
-            f"{path}: the energies could be {', '.join(d.name for d in fitting[:6])}; name one with energy=."
-        )
-    return None
-
-
-def _same_values(one: h5py.Dataset, two: h5py.Dataset) -> bool:
-    return one == two or np.array_equal(np.ravel(one[()]), np.ravel(two[()]), equal_nan=True)
-
-
-def _could_be_energy(dataset: h5py.Dataset) -> bool:
-    values = np.ravel(dataset[()]).astype(np.float64)
-    if not (np.isfinite(values).all() and (values > 0).all()) or dataset.dtype.kind != "f":
-        return False
-    return bool(values.max() < 20 * values.min() and np.unique(values).size > values.size / 2)
-
-
-def find_calibration(file: h5py.File, images: h5py.Dataset, pattern: re.Pattern[str]) -> h5py.Dataset | None:
-    """Return the flats or darks that fit the images, told by name; the nearest to the images if there are several."""
-    found = [
-        d
-        for d in datasets(file).values()
-        if pattern.match(_leaf(d)) and is_numeric(d) and d.ndim in (2, 3) and d != images and 0 not in d.shape
-    ]
-    found = [d for d in found if _parent(d) == _parent(images)] or found
-    exact = [d for d in found if re.fullmatch(r"img_(bkg|dark)|flats?|darks?", _leaf(d), re.IGNORECASE)]
-    return (exact or found or [None])[0]
-
-
-_SIZE = re.compile(r"([\d.eE+-]+)\s*(nm|um|µm|μm|mm|m)?")
-_UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "m": 1e6}
-
-
-def pixel_size(file: h5py.File, images: h5py.Dataset) -> float | None:
-    """Return the pixel size in micrometres if a dataset or attribute states it with its unit."""
-    for attrs in (images.attrs, _attrs(images), file.attrs):
-        for name, value in attrs.items():
-            if PIXEL_SIZE.fullmatch(name) and (size := _size(value, name)) is not None:
-                return size
-    for dataset in datasets(file).values():
-        if PIXEL_SIZE.fullmatch(_leaf(dataset)) and dataset.shape is not None and prod(dataset.shape) == 1:
-            unit = dataset.attrs.get("units", _leaf(dataset))
-            if (size := _size(np.ravel(dataset[()])[0], _text(unit))) is not None:
-                return size
-    return None
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _size(value: Any, where: str) -> float | None:
-    """Read "20.0nm", or a number whose unit stands in `where` ("pixel_size_um", "nm")."""
-    match = _SIZE.fullmatch(_text(np.ravel(value)[0]).strip())
-    unit = match[2] if match else None
-    if unit is None and (named := re.search(r"(?:^|[_ (\[])(nm|um|µm|μm|mm|m)[)\]]?$", where)):
-        unit = named[1]
-    if match is None or unit is None:
-        return None
-    try:
-        size = float(match[1]) * _UM[unit]
-    except ValueError:
-        return None
-    return size if np.isfinite(size) and size > 0 else None

@@ -1,4 +1,4 @@
-"""What is known of a scan once its files are open, and how files are told apart."""
+"""What is known of a scan once its files are open."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
-import numpy as np
-
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.stack import ArrayLike
-from napari_xanes._core.io import hdf5
-from napari_xanes._core.io.energies import MOST_ENERGIES, EnergyList
+from napari_xanes._core.io.energies import EnergyList
 
 LONGEST_PATH = 4000
 _INSIDE = re.compile(r"(.+\.[A-Za-z0-9]+):(/?[^:\\]+)")
@@ -20,13 +16,24 @@ _INSIDE = re.compile(r"(.+\.[A-Za-z0-9]+):(/?[^:\\]+)")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user says of the file: dataset of the images, where the energies are, and names of other datasets."""
+    """What the user says of the file: datasets of images, flats and darks, where the energies are, which axis is energy.
+
+    `energy`, `flat` and `dark` may also be names of other files: a format takes up what is a dataset of its file and
+    leaves the rest.
+    """
 
     images: str | None = None
     energy: str | None = None
-    others: tuple[str, ...] = ()
+    flat: str | None = None
+    dark: str | None = None
+    axis: int | str | None = None
     one_of_many: bool = False
     """Whether the file is one of a series and holds one image or volume."""
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Names of what is not the images."""
+        return tuple(name for name in (self.flat, self.dark) if name)
 
 
 @dataclass(eq=False)
@@ -36,6 +43,7 @@ class Opened:
     Attributes
     ----------
     data : array-like
+        Readable as long as the files are there; no file stays open.
     name : str
         For people.
     files : list of Path
@@ -45,11 +53,15 @@ class Opened:
     images : str or None
         The dataset of the images.
     energy : EnergyList or None
-        Energies found in the files.
+        Energies the files declare, or the dataset the user named.
+    proposed : EnergyList or None
+        Energies that are only plausible: a text file beside the scan goes before.
+    fault : DataFileError or None
+        Why there are no energies, to be raised if there are none elsewhere.
     flat, dark : (array-like, dataset name) or None
-        Found in the file.
-    file : h5py.File or None
-        The open file, to find further datasets in.
+        Found in the file, or the dataset the user named.
+    holds : str
+        The datasets in words, "" where there are none.
     """
 
     data: ArrayLike
@@ -58,10 +70,12 @@ class Opened:
     path: str | list[str]
     images: str | None = None
     energy: EnergyList | None = None
+    proposed: EnergyList | None = None
+    fault: DataFileError | None = None
     flat: tuple[ArrayLike, str] | None = None
     dark: tuple[ArrayLike, str] | None = None
     pixel_size_um: float | None = None
-    file: h5py.File | None = None
+    holds: str = ""
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -97,24 +111,8 @@ def find_file(opened: Opened, text: str, what: str) -> tuple[Path, str | None]:
         for path in (absolute(name), absolute(opened.folder / name)):
             if path.exists():
                 return path, inside
-    if opened.file is not None:
+    if opened.holds:
         raise DataFileError(
-            f"{what} is '{text}', which is neither a file nor a dataset of {opened.name}; "
-            f"it holds {hdf5.describe(opened.file)}."
+            f"{what} is '{text}', which is neither a file nor a dataset of {opened.name}; it holds {opened.holds}."
         )
     raise DataFileError(f"{what} is '{text}', but there is no such file here or in {opened.folder}.")
-
-
-def dataset_energies(path: Path, dataset: h5py.Dataset) -> EnergyList:
-    """Return the energies of a dataset."""
-    if not hdf5.is_numeric(dataset) or not 0 < dataset.size <= MOST_ENERGIES:
-        held = dataset.dtype if dataset.shape is None else f"{tuple(dataset.shape)} of {dataset.dtype}"
-        raise DataFileError(f"{path}: {dataset.name} holds {held}, expected one number per image.")
-    unit = dataset.attrs.get("units", b"")
-    hint = f"{unit.decode() if isinstance(unit, bytes) else unit} {dataset.name}"
-    values = np.asarray(dataset[()], dtype=np.float64)
-    if values.ndim > 1 and values.size != max(values.shape):
-        raise DataFileError(
-            f"{path}: {dataset.name} has shape {values.shape}, expected one energy per image."
-        )
-    return EnergyList(values.ravel(), f"{path.name}:{dataset.name}", hint, str(dataset.name))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import SIGNALS, EnergyStack, Signal
 from napari_xanes._core.io import energies as lists
-from napari_xanes._core.io import hdf5
 from napari_xanes._core.io.calibration import Calibration, open_calibration
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import scan_format
-from napari_xanes._core.io.opened import Opened, Wanted, absolute, dataset_energies, find_file
+from napari_xanes._core.io.hdf5_energy import entry_energies
+from napari_xanes._core.io.hdf5_tree import Tree
+from napari_xanes._core.io.opened import Opened, Wanted, absolute, find_file
 from napari_xanes._core.io.signal import already_divided, glance, same_scale, tell_signal
 from napari_xanes._core.io.sources import open_images, open_list
 from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
@@ -42,8 +44,9 @@ def read_stack(
     energy_unit: str | None = None,
     signal: Signal | None = None,
     pixel_size_um: float | None = None,
+    axis: int | str | None = None,
 ) -> EnergyStack:
-    """Open a scan; images are read when they are needed.
+    """Open a scan; images are read when they are needed, and no file stays open.
 
     Parameters
     ----------
@@ -63,6 +66,9 @@ def read_stack(
         What the values are; told from the values if not given.
     pixel_size_um : float, optional
         Taken from the file if not given.
+    axis : int or str, optional
+        Which axis of the images in the file is energy, counted from 0; or a letter for each axis out of e, z, y and x,
+        such as "yxe".  As the file declares, else the first one, if not given.
 
     Returns
     -------
@@ -77,7 +83,7 @@ def read_stack(
         If energies, flats or options do not fit the images.
     """
     _check_options(energy_unit, signal, pixel_size_um)
-    opened = _open(path, images or None, energy, flat, dark)
+    opened = _open(path, images or None, energy, flat, dark, axis)
     found = _energies(opened, energy)
     n = opened.data.shape[0]
     if found.values.size != n:
@@ -85,7 +91,7 @@ def read_stack(
             f"{opened.name} has {n} images but {found.label} holds {found.values.size} energies; "
             "there must be one energy per image."
         )
-    in_ev = to_ev(found.values, found.label, energy_unit, found.hint)
+    in_ev = to_ev(found.values, found.label, energy_unit, found.hint, found.unit)
     groups = sorted_groups(in_ev.values)
     if len(groups) == 1 and n > 1:
         raise DataFileError(
@@ -97,10 +103,11 @@ def read_stack(
     told, flats, said = _signal(opened, signal, flats)
     if told != "counts":
         darks = None
-    source = _source(opened, found, in_ev, flats, darks, told, energy_unit, pixel_size_um)
+    source = _source(opened, found, in_ev, flats, darks, told, energy_unit, pixel_size_um, axis)
     warnings = (
         *opened.warnings,
         *in_ev.warnings,
+        *_said_of(found),
         *lists.merged_warnings(in_ev.values, groups),
         *said,
         *((flats.doubt,) if flats is not None and flats.doubt else ()),
@@ -130,13 +137,23 @@ def _check_options(energy_unit: str | None, signal: str | None, pixel_size_um: f
 
 
 def _open(
-    path: PathLike | Sequence[PathLike], images: str | None, energy: Any, *others: PathLike | None
+    path: PathLike | Sequence[PathLike],
+    images: str | None,
+    energy: Any,
+    flat: PathLike | None,
+    dark: PathLike | None,
+    axis: int | str | None,
 ) -> Opened:
     words = str(energy) if isinstance(energy, (str, Path)) and str(energy) else None
-    wanted = Wanted(images, words, tuple(str(other) for other in others if other))
+    named = words if words is None or lists.from_range(words) is None else ""
+    wanted = Wanted(images, named, _text(flat), _text(dark), None if axis == "" else axis)
     if isinstance(path, (str, Path)) or not isinstance(path, Iterable):
         return open_images(absolute(path), wanted)
     return open_list([absolute(p) for p in path], wanted)
+
+
+def _text(given: PathLike | None) -> str | None:
+    return str(given) if given else None
 
 
 # -- energies -----------------------------------------------------------------------------------------
@@ -145,25 +162,39 @@ def _open(
 def _energies(opened: Opened, energy: Any) -> EnergyList:
     """Return the energies as the user says, or as they are found."""
     if energy is None or (isinstance(energy, (str, Path)) and not str(energy)):
-        found = opened.energy or lists.find_sidecar(
-            opened.folder, opened.files[0].stem, opened.data.shape[0], opened.name
-        )
-        if found is None:
-            raise DataFileError(
-                f"no energies were found for {opened.name}, neither in the file nor in a text file beside it with "
-                "'energ' in its name; give them with energy= (a file, a dataset, or start:stop:step)."
-            )
-        return found
+        return opened.energy or _not_declared(opened)
     if not isinstance(energy, (str, Path)):
         return lists.from_array(energy)
     text = str(energy)
     if (found := lists.from_range(text)) is not None:
         return found
     if opened.energy is not None:
-        return opened.energy  # a dataset of a series of files
-    if opened.file is not None and (dataset := hdf5.named_dataset(opened.file, text)) is not None:
-        return dataset_energies(opened.files[0], dataset)
+        return opened.energy  # the dataset that was named
     return _energies_of_file(opened, text)
+
+
+def _not_declared(opened: Opened) -> EnergyList:
+    """Return energies that the file does not declare: those of a text file beside it, else what it could mean."""
+    beside = lists.find_sidecar(opened.folder, opened.files[0].stem, opened.data.shape[0], opened.name)
+    if beside is not None:
+        return beside
+    if opened.proposed is not None:
+        return opened.proposed
+    if opened.fault is not None:
+        raise opened.fault
+    raise DataFileError(
+        f"no energies were found for {opened.name}, neither in the file nor in a text file beside it with "
+        "'energ' in its name; give them with energy= (a file, a dataset, or start:stop:step)."
+    )
+
+
+def _said_of(found: EnergyList) -> list[str]:
+    """Return the sentence on energies that are only proposed."""
+    if not found.why.startswith("proposed"):
+        return []
+    return [
+        f"the energies are those of {found.label} ({found.why}); if they are not, name the right ones with energy="
+    ]
 
 
 def _energies_of_file(opened: Opened, text: str) -> EnergyList:
@@ -173,12 +204,12 @@ def _energies_of_file(opened: Opened, text: str) -> EnergyList:
         return lists.from_text(file, inside)
     if inside is None:
         raise DataFileError(f"{file} is an HDF5 file; name its dataset of energies as {file.name}:/dataset.")
-    with hdf5.open_hdf5(file) as other:
-        dataset = hdf5.named_dataset(other, inside)
-        if dataset is None:
-            raise DataFileError(f"{file} has no dataset {inside}; it holds {hdf5.describe(other)}.")
-        found = dataset_energies(file, dataset)
-    return EnergyList(found.values, found.label, found.hint, f"{file}:{inside}")
+    with Tree(file) as other:
+        entry = other.named(inside)
+        if entry is None:
+            raise DataFileError(f"{file} has no dataset {inside}; it holds {other.describe()}.")
+        found = entry_energies(entry, "as named")
+    return replace(found, given=f"{file}:{inside}")
 
 
 # -- what the values are ------------------------------------------------------------------------------
@@ -219,6 +250,7 @@ def _source(
     signal: Signal,
     energy_unit: str | None,
     pixel_size_um: float | None,
+    axis: int | str | None,
 ) -> dict[str, Any]:
     """Return what json can write and `read_stack` can read again."""
     states = [file.stat() for file in opened.files]
@@ -236,6 +268,8 @@ def _source(
         "modified": datetime.fromtimestamp(newest, tz=UTC).isoformat(timespec="seconds"),
         "file_energy_unit": in_ev.unit,
         "energy_source": found.label,
+        "energy_reason": found.why,
+        "axis": None if axis is None else str(axis),
     }
     if found.label == "the given energies":
         source["energy_values"] = found.values.tolist()

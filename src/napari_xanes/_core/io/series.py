@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.data.lazy import Stacked
+from napari_xanes._core.data.lazy import Stacked, gathered
+from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import ScanFormat
 from napari_xanes._core.io.opened import Opened, Wanted
@@ -24,7 +25,7 @@ def open_series(paths: Sequence[Path], kind: ScanFormat, wanted: Wanted) -> Open
         if parts:
             _check_alike(parts[0], part)
         elif part.energy is not None:
-            wanted = replace(wanted, images=part.images, energy=part.energy.given)
+            wanted = replace(wanted, images=part.images, energy=part.energy.given or wanted.energy)
         else:
             wanted = replace(wanted, images=part.images)
         parts.append(part)
@@ -33,7 +34,32 @@ def open_series(paths: Sequence[Path], kind: ScanFormat, wanted: Wanted) -> Open
     opened = Opened(data, paths[0].stem, list(paths), "", first.images)
     opened.pixel_size_um = next((part.pixel_size_um for part in parts if part.pixel_size_um), None)
     opened.energy = _energies(parts)
+    opened.holds = first.holds
+    opened.flat = _calibrations([part.flat for part in parts], first)
+    opened.dark = _calibrations([part.dark for part in parts], first)
+    opened.warnings = list(dict.fromkeys(said for part in parts for said in part.warnings))[:3]
     return opened
+
+
+def _calibrations(
+    found: Sequence[tuple[ArrayLike, str] | None], first: Opened
+) -> tuple[ArrayLike, str] | None:
+    """Return the flats or darks of the files, averaged in each, one for each image."""
+    every = [one for one in found if one is not None]
+    if not every:
+        return None
+    if len(every) < len(found):
+        raise DataFileError(
+            f"{len(every)} of {len(found)} files of the scan hold {every[0][1]}, and the others do not, beginning with "
+            f"{first.files[0].name if found[0] is None else 'another one'}; give files that all have it."
+        )
+    shape = tuple(every[0][0].shape[-2:])
+    arrays = [data if data.ndim == 2 else gathered(data, [tuple(range(data.shape[0]))]) for data, _ in every]
+    if any(tuple(array.shape[-2:]) != shape for array in arrays):
+        raise DataFileError(
+            f"{every[0][1]} has different shapes in the files of the scan; all must have the same."
+        )
+    return Stacked(arrays, shape), every[0][1]
 
 
 def _check_alike(first: Opened, part: Opened) -> None:
@@ -55,4 +81,4 @@ def _energies(parts: Sequence[Opened]) -> EnergyList | None:
         return None
     values = np.concatenate([part.energy.values for part in parts if part.energy is not None])
     where = f"{first.given} in each file" if first.given else f"{first.label} and the other files"
-    return EnergyList(values, where, first.hint, first.given)
+    return EnergyList(values, where, first.hint, first.given, first.why, first.unit)

@@ -18,6 +18,7 @@ from napari_xanes._core.io.formats import (
     scan_titles,
 )
 from napari_xanes._core.io.opened import Opened, Wanted
+from napari_xanes._core.io.permuted import order_of, permuted
 from napari_xanes._core.io.series import open_series
 from napari_xanes._core.io.unread import not_read
 
@@ -28,7 +29,11 @@ def open_images(path: Path, wanted: Wanted) -> Opened:
         return _open_folder(path, wanted)
     kind = need_scan_format(path)
     _check_named(path, kind, wanted)
-    return kind.open(path, wanted)
+    opened = kind.open(path, wanted)
+    if wanted.axis is not None and not kind.axes:
+        order = order_of(wanted.axis, opened.data.shape, path.name)
+        opened.data = permuted(opened.data, order)
+    return opened
 
 
 def open_list(paths: Sequence[Path], wanted: Wanted) -> Opened:
@@ -49,6 +54,10 @@ def open_list(paths: Sequence[Path], wanted: Wanted) -> Opened:
                 f"{paths[0].name} and {path.name} are of different formats; give files of one format."
             )
     _check_named(paths[0], kinds[0], wanted)
+    if wanted.axis is not None:
+        raise InputError(
+            "axis says where energies are in one file; files with one image each have none, leave it empty."
+        )
     opened = open_series(paths, kinds[0], wanted)
     opened.path = [str(path) for path in paths]
     return opened

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.io.plausible import units_that_fit
 
 EnergyUnit = Literal["eV", "keV"]
 
@@ -17,6 +18,8 @@ KEV_BELOW = 120.0
 SURE_BELOW = 50.0
 MIXED_RATIO = 50.0
 PLAUSIBLE_EV = (20.0, 200_000.0)
+SAME_EV = 1e-6
+"""Energies nearer to each other than this are equal: numbers like 8.34 keV do not survive arithmetic exactly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,9 @@ class Energies:
     warnings: tuple[str, ...] = ()
 
 
-def to_ev(values: NDArray[np.float64], label: str, unit: str | None = None, hint: str = "") -> Energies:
+def to_ev(
+    values: NDArray[np.float64], label: str, unit: str | None = None, hint: str = "", declared: str = ""
+) -> Energies:
     """Return energies in eV.
 
     Parameters
@@ -41,6 +46,8 @@ def to_ev(values: NDArray[np.float64], label: str, unit: str | None = None, hint
         The unit, if it is known; else it is told from the numbers.
     hint : str
         Name of the column or dataset, which may hold the unit; only asked where the numbers leave a doubt.
+    declared : {"", "eV", "keV"}
+        The unit that the file declares; it holds unless the numbers cannot be of it.
 
     Raises
     ------
@@ -61,7 +68,7 @@ def to_ev(values: NDArray[np.float64], label: str, unit: str | None = None, hint
         )
     warnings: tuple[str, ...] = ()
     if unit is None:
-        unit, doubt = _told(low, high, label, hint)
+        unit, doubt = _declared_or_told(low, high, label, hint, declared)
         warnings = (doubt,) * bool(doubt)
     if unit not in ("eV", "keV"):
         raise InputError(f"energy_unit is {unit!r}, expected 'eV' or 'keV'.")
@@ -74,10 +81,31 @@ def to_ev(values: NDArray[np.float64], label: str, unit: str | None = None, hint
     return Energies(in_ev, "keV" if unit == "keV" else "eV", warnings)
 
 
+def _declared_or_told(
+    low: float, high: float, label: str, hint: str, declared: str
+) -> tuple[EnergyUnit, str]:
+    """Return the declared unit if the energies can be of it, else what the numbers tell, and what is to be said."""
+    told, doubt = _told(low, high, label, hint)
+    if declared not in ("eV", "keV"):
+        return told, doubt
+    factor = 1000.0 if declared == "keV" else 1.0
+    if PLAUSIBLE_EV[0] <= low * factor and high * factor <= PLAUSIBLE_EV[1]:
+        return ("keV" if declared == "keV" else "eV"), ""
+    return (
+        told,
+        f"the energies of {label} are declared as {declared}, which {low:g} to {high:g} cannot be; {told} was taken",
+    )
+
+
 def _told(low: float, high: float, label: str, hint: str) -> tuple[EnergyUnit, str]:
     """Return the unit of energies, and a sentence of doubt where the numbers could be either."""
     unit: EnergyUnit = "keV" if high < KEV_BELOW else "eV"
-    if not SURE_BELOW <= high < KEV_BELOW:
+    if low < PLAUSIBLE_EV[0] or high >= KEV_BELOW:
+        return unit, ""
+    fitting = units_that_fit(low, high)
+    if len(fitting) == 1:
+        return ("keV" if fitting[0] == "keV" else "eV"), ""
+    if high < SURE_BELOW:
         return unit, ""
     if (named := _unit_in(hint)) is not None:
         return named, ""
@@ -93,11 +121,14 @@ def _unit_in(text: str) -> EnergyUnit | None:
 
 
 def sorted_groups(energy: NDArray[np.float64]) -> list[tuple[int, ...]]:
-    """Return, for ascending energies without duplicates, the indices of the images that belong to each."""
+    """Return, for ascending energies without duplicates, the indices of the images that belong to each.
+
+    Energies within `SAME_EV` are equal.
+    """
     order = np.argsort(energy, kind="stable")
     groups: list[list[int]] = []
     for i in order.tolist():
-        if groups and energy[groups[-1][0]] == energy[i]:
+        if groups and energy[i] - energy[groups[-1][0]] <= SAME_EV:
             groups[-1].append(i)
         else:
             groups.append([i])

@@ -60,6 +60,13 @@ class InputParams(Params):
     pixel_size_um: float | None = param(
         None, "Pixel size", "Size of a pixel. Empty: as the file says.", unit="um", gt=0, example=0.02
     )
+    axis: str | None = param(
+        None,
+        "Energy axis",
+        "Which axis of the images in the file is energy, counted from 0, or a letter for each axis such as yxe. "
+        "Empty: as the file declares, else the first.",
+        example="yxe",
+    )
 
 
 class OutputParams(Params):

@@ -29,7 +29,7 @@ from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.io.formats import name_filter, scan_suffixes
-from napari_xanes._core.io.hdf5 import datasets, is_numeric, open_hdf5
+from napari_xanes._core.io.hdf5_tree import Tree
 from napari_xanes._core.recipe.recipe import InputParams
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.jobs.worker import Background
@@ -250,11 +250,10 @@ def _list_datasets(path: Path) -> list[tuple[str, str, int]]:
     if not path.is_file():
         return []
     try:
-        with open_hdf5(path) as file:
+        with Tree(path) as tree:
             return [
-                (f"{name}  {' x '.join(map(str, d.shape))}", name, d.ndim)
-                for name, d in datasets(file).items()
-                if is_numeric(d)
+                (f"{entry.name}  {' x '.join(map(str, entry.shape or ()))}", entry.name, entry.ndim)
+                for entry in tree.numeric()
             ]
     except (XanesError, OSError, RuntimeError):
         return []

@@ -19,10 +19,11 @@ def recognise(path: Path, start: bytes) -> bool:
 
 FORMAT = ScanFormat(
     "HDF5/NeXus",
-    (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".he5", ".nx"),
+    (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".he5", ".nx", ".stxm"),
     magic=(SIGNATURE,),
     recognise=recognise,
     open=open_scan,
     datasets=True,
+    axes=True,
     general=True,
 )

@@ -56,7 +56,7 @@ def _units(entry: h5py.Group) -> str:
 def _values(entry: h5py.Group, name: str) -> Any:
     """Return a list of numbers, or None."""
     item = entry.get(name)
-    if not isinstance(item, h5py.Dataset) or not hdf5.is_numeric(item) or item.ndim != 1:
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf" or item.ndim != 1:
         return None
     return np.asarray(item[()], dtype=np.float64)
 

@@ -1,0 +1,212 @@
+"""Where the energies of a stack stand in its HDF5 file: declared as an axis, named, or only proposed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.io.energies import MOST_ENERGIES, EnergyList
+from napari_xanes._core.io.hdf5_tree import Entry, Tree
+from napari_xanes._core.io.plausible import ENERGY_NAME, OTHER_NAME, could_be_scan, energy_unit_of
+
+SOURCE = re.compile(
+    r"(^|/)(source|ring|storage_?ring|machine|accelerator|undulator|beam_?current)(/|$)", re.IGNORECASE
+)
+"""Groups whose energies are those of electrons."""
+NO_ENERGY = re.compile(
+    r".*(step|shift|offset|resol|err|sigma|width|bandw|index|mode|unit|name|range|start|stop|min|max).*",
+    re.IGNORECASE,
+)
+EXACT = re.compile(r"energy|energies|photon_?energy|x_eng|eng_list", re.IGNORECASE)
+ANGLE = re.compile(r".*(bragg|theta|mono|angle).*", re.IGNORECASE)
+HC_EV_ANGSTROM = 12398.419843320026
+
+
+@dataclass(eq=False)
+class Energies:
+    """What was found: energies, or a proposal that a text file beside the scan goes before, or why there are none."""
+
+    found: EnergyList | None = None
+    proposed: EnergyList | None = None
+    fault: DataFileError | None = None
+
+
+def entry_energies(entry: Entry, why: str) -> EnergyList:
+    """Return the energies of a dataset.
+
+    Raises
+    ------
+    DataFileError
+        If it does not hold one number per image.
+    """
+    path = entry.tree.path
+    if not entry.is_numeric or not 0 < entry.size <= MOST_ENERGIES:
+        held = str(entry.dtype) if entry.shape is None else f"{entry.shape} of {entry.dtype}"
+        raise DataFileError(f"{path}: {entry.name} holds {held}, expected one number per image.")
+    if entry.ndim > 1 and entry.size != max(entry.shape or (0,)):
+        raise DataFileError(f"{path}: {entry.name} has shape {entry.shape}, expected one energy per image.")
+    label, hint = f"{path.name}:{entry.name}", f"{entry.units} {entry.name}"
+    return EnergyList(entry.numbers(), label, hint, entry.name, why, energy_unit_of(entry.units) or "")
+
+
+def of_same_scan(tree: Tree, entry: Entry, images: Entry) -> bool:
+    """Whether a dataset lies in the scan of the images: not in another entry, nor with other images."""
+    if entry.top == images.top or not entry.top:
+        return True
+    if images.top and tree.nx_class(f"/{images.top}") == tree.nx_class(f"/{entry.top}") == "NXentry":
+        return False
+    size = len([n for n in images.shape or () if n > 1])
+    stacks = [
+        e for e in tree.numeric() if e.top == entry.top and len([n for n in e.shape or () if n > 1]) >= size
+    ]
+    return not (images.top and any(e.shape == images.shape for e in stacks) and _has_own(tree, images, entry))
+
+
+def _has_own(tree: Tree, images: Entry, other: Entry) -> bool:
+    """Whether two top groups are alike, as those of two scans: they share parts of their names or of their contents."""
+    one = {e.name.split("/", 2)[2] for e in tree.entries.values() if e.top == images.top and e.top}
+    two = {e.name.split("/", 2)[2] for e in tree.entries.values() if e.top == other.top and e.top}
+    return bool(one & two)
+
+
+def named_energies(tree: Tree, images: Entry) -> list[Entry]:
+    """Return the lists of the scan that are named energies, or have a unit of energies."""
+    lists = [
+        e for e in tree.numeric() if e.is_list and e.name != images.name and of_same_scan(tree, e, images)
+    ]
+    return [e for e in lists if is_energy(e)]
+
+
+def is_energy(entry: Entry) -> bool:
+    """Whether name and unit of a dataset are those of photon energies."""
+    unit = energy_unit_of(entry.units)
+    if unit is None or SOURCE.search(entry.parent) or NO_ENERGY.match(entry.leaf):
+        return False
+    group = entry.parent.rsplit("/", 1)[-1]
+    if ENERGY_NAME.match(entry.leaf):
+        return True
+    plain = not OTHER_NAME.search(entry.leaf)
+    return plain and (bool(ENERGY_NAME.match(group)) or bool(unit))
+
+
+def find_energy(tree: Tree, images: Entry, count: int) -> Energies:
+    """Return the energies of a stack of `count` images, those named so before those that only could be."""
+    named = named_energies(tree, images)
+    fitting = [e for e in named if e.size == count]
+    if fitting:
+        return _chosen(tree, images, fitting)
+    result = Energies()
+    if named:
+        e = named[0]
+        result.fault = DataFileError(
+            f"{tree.path}: {e.name} holds {e.size} energies but {images.name} holds {count} images; "
+            "there must be one energy per image, name the right dataset or file with energy=, or say with axis= "
+            "which axis of the images is energy."
+        )
+    lists = [e for e in tree.numeric() if e.is_list and e.size == count and of_same_scan(tree, e, images)]
+    return _proposal(tree, lists, result)
+
+
+def _chosen(tree: Tree, images: Entry, fitting: Sequence[Entry]) -> Energies:
+    near = [e for e in fitting if e.parent == images.parent]
+    for choice in (
+        fitting,
+        [e for e in fitting if ENERGY_NAME.match(e.leaf)],
+        near,
+        [e for e in near if EXACT.fullmatch(e.leaf)],
+    ):
+        if choice and all(_same_values(e, choice[0]) for e in choice):
+            declared = energy_unit_of(choice[0].units)
+            why = f"named so, in {declared} by its units" if declared else "named so"
+            return Energies(entry_energies(choice[0], why))
+    listed = ", ".join(e.name for e in fitting[:6])
+    return Energies(
+        fault=DataFileError(f"{tree.path}: the energies could be {listed}; name one with energy=.")
+    )
+
+
+def _same_values(one: Entry, two: Entry) -> bool:
+    return one is two or np.array_equal(one.numbers(), two.numbers(), equal_nan=True)
+
+
+def _proposal(tree: Tree, lists: Sequence[Entry], result: Energies) -> Energies:
+    """Add what only could be energies: angles of a known crystal, or numbers without name or unit over an edge."""
+    for entry in lists:
+        if (converted := _from_angle(tree, entry)) is not None:
+            result.proposed, result.fault = converted, None
+            return result
+    plain = [
+        e
+        for e in lists
+        if e.dtype.kind == "f"
+        and not e.units
+        and not OTHER_NAME.search(e.leaf)
+        and not NO_ENERGY.match(e.leaf)
+    ]
+    likely = [e for e in plain if not SOURCE.search(e.parent) and could_be_scan(e.numbers())]
+    if not likely:
+        return result
+    if not all(_same_values(e, likely[0]) for e in likely):
+        listed = ", ".join(e.name for e in likely[:6])
+        result.fault = DataFileError(f"{tree.path}: the energies could be {listed}; name one with energy=.")
+        return result
+    result.proposed = entry_energies(
+        likely[0], "proposed: not named energies, but in order over an absorption edge"
+    )
+    return result
+
+
+def _from_angle(tree: Tree, entry: Entry) -> EnergyList | None:
+    """Return energies from Bragg angles where the spacing of the crystal stands in the file."""
+    unit = entry.units.lower()
+    if not ANGLE.match(entry.leaf) or not unit.startswith(("deg", "rad", "°")) or "rot" in entry.leaf.lower():
+        return None
+    spacings = [
+        e for e in tree.numeric() if e.size == 1 and re.fullmatch(r".*d_?spacing", e.leaf, re.IGNORECASE)
+    ]
+    if not spacings:
+        return None
+    factor = {"nm": 10.0, "m": 1e10, "pm": 0.01}.get(spacings[0].units, 1.0)
+    angle = entry.numbers() * (1.0 if unit.startswith("rad") else np.pi / 180)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        energy = HC_EV_ANGSTROM / (2 * factor * float(spacings[0].numbers()[0]) * np.sin(angle))
+    if not could_be_scan(energy):
+        return None
+    label = f"{tree.path.name}:{entry.name} and {spacings[0].name}"
+    return EnergyList(energy, label, "", None, "proposed: computed from Bragg angles and the d-spacing", "eV")
+
+
+def find_one_energy(tree: Tree, images: Entry, name: str | None) -> EnergyList | None:
+    """Return the one energy of a file of a series; None if there is none.
+
+    Raises
+    ------
+    DataFileError
+        If several differ.
+    """
+    if name is not None:
+        entry = tree.named(name)
+        return (
+            entry_energies(entry, "as named")
+            if entry is not None and entry.is_numeric and entry.size == 1
+            else None
+        )
+    single = [e for e in tree.numeric() if e.size == 1 and of_same_scan(tree, e, images)]
+    found = [e for e in single if is_energy(e) and could_be_photon(e)]
+    if not found:
+        return None
+    choice = [e for e in found if EXACT.fullmatch(e.leaf)] or found
+    if not all(_same_values(e, choice[0]) for e in choice):
+        listed = ", ".join(e.name for e in choice[:6])
+        raise DataFileError(f"{tree.path}: the energy could be {listed}; name one with energy=.")
+    return entry_energies(choice[0], "a number in each file, named so")
+
+
+def could_be_photon(entry: Entry) -> bool:
+    """Whether a number can be a photon energy at all."""
+    value = float(entry.numbers()[0])
+    return bool(np.isfinite(value) and 0 < value < 200_000)

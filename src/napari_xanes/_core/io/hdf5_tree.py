@@ -1,0 +1,259 @@
+"""What an HDF5 file holds: its tree walked once, links followed, loops and lost files met in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.io.hdf5 import open_hdf5, reason_of
+from napari_xanes._core.io.hdf5_sources import check_sources
+
+DEEPEST = 32
+
+
+def text_of(value: Any) -> str:
+    """Return an attribute or a dataset of one text as str."""
+    values = np.ravel(np.asarray(value, dtype=object))
+    first = values[0] if values.size else ""
+    return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
+
+
+def texts_of(value: Any) -> list[str]:
+    """Return a list of texts, or one text with its parts between colons or commas, as list of str."""
+    values = [text_of(one) for one in np.ravel(np.asarray(value, dtype=object))]
+    if len(values) != 1:
+        return values
+    text = values[0].strip().strip("[]")
+    return [part.strip() for part in text.replace(":", ",").split(",") if part.strip()]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A dataset as it is reached in the file that was opened, whatever file it lies in."""
+
+    tree: Tree = field(repr=False)
+    name: str
+    shape: tuple[int, ...] | None
+    dtype: np.dtype[Any]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape or ())
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return 0 if self.shape is None else prod(self.shape)
+
+    @property
+    def leaf(self) -> str:
+        """The last part of the path."""
+        return self.name.rsplit("/", 1)[1]
+
+    @property
+    def parent(self) -> str:
+        """The path of the group, "" for the root."""
+        return self.name.rsplit("/", 1)[0]
+
+    @property
+    def top(self) -> str:
+        """The first group of the path, "" for datasets of the root."""
+        return self.name.split("/")[1] if self.parent else ""
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the values are real numbers."""
+        return self.shape is not None and self.dtype.kind in "iuf"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds one number after the other."""
+        return self.is_numeric and self.size > 0 and self.ndim > 0 and self.size == max(self.shape or (0,))
+
+    @property
+    def dataset(self) -> h5py.Dataset:
+        """The open dataset."""
+        return self.tree.file[self.name]
+
+    @cached_property
+    def attrs(self) -> dict[str, Any]:
+        """Attributes, those that can be read."""
+        return readable_attrs(self.dataset)
+
+    @cached_property
+    def units(self) -> str:
+        """The declared unit, "" if there is none."""
+        value = self.attrs.get("units", self.attrs.get("unit", ""))
+        return text_of(value).strip()
+
+    def read(self) -> Any:
+        """Return all values."""
+        check_sources(self.tree.path, self.dataset)
+        try:
+            return self.dataset[()]
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            raise DataFileError(
+                f"{self.tree.path}: {self.name} cannot be read ({reason_of(error)}); the file is damaged."
+            ) from error
+
+    def numbers(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return all values, one after the other, as float64."""
+        return np.ravel(self.read()).astype(np.float64)
+
+
+def readable_attrs(item: Any) -> dict[str, Any]:
+    """Return the attributes of a group or dataset; those of unknown types are left out."""
+    found: dict[str, Any] = {}
+    for name in item.attrs:
+        try:
+            found[str(name)] = item.attrs[name]
+        except (OSError, RuntimeError, TypeError, ValueError, KeyError):
+            continue
+    return found
+
+
+class Tree:
+    """The datasets of an open file by path; a context that closes the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = open_hdf5(path)
+        self.missing: dict[str, str] = {}
+        """Links that lead to files or datasets that are not there: path, and where it leads."""
+        self.groups: list[str] = []
+        self._group_attrs: dict[str, dict[str, Any]] = {}
+        try:
+            self.entries = {entry.name: entry for entry in self._walk(self.file, "", set(), 0)}
+        except BaseException:
+            self.file.close()
+            raise
+
+    def __enter__(self) -> Tree:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+
+    def _walk(self, group: h5py.Group, prefix: str, seen: set[Any], depth: int) -> Iterator[Entry]:
+        try:
+            names = list(group)
+        except (RuntimeError, OSError) as error:
+            raise self._damaged(error) from error
+        for name in names:
+            path = f"{prefix}/{name}"
+            item = self._item(group, name, path)
+            if item is None:
+                continue
+            info = h5py.h5o.get_info(item.id)
+            inside = info.fileno == self._number
+            key = (info.fileno if inside else item.file.filename, info.addr)
+            if key in seen:
+                continue
+            seen.add(key)
+            if isinstance(item, h5py.Dataset):
+                yield Entry(self, path, item.shape, _dtype(item))
+            elif isinstance(item, h5py.Group) and depth < DEEPEST:
+                self.groups.append(path)
+                yield from self._walk(item, path, seen, depth + 1)
+
+    @cached_property
+    def _number(self) -> Any:
+        return h5py.h5o.get_info(self.file.id).fileno
+
+    def _item(self, group: h5py.Group, name: str, path: str) -> Any:
+        """Return what a link leads to; None, and a note of it, if that is not there."""
+        try:
+            return group[name]
+        except (KeyError, OSError, RuntimeError) as error:
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                self.missing[path] = f"{link.path} in {link.filename}"
+            elif isinstance(link, h5py.SoftLink):
+                self.missing[path] = link.path
+            elif not isinstance(error, KeyError):
+                raise self._damaged(error) from error
+            return None
+
+    def _damaged(self, error: Exception) -> DataFileError:
+        return DataFileError(f"{self.path} is damaged ({reason_of(error)}); copy it again.")
+
+    def numeric(self) -> list[Entry]:
+        """Return the datasets of real numbers."""
+        return [entry for entry in self.entries.values() if entry.is_numeric]
+
+    def attrs(self, group: str) -> dict[str, Any]:
+        """Return the attributes of a group by its path; "" is the root."""
+        if group not in self._group_attrs:
+            item = self.file.get(group or "/")
+            self._group_attrs[group] = {} if item is None else readable_attrs(item)
+        return self._group_attrs[group]
+
+    def nx_class(self, group: str) -> str:
+        """Return the declared class of a group, "" if there is none."""
+        return text_of(self.attrs(group).get("NX_class", ""))
+
+    def named(self, name: str) -> Entry | None:
+        """Return the dataset of a path, or of a bare name that occurs once; None if there is none.
+
+        Raises
+        ------
+        DataFileError
+            If the name occurs more than once, or leads to a file that is not there.
+        """
+        path = "/" + name.strip().strip("/")
+        if path in self.entries:
+            return self.entries[path]
+        found = [entry for entry in self.entries.values() if entry.leaf == name]
+        if len(found) > 1:
+            raise DataFileError(
+                f"{self.path} holds {len(found)} datasets named {name}: "
+                f"{', '.join(entry.name for entry in found)}; give the whole path of one."
+            )
+        if found:
+            return found[0]
+        lost = [link for link in self.missing if path == link or link.endswith(f"/{name}")]
+        if lost:
+            raise self.lost(lost[0])
+        return self._linked(path)
+
+    def _linked(self, path: str) -> Entry | None:
+        """Return a dataset that was reached by another path before."""
+        try:
+            item = self.file.get(path)
+        except (KeyError, OSError, RuntimeError, ValueError):
+            return None
+        return Entry(self, path, item.shape, _dtype(item)) if isinstance(item, h5py.Dataset) else None
+
+    def lost(self, link: str) -> DataFileError:
+        """Return the error on a link that leads nowhere."""
+        return DataFileError(
+            f"{self.path}: {link} is a link to {self.missing[link]}, which is missing; "
+            f"copy that file to where {self.path.name} expects it, or name other datasets."
+        )
+
+    def describe(self) -> str:
+        """Return the numeric datasets in words, those that could be images first."""
+        found = sorted(self.numeric(), key=lambda entry: -min(entry.ndim, 3))
+        listed = [f"{entry.name} {entry.shape}" for entry in found]
+        more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
+        return ", ".join(listed[:8]) + more if listed else "no numeric dataset"
+
+
+def _dtype(dataset: h5py.Dataset) -> np.dtype[Any]:
+    try:
+        found: np.dtype[Any] = np.dtype(dataset.dtype)
+    except (TypeError, ValueError, RuntimeError):  # a type that numpy does not know
+        found = np.dtype(object)
+    return found

@@ -1,0 +1,333 @@
+"""Links, virtual datasets, declared axes, keys and packing of HDF5 files: obeyed, or said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from napari_xanes import DataFileError, InputError, read_stack
+
+N, ROWS, COLUMNS = 5, 8, 9
+ENERGY = np.linspace(8300, 8400, N)
+RNG = np.random.default_rng(7)
+RAW = RNG.integers(300, 900, (N, ROWS, COLUMNS)).astype(np.uint16)
+FLAT = RNG.integers(900, 1100, (3, ROWS, COLUMNS)).astype(np.uint16)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(name, items):
+    with h5py.File(name, "w") as file:
+        for key, value in items.items():
+            file[key] = value
+    return name
+
+
+# -- links and virtual datasets -----------------------------------------------------------------------
+
+
+def test_links_to_the_same_place_in_two_files_are_two_datasets(here):
+    write("raw.h5", {"entry/data/data": RAW})
+    write("bright.h5", {"entry/data/data": FLAT})
+    with h5py.File("master.h5", "w") as file:
+        file["counts"] = h5py.ExternalLink("raw.h5", "/entry/data/data")
+        file["flat"] = h5py.ExternalLink("bright.h5", "/entry/data/data")
+        file["energy"] = ENERGY
+    stack = read_stack("master.h5")
+    np.testing.assert_array_equal(stack.data[:], RAW)
+    np.testing.assert_array_equal(stack.flat[:], FLAT)
+    assert stack.source["images"] == "/counts" and stack.source["flat"] == "/flat"
+    again = read_stack("master.h5", images=stack.source["images"], flat=stack.source["flat"])
+    np.testing.assert_array_equal(again.data[:], RAW)
+
+
+@pytest.mark.parametrize("keywords", [{}, {"images": "/img"}, {"images": "img"}])
+def test_a_lost_linked_file_is_named(here, keywords):
+    write("master.h5", {"img": h5py.ExternalLink("raw_000001.h5", "/entry/data"), "energy": ENERGY})
+    with pytest.raises(DataFileError, match=r"/img is a link to .*raw_000001\.h5, which is missing; copy"):
+        read_stack("master.h5", **keywords)
+
+
+@pytest.mark.parametrize("target", ["/x", "/y", "/group"])
+def test_links_that_lead_in_circles_or_nowhere_do_no_harm(here, target):
+    write("a.h5", {"img": RAW, "energy": ENERGY, "x": h5py.SoftLink(target), "y": h5py.SoftLink("/x")})
+    with h5py.File("a.h5", "a") as file:
+        file["again"] = h5py.ExternalLink("a.h5", "/")
+    np.testing.assert_array_equal(read_stack("a.h5").data[:], RAW)
+
+
+def virtual(name, sources, shape=RAW.shape, inside="d"):
+    layout = h5py.VirtualLayout(shape, np.uint16)
+    for i, source in enumerate(sources):
+        layout[i] = h5py.VirtualSource(source, inside, shape=shape[1:])
+    with h5py.File(name, "w", libver="latest") as file:
+        file.create_virtual_dataset("img", layout)
+        file["energy"] = ENERGY
+
+
+def test_a_virtual_dataset_is_read_and_its_lost_parts_are_named(here):
+    for i in range(N):
+        write(f"p{i}.h5", {"d": RAW[i]})
+    virtual("whole.h5", [f"p{i}.h5" for i in range(N)])
+    np.testing.assert_array_equal(read_stack("whole.h5").data[:], RAW)
+    (here / "p3.h5").rename("elsewhere.h5")
+    with pytest.raises(DataFileError, match=r"/img is put together from other files, and p3\.h5 is missing"):
+        read_stack("whole.h5")
+    write("p3.h5", {"other": RAW[3]})
+    with pytest.raises(DataFileError, match=r"d in p3\.h5 is missing"):
+        read_stack("whole.h5")
+
+
+@pytest.mark.parametrize("itself", ["loop.h5", "."])
+def test_a_virtual_dataset_of_itself_is_refused(here, itself):
+    virtual("loop.h5", [itself] * N, inside="img")
+    code = "import napari_xanes as nx\ntry: nx.read_stack('loop.h5')\nexcept nx.XanesError as e: print(e)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0 and "put together from itself" in done.stdout
+
+
+def test_eight_thousand_datasets_open_quickly(here):
+    with h5py.File("many.h5", "w") as file:
+        file["img"], file["energy"] = RAW, ENERGY
+        for i in range(8000):
+            file[f"log/{i // 100}/value_{i}"] = np.float32(i)
+    start = time.perf_counter()
+    read_stack("many.h5")
+    assert time.perf_counter() - start < 4
+
+
+# -- which dataset, which scan -------------------------------------------------------------------------
+
+
+def test_flats_and_energies_are_those_of_the_images_own_scan(here):
+    items = {"1.1/measurement/energy": ENERGY}
+    for k in ("1.1", "2.1"):
+        items[f"{k}/measurement/img"] = RAW + np.uint16(int(k[0]))
+        items[f"{k}/instrument/flat"] = FLAT + np.uint16(int(k[0]))
+    write("two.h5", items)
+    stack = read_stack("two.h5", images="/2.1/measurement/img", energy=ENERGY)
+    assert stack.source["flat"] == "/2.1/instrument/flat"
+    with pytest.raises(DataFileError, match="no energies were found"):
+        read_stack("two.h5", images="/2.1/measurement/img")
+    assert (
+        read_stack("two.h5", images="/1.1/measurement/img")
+        .source["energy_source"]
+        .endswith("/1.1/measurement/energy")
+    )
+    with pytest.raises(DataFileError, match=r"several stacks: /1\.1/measurement/img .*/2\.1/measurement/img"):
+        read_stack("two.h5")
+    with h5py.File("two.h5", "a") as file:
+        del file["2.1/instrument/flat"]
+    other = read_stack("two.h5", images="/2.1/measurement/img", energy=ENERGY)
+    assert other.flat is None and "belongs to another scan" in other.warnings[0]
+
+
+def nxdata(file, path, **fields):
+    group = file.create_group(path)
+    group.attrs["NX_class"] = "NXdata"
+    for name, value in fields.items():
+        if name in ("signal", "axes"):
+            group.attrs[name] = value
+        else:
+            group[name] = value
+    return group
+
+
+def test_the_declared_default_is_opened_and_the_others_named(here):
+    with h5py.File("regions.h5", "w") as file:
+        for i in range(3):
+            nxdata(
+                file,
+                f"entry{i}/data",
+                signal="d",
+                axes=["energy", "y", "x"],
+                d=RAW + np.uint16(i),
+                energy=ENERGY + i,
+            )
+            file[f"entry{i}"].attrs["NX_class"] = "NXentry"
+    first = read_stack("regions.h5")
+    np.testing.assert_array_equal(first.data[:], RAW)
+    assert "there are also /entry1/data/d, /entry2/data/d" in first.warnings[0]
+    with h5py.File("regions.h5", "a") as file:
+        file.attrs["default"] = "entry2"
+        file["entry2"].attrs["default"] = "data"
+    third = read_stack("regions.h5")
+    np.testing.assert_array_equal(third.data[:], RAW + 2)
+    np.testing.assert_array_equal(third.energy, ENERGY + 2)
+
+
+def test_monitors_scalers_and_matrices_are_no_stacks(here):
+    with h5py.File("scan.h5", "w") as file:
+        nxdata(file, "entry/data", img=RAW, energy=ENERGY)
+        monitor = nxdata(file, "entry/control", signal="data", data=RAW)
+        monitor.attrs["NX_class"] = "NXmonitor"
+        file["entry/matrices"] = np.tile(np.eye(3), (N, 1, 1))
+        file["entry/scalers/val"] = RAW[:, :, :2]
+        file["entry/maps/fit"] = RNG.random((N, ROWS, COLUMNS))
+        file["entry/fits/fit"], file["entry/fits/fit_name"] = RNG.random((N, ROWS, COLUMNS)), [b"Fe"] * N
+    assert read_stack("scan.h5").source["images"] == "/entry/data/img"
+
+
+# -- axes ----------------------------------------------------------------------------------------------
+
+ORDERS = [
+    (["energy", "y", "x"], (0, 1, 2)),
+    (["y", "x", "energy"], (1, 2, 0)),
+    (["x", "y", "energy"], (2, 1, 0)),
+    (["y", "energy", "x"], (1, 0, 2)),
+    (["sample_y", "sample_x", "en"], (1, 2, 0)),
+    ("x:y:energy", (2, 1, 0)),
+    (["energy", ".", "."], (0, 1, 2)),
+]
+
+
+@pytest.mark.parametrize(("axes", "order"), ORDERS)
+@pytest.mark.parametrize("rows", [ROWS, N], ids=["oblong", "as-many-rows-as-energies"])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_declared_axes_are_obeyed(here, axes, order, rows, chunked):
+    images = RNG.random((N, rows, COLUMNS)).astype(np.float32)
+    stored = np.ascontiguousarray(images.transpose(np.argsort(order) if order != (1, 2, 0) else (1, 2, 0)))
+    names = axes.split(":") if isinstance(axes, str) else axes
+    if isinstance(axes, list) and axes[:2] == ["y", "energy"]:
+        stored = images.transpose(1, 0, 2)
+    energy_name = next((n for n in names if n.startswith("en")), "energy")
+    with h5py.File("scan.h5", "w") as file:
+        group = nxdata(file, "entry/data", signal="d", axes=axes, **{energy_name: ENERGY})
+        group.create_dataset("d", data=stored, chunks=stored.shape if chunked else None)
+    stack = read_stack("scan.h5", signal="optical_density")
+    np.testing.assert_array_equal(stack.data[:], images)
+    np.testing.assert_array_equal(stack.data[3, 2:5], images[3, 2:5])
+    np.testing.assert_array_equal(stack.data[:, 2, 3], images[:, 2, 3])
+    assert stack.source["energy_reason"] == "declared as an axis of /entry/data/d"
+
+
+def test_an_energy_axis_in_another_place_is_told_by_named_energies_and_said(here):
+    images = RNG.random((N, ROWS, COLUMNS))
+    write("scan.h5", {"img": np.moveaxis(images, 0, 2), "energy": ENERGY})
+    stack = read_stack("scan.h5", signal="optical_density")
+    np.testing.assert_array_equal(stack.data[:], images)
+    assert "axis 2 of /img (8, 9, 5) was taken for energy" in stack.warnings[0]
+
+
+@pytest.mark.parametrize("axis", [2, -1, "2", "yxe", "y,x,e"])
+def test_the_axis_can_be_said(here, axis):
+    images = RNG.random((N, ROWS, N))
+    write("scan.h5", {"img": np.moveaxis(images, 0, 2), "energy": ENERGY})
+    stack = read_stack("scan.h5", signal="optical_density", axis=axis)
+    np.testing.assert_array_equal(stack.data[:], images)
+    again = read_stack("scan.h5", signal="optical_density", axis=stack.source["axis"])
+    np.testing.assert_array_equal(again.data[:], images)
+
+
+@pytest.mark.parametrize("axis", [3, -4, "exy!", "ee", "yx", "energy"])
+def test_an_axis_that_does_not_fit_is_refused(here, axis):
+    write("scan.h5", {"img": RAW, "energy": ENERGY})
+    with pytest.raises(InputError, match="axis is"):
+        read_stack("scan.h5", axis=axis)
+
+
+def test_channels_and_elements_are_no_energies(here):
+    with h5py.File("xrf.h5", "w") as file:
+        nxdata(file, "entry/xrf", signal="d", axes=["y", "x", "channel"], d=RNG.random((ROWS, COLUMNS, 64)))
+    with pytest.raises(
+        DataFileError, match=r"declared as y, x, channel, and it is not clear which of them is energy"
+    ):
+        read_stack("xrf.h5", energy=np.linspace(8000, 8100, ROWS))
+
+
+@pytest.mark.parametrize("shape", [(1, N, ROWS, COLUMNS), (1, 1, N, ROWS, COLUMNS)])
+def test_leading_axes_of_length_one_are_dropped(here, shape):
+    write("scan.h5", {"img": RAW.reshape(shape), "energy": ENERGY})
+    np.testing.assert_array_equal(read_stack("scan.h5").data[:], RAW)
+
+
+def test_what_matlab_wrote_is_turned_round(here):
+    with h5py.File("scan.mat", "w", userblock_size=512) as file:
+        file["stack"] = RAW.transpose(0, 2, 1)  # (rows, columns, energy) of MATLAB
+        file["stack"].attrs["MATLAB_class"] = np.bytes_("uint16")
+        file["energy"] = ENERGY[:, None]
+    np.testing.assert_array_equal(read_stack("scan.mat").data[:], RAW)
+    with h5py.File("scan2.mat", "w", userblock_size=512) as file:
+        file["stack"] = RAW.transpose(2, 1, 0)  # (energy, rows, columns) of MATLAB
+        file["stack"].attrs["MATLAB_class"] = np.bytes_("uint16")
+        file["energy"] = ENERGY[:, None]
+    np.testing.assert_array_equal(read_stack("scan2.mat").data[:], RAW)
+
+
+# -- keys and packing ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_key_energies", [True, False])
+def test_image_key_splits_sample_flats_and_darks(here, with_key_energies):
+    key = [2] * 2 + [1] * 3 + [0] * N + [3]
+    energy = np.concatenate([[8300.0] * 5, ENERGY, [8400.0]]) if with_key_energies else ENERGY
+    frames = np.concatenate([RAW[:2] * 0 + 90, FLAT, RAW, RAW[:1] * 0])
+    write("tomo.nxs", {"e/detector/data": frames, "e/detector/image_key": key, "e/energy/value": energy})
+    stack = read_stack("tomo.nxs", **({} if with_key_energies else {"energy": ENERGY}))
+    np.testing.assert_array_equal(stack.data[:], RAW)
+    np.testing.assert_array_equal(stack.flat[:], FLAT)
+    assert stack.dark.shape == (2, ROWS, COLUMNS) and stack.signal == "counts"
+    np.testing.assert_array_equal(stack.energy, ENERGY)
+
+
+def test_flats_of_every_energy_in_the_key_go_with_their_images(here):
+    frames = np.stack([frame for pair in zip(FLAT[[0, 1, 2, 0, 1]], RAW, strict=True) for frame in pair])
+    write("tomo.nxs", {"e/data": frames, "e/image_key": [1, 0] * N, "e/energy": np.repeat(ENERGY, 2)})
+    stack = read_stack("tomo.nxs")
+    np.testing.assert_array_equal(stack.data[:], RAW)
+    np.testing.assert_array_equal(stack.flat[:], FLAT[[0, 1, 2, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("attrs", "expected"),
+    [
+        ({"scale_factor": 1e-3}, lambda a: a * 1e-3),
+        ({"scale_factor": 1e-3, "add_offset": -0.25}, lambda a: a * 1e-3 - 0.25),
+        (
+            {"scale_factor": 1e-3, "_FillValue": np.uint16(65535)},
+            lambda a: np.where(a == 65535, np.nan, a * 1e-3),
+        ),
+        ({"missing_value": np.uint16(65535)}, lambda a: np.where(a == 65535, np.nan, a)),
+        ({"valid_max": np.uint16(850)}, lambda a: np.where(a > 850, np.nan, a)),
+        ({"valid_min": np.uint16(350)}, lambda a: np.where(a < 350, np.nan, a)),
+        (
+            {"valid_range": np.array([350, 850], np.uint16)},
+            lambda a: np.where((a < 350) | (a > 850), np.nan, a),
+        ),
+        ({"_FillValue": "none", "scale_factor": "1"}, lambda a: a),
+    ],
+)
+def test_packed_values_are_unpacked_as_declared(here, attrs, expected):
+    stored = RAW.copy()
+    stored[:, 2, 3] = 65535
+    write("scan.h5", {"img": stored, "energy": ENERGY})
+    with h5py.File("scan.h5", "a") as file:
+        file["img"].attrs.update(attrs)
+    stack = read_stack("scan.h5", signal="counts")
+    np.testing.assert_allclose(stack.data[:], expected(stored.astype(float)), rtol=1e-6)
+    np.testing.assert_allclose(stack.data[1, 2], expected(stored.astype(float))[1, 2], rtol=1e-6)
+
+
+# -- other programs ------------------------------------------------------------------------------------
+
+
+def test_other_programs_can_write_to_a_file_that_is_open_here(here):
+    write("scan.h5", {"img": RAW, "energy": ENERGY})
+    stack = read_stack("scan.h5")
+    stack.read(0)
+    with h5py.File("scan.h5", "r+") as file:
+        file["note"] = "written"
+    (here / "scan.h5").rename("moved.h5")
+    with pytest.raises(DataFileError, match=r"scan\.h5: there is no such file any more"):
+        stack.read(0)
