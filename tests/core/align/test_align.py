@@ -419,3 +419,84 @@ def test_cancelling_stops_the_work():
 
     with pytest.raises(Cancelled):
         estimate_drift(make_frames(), progress=stop)
+
+
+def an_edge(along, n=12, shape=(128, 160), noise=0.02):
+    """Frames of a straight edge, whose normal is `along`, that wanders both ways; and how it wandered."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    walk = np.cumsum(rng.normal(0, 1, (n, 2)), axis=0)
+    u = np.array(along) / np.hypot(*along)
+    far = [(y - shape[0] / 2 - dy) * u[0] + (x - shape[1] / 2 - dx) * u[1] for dy, dx in walk]
+    return 1 / (1 + np.exp(-np.array(far) / 1.5)) + rng.normal(0, noise, (n, *shape)), walk - walk[-1], u
+
+
+@pytest.mark.parametrize("reference", [-1, "mean", "previous"])
+@pytest.mark.parametrize("along", [(0, 1), (1, 0), (0.5, 0.87)])
+def test_nothing_is_moved_along_a_straight_edge(along, reference):
+    frames, walk, across = an_edge(along)
+    drift = estimate_drift(frames, reference=reference)
+    off = (drift.shifts - walk) @ across
+    assert (off - off.mean()).std() < (0.1 if reference == "previous" else 0.03)
+    assert np.abs(drift.shifts @ np.array([across[1], -across[0]])).max() < 0.05
+    blind = np.abs([across[1], across[0]]) > 0.1
+    told = drift.sigma[1:-1]
+    assert np.isinf(told[:, blind]).all() and (told[:, ~blind] < 0.2).all()
+    same = Drift.from_dict(json.loads(json.dumps(drift.to_dict(), allow_nan=False)))
+    np.testing.assert_array_equal(same.sigma, drift.sigma)
+
+
+@pytest.mark.parametrize("method", ["correlation", "stackreg"])
+def test_the_axis_that_is_not_told_is_named(method):
+    frames, _, _ = an_edge((0, 1))
+    stack = EnergyStack(frames.astype(np.float32), np.arange(12.0) + 8300, "optical_density")
+    recipe = Recipe.from_dict({"schema": 1, "step": [{"do": "align", "method": method}]})
+    result = run_recipe(recipe, stack)
+    assert any("looks the same along y" in text for text in result.warnings)
+    found = result.history[0].facts
+    assert found["sigma_px"][0] is None and found["sigma_px"][1] < 0.03
+    assert np.abs(result.extra["drift"].shifts[:, 0]).max() < 1e-6
+
+
+def test_layers_that_rest_are_left_where_they_are():
+    rng = np.random.default_rng(0)
+    x = np.arange(140)
+    layers = ((x > 30) & (x < 60)) | ((x > 85) & (x < 100))
+    edge = 1 / (1 + np.exp(-(np.linspace(8223, 8578, 31) - 8345) / 3))
+    density = 0.15 + layers * (0.2 + 0.8 * edge[:, None, None]) * np.ones((1, 120, 1))
+    counts = rng.poisson(12000 * np.exp(-density))
+    drift = estimate_drift(-np.log(counts / 12000))
+    assert np.abs(drift.shifts).max() < 0.1
+    assert np.isinf(drift.sigma[:, 0]).all() and np.isfinite(drift.sigma[:, 1]).all()
+
+
+def test_nothing_is_moved_where_there_is_but_noise():
+    frames = np.random.default_rng(0).normal(size=(9, 100, 120))
+    drift = estimate_drift(frames)
+    assert not drift.shifts.any()
+    assert np.isinf(drift.sigma[drift.confidence > 0]).all()
+
+
+@pytest.mark.parametrize(("shape", "noise"), [((96, 110), 0.3), ((96, 110), 2.0), ((300, 260), 2.0)])
+def test_true_errors_are_as_stated(shape, noise):
+    z = []
+    for seed in range(5):
+        walk = np.cumsum(np.random.default_rng(seed).normal(0, 1, (14, 2)), axis=0)
+        found = estimate_drift(make_frames(shape, walk, noise=noise, seed=seed), reference="mean")
+        error = found.shifts - walk
+        z.append((error - error.mean(axis=0)) / found.sigma)
+    assert 0.7 < np.sqrt(np.mean(np.square(z))) < 1.25
+
+
+def test_the_error_against_a_frame_holds_its_own_too():
+    frames = make_frames(noise=1.0)
+    mean, frame = (estimate_drift(frames, reference=reference) for reference in ("mean", 2))
+    assert not frame.sigma[2].any()
+    others = np.arange(len(frames)) != 2
+    np.testing.assert_allclose(frame.sigma[others], np.hypot(mean.sigma[others], mean.sigma[2]))
+
+
+def test_the_error_of_an_edited_frame_is_none_and_of_an_excluded_one_unknown():
+    drift = estimate_drift(make_frames(noise=1.0))
+    assert not drift.edited(1, (2.0, 3.0)).sigma[1].any()
+    assert np.isnan(drift.excluding([1]).sigma[1]).all()

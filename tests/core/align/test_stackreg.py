@@ -154,3 +154,33 @@ def test_step_gives_the_functions_frames(in_memory):
 def test_volumes_are_refused():
     with pytest.raises(InputError, match="the method stackreg takes images, these are volumes"):
         estimate_drift(np.random.default_rng(0).random((3, 5, 40, 40)), method="stackreg")
+
+
+def test_jumps_of_many_grains_are_found():
+    """Where filtered frames match at several places, or nowhere near."""
+    rng = np.random.default_rng(0)
+    big = np.zeros((220, 260))
+    np.add.at(big, (rng.integers(0, 220, 250), rng.integers(0, 260, 250)), 1)
+    big = ndimage.gaussian_filter(big, 3)
+    big /= big.max()
+    dx, dy = [0, 10, -12, 15, 1, -2, 13, -15, 14, -13, 12], [0, 3, 9, -12, 0, 1, -9, 11, -13, 0, 12]
+    frames = np.array([big[40 + y : 120 + y, 50 + x : 210 + x] for x, y in zip(dx, dy, strict=True)])
+    frames += 0.005 * rng.normal(size=frames.shape)
+    true = -np.stack([dy, dx], axis=1)
+    for reference in (0, "mean", "previous"):
+        drift = estimate_drift(frames, method="stackreg", reference=reference)
+        off = drift.shifts - true
+        assert np.abs(off - off.mean(axis=0)).max() < 0.2
+        assert (drift.confidence > 0.9).all() and (drift.sigma < 0.05).all()
+
+
+def test_frames_that_match_nothing_are_named_also_when_most_do():
+    rng = np.random.default_rng(2)
+    base = ndimage.gaussian_filter(rng.normal(size=(90, 110)), 4)
+    frames = np.stack([base + 0.01 * rng.normal(size=base.shape)] * 9)
+    lost = [1, 2, 4, 5, 7, 8]
+    frames[lost] = ndimage.gaussian_filter(rng.normal(size=(6, 90, 110)), (0, 4, 4))
+    for reference in (0, "mean"):
+        drift = estimate_drift(frames, method="stackreg", reference=reference)
+        assert set(lost) <= set(drift.outliers().tolist())
+        assert not drift.confidence[lost].any() and (drift.confidence[[0, 3, 6]] > 0.9).all()

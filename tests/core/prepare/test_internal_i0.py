@@ -95,7 +95,7 @@ def test_a_steady_beam_of_few_counts_stays_steady(n):
     counts = np.random.default_rng(0).poisson(beam * np.exp(-0.8 * disc), (n, *disc.shape))
     stack = EnergyStack(counts.astype(np.float32), 8300.0 + np.arange(n), "counts")
     level = np.array(
-        run_steps(stack, [("internal_i0", InternalI0Params(share=0.1))]).history[0]["found"]["level"]
+        run_steps(stack, [("internal_i0", InternalI0Params(share=0.1))]).history[0].facts["level"]
     )
     assert 99.5 < level.mean() < 102
     assert level.std() < 3 * np.sqrt(100 / (0.1 * disc.size))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.align.affine import transformed_rows
 from napari_xanes._core.align.magnification import measure_magnified
 from napari_xanes._core.align.move import INTERPOLATIONS, Interpolation, moved_rows, valid_span
-from napari_xanes._core.align.search import doubtful, measure_drift
+from napari_xanes._core.align.search import Measured, doubtful, measure_drift
 from napari_xanes._core.align.view import MASK_ROUNDS, On, check_mask, masked, roi_around, view
 from napari_xanes._core.base.checks import check_choice, check_roi
 from napari_xanes._core.base.errors import InputError
@@ -205,32 +205,67 @@ def _estimate(
     if how.mask is not None:
         inside = check_mask(how.mask, shape[1:])
         for _ in range(MASK_ROUNDS):  # the mask goes with what it follows, so that must be known about
-            rough, _, _ = measure_drift(look, shape[0], reference, progress=progress, workers=workers)
+            rough = measure_drift(look, shape[0], reference, progress=progress, workers=workers).shifts
             whole_view, roi = view(read, shape, roi_around(inside, rough), how.on)
             look = masked(whole_view, inside, roi, rough)
     whole = roi == check_roi(None, shape[1:])
-    kept = {"roi": None if whole else roi, "method": how.method, "transform": how.transform}
+    kept: dict[str, Any] = {
+        "roi": None if whole else roi,
+        "method": how.method,
+        "transform": how.transform,
+    }
     found = Found()
     if how.method == "stackreg":
         from napari_xanes._core.align.stackreg import register_frames  # pystackreg is loaded where it is used
 
-        matrices, confidence, reference = register_frames(
+        matrices, confidence, start = register_frames(
             look, shape[0], how.transform, reference, progress=progress, workers=workers
         )
+        reference = start.reference
+        if how.transform == "translation":
+            kept["sigma"] = start.sigma  # noise and gradients are the same, whichever way they are matched
+            matrices[:, :2, 2] -= (matrices[:, :2, 2] @ start.blind.T) @ start.blind
+            _name_blind(start, found)
     elif how.magnification:
         magnified = measure_magnified(look, energy, reference, progress=progress, workers=workers)
         matrices, confidence, reference = magnified.matrices, magnified.confidence, magnified.reference
         found["magnification_per_ev"] = magnified.per_ev
-        kept["transform"] = "similarity"
+        kept |= {"transform": "similarity", "sigma": magnified.sigma}
     else:
-        shifts, confidence, reference = measure_drift(
-            look, shape[0], reference, progress=progress, workers=workers
-        )
-        return Drift.from_shifts(shifts, confidence, reference=reference, **kept), found
+        measured = measure_drift(look, shape[0], reference, progress=progress, workers=workers)
+        kept |= {"reference": measured.reference, "sigma": measured.sigma}
+        _name_blind(measured, found)
+        return Drift.from_shifts(measured.shifts, measured.confidence, **kept), found
     to_region = np.eye(3)
     to_region[:2, 2] = -roi[0], -roi[2]
     matrices = np.linalg.inv(to_region) @ matrices @ to_region
-    return Drift(matrices, confidence, reference, **kept), found  # type: ignore[arg-type]
+    return Drift(matrices, confidence, reference, **kept), found
+
+
+def _name_blind(measured: Measured, found: Found) -> None:
+    """Say along which directions nothing is told."""
+    if not len(measured.blind):
+        return
+    found["undetermined"] = measured.blind.round(4).tolist()
+    if len(measured.blind) == measured.shifts.shape[1]:
+        text = "the frames share nothing but noise, so no drift is told and none was taken back"
+    else:
+        axes = ("y", "x") if measured.shifts.shape[1] == 2 else ("z", "y", "x")
+        names = " and ".join(_direction(u.tolist(), axes) for u in measured.blind)
+        text = (
+            f"the sample looks the same along {names}, so its drift in that direction cannot be told and is taken to be 0; "
+            "choose a region that holds an end or a corner of something, or give the drift"
+        )
+    found.warn(text)
+
+
+def _direction(along: list[float], axes: tuple[str, ...]) -> str:
+    """Return a direction in words: the name of an axis, or its components."""
+    for name, part in zip(axes, along, strict=True):
+        if abs(part) > 0.995:
+            return name
+    sign = 1 if max(along, key=abs) > 0 else -1
+    return f"the direction ({', '.join(axes)}) = ({', '.join(f'{sign * p:.2f}' for p in along)})"
 
 
 def _check_fits(how: _How, shape: tuple[int, ...]) -> None:
@@ -355,6 +390,7 @@ def _known_or_measured(
         )
         drift, more = _estimate(read, chain.energy, chain.shape, how, progress, chain.workers)
         found.update(more.facts)
+        found.warnings.extend(more.warnings)
     beyond = [i for i in params.exclude if not 0 <= i < chain.energy.size]
     if beyond:
         raise InputError(
@@ -416,6 +452,7 @@ def _facts(
     valid = [valid_span(n, shifts[known, axis]) for axis, n in enumerate(image_shape)]
     facts = {
         "max_shift_px": float(np.linalg.norm(shifts[known], axis=1).max()),
+        **_sigma_facts(drift),
         "median_confidence": float(np.median(drift.confidence[measured])) if measured.any() else 0.0,
         "doubtful_frames": energy[unsure].tolist(),
         "bridged_frames": energy[bridged].tolist(),
@@ -440,6 +477,14 @@ def _facts(
     if any(lo >= hi for lo, hi in valid):
         found.warn("no pixel is in view at all energies; check the drift")
     return facts
+
+
+def _sigma_facts(drift: Drift) -> dict[str, Any]:
+    """Return the median error along each axis, None along one that is not told."""
+    if drift.sigma is None or np.isnan(drift.sigma).all():
+        return {}
+    typical = np.nanmedian(drift.sigma, axis=0)
+    return {"sigma_px": [round(float(s), 4) if np.isfinite(s) else None for s in typical]}
 
 
 def _readable(stack: EnergyStack | NDArray[Any]) -> EnergyStack:

@@ -31,12 +31,13 @@ LEAST = 64
 
 @dataclass(frozen=True, eq=False)
 class Magnified:
-    """What `measure_magnified` finds: matrices (E, 3, 3), confidence (E,), the reference, and the relative change of scale per eV."""
+    """What `measure_magnified` finds: matrices (E, 3, 3), confidence (E,), reference, relative change of scale per eV, errors (E, 2)."""
 
     matrices: Float64
     confidence: Float64
     reference: Reference
     per_ev: float
+    sigma: Float64
 
 
 def measure_magnified(
@@ -81,15 +82,15 @@ def measure_magnified(
         scaled = _scaled(look, shape, middle, 1 + per_ev * (energy - where))
         per_ev += _change(scaled, shape, energy, reference, progress, workers)
     scales = 1 + per_ev * (energy - where)
-    moved, confidence, resolved = measure_drift(
+    found = measure_drift(
         _scaled(look, shape, middle, scales), energy.size, reference, progress=progress, workers=workers
     )
     matrices = np.full((energy.size, 3, 3), np.nan)
-    for matrix, scale, shift in zip(matrices, scales, moved, strict=True):
+    for matrix, scale, shift in zip(matrices, scales, found.shifts, strict=True):
         if np.isfinite(shift).all():
             matrix[...] = _scale_about(middle - shift, scale)
             matrix[:2, 2] += shift
-    return Magnified(matrices, confidence, resolved, per_ev)
+    return Magnified(matrices, found.confidence, found.reference, per_ev, found.sigma)
 
 
 def _scale_about(centre: Float64, scale: float) -> Float64:
@@ -127,15 +128,15 @@ def _change(
     arms = centres - centres.mean(axis=0)
     shifts, sure = [], []
     for quarter in quarters:
-        moved, confidence, _ = measure_drift(
+        moved = measure_drift(
             lambda i, quarter=quarter: np.ascontiguousarray(look(i)[quarter]),  # type: ignore[misc]
             energy.size,
             reference,
             progress=progress,
             workers=workers,
         )
-        shifts.append(moved)
-        sure.append(confidence)
+        shifts.append(moved.shifts)
+        sure.append(moved.confidence)
     apart = np.array(shifts) - np.mean(shifts, axis=0)  # (4, E, 2)
     scale = np.einsum("kea,ka->e", apart, arms) / np.sum(arms**2)
     weight = np.min(sure, axis=0) ** 2

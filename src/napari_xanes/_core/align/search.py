@@ -1,25 +1,21 @@
 """How drift is found, from small copies of the frames.
 
-Frames are read once, one by one, and binned to some 130 to 250 pixels a side: a hundredth of a pixel is found
-there in a fraction of the time, and fine dirt on the detector weighs less.  Of large frames a window with much
-detail is kept besides, at finer binning, for the last digits.  These small copies are all
-that is kept, so the passes over them cost no reading: each frame against one clear frame, again without what
-stays put on the detector, and at last against the mean of all others as they lie now, which has the least
-noise.  The reference only says which frame stays in place.
+Frames are read once, one by one, and made small (see `copies`), so the passes over them cost no reading: each frame
+against one clear frame, again without what stays put on the detector, and at last against the mean of all others as
+they lie now, which has the least noise.  The reference only says which frame stays in place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
+from napari_xanes._core.align.copies import SHORTEST, Copies, binned, small_copies
 from napari_xanes._core.align.correlation import Matcher, Vector
-from napari_xanes._core.align.move import grow_valid
+from napari_xanes._core.align.determined import ALONG, LEAST_BINNED, LEAST_ERROR, Determined, what_is_told
 from napari_xanes._core.align.pattern import GROUP, static_pattern
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -27,18 +23,12 @@ from napari_xanes._core.data.drift import FloatMatrix, Reference
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine import blocks
 
-_MOST_PIXELS = {2: 250**2, 3: 64**3}
-_SHORTEST = 32  # px; shorter axes are not binned
 _PATTERN_PASSES = 6
 _MEAN_PASSES = 2
 _DOUBT = 0.6  # of the median confidence
 _CHANCE = 6.0  # standard deviations that noise reaches somewhere in the search
 _FAR = 0.1  # of a frame, beyond as far again as the sure frames reach
 _ALIKE = 10.0  # px of the small copies over which structure is alike, so that they count as one
-_DEEPEST = 16  # px of the small copies to which holes are filled
-_SAMPLED = 3  # every how many pixels an axis the range of values is looked at
-_LARGE = 8  # binning from which on a window is measured in detail besides
-_DETAIL = 2  # binning of that window
 _SHARP = 0.15  # px of the small frames; a mean of frames that lie this well is as sharp as can be
 _WORTH_THREADS = (
     100_000  # pixels of the small frames; on fewer, threads wait for each other more than they work
@@ -57,6 +47,8 @@ class _Search:
     confidence: FloatMatrix
     progress: Progress
     workers: int | None
+    least: float = LEAST_BINNED
+    """Error of a displacement without noise, px of the copies."""
 
     def each(self, measure: Callable[[int], tuple[Vector, float]], indices: Sequence[int], text: str) -> None:
         """Set shift and confidence of every frame of `indices` to what `measure` returns."""
@@ -72,6 +64,30 @@ class _Search:
         return self.usable & finite
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What `measure_drift` finds.
+
+    Attributes
+    ----------
+    shifts : array (E, n)
+        px.
+    confidence : array (E,)
+    reference : int, "previous" or "mean"
+        As resolved.
+    sigma : array (E, n)
+        Standard error of the shifts, px; infinite along axes of which the frame tells nothing.
+    blind : array (m, n)
+        Directions, of length one, along which no frame tells anything; all shifts are 0 along them.
+    """
+
+    shifts: FloatMatrix
+    confidence: FloatMatrix
+    reference: Reference
+    sigma: FloatMatrix
+    blind: FloatMatrix
+
+
 def measure_drift(
     read: Callable[[int], Float32],
     n: int,
@@ -79,8 +95,8 @@ def measure_drift(
     *,
     progress: Progress = no_progress,
     workers: int | None = None,
-) -> tuple[FloatMatrix, FloatMatrix, Reference]:
-    """Return shifts (E, n) in px, confidence (E,), and the reference as resolved.
+) -> Measured:
+    """Return the drift of frames, how sure it is, and the reference as resolved.
 
     A frame that holds data but nothing to go by, as below the edge of an element that is alone in the sample,
     moves with the frames beside it, linearly between them; its confidence is 0.
@@ -93,7 +109,7 @@ def measure_drift(
         Number of frames.
     reference : int, "previous" or "mean"
     """
-    copies = _small_copies(read, n, progress, workers)
+    copies = small_copies(read, n, progress, workers)
     frames, bins = copies.frames, copies.bins
     usable = np.array([bool(frame.any()) for frame in frames])
     if not usable.any():
@@ -106,21 +122,84 @@ def measure_drift(
     if frames[0].size < _WORTH_THREADS:
         workers = 1
     search = _Search(Matcher(frames[0].shape), frames, usable, unknown, np.zeros(n), progress, workers)
+    if max(bins) == 1:
+        search.least = LEAST_ERROR
     if reference == "previous":
         _by_neighbours(search)
-        return search.shifts * bins, search.confidence, reference
+        told = what_is_told(search.matcher, _with_the_one_before(search), search.known, search.least, workers)
+        shifts, sigma = told.projected(search.shifts), _added_up(told.sigma, search.usable)
+        return Measured(shifts * bins, search.confidence, reference, sigma * bins, told.blind)
     anchor = _clear_frame(search)
     _to_one(search, anchor)
     _without_pattern(search, anchor)
     if not copies.details or doubtful(search.confidence, search.usable).any():
         _to_mean(search)
+    told = _told(search)
+    if len(told.blind):
+        told = _stay_along(search, frames, told)
+    sigma = told.sigma
     if copies.details:
-        _in_detail(search, copies, anchor)
+        sigma = _in_detail(search, copies, anchor, told)
     _bridge(search)
     if reference == "mean":
-        return search.shifts * bins, search.confidence, "mean"
+        return Measured(search.shifts * bins, search.confidence, "mean", sigma * bins, told.blind)
     resolved = _nearest(search.known, int(reference))
-    return (search.shifts - search.shifts[resolved]) * bins, search.confidence, resolved
+    shifts = search.shifts - search.shifts[resolved]
+    sigma = np.hypot(sigma, sigma[resolved])
+    sigma[resolved] = np.where(np.isfinite(sigma[resolved]), 0.0, sigma[resolved])
+    return Measured(shifts * bins, search.confidence, resolved, sigma * bins, told.blind)
+
+
+def _told(search: _Search) -> Determined:
+    """Return which directions of the drift frames tell, by the mean of the others as they lie now."""
+    known = np.flatnonzero(search.known)
+    back = {int(i): search.matcher.moved_back(search.frames[i], search.shifts[i]) for i in known}
+    sums = _aligned_sum(search, known, back)
+
+    def pair(i: int) -> tuple[Float32, Float32] | None:
+        others, own = _mean_of_others(search, i, sums, back[i])
+        seen = search.matcher.in_view(search.shifts[i])
+        return None if own is None else (own[seen], others[seen])
+
+    used = search.known if known.size > 1 else np.zeros_like(search.known)
+    return what_is_told(search.matcher, pair, used, search.least, search.workers)
+
+
+def _stay_along(search: _Search, frames: list[Float32], told: Determined) -> Determined:
+    """Measure once more, from shifts that are 0 along directions that nothing tells, and stay so."""
+    blind = told
+    search.frames = frames  # a pattern found with such shifts may be the sample
+    for _ in range(_MEAN_PASSES):
+        search.shifts = blind.projected(search.shifts)
+        _to_mean(search)
+    search.shifts = blind.projected(search.shifts)
+    again = _told(search)
+    sigma = np.where((np.abs(blind.blind) > ALONG).any(axis=0), np.inf, again.sigma)
+    sigma[np.isnan(again.sigma).any(axis=1)] = np.nan
+    return Determined(blind.free, blind.blind, sigma)
+
+
+def _with_the_one_before(search: _Search) -> Callable[[int], tuple[Float32, Float32] | None]:
+    order = np.flatnonzero(search.usable)
+    before = dict(zip(order[1:].tolist(), order[:-1].tolist(), strict=True))
+
+    def pair(i: int) -> tuple[Float32, Float32] | None:
+        if i not in before:
+            return None
+        shift = search.shifts[i] - search.shifts[before[i]]
+        seen = search.matcher.in_view(shift)
+        return search.matcher.moved_back(search.frames[i], shift)[seen], search.frames[before[i]][seen]
+
+    return pair
+
+
+def _added_up(sigma: FloatMatrix, usable: NDArray[np.bool_]) -> FloatMatrix:
+    """Return the errors of shifts that are sums of the shifts of all frames before."""
+    total = np.full_like(sigma, np.nan)
+    order = np.flatnonzero(usable)
+    steps = np.where(np.isnan(sigma[order]), 0.0, sigma[order])
+    total[order] = np.sqrt(np.cumsum(steps**2, axis=0))
+    return total
 
 
 def _scale(frames: list[Float32], usable: NDArray[np.bool_]) -> None:
@@ -130,14 +209,15 @@ def _scale(frames: list[Float32], usable: NDArray[np.bool_]) -> None:
         frame *= factor
 
 
-def _in_detail(search: _Search, copies: _Copies, anchor: int) -> None:
+def _in_detail(search: _Search, copies: Copies, anchor: int, told: Determined) -> FloatMatrix:
     """Measure once more on a window at finer binning, which tells smaller displacements than the whole does.
 
-    What is found there counts where it is near what the whole frames say.
+    What is found there counts where it is near what the whole frames say.  Returns the errors (E, n).
     """
+    sigma = told.sigma.copy()
     usable = search.known & np.array([bool(detail.any()) for detail in copies.details])
     if not usable[anchor] or usable.sum() < 2:
-        return
+        return sigma
     _scale(copies.details, usable)
     matcher = Matcher(copies.details[0].shape)
     starts = np.where(usable[:, None], search.shifts * copies.finer, np.nan)
@@ -155,7 +235,13 @@ def _in_detail(search: _Search, copies: _Copies, anchor: int) -> None:
     change = fine.shifts / copies.finer - search.shifts
     change -= np.nanmedian(change[fine.known], axis=0) if fine.known.any() else 0.0
     near = fine.known & (np.abs(change) < 1).all(axis=1) & ~doubtful(fine.confidence, fine.known)
+    if len(told.blind):
+        change = told.projected(change)
     search.shifts[near] += change[near]
+    closer = np.where(np.isfinite(sigma), _told(fine).sigma / copies.finer, sigma)
+    better = near & np.isfinite(closer).all(axis=1)
+    sigma[better] = closer[better]
+    return sigma
 
 
 def _by_chance(search: _Search) -> NDArray[np.bool_]:
@@ -195,126 +281,6 @@ def _bridge(search: _Search) -> None:
     search.shifts -= search.shifts[at].mean(axis=0) if at.size else 0.0
 
 
-@dataclass(eq=False)
-class _Copies:
-    """Small copies of the frames, and of one window of large frames at finer binning, cut from where the detail is.
-
-    `finer` says how much finer, for each axis.
-    """
-
-    frames: list[Float32]
-    bins: FloatMatrix
-    details: list[Float32]
-    finer: FloatMatrix
-
-
-def _small_copies(read: Callable[[int], Float32], n: int, progress: Progress, workers: int | None) -> _Copies:
-    clear = 3 * n // 4  # after the edge, most likely
-    example = read(clear)
-    nothing = np.empty(0, np.float32)
-    bins = _choose_bins(example.shape)
-    fine = [min(b, _DETAIL) for b in bins]
-    window = _detailed_window(_small(example, bins), bins) if max(bins) >= _LARGE else None
-    del example  # not to be held besides those that are being looked at
-    frames = [nothing] * n
-    details = [nothing] * n if window else []
-
-    def load(i: int) -> None:
-        frame = read(i)
-        frames[i] = _small(frame, bins)
-        if window:
-            details[i] = _small(frame[window], fine)
-
-    blocks.run(load, range(n), progress=progress, text="Reading frames", workers=workers)
-    return _Copies(frames, np.array(bins, float), details, np.array(bins) / np.array(fine))
-
-
-def _detailed_window(small: Float32, bins: Sequence[int]) -> tuple[slice, ...]:
-    """Return the part of a frame, a quarter of its length an axis, in which it changes most."""
-    strength = sum(np.gradient(small, axis=axis) ** 2 for axis in range(small.ndim))
-    sides = [max(1, n // 4) for n in small.shape]
-    around = uniform_filter(np.asarray(strength, np.float32), sides)
-    middles = tuple(slice(s // 2, n - (s - s // 2) + 1) for s, n in zip(sides, small.shape, strict=True))
-    best = np.unravel_index(int(np.argmax(around[middles])), around[middles].shape)
-    return tuple(slice(int(b) * k, (int(b) + s) * k) for b, s, k in zip(best, sides, bins, strict=True))
-
-
-def _choose_bins(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the binning of each axis, for small copies of at most `_MOST_PIXELS`.
-
-    Axes that would become short, as z of a few planes, are binned less.
-    """
-    bins = [1] * len(shape)
-
-    def small() -> list[int]:
-        return [n // b for n, b in zip(shape, bins, strict=True)]
-
-    while prod(small()) > _MOST_PIXELS[len(shape)]:
-        longest = max(small())
-        bins = [
-            2 * b if n // b >= max(_SHORTEST, longest / 2) else b for n, b in zip(shape, bins, strict=True)
-        ]
-    return tuple(bins)
-
-
-def _small(frame: Float32, bins: Sequence[int]) -> Float32:
-    """Return the frame binned, its mean off and holes filled from around them; all 0 if it has no structure."""
-    small = _binned(frame, bins)
-    valid = np.isfinite(small)
-    whole = bool(valid.all())
-    values = small.ravel() if whole else small[valid]
-    level = float(values.mean(dtype=np.float64)) if values.size else 0.0
-    if not values.size or not np.ptp(values) > 1e-6 * abs(level):
-        return np.zeros(small.shape, np.float32)
-    small -= np.float32(level)
-    lo, hi = np.percentile(values[:: _SAMPLED if values.size > 10_000 else 1], [0.1, 99.9])
-    if not whole:
-        lo, hi = lo - np.float32(level), hi - np.float32(level)
-    if hi > lo:  # else structure covers next to nothing of the frame, and is all there is
-        np.clip(small, 2 * lo - hi, 2 * hi - lo, out=small)  # a hot pixel is not structure
-    if not whole:
-        grow_valid(small, _DEEPEST)
-    return small
-
-
-def _binned(frame: Float32, bins: Sequence[int]) -> Float32:
-    """Return the frame with every `bins`-th sample an axis, of the valid ones where some are not.
-
-    Each is a mean with flanks over its neighbours.  Of plain blocks, detail finer than them would come back as
-    coarse structure that moves otherwise than the sample.
-    """
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities are dealt with below
-        small = _decimated(frame, bins)
-    if np.isfinite(small).all():
-        return small
-    valid = np.isfinite(frame)
-    share = _decimated(valid.astype(np.float32), bins)
-    total = _decimated(np.where(valid, frame, np.float32(0)), bins)
-    return np.where(share > 0, total / np.maximum(share, np.float32(1e-6)), np.float32(np.nan))
-
-
-def _decimated(frame: Float32, bins: Sequence[int]) -> Float32:
-    """Return along every axis sums over blocks of half the size, and of these the weighted mean of four."""
-    small = frame
-    for axis, (size, step) in enumerate(zip(frame.shape, bins, strict=True)):
-        if step == 1:
-            continue
-        half, lead = step // 2, (slice(None),) * axis
-        end = size // step * step
-        total = small[(*lead, slice(0, end, half))].copy()
-        for start in range(1, half):
-            total += small[(*lead, slice(start, end, half))]
-        left, right = total[(*lead, slice(0, None, 2))], total[(*lead, slice(1, None, 2))]
-        small = left + right
-        small *= 3
-        small[(*lead, slice(1, None))] += right[(*lead, slice(0, -1))]
-        small[(*lead, slice(0, 1))] += left[(*lead, slice(0, 1))]
-        small[(*lead, slice(0, -1))] += left[(*lead, slice(1, None))]
-        small[(*lead, slice(-1, None))] += right[(*lead, slice(-1, None))]
-        small /= np.float32(8 * half)
-    return frame.copy() if small is frame else small
-
-
 def _nearest(known: NDArray[np.bool_], index: int) -> int:
     candidates = np.flatnonzero(known)
     return int(candidates[np.argmin(np.abs(candidates - index))])
@@ -322,8 +288,8 @@ def _nearest(known: NDArray[np.bool_], index: int) -> int:
 
 def _clear_frame(search: _Search) -> int:
     """Return a frame of high contrast, though not the highest, which may be a fault."""
-    bins = [4 if n >= _SHORTEST else 1 for n in search.matcher.shape]
-    contrast = np.array([_binned(frame, bins).std() for frame in search.frames])
+    bins = [4 if n >= SHORTEST else 1 for n in search.matcher.shape]
+    contrast = np.array([binned(frame, bins).std() for frame in search.frames])
     order = np.flatnonzero(search.usable)
     order = order[np.argsort(contrast[order], kind="stable")]
     return int(order[(3 * len(order)) // 4])
@@ -439,12 +405,15 @@ def _neighbours(shifts: FloatMatrix, astray: NDArray[np.bool_], index: int) -> l
     return [shifts[i] for i in (*before, *after)]
 
 
-def _mean_of_others(search: _Search, index: int, sums: _Sums) -> tuple[Float32, Float32 | None]:
-    """Return the mean of all frames but one as they lie now, and that one moved back, if its place is known."""
+def _mean_of_others(
+    search: _Search, index: int, sums: _Sums, back: Float32 | None = None
+) -> tuple[Float32, Float32 | None]:
+    """Return the mean of all frames but one as they lie now, and that one moved `back`, if its place is known."""
     total, count = sums.total.copy(), sums.count.copy()
-    own = None
+    own = back
     if search.known[index]:
-        own = search.matcher.moved_back(search.frames[index], search.shifts[index])
+        if own is None:
+            own = search.matcher.moved_back(search.frames[index], search.shifts[index])
         seen = search.matcher.in_view(search.shifts[index])
         total[seen] -= own[seen]
         count[seen] -= 1
@@ -461,7 +430,7 @@ class _Sums:
     count: Float32
 
 
-def _aligned_sum(search: _Search, indices: NDArray[np.intp]) -> _Sums:
+def _aligned_sum(search: _Search, indices: NDArray[np.intp], back: dict[int, Float32] | None = None) -> _Sums:
     """Sum groups of frames, and their sums in order, so that threads do not change the result."""
     shape = search.matcher.shape
     groups = [indices[i : i + GROUP] for i in range(0, len(indices), GROUP)]
@@ -470,7 +439,7 @@ def _aligned_sum(search: _Search, indices: NDArray[np.intp]) -> _Sums:
     def add(number: int) -> None:
         part = parts[number]
         for i in groups[number]:
-            own = search.matcher.moved_back(search.frames[i], search.shifts[i])
+            own = back[i] if back else search.matcher.moved_back(search.frames[i], search.shifts[i])
             seen = search.matcher.in_view(search.shifts[i])
             part.total[seen] += own[seen]
             part.count[seen] += 1

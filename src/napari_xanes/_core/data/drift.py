@@ -42,6 +42,9 @@ class Drift:
     roi : tuple or None
         (y0, y1, x0, x1) that was looked at.
     method, transform : str
+    sigma : array (E, n) or None
+        Standard error of the displacement along each axis, px, against the reference; infinite along axes of which
+        the frame tells nothing, NaN for frames that could not be measured.  None if it is not known.
     """
 
     matrices: FloatMatrix
@@ -50,6 +53,7 @@ class Drift:
     roi: Roi | None = None
     method: Method = "correlation"
     transform: Transform = "translation"
+    sigma: FloatMatrix | None = None
 
     @property
     def shifts(self) -> FloatMatrix:
@@ -66,20 +70,33 @@ class Drift:
         """Return a copy in which some frames are not known, so that they become invalid."""
         matrices, confidence = self.matrices.copy(), self.confidence.copy()
         matrices[list(indices)], confidence[list(indices)] = np.nan, 0.0
-        return replace(self, matrices=matrices, confidence=confidence)
+        sigma = self._sigma_but(list(indices), np.nan)
+        return replace(self, matrices=matrices, confidence=confidence, sigma=sigma)
 
     def edited(self, index: int, shift: Sequence[float]) -> Drift:
         """Return a copy in which frame `index` is displaced by `shift` px, (dy, dx) or (dz, dy, dx), and that is sure."""
         matrices, confidence = self.matrices.copy(), self.confidence.copy()
         matrices[index] = np.eye(matrices.shape[1])
         matrices[index, :-1, -1], confidence[index] = shift, 1.0
-        return replace(self, matrices=matrices, confidence=confidence)
+        return replace(self, matrices=matrices, confidence=confidence, sigma=self._sigma_but(index, 0.0))
+
+    def _sigma_but(self, indices: int | list[int], value: float) -> FloatMatrix | None:
+        if self.sigma is None:
+            return None
+        sigma = self.sigma.copy()
+        sigma[indices] = value
+        return sigma
 
     def outliers(self, jump: float = 5.0) -> NDArray[np.intp]:
         """Return frames that lie `jump` times farther from the middle of their neighbours than frames do, and the unsure."""
         known = np.flatnonzero(np.isfinite(self.shifts).all(axis=1))
         unsure = (
-            known[self.confidence[known] < 0.6 * np.median(self.confidence[known])] if known.size else known
+            known[
+                (self.confidence[known] < 0.6 * np.median(self.confidence[known]))
+                | (self.confidence[known] == 0)
+            ]
+            if known.size
+            else known
         )
         if known.size < 5:
             return unsure
@@ -135,6 +152,9 @@ class Drift:
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as json can write it, at full precision; frames without a matrix are null."""
         known = np.all(np.isfinite(self.matrices), axis=(1, 2))
+        more = (
+            {} if self.sigma is None else {"sigma": [[_word(v) for v in row] for row in self.sigma.tolist()]}
+        )
         return {
             "method": self.method,
             "transform": self.transform,
@@ -143,6 +163,7 @@ class Drift:
             "ndim": self.matrices.shape[1] - 1,
             "matrices": [m.tolist() if ok else None for m, ok in zip(self.matrices, known, strict=True)],
             "confidence": self.confidence.tolist(),
+            **more,
         }
 
     @classmethod
@@ -166,4 +187,10 @@ class Drift:
             roi,
             values["method"],
             values["transform"],
+            np.array(values["sigma"], dtype=np.float64) if "sigma" in values else None,
         )
+
+
+def _word(number: float) -> float | str | None:
+    """Return a number as every reader of JSON knows it: NaN as null, infinity as a word."""
+    return number if np.isfinite(number) else None if np.isnan(number) else "inf"

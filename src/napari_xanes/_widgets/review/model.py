@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,11 @@ class EditedDrift:
         """Make a frame as it was found."""
         matrices, confidence = self.drift.matrices.copy(), self.drift.confidence.copy()
         matrices[index], confidence[index] = self.found.matrices[index], self.found.confidence[index]
-        found = self.found
-        self.drift = Drift(matrices, confidence, found.reference, found.roi, found.method, found.transform)
+        sigma = None
+        if self.drift.sigma is not None and self.found.sigma is not None:
+            sigma = self.drift.sigma.copy()
+            sigma[index] = self.found.sigma[index]
+        self.drift = replace(self.drift, matrices=matrices, confidence=confidence, sigma=sigma)
         self.excluded[index] = self.lost[index]
 
     def next_doubtful(self, index: int) -> int | None:

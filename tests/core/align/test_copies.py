@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from napari_xanes import estimate_drift
-from napari_xanes._core.align.search import _binned, _choose_bins, _detailed_window
+from napari_xanes._core.align.copies import _choose_bins, _detailed_window, binned
 
 
 def moved(shape, shifts, grains=(2, 6, 20), seed=0):
@@ -30,13 +30,13 @@ def moved(shape, shifts, grains=(2, 6, 20), seed=0):
 @pytest.mark.parametrize("bins", [1, 2, 4, 8])
 def test_small_copies_are_means_with_flanks(shape, bins):
     ramp = sum(np.indices(shape)).astype(np.float32)
-    small = _binned(ramp, [bins] * len(shape))
+    small = binned(ramp, [bins] * len(shape))
     assert small.shape == tuple(n // bins for n in shape)
     inner = (slice(1, -1),) * len(shape)
     if min(small.shape) > 2:
         wanted = bins * sum(np.indices(small.shape)) + len(shape) * (bins - 1) / 2
         np.testing.assert_allclose(small[inner], wanted[inner], rtol=1e-5)
-    np.testing.assert_allclose(_binned(np.full(shape, 3, np.float32), [bins] * len(shape)), 3, rtol=1e-6)
+    np.testing.assert_allclose(binned(np.full(shape, 3, np.float32), [bins] * len(shape)), 3, rtol=1e-6)
 
 
 def test_detail_finer_than_the_small_copies_does_not_come_back_as_structure():
@@ -45,14 +45,14 @@ def test_detail_finer_than_the_small_copies_does_not_come_back_as_structure():
         np.float32
     )  # 0.9 of a small pixel
     plain = fine.reshape(32, 8, 32, 8).mean(axis=(1, 3))
-    assert _binned(fine, (8, 8))[:, 1:-1].std() < 0.1 * plain.std()
+    assert binned(fine, (8, 8))[:, 1:-1].std() < 0.1 * plain.std()
 
 
 def test_invalid_pixels_are_left_out_of_the_means():
     frame = np.full((64, 64), 2, np.float32)
     frame[10:20, 30] = np.nan
     frame[40:60, 40:60] = np.nan
-    small = _binned(frame, (4, 4))
+    small = binned(frame, (4, 4))
     assert np.isnan(small[11:14, 11:14]).all()
     np.testing.assert_allclose(small[np.isfinite(small)], 2, rtol=1e-6)
 

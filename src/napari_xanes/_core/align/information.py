@@ -1,0 +1,118 @@
+"""How well a frame's displacement is told: from the curvature of its match with the mean of the others.
+
+Near the best match the misfit rises as the square of the displacement, the steeper the stronger the gradients that
+frame and mean share.  How far noise then moves the minimum is its standard error (as S. M. Kay, Fundamentals of
+Statistical Signal Processing, 1993, chapter 3, has it for a delay).  Along a direction in which a sample does not
+change, as along a straight edge, the two share no gradient but that of their noise, which has been matched as well as
+noise can be: so no direction counts that stands out of it by less than noise reaches somewhere.
+
+Gradients are taken before the window is put on, which would give a straight edge two ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from napari_xanes._core.align.correlation import TAPER, Matcher, Spectrum, tapered
+from napari_xanes._core.data.stack import Float32
+
+Matrix = NDArray[np.float64]
+
+FOUND_IN_NOISE = 8.0
+"""Standard deviations by which gradients that are shared must stand out; the best match of mere noise has about five."""
+
+FINEST = 0.4
+"""Cycles per pixel from which on numerical gradients show next to nothing."""
+
+_TINY = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class Information:
+    """Of one frame, n axes: the curvature of its match (n, n), the variance of its slope, and that of the curvature."""
+
+    curvature: Matrix
+    slope_noise: Matrix
+    curvature_noise: Matrix
+
+    def significance(self, direction: Matrix) -> float:
+        """Return by how many standard deviations of noise the gradients along a direction (n,) are shared."""
+        noise = max(float(direction @ self.curvature_noise @ direction), _TINY)
+        return float(direction @ self.curvature @ direction / np.sqrt(noise))
+
+    def directions(self) -> Matrix:
+        """Return directions (n, n), rows of length one, by what is known along them, the least first."""
+        _, found = scipy.linalg.eigh(
+            self.curvature, self.curvature_noise_root() + _TINY * np.eye(len(self.curvature))
+        )
+        rows: Matrix = (found / np.linalg.norm(found, axis=0)).T
+        return rows
+
+    def curvature_noise_root(self) -> Matrix:
+        """Return the noise of the curvature in its own unit (n, n), positive definite."""
+        values, axes = np.linalg.eigh(self.curvature_noise)
+        root: Matrix = axes @ np.diag(np.sqrt(np.maximum(values, _TINY))) @ axes.T
+        return root
+
+    def covariance(self, free: Matrix) -> Matrix:
+        """Return the covariance (n, n) of the displacement along the directions `free` (k, n), orthonormal rows."""
+        if not len(free):
+            return np.zeros_like(self.curvature)
+        inverse = np.linalg.pinv(free @ self.curvature @ free.T)
+        inner = inverse @ (free @ self.slope_noise @ free.T) @ inverse
+        outer: Matrix = free.T @ inner @ free
+        return outer
+
+
+def information(matcher: Matcher, frame: Float32, others: Float32) -> Information:
+    """Return what the match of a frame with the mean of the others tells, both cut to the region that they share.
+
+    Rings of spatial frequency are weighed by what of the mean is not its own noise, over the noise of the frame.
+    """
+    n = frame.ndim
+    left = [matcher.spectrum(np.gradient(frame, axis=k)) for k in range(n)]
+    right = [matcher.spectrum(np.gradient(others, axis=k)) for k in range(n)]
+    power_left, power, shared = (
+        matcher.ring_sum(np.sum([(a * np.conj(b)).real for a, b in zip(one, two, strict=True)], axis=0))
+        for one, two in ((left, left), (right, right), (left, right))
+    )
+    response = _response(matcher)
+    gain = np.maximum(shared / np.maximum(power, _TINY), 0)
+    rest = power_left - gain * shared
+    noise = np.maximum(rest, 1e-9 * rest.sum() + _TINY) / response
+    ring = gain / noise
+    ring[matcher.ring_radius >= FINEST] = 0
+    weight = ring.astype(np.float32)[matcher.ring] * matcher.count
+    slope = (ring * ring * noise).astype(np.float32)[matcher.ring] * matcher.count
+    bend = (ring * ring * noise * response / (n * matcher.ring_count)).astype(np.float32)
+    curvature = _products(weight, left, right)
+    lost = _lost_to_the_window(frame.shape, matcher.padded)
+    return Information(
+        (curvature + curvature.T) / 2,
+        lost * _products(slope, right, right),
+        lost * _products(bend[matcher.ring] * matcher.count, right, right),
+    )
+
+
+def _lost_to_the_window(shape: tuple[int, ...], padded: tuple[int, ...]) -> float:
+    """Return by how much products of spectra are more noisy than their frequencies would be, were these independent."""
+    windows = [tapered(n, TAPER).astype(np.float64) for n in shape]
+    return float(
+        np.prod([(w**4).sum() * n / (w**2).sum() ** 2 for w, n in zip(windows, padded, strict=True)])
+    )
+
+
+def _products(weight: Float32, one: list[Spectrum], other: list[Spectrum]) -> Matrix:
+    """Return the weighted real products of spectra (n, n)."""
+    weighted = [(weight * a).ravel() for a in one]
+    return np.array([[np.vdot(b.ravel(), a).real for b in other] for a in weighted], dtype=np.float64)
+
+
+def _response(matcher: Matcher) -> Matrix:
+    """Return the sum over each ring of the squared response of the numerical gradient, along all axes together."""
+    grid = np.meshgrid(*matcher.frequencies, indexing="ij", sparse=True)
+    return matcher.ring_sum(np.asarray(sum(np.sin(2 * np.pi * f) ** 2 for f in grid), np.float32))
