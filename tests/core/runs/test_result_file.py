@@ -200,7 +200,7 @@ def test_newer_and_damaged_results_are_refused(tmp_path):
     with h5py.File(path, "a") as file:
         file.attrs[MARK] = 1
         del file["entry/process"]
-    with pytest.raises(DataFileError, match=r"maps\.h5 is not a readable result file.*process"):
+    with pytest.raises(DataFileError, match=r"maps\.h5 is damaged: its checksums are lost"):
         load_result(path)
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(DataFileError, match=r"maps\.h5 is not a readable result file"):
@@ -208,11 +208,23 @@ def test_newer_and_damaged_results_are_refused(tmp_path):
 
 
 def test_names_become_parts_of_paths():
-    names = ["fraction_a/b", "fraction_a_b", "Fraction_A_B", "..", "", "n\n"]
+    names = [
+        "fraction_a/b",
+        "fraction_a_b",
+        "Fraction_A_B",
+        "..",
+        "",
+        "n\n",
+        "NUL",
+        "é" * 300,
+        "é" * 301,
+        "a. ",
+    ]
     keys = unique_keys(names)
     assert list(keys) == names
     assert keys["fraction_a/b"] == "fraction_a_b" and keys["fraction_a_b"] == "fraction_a_b_2"
     assert len({k.lower() for k in keys.values()}) == len(names)
+    assert all(len(os.fsencode(f"{k}.tif")) < 255 for k in keys.values()) and keys["NUL"] == "_NUL"
     assert all(k and "/" not in k and not k.startswith(".") and k.isprintable() for k in keys.values())
 
 

@@ -6,17 +6,22 @@ What stands where in the file is decided by `result_layout`.
 from __future__ import annotations
 
 import json
+import logging
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
-from napari_xanes._core.base.errors import DataFileError, InputError
-from napari_xanes._core.base.files import check_disk, check_regular
+from napari_xanes._core.base.errors import DataFileError, InputError, ResourceError, XanesError
+from napari_xanes._core.base.files import check_disk, check_regular, shown
 from napari_xanes._core.base.hdf5_file import whole_hdf5
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.runs import result_layout as layout
+from napari_xanes._core.runs.result_seal import check_seal, seal
+
+logger = logging.getLogger("napari_xanes")
 
 SCHEMA = 1
 MARK = "napari_xanes_schema"
@@ -50,6 +55,7 @@ def save_result(result: Result, path: str | Path) -> None:
     with whole_hdf5(path) as file:
         file.attrs[MARK] = SCHEMA
         layout.write_result(file, result)
+        seal(file)
 
 
 def load_result(path: str | Path) -> Result:
@@ -74,11 +80,19 @@ def load_result(path: str | Path) -> Result:
     try:
         with h5py.File(path, "r") as file:
             _check_schema(file, path)
-            return layout.read_result(file)
-    except DataFileError:
+            check_seal(file)
+            result = layout.read_result(file)
+            _check_content(result)
+            return result
+    except XanesError:
         raise
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DataFileError(f"{path} is not a readable result file: {error}.") from error
+    except MemoryError as error:
+        raise ResourceError(
+            f"{shown(path)} does not fit into memory; use a machine with more memory."
+        ) from error
+    except Exception as error:  # a damaged file raises anything
+        reason = " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
+        raise DataFileError(f"{shown(path)} is not a readable result file: {reason}.") from error
 
 
 def is_result_file(path: str | Path) -> bool:
@@ -86,8 +100,22 @@ def is_result_file(path: str | Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return MARK in file.attrs
-    except OSError:
+    except (OSError, RuntimeError, ValueError, KeyError):
         return False
+
+
+def check_result(path: str | Path) -> str:
+    """Return what is wrong with a result file, a sentence; nothing if it is whole."""
+    try:
+        with h5py.File(check_regular(path, "result file"), "r") as file:
+            _check_schema(file, Path(path))
+            check_seal(file)
+    except XanesError as error:
+        return str(error)
+    except Exception as error:
+        logger.debug("%s", path, exc_info=error)
+        return f"{shown(path)} is not a readable result file."
+    return ""
 
 
 def read_fact(path: str | Path, name: str) -> Any:
@@ -95,7 +123,7 @@ def read_fact(path: str | Path, name: str) -> Any:
     try:
         with h5py.File(path, "r") as file:
             return json.loads(file["entry/extra"][name][()])
-    except (OSError, KeyError, ValueError, RuntimeError):
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError):
         return None
 
 
@@ -109,7 +137,34 @@ def _check_schema(file: h5py.File, path: Path) -> None:
     schema = file.attrs.get(MARK)
     if schema is None:
         raise DataFileError(f"{path} is HDF5 but not a result of napari-xanes; open it as a scan.")
+    if not isinstance(schema, (int, np.integer)):
+        raise DataFileError(
+            f"{path} says its schema is {schema!r}, expected {SCHEMA}; it is damaged, copy it again."
+        )
     if schema > SCHEMA:
         raise DataFileError(
             f"{path} was written by a newer version (schema {schema}, this one reads {SCHEMA}); update napari-xanes."
         )
+
+
+def _check_content(result: Result) -> None:
+    """Refuse what was written in the layout of a result but is none."""
+    for kind, images, types in (("map", result.maps, "fiub"), ("label image", result.labels, "iub")):
+        for name, data in images.items():
+            if not isinstance(name, str) or data.dtype.kind not in types or not 1 <= data.ndim <= 3:
+                raise DataFileError(
+                    f"the {kind} {name!r} has type {data.dtype} and shape {data.shape}, expected an image or a volume."
+                )
+    if (
+        result.energy.ndim != 1
+        or result.energy.dtype.kind not in "fiu"
+        or not np.isfinite(result.energy).all()
+    ):
+        raise DataFileError(
+            f"its energies have shape {result.energy.shape}, expected finite numbers in a row."
+        )
+    if not all(isinstance(about, dict) for about in (result.source, *result.info.values())):
+        raise DataFileError("what it says of its maps and its source are no tables.")
+    size = result.pixel_size_um
+    if size is not None and not (np.isfinite(size) and size > 0):
+        raise DataFileError(f"its pixel size is {size}, expected a positive number of micrometres.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,16 +23,24 @@ from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 
+LONGEST_KEY = 200
+"""Bytes."""
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+"""Names that Windows takes for devices."""
+AXES = ("z", "y", "x")
 Tables = dict[str, dict[str, NDArray[Any]]]
 
 
 def unique_keys(names: list[str]) -> dict[str, str]:
-    """Return for each name one that can be part of a path: no slashes, no leading dots, none twice."""
+    """Return for each name one that can be the name of a file anywhere: no slashes, not too long, none twice."""
     keys: dict[str, str] = {}
     for name in names:
         key = (
             "".join("_" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in name).lstrip(".") or "map"
         )
+        key = key.encode("utf-8", "replace")[:LONGEST_KEY].decode("utf-8", "ignore").rstrip(". ") or "map"
+        if key.split(".")[0].lower() in RESERVED:
+            key = f"_{key}"
         taken = {k.lower() for k in keys.values()}
         number = 2
         free = key
@@ -100,23 +109,27 @@ def _write_images(entry: h5py.Group, kind: str, images: dict[str, NDArray[Any]],
     parent = _group(entry, kind, "NXcollection")
     keys = unique_keys(list(images))
     for position, (name, data) in enumerate(images.items()):
-        axes = ("z", "y", "x")[-data.ndim :]
+        axes = AXES[-data.ndim :]
         info = result.info.get(name, {})
         group = _group(parent, keys[name], "NXdata", signal="data", axes=list(axes))
         group.attrs.update({"name": name, "position": position, "info": json.dumps(info)})
         group.create_dataset("data", data=data, compression="gzip" if kind == "labels" else None)
         group["data"].attrs.update({"units": info.get("unit") or "", "long_name": name})
-        step = result.pixel_size_um
-        for axis, size in zip(axes, data.shape, strict=True):
-            _number(group, axis, np.arange(size) * (step or 1), "um" if step else "px")
+        _write_axes(group, data.shape, result.pixel_size_um)
     if images:
         parent.attrs["default"] = next(iter(keys.values()))
+
+
+def _write_axes(group: h5py.Group, shape: Sequence[int], pixel_size_um: float | None) -> None:
+    """Write where the pixels are along each axis of an image or a volume."""
+    for axis, size in zip(AXES[-len(shape) :], shape, strict=True):
+        _number(group, axis, np.arange(size) * (pixel_size_um or 1), "um" if pixel_size_um else "px")
 
 
 def _write_tables(parent: h5py.Group, tables: Tables) -> None:
     keys = unique_keys(list(tables))
     for name, columns in tables.items():
-        group = _group(parent, keys[name], "NXdata", name=name, columns=json.dumps(list(columns)))
+        group = _group(parent, keys[name], "NXcollection", name=name, columns=json.dumps(list(columns)))
         for number, values in enumerate(columns.values()):
             array = np.asarray(values)
             group[str(number)] = (
@@ -164,8 +177,9 @@ def _write_stack(group: h5py.Group, stack: EnergyStack) -> None:
     data = group.create_dataset("data", stack.shape, dtype=stack.data.dtype)
     for i in range(stack.shape[0]):
         data[i] = stack.data[i]
-    group.attrs["axes"] = ["energy", *("z", "y", "x")[1 - data.ndim :]]
+    group.attrs["axes"] = ["energy", *AXES[1 - data.ndim :]]
     _number(group, "energy", stack.energy, "eV")
+    _write_axes(group, stack.image_shape, stack.pixel_size_um)
     for name in ("flat", "dark", "thickness"):
         value = getattr(stack, name)
         if value is not None:
@@ -233,6 +247,6 @@ def _read_reference(group: h5py.Group) -> Reference:
 def _read_stack(group: h5py.Group) -> EnergyStack:
     data = group["data"]
     check_memory(data.size * data.dtype.itemsize, f"the stack {data.shape} saved in {group.file.filename}")
-    values = _read_values(group)
+    values = {name: value for name, value in _read_values(group).items() if name not in AXES}
     values |= {"history": history_from_json(values["history"]), "warnings": tuple(values["warnings"])}
     return EnergyStack(**values)
