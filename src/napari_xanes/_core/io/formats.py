@@ -80,6 +80,8 @@ class ScanFormat(Kind):
         Whether a file holds datasets with names, from which `images` chooses.
     axes : bool
         Whether `open` itself takes up `axis`; else the axes of what it gives are turned afterwards.
+    parts : bool
+        Whether `images` chooses one of several parts of a file by name, such as a region, channel or element.
     looks_like_scan : callable, optional
         Whether a file dropped on the window could be a scan; others are left to other plugins.
     """
@@ -89,6 +91,7 @@ class ScanFormat(Kind):
     folder: Callable[[Path], bool] | None = None
     datasets: bool = False
     axes: bool = False
+    parts: bool = False
     looks_like_scan: Callable[[Path], bool] | None = None
 
 

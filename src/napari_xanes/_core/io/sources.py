@@ -64,7 +64,7 @@ def open_list(paths: Sequence[Path], wanted: Wanted) -> Opened:
 
 
 def _check_named(path: Path, kind: ScanFormat, wanted: Wanted) -> None:
-    if wanted.images is None or kind.datasets:
+    if wanted.images is None or kind.datasets or kind.parts:
         return
     titles = " or ".join(other.title for other in scan_formats() if other.datasets)
     raise InputError(

@@ -1,0 +1,112 @@
+"""Zeiss images and series: real ones, and series over energy in a container of the same streams."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+
+import numpy as np
+import olefile
+import pytest
+
+from napari_xanes import DataFileError, read_stack
+from napari_xanes._reader import get_reader
+
+
+@pytest.fixture
+def zeiss(data_dir):
+    return data_dir / "formats" / "xrm"
+
+
+def stream(path, name, dtype):
+    with olefile.OleFileIO(path) as ole:
+        return np.frombuffer(ole.openstream(name).read(), dtype)
+
+
+def changed(source, target, name, raw):
+    """Copy a file with other contents of the same length in a stream."""
+    shutil.copy(source, target)
+    with olefile.OleFileIO(target, write_mode=True) as ole:
+        ole.write_stream(name, raw)
+    return target
+
+
+def test_a_real_image_with_its_reference(zeiss):
+    path = zeiss / "test_chip00.xrm"
+    assert get_reader(str(path)) is not None
+    stack = read_stack(path)
+    truth = stream(path, "ImageData1/Image1", "<u2").reshape(512, 512)
+    assert stack.shape == (1, 512, 512) and stack.signal == "counts" and stack.data.dtype == np.uint16
+    np.testing.assert_array_equal(stack.data[0], truth)
+    np.testing.assert_array_equal(stack.data[0, 17, 5:9], truth[17, 5:9])
+    np.testing.assert_allclose(stack.energy, [7191.0464], atol=1e-3)
+    assert stack.pixel_size_um == pytest.approx(0.07789474)
+    np.testing.assert_array_equal(
+        stack.flat[0].ravel(), stream(path, "ReferenceData/Image", stack.flat.dtype)
+    )
+    (image, _, kind) = get_reader(str(path))(str(path))[0]
+    assert kind == "image" and image.shape == (1, 512, 512)
+
+
+def test_tomography_is_no_scan_of_energies(zeiss):
+    with pytest.raises(
+        DataFileError, match=r"tomography series: 7 projections from -45\.0 to 45\.0 degrees at 9200"
+    ):
+        read_stack(zeiss / "txrm_test_chip_tomo.txrm")
+
+
+def test_images_of_one_energy_are_no_scan(zeiss):
+    with pytest.raises(DataFileError, match=r"all 2 energies of .* are 7191.05 eV"):
+        read_stack([zeiss / "test_chip00.xrm", zeiss / "test_chip01.xrm"])
+
+
+def test_a_folder_of_images_and_repeats(zeiss, tmp_path):
+    energies = [8330.0, 8340.0, 8340.0]
+    for k, energy in enumerate(energies):
+        pixels = stream(zeiss / "test_chip00.xrm", "ImageData1/Image1", "<u2") + np.uint16(10 * k)
+        path = changed(
+            zeiss / "test_chip00.xrm",
+            tmp_path / f"scan_{k:03d}.xrm",
+            "ImageInfo/Energy",
+            struct.pack("<f", energy),
+        )
+        changed(path, tmp_path / "part", "ImageData1/Image1", pixels.tobytes()).replace(path)
+    stack = read_stack(tmp_path)
+    first = stream(zeiss / "test_chip00.xrm", "ImageData1/Image1", "<u2").reshape(512, 512).astype(float)
+    np.testing.assert_array_equal(stack.energy, [8330.0, 8340.0])
+    np.testing.assert_array_equal(stack.data[0], first)
+    np.testing.assert_allclose(stack.data[1], first + 15)
+    assert any("equal energy were averaged" in warning for warning in stack.warnings)
+
+
+def test_an_energy_of_zero_is_taken_from_the_name(zeiss, tmp_path):
+    for energy in (8333.0, 8333.25):
+        changed(
+            zeiss / "test_chip00.xrm",
+            tmp_path / f"rep01_{energy:08.2f}_eV_001.xrm",
+            "ImageInfo/Energy",
+            b"\0" * 4,
+        )
+    paths = sorted(tmp_path.iterdir())
+    stack = read_stack(paths)
+    np.testing.assert_array_equal(stack.energy, [8333.0, 8333.25])
+    assert "the name" in stack.source["energy_source"]
+
+
+def test_a_series_over_energy(zeiss, tmp_path):
+    source, energy = zeiss / "txrm_test_chip_tomo.txrm", np.linspace(8300, 8360, 7, dtype="<f4")
+    raw = energy.tobytes() + b"\0" * (244 - energy.nbytes)
+    path = changed(source, tmp_path / "scan.txrm", "ImageInfo/Energy", raw)
+    stack = read_stack(path)
+    np.testing.assert_allclose(stack.energy, energy, rtol=1e-7)
+    for k in (0, 6):
+        np.testing.assert_array_equal(
+            stack.data[k].ravel(), stream(source, f"ImageData1/Image{k + 1}", "<u2")
+        )
+
+
+def test_other_containers_and_damage_are_named(zeiss, tmp_path):
+    raw = (zeiss / "test_chip00.xrm").read_bytes()
+    (tmp_path / "cut.xrm").write_bytes(raw[:4096])
+    with pytest.raises(DataFileError, match=r"cut\.xrm"):
+        read_stack(tmp_path / "cut.xrm")
