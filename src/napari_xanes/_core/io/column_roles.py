@@ -29,7 +29,8 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         "mu",
         (
             r"(avg|sum|mean)?[ _]?x?mu[ _]?(trans(mission)?|fluor(escence)?|tey|t|f|e)?|x?mu\(e\)|x?mu_?0?[0-9]?|"
-            r"norm(alized)?([ _]?(x?mu|absorbance|absorption))?(\(e\))?|flat(tened)?|absorbance|absorption|abs|od|xanes|log ?i0 ?i[1t]"
+            r"norm(alized)?([ _]?(x?mu|absorbance|absorption))?(\(e\))?|flat(tened)?|absorbance|absorption|abs|od|xanes|log ?i0 ?i[1t]|"
+            r"(cluster|component)_\d+"  # of tables that this program writes
         ),
     ),
     ("i0", r"i_?(0|o|zero)|mon(itor)?|.*[-_ :.]i_?0|i_?0[-_ :.]?[a-z]+\d*"),
