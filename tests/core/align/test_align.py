@@ -17,7 +17,8 @@ from napari_xanes import (
     estimate_drift,
     run_recipe,
 )
-from napari_xanes._core.align.align import ALIGN, AlignParams
+from napari_xanes._core.align.align import ALIGN
+from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.engine.chain import Chain
 

@@ -16,7 +16,7 @@ from napari_xanes import (
     optical_density,
     read_stack,
 )
-from napari_xanes._core.align.align import AlignParams
+from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.runs.pipeline import run_steps
 

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_xanes import Drift, EnergyStack, InputError, apply_drift, estimate_drift
 from napari_xanes._core.align.affine import transformed_rows
-from napari_xanes._core.align.align import AlignParams
+from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.runs.pipeline import run_steps
 
 N, SIDE = 15, 160

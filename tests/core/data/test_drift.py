@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_xanes import DataFileError, Drift, EnergyStack, InputError, apply_drift
-from napari_xanes._core.align.align import AlignParams
+from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.runs.pipeline import run_steps
 

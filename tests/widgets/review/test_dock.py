@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 
 import napari_xanes as nx
-from napari_xanes._core.align.align import AlignParams
+from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result, results_of
 from napari_xanes._widgets.review.dock import AlignReview

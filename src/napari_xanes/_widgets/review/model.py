@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.align.align import AlignParams, known_drift
+from napari_xanes._core.align.apply import known_drift
 from napari_xanes._core.align.blend import blend_frames
 from napari_xanes._core.align.move import moved_rows
+from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.data.drift import Drift
 from napari_xanes._core.data.stack import EnergyStack
 

@@ -8,8 +8,8 @@ import numpy as np
 from napari.layers import Layer
 from qtpy.QtWidgets import QPushButton, QWidget
 
-from napari_xanes._core.align.align import AlignParams
 from napari_xanes._core.align.blend import blend_frames
+from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import last_entry

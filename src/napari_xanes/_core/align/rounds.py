@@ -1,0 +1,171 @@
+"""Rounds of a search for drift: all frames compared with one, or with the mean of the others, again and again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.align.correlation import Vector
+from napari_xanes._core.align.frames import Search, by_chance, doubtful
+from napari_xanes._core.align.pattern import GROUP, static_pattern
+from napari_xanes._core.data.drift import FloatMatrix
+from napari_xanes._core.data.stack import Float32
+from napari_xanes._core.engine import blocks
+
+MEAN_PASSES = 2
+_PATTERN_PASSES = 6
+_SHARP = 0.15  # px of the small frames; a mean of frames that lie this well is as sharp as can be
+_SETTLED = 0.1  # px of the small frames; the pattern is known well enough when no shift changes by more
+
+
+def to_one(search: Search, anchor: int) -> None:
+    """Measure every frame against frame `anchor`."""
+    matcher, frames = search.matcher, search.frames
+    fixed = frames[anchor]
+    target = matcher.prepare(fixed)
+
+    def measure(i: int) -> tuple[Vector, float]:
+        if i == anchor:
+            return np.zeros(fixed.ndim), 1.0
+        return matcher.match(frames[i], fixed, target)
+
+    search.each(measure, np.flatnonzero(search.usable).tolist(), "Measuring drift")
+
+
+def without_pattern(search: Search, anchor: int) -> None:
+    """Where something stays put on the detector, take it off and measure against frame `anchor` again.
+
+    It is only taken off if the frames match better without it.
+    """
+    raw = search.frames
+    state = raw, search.shifts.copy(), search.confidence.copy()
+    for _ in range(_PATTERN_PASSES):
+        pattern = static_pattern(search.matcher, raw, search.shifts, search.known, search.workers)
+        if pattern is None:
+            return
+        before = search.shifts.copy()
+        search.frames = [frame - pattern for frame in raw]
+        fixed = search.frames[anchor]
+
+        def measure(i: int, fixed: Float32 = fixed) -> tuple[Vector, float]:
+            if i == anchor:
+                return np.zeros(fixed.ndim), 1.0
+            return search.matcher.refine(search.frames[i], fixed, search.shifts[i])
+
+        search.each(
+            measure, np.flatnonzero(search.known).tolist(), "Measuring drift past the detector's pattern"
+        )
+        if np.median(search.confidence[search.usable]) < np.median(state[2][search.usable]):
+            search.frames, search.shifts, search.confidence = state
+            return
+        if np.nanmax(np.abs(search.shifts - before)) < _SETTLED:
+            return
+
+
+def by_neighbours(search: Search) -> None:
+    """Measure every frame against the usable one before it and add up."""
+    order = np.flatnonzero(search.usable)
+    before = dict(zip(order[1:].tolist(), order[:-1].tolist(), strict=True))
+    matcher, frames = search.matcher, search.frames
+
+    def measure(i: int) -> tuple[Vector, float]:
+        fixed = frames[before[i]]
+        shift, _ = matcher.match(frames[i], fixed, matcher.prepare(fixed))
+        return matcher.polish(frames[i], fixed, shift)
+
+    search.shifts[order[0]], search.confidence[order[0]] = 0.0, 1.0
+    search.each(measure, order[1:].tolist(), "Measuring drift")
+    unmeasured = search.usable & ~search.known | by_chance(search)
+    search.shifts[unmeasured], search.confidence[unmeasured] = 0.0, 0.0  # stays with the frame before
+    search.shifts[order] = np.cumsum(search.shifts[order], axis=0)
+
+
+def to_mean(search: Search) -> None:
+    """Measure every frame against the mean of all other aligned frames, until nothing changes.
+
+    The mean has less noise than any one frame.  A frame that went astray is tried once more from where its
+    neighbours are, and the better match is kept.
+    """
+    for _ in range(MEAN_PASSES):
+        known = np.flatnonzero(search.known)
+        search.shifts -= search.shifts[known].mean(axis=0)
+        if len(known) < 2:
+            return
+        before, astray = search.shifts.copy(), doubtful(search.confidence, search.usable)
+        sums = aligned_sum(search, known)
+
+        def measure(
+            i: int,
+            sums: _Sums = sums,
+            before: FloatMatrix = before,
+            astray: NDArray[np.bool_] = astray,
+        ) -> tuple[Vector, float]:
+            others, own = mean_of_others(search, i, sums)
+            frame, polish = search.frames[i], search.matcher.polish
+            tries = [] if own is None else [polish(frame, others, before[i], own)]
+            if astray[i]:
+                tries += [polish(frame, others, start) for start in _neighbours(before, astray, i)]
+            return max(tries, key=lambda t: t[1], default=(np.full(others.ndim, np.nan), 0.0))
+
+        search.each(measure, np.flatnonzero(search.usable).tolist(), "Measuring drift against the mean")
+        if not search.known.any():  # two frames that have nothing in common
+            search.shifts[known[-1]] = 0.0
+            return
+        if not np.nanmax(np.abs(search.shifts - before), initial=0) > _SHARP:
+            break
+    search.shifts -= search.shifts[search.known].mean(axis=0)
+
+
+def _neighbours(shifts: FloatMatrix, astray: NDArray[np.bool_], index: int) -> list[Vector]:
+    """Return the shifts of the nearest trusted frames before and after."""
+    trusted = np.flatnonzero(np.all(np.isfinite(shifts), axis=1) & ~astray)
+    before, after = trusted[trusted < index][-1:], trusted[trusted > index][:1]
+    return [shifts[i] for i in (*before, *after)]
+
+
+def mean_of_others(
+    search: Search, index: int, sums: _Sums, back: Float32 | None = None
+) -> tuple[Float32, Float32 | None]:
+    """Return the mean of all frames but one as they lie now, and that one moved `back`, if its place is known."""
+    total, count = sums.total.copy(), sums.count.copy()
+    own = back
+    if search.known[index]:
+        if own is None:
+            own = search.matcher.moved_back(search.frames[index], search.shifts[index])
+        seen = search.matcher.in_view(search.shifts[index])
+        total[seen] -= own[seen]
+        count[seen] -= 1
+    np.maximum(count, 1, out=count)  # where no frame is left the total is 0 but for rounding
+    total /= count
+    return total, own
+
+
+@dataclass(eq=False)
+class _Sums:
+    """The sum of frames moved back, and in how many frames each pixel is seen."""
+
+    total: Float32
+    count: Float32
+
+
+def aligned_sum(search: Search, indices: NDArray[np.intp], back: dict[int, Float32] | None = None) -> _Sums:
+    """Sum groups of frames, and their sums in order, so that threads do not change the result."""
+    shape = search.matcher.shape
+    groups = [indices[i : i + GROUP] for i in range(0, len(indices), GROUP)]
+    parts = [_Sums(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for _ in groups]
+
+    def add(number: int) -> None:
+        part = parts[number]
+        for i in groups[number]:
+            own = back[i] if back else search.matcher.moved_back(search.frames[i], search.shifts[i])
+            seen = search.matcher.in_view(search.shifts[i])
+            part.total[seen] += own[seen]
+            part.count[seen] += 1
+
+    blocks.run(add, range(len(groups)), workers=search.workers)
+    for part in parts[1:]:
+        parts[0].total += part.total
+        parts[0].count += part.count
+    return parts[0]
