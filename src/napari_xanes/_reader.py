@@ -58,7 +58,9 @@ def _layers(paths: list[str]) -> list[LayerTuple]:
     from napari_xanes._core.io import read_stack
     from napari_xanes._core.runs.result_file import is_result_file, load_result
     from napari_xanes._widgets.layers.tuples import result_tuples, stack_tuple
+    from napari_xanes._widgets.window.energy_text import show_energy_in_window
 
+    show_energy_in_window()
     if all(Path(one).suffix.lower() == ".h5" and is_result_file(one) for one in paths):
         return [layer for one in paths for layer in result_tuples(load_result(one))]
     try:
@@ -67,7 +69,6 @@ def _layers(paths: list[str]) -> list[LayerTuple]:
         raise
     except XanesError as error:
         raise InputError(f"{error} {HINT}") from None
-    _show_energy()
     return [stack_tuple(stack)]
 
 
@@ -112,14 +113,3 @@ def _plausible(path: Path) -> bool:
 
 def _holds_scan(folder: Path, suffixes: tuple[str, ...]) -> bool:
     return any(file.suffix.lower() in suffixes for file in folder.iterdir() if file.is_file())
-
-
-def _show_energy() -> None:
-    """Have the energy on the canvas from the start, where there is a window."""
-    import napari
-
-    viewer = napari.current_viewer()
-    if viewer is not None:
-        from napari_xanes._widgets.window.energy_text import show_energy
-
-        show_energy(viewer)

@@ -52,7 +52,9 @@ def _sample(key: str, name: str, suggested: Mapping[str, Any] | None = None) -> 
     """Return the layer of a sample, with what its forms are to be filled with."""
     from napari_xanes._core.io import read_stack
     from napari_xanes._widgets.layers.tuples import stack_tuple
+    from napari_xanes._widgets.window.energy_text import show_energy_in_window
 
+    show_energy_in_window()
     scan = sample_file(key)
     references = sorted(str(path) for path in (scan.parent / "references").glob("*.txt"))
     fit = {"references": references, "significance": SIGNIFICANCE}

@@ -171,3 +171,20 @@ def test_the_window_runs_such_a_recipe_whichever_map_is_across(
     masks = [one for one in viewer.layers if about(one).get("kind") == "mask"]
     assert masks
     np.testing.assert_array_equal(masks[-1].data, expected)
+
+
+def test_points_that_a_mask_hides_are_not_drawn(fitted, viewer, dock, qtbot):
+    wait(dock, qtbot)
+    whole = dock.words.text()
+    fitted.masks.set_limits(0.3, None)
+    fitted.masks.keep_preview()
+    fitted.masks.use.apply.click()
+    qtbot.waitUntil(lambda: dock.words.text() != whole, timeout=10_000)
+    wait(dock, qtbot)
+    both = np.isfinite(data_of(viewer, "thickness")) & np.isfinite(data_of(viewer, "fraction_Ni_oxidised"))
+    mask = next(one for one in viewer.layers if about(one).get("kind") == "mask").data.astype(bool)
+    shown = int(dock.words.text().split()[0])
+    beyond = [part for part in dock.words.text().split(", ") if "beyond" in part]
+    assert shown + (int(beyond[0].split()[0]) if beyond else 0) == (both & mask).sum()
+    fitted.masks.use.remove.click()
+    qtbot.waitUntil(lambda: dock.words.text() == whole, timeout=10_000)

@@ -11,7 +11,11 @@ from napari_xanes._core.data.history import Entry
 from napari_xanes._core.data.stack import ArrayLike, rows_are_cheap
 
 MASKED = "xanes_mask"
-"""Where a layer's metadata keep what a mask hides: "original", "shown", "entry" of the history, "history" before."""
+"""Where a layer's metadata keep what a mask hides.
+
+"inside" is the mask, "original" and "shown" are the data without and with it, "entry" is that of the history, "history"
+the one before.
+"""
 
 
 class MaskedStack:
@@ -55,3 +59,10 @@ def mask_entry(layer: Any) -> Entry | None:
     """Return what the history of a stack's results has to say of the mask that its layer is seen through."""
     kept = layer.metadata.get(MASKED)
     return Entry.from_json(kept["entry"]) if kept and kept["shown"] is data_of(layer) else None
+
+
+def applied_mask(layer: Any) -> NDArray[np.bool_] | None:
+    """Return the mask that a layer is seen through, or None."""
+    kept = layer.metadata.get(MASKED)
+    inside: NDArray[np.bool_] | None = kept.get("inside") if kept and kept["shown"] is data_of(layer) else None
+    return inside

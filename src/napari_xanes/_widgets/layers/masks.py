@@ -195,7 +195,13 @@ def _apply(layer: Layer, inside: NDArray[np.bool_], entry: Entry) -> None:
         layer.data = np.where(inside, data, 0).astype(data.dtype)
     else:
         layer.data = apply_mask(data, inside)
-    kept = {"original": data, "shown": data_of(layer), "entry": entry.to_json(), "history": said["history"]}
+    kept = {
+        "inside": inside,
+        "original": data,
+        "shown": data_of(layer),
+        "entry": entry.to_json(),
+        "history": said["history"],
+    }
     history = said["history"] if stack else [*said["history"], entry.to_json()]
     layer.metadata = {**layer.metadata, "xanes": {**said, "history": history}, MASKED: kept}
 

@@ -17,11 +17,11 @@ from napari_xanes._core.draw.density import MapDensity, map_density
 from napari_xanes._core.regions.mask import MaskParams, mask_of
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.masked import data_of
 from napari_xanes._widgets.layers.masks import (
     hide_preview,
     keep_mask,
     map_layers,
-    original,
     place_of,
     show_preview,
 )
@@ -55,6 +55,7 @@ class XanesScatter(Dock):
         self._mask: NDArray[np.bool_] | None = None
         self._picked: set[LayerCombo] = set()
         self._drawn: list[Any] | None = None
+        self._followed: list[Layer] = []
         self._position: Any = None
         self._waiting: Callable[[], None] | None = None
         self.background = Background(self)
@@ -109,10 +110,22 @@ class XanesScatter(Dock):
         x, y = self.x.layer(), self.y.layer()
         return None if x is None or y is None else (x, y)
 
+    def _follow(self, layers: list[Layer]) -> None:
+        """Notice when a mask is applied to the maps that are drawn, or taken off."""
+        for layer in self._followed:
+            layer.events.data.disconnect(self._on_data)
+        self._followed = layers
+        for layer in layers:
+            layer.events.data.connect(self._on_data)
+
+    def _on_data(self, event: Any = None) -> None:
+        self._on_maps()
+
     def _on_maps(self) -> None:
         """Draw other maps; an outline has no meaning for them."""
         maps = self._maps()
-        drawn = [] if maps is None else [original(layer) for layer in maps]
+        self._follow([] if maps is None else list(maps))
+        drawn = [] if maps is None else [data_of(layer) for layer in maps]
         if self._drawn is not None and list(map(id, drawn)) == list(map(id, self._drawn)):
             return
         self._drawn = drawn
@@ -154,7 +167,7 @@ class XanesScatter(Dock):
         hide_preview(self.viewer, OWNER)
         if corners is None or maps is None:
             return
-        x, y = (original(layer) for layer in maps)
+        x, y = (data_of(layer) for layer in maps)
         self._run(partial(mask_of, y, self.params(), x), partial(self._show_mask, corners))
 
     def params(self) -> MaskParams:
@@ -225,6 +238,7 @@ class XanesScatter(Dock):
     def cleanup(self) -> None:
         """Stop working and listening: the dock goes away."""
         self._timer.stop()
+        self._follow([])
         self.background.abandon()
         self.viewer.layers.events.inserted.disconnect(self.refresh)
         self.viewer.layers.events.removed.disconnect(self.refresh)
@@ -247,7 +261,7 @@ def _value_at(layer: Layer, position: Any) -> float:
     """Return the value of a map at a place of the world, NaN beside it."""
     at = np.round(layer.world_to_data(np.asarray(position)[-layer.ndim :])).astype(int)
     inside = all(0 <= i < n for i, n in zip(at, layer.data.shape, strict=True))
-    return float(original(layer)[tuple(at)]) if inside else float("nan")
+    return float(data_of(layer)[tuple(at)]) if inside else float("nan")
 
 
 def _title(layer: Layer) -> str:

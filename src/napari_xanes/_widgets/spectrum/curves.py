@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.draw.color import SAFE_COLORS
-
 Float64 = NDArray[np.float64]
 
-WINDOW_COLORS = {"pre_edge": SAFE_COLORS[1], "post_edge": SAFE_COLORS[2]}
+WINDOW_COLORS = {"pre_edge": "#8296AA", "post_edge": "#AA9682"}
+"""Paler than any curve of a pin or region."""
+FIT_COLORS = ("#FF4040", "#909090")
+"""Of the fit and of what it leaves."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,9 @@ from qtpy.QtWidgets import QHBoxLayout
 from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.layers.session import real_viewer
 from napari_xanes._widgets.parts.dock import Dock
+from napari_xanes._widgets.parts.view import View
 from napari_xanes._widgets.spectrum.export import ExportMenu
+from napari_xanes._widgets.spectrum.key import CurveKey, PlotWithKey
 from napari_xanes._widgets.spectrum.listening import Listening
 from napari_xanes._widgets.spectrum.model import SpectrumModel
 from napari_xanes._widgets.spectrum.picture import Picture, picture_of
@@ -27,6 +29,8 @@ from napari_xanes._widgets.spectrum.spots import pixel_at
 from napari_xanes._widgets.spectrum.tools import SpectrumTools
 
 HOVER_MS, REGION_MS = 0, 100
+ZOOM = "double_click_to_zoom"
+"""Napari's own answer to a double click, which would take the picture away from the pixel that is pinned."""
 
 
 class XanesSpectrum(Dock):
@@ -39,9 +43,12 @@ class XanesSpectrum(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.viewer = real_viewer(napari_viewer)
+        self._view = View(self.viewer)
         self.model = SpectrumModel(self.viewer)
         self.plot = SpectrumPlot(self.viewer)
-        self.export = ExportMenu(self.plot)
+        self.key = CurveKey()
+        self.drawing = PlotWithKey(self.plot, self.key)
+        self.export = ExportMenu(self.plot, self.drawing)
         self.tools = SpectrumTools(self.export)
         self.table = RegionTable()
         self.box = RegionBox(self.viewer, self.stack_layer)
@@ -69,7 +76,7 @@ class XanesSpectrum(Dock):
         self.table.layout().insertWidget(1, self.box)
         self.table.setVisible(False)
         beside = QHBoxLayout()
-        beside.addWidget(self.plot, 1)
+        beside.addWidget(self.drawing, 1)
         beside.addWidget(self.table, 1)
         self.column.addWidget(self.tools)
         self.column.addLayout(beside, 1)
@@ -85,17 +92,27 @@ class XanesSpectrum(Dock):
         self.plot.window_dragged.connect(
             lambda name, lo, hi: self._on_dragged(name, (round(lo, 2), round(hi, 2)))
         )
+        self.plot.theme_followed.connect(self._name_curves)
         self.plot.e0_dragged.connect(lambda value: self._on_dragged("e0", round(value, 2)))
         self.plot.excluded_dragged.connect(self.model.forms.set_excluded)
         self.viewer.mouse_move_callbacks.append(self._on_move)
-        self.viewer.mouse_double_click_callbacks.append(self._on_double_click)
+        clicks = self.viewer.mouse_double_click_callbacks
+        self._zooms = [one for one in clicks if getattr(one, "__name__", "") == ZOOM]
+        for callback in self._zooms:  # a pixel is pinned, and the view stays where it is
+            clicks.remove(callback)
+        clicks.append(self._on_double_click)
 
     def showEvent(self, event: Any) -> None:
         """Go below the canvas, once."""
         super().showEvent(event)
         if not self._placed:
             self._placed = True
-            QTimer.singleShot(0, lambda: go_below(self))
+            QTimer.singleShot(0, self._go_below)
+
+    def _go_below(self) -> None:
+        if not self._clean:
+            go_below(self)
+            self._view.fit_soon()
 
     def stack_layer(self) -> Layer | None:
         """Return the stack that is looked at."""
@@ -130,12 +147,16 @@ class XanesSpectrum(Dock):
     def _draw(self) -> None:
         self.picture = picture = picture_of(self.model)
         self.plot.draw(picture.curves)
+        self._name_curves()
         self.plot.set_labels(picture.left)
         self.plot.show_windows(picture.windows, picture.e0)
         self.plot.show_excluded(picture.excluded)
         self.tools.say(picture.message)
         if self.stack_layer() is None:
             self.plot.show_energy(None)
+
+    def _name_curves(self) -> None:
+        self.key.show_curves(self.plot.drawn(), self.plot.text_color)
 
     # -- what the user does in the dock ---------------------------------------------------------------
 
@@ -226,6 +247,7 @@ class XanesSpectrum(Dock):
             timer.stop()
         self.viewer.mouse_move_callbacks.remove(self._on_move)
         self.viewer.mouse_double_click_callbacks.remove(self._on_double_click)
+        self.viewer.mouse_double_click_callbacks.extend(self._zooms)
         self._listening.stop()
         self.plot.cleanup()
 

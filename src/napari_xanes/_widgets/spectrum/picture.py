@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import XanesError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.stack import SIGNAL_WORDS
-from napari_xanes._core.draw.color import SAFE_COLORS
 from napari_xanes._core.fit.result import ReferenceFit
 from napari_xanes._core.runs.spectra import SpectraSteps, SpectrumFound
 from napari_xanes._widgets.layers.layers import about
-from napari_xanes._widgets.spectrum.curves import WINDOW_COLORS, Curve
+from napari_xanes._widgets.spectrum.colors import SPOT_COLORS
+from napari_xanes._widgets.spectrum.curves import FIT_COLORS, WINDOW_COLORS, Curve
 from napari_xanes._widgets.spectrum.mean_spectra import DENSITY, MEASURED, NORMALISED
 from napari_xanes._widgets.spectrum.model import SpectrumModel
 from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN, Spectrum
@@ -25,7 +25,6 @@ Float64 = NDArray[np.float64]
 
 NOTHING_OPEN = "Open a XANES stack to see its spectra."
 CHOOSE_REFERENCES = f"choose references in {numbered(FIT)} to see a fit."
-COMPONENT_COLORS = (SAFE_COLORS[0], SAFE_COLORS[1], SAFE_COLORS[2], SAFE_COLORS[4], SAFE_COLORS[5])
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +131,7 @@ def _with_fit(model: SpectrumModel, shown: Picture, layer: Layer, first: str) ->
     said = f"fit of '{first}', residual {float(fit.rms):.2g} rms."
     if not np.isfinite(fit.fractions).all():
         said = f"'{first}' holds too little of the element for fractions."
-    return replace(
-        shown, curves=_fit_curves(first, fit, color), left=f"{left}, fitted", message=said, fit=fit
-    )
+    return replace(shown, curves=_fit_curves(first, fit, color), left=left, message=said, fit=fit)
 
 
 def _reference_curves(model: SpectrumModel, layer: Layer, energy: Float64) -> dict[str, Curve]:
@@ -145,7 +142,7 @@ def _reference_curves(model: SpectrumModel, layer: Layer, energy: Float64) -> di
     curves = {}
     for k, one in enumerate(() if steps is None else steps.references):
         inside = (one.energy >= energy[0]) & (one.energy <= energy[-1])
-        color = COMPONENT_COLORS[k % len(COMPONENT_COLORS)]
+        color = SPOT_COLORS[k % len(SPOT_COLORS)]
         curves[one.name] = Curve(one.energy[inside], one.mu[inside], color, "dot")
     return curves
 
@@ -178,15 +175,14 @@ def _validity(one: Spectrum) -> str:
 
 def _fit_curves(first: str, fit: ReferenceFit, color: str | None) -> dict[str, Curve]:
     """Return the measured points, the fit, what each reference gives to it, and what is left."""
-    model = fit.model()
+    model, free = fit.model(), [one for one in SPOT_COLORS if one != color]
     curves = {
         first: Curve(model.energy, np.asarray(model.measured), color, "points"),
-        "fit": Curve(model.energy, np.asarray(model.fitted), SAFE_COLORS[3], width=2),
+        "fit": Curve(model.energy, np.asarray(model.fitted), FIT_COLORS[0], width=2),
     }
     parts = zip(fit.names, model.components + model.background, fit.fractions, fit.sigma, strict=True)
     for k, (name, component, fraction, sigma) in enumerate(parts):
         label = f"{name}: {fraction:.3f} ± {sigma:.3f}"
-        color = COMPONENT_COLORS[k % len(COMPONENT_COLORS)]
-        curves[label] = Curve(model.energy, np.asarray(component), color, "dash")
-    curves["residual"] = Curve(model.energy, np.asarray(model.measured - model.fitted), SAFE_COLORS[4])
+        curves[label] = Curve(model.energy, np.asarray(component), free[k % len(free)], "dash")
+    curves["residual"] = Curve(model.energy, np.asarray(model.measured - model.fitted), FIT_COLORS[1])
     return curves

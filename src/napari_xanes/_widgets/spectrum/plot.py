@@ -38,12 +38,15 @@ class SpectrumPlot(pg.PlotWidget):
         The edge energy was dragged.
     excluded_dragged(number, lo, hi)
         One of the windows that a fit leaves out was dragged.
+    theme_followed()
+        The colours are those of another theme now.
     """
 
     energy_dragged = Signal(float)
     window_dragged = Signal(str, float, float)
     e0_dragged = Signal(float)
     excluded_dragged = Signal(int, float, float)
+    theme_followed = Signal()
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -54,11 +57,11 @@ class SpectrumPlot(pg.PlotWidget):
         for side in ("left", "bottom"):
             self.getPlotItem().getAxis(side).enableAutoSIPrefix(False)
         self.getPlotItem().getAxis("bottom").setHeight(40)
+        self.getPlotItem().layout.setContentsMargins(0, 2, 4, 6)  # else the name of the axis is cut
         self.getPlotItem().getAxis("left").setWidth(64)
         self.curves: dict[str, pg.PlotDataItem] = {}
         self._drawn: dict[str, Curve] = {}
         self._labels = ("", "")
-        self.legend = self.addLegend(offset=(8, 4), labelTextSize="8pt", verSpacing=-4)
         self.energy_line = pg.InfiniteLine(angle=90, movable=True)
         self.e0_line = pg.InfiniteLine(
             angle=90, movable=True, label="e0", labelOpts={"position": 0.95, "color": SAFE_COLORS[3]}
@@ -90,11 +93,11 @@ class SpectrumPlot(pg.PlotWidget):
             axis = self.getPlotItem().getAxis(side)
             axis.setPen(self._text)
             axis.setTextPen(self._text)
-        self.legend.setLabelTextColor(self._text)
         self.energy_line.setPen(pg.mkPen(self._text, width=1))
         self.energy_line.setHoverPen(pg.mkPen(SAFE_COLORS[0], width=3))
         drawn, self._drawn = self._drawn, {}
         self.draw(drawn)
+        self.theme_followed.emit()
 
     def draw(self, curves: Mapping[str, Curve]) -> None:
         """Draw these curves and no others; those that are there already only get new values."""
@@ -120,6 +123,11 @@ class SpectrumPlot(pg.PlotWidget):
         else:
             item.setSymbol(None)
             item.setPen(pg.mkPen(color, width=curve.width, style=STYLES[curve.style]))
+
+    @property
+    def text_color(self) -> str:
+        """Colour of the text, and of curves that have none of their own."""
+        return self._text
 
     def drawn(self) -> dict[str, Curve]:
         """Return the curves as they are drawn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from qtpy.QtCore import QSignalBlocker, Signal
@@ -48,7 +49,7 @@ class RegionTable(ColumnsTable):
         for name in references:
             found = [row.fractions.get(name, (None, None)) for row in rows]
             columns |= {name: [f for f, _ in found], f"sigma {name}": [s for _, s in found]}
-            shown[name] = ["" if f is None else f"{f:.3f} ± {s:.3f}" for f, s in found]
+            shown[name] = [_share(*pair) for pair in found]
         with QSignalBlocker(self.table):
             self.show_columns(columns, shown)
         self._dress(references)
@@ -84,3 +85,10 @@ class RegionTable(ColumnsTable):
     def _look_at(self, name: str) -> None:
         self._name = name
         self.region_chosen.emit(name)
+
+
+def _share(fraction: float | None, sigma: float | None) -> str:
+    """Return a fraction and its uncertainty; nothing, where there is too little of the element."""
+    if fraction is None or sigma is None or not math.isfinite(fraction):
+        return ""
+    return f"{fraction:.3f} ± {sigma:.3f}"

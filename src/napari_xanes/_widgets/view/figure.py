@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from napari_xanes._core.base.errors import InputError, XanesError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.draw.figure import check_figure_path, save_figure
+from napari_xanes._core.regions.masks import apply_mask
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.layers.layers import about, find, result_of
-from napari_xanes._widgets.layers.masked import data_of
+from napari_xanes._widgets.layers.masked import applied_mask, data_of
 from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.view.mix_panel import MixPanel
@@ -33,7 +35,7 @@ class FigurePanel(QWidget):
         self.viewer, self.mix = viewer, mix
         self.save = make_button(
             "Save figure...",
-            "The maps of the mix as they were computed, each with its colour bar, and a scale bar, for a paper: PNG, SVG "
+            "The maps of the mix as they are seen, each with its colour bar, and a scale bar, for a paper: PNG, SVG "
             "or PDF. Of volumes, the slice that is shown. Fractions are mixed in colours of the figure's own.",
         )
         self.background = Background(self)
@@ -67,12 +69,13 @@ class FigurePanel(QWidget):
             job = partial(
                 _draw,
                 path,
-                _computed(self.viewer, layers),
+                _as_seen(self.viewer, layers),
                 names=[about(one)["map"] for one in layers],
                 mix=fractions if len(fractions) > 1 else [],
                 plane=_plane(self.viewer, layers[0]),
                 pixel_size_um=about(layers[0])["pixel_size_um"],
                 title=about(layers[0])["name"],
+                sigma_limit=self.mix.fade_limit.value() if self.mix.fade.isChecked() else None,
             )
         except XanesError as error:
             report_error(error, TITLE)
@@ -90,15 +93,26 @@ def _draw(path: Path, maps: Any, progress: Progress, **how: Any) -> Path:
     return path
 
 
-def _computed(viewer: Any, layers: list[Layer]) -> Any:
-    """Return the result that maps are of, which knows their sigma, or the maps alone if its stack is not open."""
+def _as_seen(viewer: Any, layers: list[Layer]) -> Any:
+    """Return the result that maps are of, which knows their sigma, or the maps alone if its stack is not open.
+
+    What a mask hides is invalid.
+    """
     parent = find(viewer, about(layers[0]).get("made_from"))
     maps = {about(one)["map"]: data_of(one) for one in layers}
     try:
         result = None if parent is None else result_of(viewer, parent)
     except InputError:  # no step was run on it here
         return maps
-    return result if result is not None and maps.keys() <= result.maps.keys() else maps
+    if result is None or not maps.keys() <= result.maps.keys():
+        return maps
+    inside = applied_mask(layers[0])
+    if inside is None:
+        return result
+    masked = {
+        name: apply_mask(data, inside) for name, data in result.maps.items() if data.shape == inside.shape
+    }
+    return replace(result, maps={**result.maps, **masked})
 
 
 def _plane(viewer: Any, layer: Layer) -> int | None:

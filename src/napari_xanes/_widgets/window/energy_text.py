@@ -9,6 +9,7 @@ from typing import Any
 from weakref import ref
 
 import numpy as np
+from napari import current_viewer
 from napari.components.overlays import TextOverlay
 from napari.layers import Layer
 
@@ -17,6 +18,8 @@ from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
 
 KEY = "xanes_energy"
+FONT_SIZE = 10
+"""Points; larger text would cover the sample on a small screen."""
 
 
 def show_energy(viewer: Any) -> EnergyText:
@@ -31,6 +34,13 @@ def show_energy(viewer: Any) -> EnergyText:
     return text
 
 
+def show_energy_in_window() -> None:
+    """Show the energy where a stack is being opened, if that is in a window."""
+    viewer = current_viewer()
+    if viewer is not None:
+        show_energy(viewer)
+
+
 class EnergyText:
     """Writes the energy of the shown frame into a corner of the canvas.
 
@@ -40,7 +50,7 @@ class EnergyText:
     def __init__(self, viewer: Any) -> None:
         self._viewer = ref(viewer)
         self._first_scale = True
-        self._overlay = TextOverlay(visible=False, position="top_left", font_size=14)
+        self._overlay = TextOverlay(visible=False, position="top_left", font_size=FONT_SIZE)
         viewer.canvas.overlays[KEY] = self._overlay
         for source in (
             viewer.dims.events.current_step,

@@ -12,11 +12,12 @@ from qtpy.QtWidgets import QPushButton
 from napari_xanes._core.recipe.steps import step_title
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.layers.layers import about
-from napari_xanes._widgets.layers.session import forget_workflow, remember_workflow, workflow_of
+from napari_xanes._widgets.layers.session import forget_workflow, real_viewer, remember_workflow, workflow_of
 from napari_xanes._widgets.layers.undo import last_step, undo
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.section import Section
+from napari_xanes._widgets.parts.view import View
 from napari_xanes._widgets.steps.align import AlignPanel
 from napari_xanes._widgets.steps.cluster import ClusterPanel
 from napari_xanes._widgets.steps.corrections import CorrectionsPanel
@@ -43,6 +44,7 @@ class XanesWorkflow(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.viewer = napari_viewer
+        View(real_viewer(napari_viewer)).fit_soon()
         self.chooser = StackChooser(napari_viewer)
         self.panels = {panel.key: panel(napari_viewer, self.chooser) for panel in STEP_PANELS}
         self.masks = MaskPanel(napari_viewer, self.chooser)
