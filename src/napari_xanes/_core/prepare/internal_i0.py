@@ -9,6 +9,7 @@ chosen by other frames than it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,9 @@ from napari_xanes._core.base.arrays import valid_mean
 from napari_xanes._core.base.checks import check_roi
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Roi, field
-from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.history import Found
-from napari_xanes._core.data.stack import Float32, Signal
+from napari_xanes._core.data.stack import EnergyStack, Float32, Signal
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.step import Step
@@ -47,6 +48,36 @@ class InternalI0Params(Params):
         gt=0,
         le=0.9,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class EmptyPixels:
+    """Where the beam is taken from.
+
+    Attributes
+    ----------
+    empty : array of bool, image shape
+        Pixels taken as without sample, in frames of even or of odd number.
+    mean : array, image shape
+        Mean of the frames that were looked at, in the stack's own values; NaN where none is valid.
+    """
+
+    empty: NDArray[np.bool_]
+    mean: NDArray[np.float64]
+
+
+def empty_pixels(
+    stack: EnergyStack, params: InternalI0Params, *, progress: Progress = no_progress
+) -> EmptyPixels:
+    """Return which pixels `internal_i0_step` takes as without sample.
+
+    Raises InputError if no frame holds a valid number, or the region lies outside.
+    """
+    chain = Chain(stack, in_memory=False)
+    even, odd = _empty_pixels(chain, params, progress)
+    n = stack.energy.size
+    some = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).round().astype(int))
+    return EmptyPixels(even | odd, valid_mean(stack.read(i) for i in some.tolist()))
 
 
 def internal_i0_step(

@@ -64,5 +64,7 @@ def mask_entry(layer: Any) -> Entry | None:
 def applied_mask(layer: Any) -> NDArray[np.bool_] | None:
     """Return the mask that a layer is seen through, or None."""
     kept = layer.metadata.get(MASKED)
-    inside: NDArray[np.bool_] | None = kept.get("inside") if kept and kept["shown"] is data_of(layer) else None
+    inside: NDArray[np.bool_] | None = (
+        kept.get("inside") if kept and kept["shown"] is data_of(layer) else None
+    )
     return inside

@@ -51,13 +51,14 @@ def original(layer: Layer) -> Any:
 
 
 def show_preview(viewer: Any, like: Layer, mask: NDArray[np.bool_], owner: str = OWNER) -> None:
-    """Show a mask over the map that it is made from; it is no result yet.  Each owner has one."""
+    """Show a mask over the map or stack that it is made from; it is no result yet.  Each owner has one."""
     old = next((one for one in viewer.layers if one.metadata.get(PREVIEW) == owner), None)
     if old is not None and old.data.shape == mask.shape:
         old.data = mask.astype(np.uint8)
         return
     hide_preview(viewer, owner)
-    geometry = {key: getattr(like, key) for key in ("scale", "translate", "units", "axis_labels")}
+    keys = ("scale", "translate", "units", "axis_labels")
+    geometry = {key: tuple(getattr(like, key))[-mask.ndim :] for key in keys}
     shown = {"name": PREVIEW_NAME, "opacity": 0.5, "colormap": mask_colors(), "metadata": {PREVIEW: owner}}
     active = viewer.layers.selection.active
     viewer.add_layer(Labels(mask.astype(np.uint8), **shown, **geometry))

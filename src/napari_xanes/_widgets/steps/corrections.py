@@ -10,12 +10,14 @@ from qtpy.QtWidgets import QWidget
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.result import Result
+from napari_xanes._core.prepare.internal_i0 import InternalI0Params
 from napari_xanes._widgets.jobs.trial import Trial
 from napari_xanes._widgets.layers.layers import about, drawn_rectangle, find, results_of, stack_of
 from napari_xanes._widgets.layers.words import facts, frames_text, resolved
 from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
+from napari_xanes._widgets.steps.empty_region import EmptyRegion
 from napari_xanes._widgets.steps.sections import PREPROCESS, numbered
 
 STACK_NAMES = {
@@ -59,14 +61,24 @@ class CorrectionsPanel(ChoicePanel):
         self.region.clicked.connect(self.take_rectangle)
         self.shown = make_button("Add shown frame", "Adds the energy of the frame that is shown now.")
         self.shown.clicked.connect(self.add_shown)
-        return [self.region, self.shown]
+        self._beam_of: Layer | None = None
+        self.empty = EmptyRegion(self.viewer, self.input_layer, self._beam_params)
+        self.forms["internal_i0"].changed.connect(self.empty.look_again)
+        return [self.region, self.shown, self.empty]
+
+    def _beam_params(self) -> InternalI0Params:
+        params = self.forms["internal_i0"].params()
+        assert isinstance(params, InternalI0Params)
+        return params
 
     def choose(self, step: str) -> None:
         """Show the form of a correction, and its button."""
         self.stack_name = STACK_NAMES[step]
         self.region.setVisible(step in WITH_REGION)
         self.shown.setVisible(step == "drop_energies")
+        self.empty.setVisible(step == "internal_i0")
         super().choose(step)
+        self.empty.look_again()
 
     def lacks(self, layer: Layer) -> str:
         """Say so if flats must be divided by first, or what the correction still needs."""
@@ -112,11 +124,19 @@ class CorrectionsPanel(ChoicePanel):
         """Follow the chosen stack; of one that was made here, say what came of it."""
         super().refresh()
         layer = self.input_layer()
+        if layer is not self._beam_of:
+            self._beam_of = layer
+            self.empty.look_again()
         parent = None if layer is None else find(self.viewer, about(layer)["made_from"])
         if layer is None or parent is None or about(layer).get("role") != STACK_NAMES[self.step]:
             return
         if self.step in results_of(parent):
             self._show(results_of(parent)[self.step])
+
+    def cleanup(self) -> None:
+        """Stop working and listening: the panel goes away."""
+        self.empty.cleanup()
+        super().cleanup()
 
     # -- filling in -----------------------------------------------------------------------------------
 
