@@ -215,8 +215,10 @@ def _significant(leftover: Leftover, basis: Design, divisor: Divisor | None) -> 
 
 def _moments(residuals: FloatArray, coefficients: FloatArray, crowding: float) -> Moments:
     weights = weights_of(coefficients)
+    rounding = ROUNDING * float(np.abs(coefficients).mean())
+    covariance = (residuals @ residuals.T).astype(np.float64) / residuals.shape[1]
     return Moments(
-        (residuals @ residuals.T).astype(np.float64) / residuals.shape[1],
+        covariance + rounding**2 * np.eye(len(residuals)),  # so that data without noise have some
         (residuals @ weights.T).astype(np.float64),
         weights.astype(np.float64) @ weights.T.astype(np.float64),
         residuals.shape[1],
@@ -230,7 +232,7 @@ def _scale(found: Findings, residuals: FloatArray) -> FloatArray | None:
     That is the inverse of the noise of each pixel as told by what components leave of it (f, n), as far as it differs
     by more than its own error; None if it does not.
     """
-    if np.median(found.noise) < ROUNDING:
+    if np.median(found.noise) < 1e-3 * np.abs(residuals).max():
         return None
     rest = found.rest.astype(np.float32) @ residuals
     level = 0.5 * np.log(np.maximum(np.einsum("ij,ij->j", rest, rest), 1e-30))
