@@ -32,6 +32,8 @@ _HOME = {
     "normalize_references": "edge.references",
     "fit_references": "fit.fit",
     "ReferenceFit": "fit.fit",
+    "diagnose_fit": "fit.diagnosis",
+    "FitDiagnosis": "fit.verdict",
     "fit_reference_shifts": "fit.shifts",
     "ReferenceShifts": "fit.shifts",
     "energy_shift_map": "fit.shift_map",

@@ -18,6 +18,8 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.engine import blocks
+from napari_xanes._core.fit.diagnosis import diagnose
+from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
     ILL_CONDITIONED,
     choose_references,
@@ -128,17 +130,22 @@ def fit_references(
         spectra = shifted_references(spectra, check_shifts(reference_shifts, [r.name for r in spectra]))
     chosen_weights = check_weights(weights, values, fitted)
     basis = make_basis(spectra, energies[fitted], extrapolate, background, chosen_weights)
+    leftover = Leftover(values.shape[1:], fitted.size, len(spectra))
     kernel = FitKernel(
         basis,
         fitted,
         constraint,
         significance,
         solver=solver,
+        keep=leftover,
         noise=_as_noise(noise, values.shape[1:]),
         mask=_as_mask(mask, values.shape[1:]),
     )
     (maps,) = blocks.run_kernels([kernel], values)
     unconverged = count_unconverged(maps)
+    diagnosis = diagnose(
+        leftover, spectra, energies[fitted], basis, constraint=constraint, normalized=not background
+    )
     return ReferenceFit(
         names=tuple(r.name for r in spectra),
         **{name: maps[name][()] for name in kernel.maps if name != "unconverged"},
@@ -147,8 +154,11 @@ def fit_references(
         weights=basis.weights,
         n_unconverged=unconverged,
         warnings=tuple(
-            doubts_of(spectra, basis, energies[fitted]) + gave_up(unconverged, maps["error"].size)
+            doubts_of(spectra, basis, energies[fitted])
+            + gave_up(unconverged, maps["error"].size)
+            + ([] if diagnosis is None else [*diagnosis.warnings])
         ),
+        diagnosis=diagnosis,
         _mu=values,
         _fitted=fitted,
         _basis=(basis.background, basis.references),

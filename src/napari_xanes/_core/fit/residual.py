@@ -6,7 +6,7 @@ The residuals of a sample of pixels are decomposed, and compared with noise in `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,10 @@ from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.data.stack import FloatArray
+from napari_xanes._core.fit.fit import fit_references
 from napari_xanes._core.fit.noise import Standing, stand_out
 from napari_xanes._core.fit.result import ReferenceFit
+from napari_xanes._core.fit.verdict import FitDiagnosis
 from napari_xanes._core.groups.covariance import Float64, Spectra, alone
 from napari_xanes._core.groups.source import spectra_of
 
@@ -28,6 +30,9 @@ LEAST_ENERGIES = 4
 """Energies needed beyond the number of unknowns."""
 
 LEAST_PIXELS = 3
+
+NORMALIZED = 0.1
+"""Distance from one of the sum of coefficients up to which spectra are taken to be normalised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +143,9 @@ def analyse_residuals(
     energies: Float64,
     references: ReferenceFit | Sequence[Reference] | NDArray[Any],
     slopes: bool = True,
+    diagnosis: FitDiagnosis | None = None,
 ) -> ResidualComponents:
-    """Do what `residual_components` does, with spectra that are chosen already."""
+    """Do what `residual_components` does, with spectra that are chosen already, and maybe the fit's diagnosis."""
     columns, n = _columns(references, energies, spectra, slopes)
     sample = spectra.sample(SAMPLE_PIXELS, 0).astype(np.float64) + spectra.centre[spectra.used]
     if len(sample) < LEAST_PIXELS or columns.shape[0] < columns.shape[1] + LEAST_ENERGIES:
@@ -151,7 +157,33 @@ def analyse_residuals(
     found: list[Standing] = []
     crowding = len(sample) / spectra.count
     alone(lambda: found.append(stand_out(np.ascontiguousarray(sample.T), columns, crowding)))
-    return _described(spectra, energies, found[0], n)
+    if diagnosis is None:
+        diagnosis = _diagnosis(references, sample.T, energies, spectra, slopes)
+    return _judged(_described(spectra, energies, found[0], n), diagnosis)
+
+
+def _diagnosis(
+    references: Any, sample: Float64, energies: Float64, spectra: Spectra, slopes: bool
+) -> FitDiagnosis | None:
+    """Return the diagnosis of the fit, or of one that is made here of the sample (e, n)."""
+    if isinstance(references, ReferenceFit):
+        return references.diagnosis
+    known = references[:, spectra.used] if isinstance(references, np.ndarray) else references
+    plain = fit_references(sample, energies[spectra.used], known)
+    low, middle, high = np.nanpercentile(plain.coefficients.sum(axis=0), (25, 50, 75))
+    if not slopes or (abs(middle - 1) < NORMALIZED and high - low < 2 * NORMALIZED):
+        return plain.diagnosis
+    return fit_references(sample, energies[spectra.used], known, background=(0, 1)).diagnosis
+
+
+def _judged(found: ResidualComponents, diagnosis: FitDiagnosis | None) -> ResidualComponents:
+    """Let a cause that explains the residuals speak in place of a reference that would be missing, and the reverse."""
+    if diagnosis is None or not diagnosis.causes:
+        return found
+    missing = "missing reference" in diagnosis.causes
+    if missing == found.missing:
+        return found
+    return replace(found, missing=missing, message=diagnosis.warnings[0])
 
 
 def _columns(references: Any, energy: Float64, spectra: Spectra, slopes: bool) -> tuple[Float64, int]:

@@ -37,7 +37,7 @@ def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> t
     spectra = spectra_of_chain(chain, None, found, progress, chosen=chosen)
     references = np.zeros((len(fitted.references), chain.energy.size))
     references[:, fitted.indices] = fitted.references
-    made = analyse_residuals(spectra, chain.energy, references, params.slopes)
+    made = analyse_residuals(spectra, chain.energy, references, params.slopes, chain.extra.get("diagnosis"))
     columns = {"energy": chain.energy, "noise": made.noise}
     for k, (spectrum, image) in enumerate(zip(made.spectra, made.maps, strict=True), start=1):
         columns[f"residual_{k}"] = spectrum

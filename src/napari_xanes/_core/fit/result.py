@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.fit.verdict import FitDiagnosis
+
 FloatArray = NDArray[np.floating[Any]]
 
 
@@ -57,6 +59,8 @@ class ReferenceFit:
         Of solver "admm": iterations of each pixel and the residuals it stopped at.
     n_unconverged : int
         Number of pixels for which its iterations did not do.
+    diagnosis : FitDiagnosis or None
+        What the fit left, and why; None where there are too few pixels or energies to tell.
     warnings : tuple of str
         What makes the fit doubtful, a sentence each.
     """
@@ -79,6 +83,7 @@ class ReferenceFit:
     primal_residual: FloatArray | None = None
     dual_residual: FloatArray | None = None
     n_unconverged: int = 0
+    diagnosis: FitDiagnosis | None = None
     warnings: tuple[str, ...] = ()
 
     def model(self, index: int | tuple[int, ...] = ()) -> PixelModel:

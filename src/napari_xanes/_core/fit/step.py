@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.checks import in_window
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import Found
@@ -21,6 +22,8 @@ from napari_xanes._core.edge.references import normalize_references
 from napari_xanes._core.engine.chain import Chain, count_invalid
 from napari_xanes._core.engine.code import Before, Lines, call, list_lines, literal
 from napari_xanes._core.engine.step import Step
+from napari_xanes._core.fit.diagnosis import Divisor, diagnose
+from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
     choose_references,
     count_unconverged,
@@ -32,6 +35,7 @@ from napari_xanes._core.fit.library import (
 )
 from napari_xanes._core.fit.params import FitParams, LibraryParams
 from napari_xanes._core.fit.shifts import check_shifts, fit_reference_shifts
+from napari_xanes._core.fit.verdict import FitDiagnosis
 from napari_xanes._core.fit.weights import beam_spectrum, counting_weights
 from napari_xanes._core.solve.design import FloatArray
 from napari_xanes._core.solve.least_squares import FitKernel
@@ -74,6 +78,7 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
     at_energies = [interpolate_reference(r, energy, extrapolate=params.extrapolate) for r in references]
     chain.hand_over(Fitted(fitted, np.stack(at_energies)))
     normalized = normalization_of(chain)
+    leftover = Leftover(chain.image_shape, fitted.size, len(references))
     kernel = FitKernel(
         basis,
         fitted,
@@ -81,6 +86,7 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
         params.significance,
         step_noise=0.0 if direct or normalized is None else normalized.step_noise,
         solver=params.solver,
+        keep=leftover,
     )
     if not direct:
         kernel.optional = {
@@ -88,7 +94,25 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
             "coefficients": "coefficient",
         }  # else the thickness is their sum
     names = tuple(r.name for r in references)
-    chain.add_kernel(kernel, _Collect(chain, names, direct))
+
+    def diagnosed() -> FitDiagnosis | None:
+        measured = None
+        if params.references_as == "data":
+            measured = choose_references(params)
+            if shifts:
+                measured = shifted_references(measured, shifts)
+        return diagnose(
+            leftover,
+            references,
+            energy,
+            basis,
+            constraint=params.constraint,
+            divisor=None if direct else _divisor(chain),
+            normalized=not direct,
+            measured=measured,
+        )
+
+    chain.add_kernel(kernel, _Collect(chain, names, direct, diagnosed))
     ends = (float(energy[0]), float(energy[-1]))
     resolved = {
         "names": names,
@@ -180,10 +204,12 @@ class _Collect:
     chain: Chain
     names: tuple[str, ...]
     direct: bool
+    diagnosed: Callable[[], FitDiagnosis | None]
 
     def __call__(self, raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         maps = _name_maps(raw, self.names, "optical_density" if self.direct else "normalized")
         thickness = _divided_out(self.chain)
+        diagnosis = self.diagnosed()
         if self.direct:
             thickness = raw["coefficients"].sum(axis=0)
             maps["thickness"] = NamedMap(thickness, "thickness", unit_of("thickness"))
@@ -196,6 +222,10 @@ class _Collect:
                 "invalid_fractions": count_invalid(raw["fractions"][0]),
             }
         )
+        if diagnosis is not None:
+            found["diagnosis"] = diagnosis.facts()
+            found.warn(*diagnosis.warnings)
+            self.chain.extra["diagnosis"] = diagnosis
         if "iterations" in raw:
             maps["admm_iterations"] = NamedMap(raw["iterations"], "iterations")
             facts = _admm_facts(raw)
@@ -221,6 +251,22 @@ def _admm_facts(raw: Mapping[str, FloatArray]) -> dict[str, Any]:
 def _divided_out(chain: Chain) -> FloatArray | None:
     """Return the thickness that normalisation divided out, in this run or an earlier one."""
     return chain.maps["thickness"].data if "thickness" in chain.maps else chain.thickness
+
+
+def _divisor(chain: Chain) -> Divisor | None:
+    """Return what the spectra were divided by, as far as that is known; its slope follows from two of its means."""
+    thickness, step = _divided_out(chain), chain.maps.get("edge_step")
+    if thickness is None:
+        return None
+    made = normalization_of(chain)
+    params = None if made is None else made.params
+    if params is None or step is None or params.divide_by == "area":
+        return Divisor(thickness, np.zeros_like(thickness))
+    assert params.e0 and params.post_edge
+    after = chain.energy[in_window(chain.energy, params.post_edge)].mean() - params.e0
+    if params.divide_by != "line" or after <= 0:
+        return Divisor(step.data, np.zeros_like(thickness))
+    return Divisor(step.data, (thickness - step.data) / after.astype(thickness.dtype), params.e0)
 
 
 def _name_maps(raw: Mapping[str, FloatArray], names: Sequence[str], signal: Signal) -> dict[str, NamedMap]:

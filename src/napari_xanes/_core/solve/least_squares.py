@@ -8,7 +8,7 @@ min ||R x - z|| in as many dimensions as there are references: solved in `active
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,15 @@ from napari_xanes._core.solve.sigma import FractionSigma
 __all__ = ["ALIKE", "MOST_CONSTRAINED", "Constraint", "Design", "FitKernel", "Matrix", "design"]
 
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Keeper(Protocol):
+    """Keeps what is left of some pixels: which of those with given numbers, and their residuals and coefficients."""
+
+    every: Any
+
+    def picked(self, numbers: NDArray[Any]) -> NDArray[np.intp]: ...
+    def put(self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray) -> None: ...
 
 
 class FitKernel:
@@ -40,10 +49,11 @@ class FitKernel:
         solver: Solver = "direct",
         noise: NDArray[Any] | None = None,
         mask: NDArray[np.bool_] | None = None,
+        keep: Keeper | None = None,
     ) -> None:
         """Set up.
 
-        `step_noise` is the error of the edge step that was divided out, for noise of one.  `noise` is an image of
+        What is left of some pixels goes to `keep`.  `step_noise` is the error of the edge step that was divided out, for noise of one.  `noise` is an image of
         the standard deviation of a spectrum's values (at an energy of weight one).  Outside `mask` nothing is
         fitted.
         """
@@ -62,6 +72,9 @@ class FitKernel:
             maps["reduced_chi_square"] = ()
         if mask is not None:
             reads["inside"] = mask
+        self._keep = keep
+        if keep is not None:
+            reads["number"] = cast("NDArray[Any]", keep.every)
         self.basis = basis
         first, last = int(fitted[0]), int(fitted[-1])
         self._fitted = slice(first, last + 1) if last - first + 1 == fitted.size else fitted
@@ -110,7 +123,10 @@ class FitKernel:
         projected = residual.project(data)
         z = projected[-out["coefficients"].shape[0] :].copy()
         x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
-        error, power, weighted = residual(data, projected, x)
+        picked = None if self._keep is None else self._keep.picked(out["number"])
+        error, power, weighted, left = residual(data, projected, x, picked)
+        if self._keep is not None and left is not None:
+            self._keep.put(out["number"][picked], left, x[:, picked])
         out["coefficients"][...] = x
         out["error"][...] = error
         np.sqrt(error / self._n, out=out["rms"])
@@ -171,9 +187,12 @@ class _Residual:
         return projected
 
     def __call__(
-        self, data: FloatArray, projected: FloatArray, x: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the sums of squared residuals and of squared data, and of weighted squared residuals, each (n,)."""
+        self, data: FloatArray, projected: FloatArray, x: FloatArray, picked: NDArray[np.intp] | None
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray | None]:
+        """Return the sums of squared residuals and of squared data, and of weighted squared residuals, each (n,).
+
+        And the residuals of the pixels that are picked.
+        """
         explained = np.einsum("ij,ij->j", projected, projected)
         if not self._free:  # otherwise the fitted curve is the projection itself
             z = projected[-len(x) :]
@@ -184,8 +203,9 @@ class _Residual:
         residual = self._scratch.like(data)
         np.matmul(self._q, projected, out=residual)
         np.subtract(data, residual, out=residual)
+        left = None if picked is None or not picked.size else residual.take(picked, axis=1)
         error: FloatArray = np.einsum("ij,ij->j", residual, residual)
         if self._weights is None:
-            return error, error + explained, error  # Pythagoras, which spares a pass over the data
+            return error, error + explained, error, left  # Pythagoras, which spares a pass over the data
         np.square(residual, out=residual)
-        return error, np.einsum("ij,ij->j", data, data), self._weights @ residual
+        return error, np.einsum("ij,ij->j", data, data), self._weights @ residual, left

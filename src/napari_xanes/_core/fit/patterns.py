@@ -1,0 +1,123 @@
+"""What a wrong energy scale, another resolution or a flattened white line would leave of the references.
+
+Each cause makes a pattern over the energies, known up to its size: the difference between the references as they
+are and as they would be.  Small shifts give the first derivative of the references, small changes of the
+resolution the second; as both may be large, the differences are taken themselves, for several sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from napari_xanes._core.data.reference import Reference
+
+Matrix = NDArray[np.float64]
+
+SHIFTS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+"""eV by which references are tried to be off, up and down."""
+
+WIDTHS = (0.3, 0.6, 1.0, 1.5, 2.2)
+"""eV (standard deviation) by which references are broadened."""
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+
+
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """Of K references at e energies.
+
+    Attributes
+    ----------
+    energy : array (e,)
+    references : array (e, K)
+    shifts, widths : dict of float to array (e, K)
+        What is left where data are shifted up, or broadened, by so many eV; negative widths are of sharper data.
+    background : array (e, B)
+        What is fitted along.
+    """
+
+    energy: Matrix
+    references: Matrix
+    shifts: dict[float, Matrix]
+    widths: dict[float, Matrix]
+    background: Matrix
+
+    def absorbed(self, pattern: Matrix) -> Matrix:
+        """Return what the fit makes of patterns (e, n): coefficients of the references (K, n)."""
+        columns = np.c_[self.background, self.references]
+        found: Matrix = np.asarray(np.linalg.lstsq(columns, pattern, rcond=None)[0], np.float64)
+        return found[self.background.shape[1] :]
+
+
+def patterns_of(
+    references: Sequence[Reference],
+    energy: Matrix,
+    background: Matrix,
+    measured: Sequence[Reference] | None = None,
+) -> Patterns:
+    """Return the patterns of references, which keep their end values beyond their ends.
+
+    References that were brought to the energies of the data have lost what lies between; their patterns are taken from
+    those `measured`, as far as these are the same but for a factor and a line.
+    """
+    plain = np.stack([np.interp(energy, r.energy, r.mu) for r in references], axis=-1)
+    curves = [_Curve(r) for r in measured or references]
+
+    def at(energies: Matrix) -> Matrix:
+        return np.stack([curve(energies) for curve in curves], axis=-1)
+
+    here = at(energy)
+    factor = np.ones(len(curves))
+    if measured is not None:
+        line = np.stack([np.ones_like(energy), _along(energy, float(energy.mean()))], axis=1)
+        for k, (own, other) in enumerate(zip(here.T, plain.T, strict=True)):
+            factor[k] = np.linalg.lstsq(np.column_stack([own, line]), other, rcond=None)[0][0]
+    shifts = {s: (at(energy - s) - here) * factor for size in SHIFTS for s in (size, -size)}
+    widths = {}
+    for width in WIDTHS:
+        nodes = energy[:, None] - width * _NODES
+        broadened = np.einsum("enk,n->ek", at(nodes), _WEIGHTS / _WEIGHTS.sum())
+        widths[width] = (broadened - here) * factor
+        widths[-width] = -widths[width]
+    return Patterns(energy, plain, shifts, widths, background)
+
+
+class _Curve:
+    """A reference between its points, by a cubic spline, as these may be far apart."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._ends = reference.energy[0], reference.energy[-1]
+        self._spline = CubicSpline(reference.energy, reference.mu)
+
+    def __call__(self, energy: Matrix) -> Matrix:
+        values: Matrix = self._spline(energy.clip(*self._ends))
+        return values
+
+
+def _along(energy: Matrix, centre: float) -> Matrix:
+    return (energy - centre) / max(float(np.ptp(energy)), 1e-12)
+
+
+def explained_columns(patterns: Patterns, mean: Matrix, slopes: bool) -> Matrix:
+    """Return what counts as explained (e, c): references and background, and what normalisation leaves.
+
+    The latter are a line in energy, and the references times energy, because lines before and after the edge are not
+    exact.  Of few energies only the mixture `mean` (K,) is taken times energy, which is counted from the edge, where
+    the references differ most.  Of many energies a curvature of the background counts, too.
+    """
+    energy, known = patterns.energy, patterns.references
+    columns = [patterns.background, known]
+    mixture = known @ mean
+    edge = float(energy[:-1][np.argmax(np.diff(mixture) / np.diff(energy))])
+    x = _along(energy, edge)[:, None]
+    many = energy.size >= 3 * (2 * known.shape[1] + 2)
+    if slopes:
+        columns += [np.ones_like(x), x, known * x if many else mixture[:, None] * x]
+    if many:
+        columns.append(x**2)
+    return np.concatenate(columns, axis=1)
