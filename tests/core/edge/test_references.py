@@ -151,7 +151,7 @@ def test_how_a_chain_was_normalised_is_known_in_this_run_and_the_next():
     chain = Chain(stack)
     assert normalization_of(chain) is None
     resolved = carry_out(NORMALIZE, chain, NormalizeParams(post_order=2)).resolved
-    assert normalization_of(chain).params == resolved and resolved.e0 == 8333
+    assert normalization_of(chain).params.model_dump() == resolved.model_dump() and resolved.e0 == 8333
     kept = run_steps(stack, [("normalize", NormalizeParams(post_order=2))], keep_stack=True)
     assert normalization_of(Chain(kept.stack)) == normalization_of(chain)
     assert normalization_of(Chain(EnergyStack(mu, ENERGY, "normalized"))) is None

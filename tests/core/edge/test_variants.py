@@ -273,7 +273,7 @@ def test_streamed_in_memory_and_as_a_function_to_the_last_bit(params):
     function = normalize_edge(mu, ENERGY, **params.model_dump())
     np.testing.assert_array_equal(kept.stack.data, function.normalized)
     resolved = kept.history[-1]["params"]
-    assert NormalizeParams(**resolved) == function.params
+    assert NormalizeParams(**resolved).model_dump() == function.params.model_dump()
     found = kept.history[-1]["found"]
     assert (found["invalid_pixels"], found.get("pixels_below_gate", 0)) == (
         function.n_invalid,

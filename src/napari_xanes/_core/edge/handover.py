@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.data.history import last_entry
-from napari_xanes._core.edge.params import NormalizeParams
+from napari_xanes._core.edge.params import ResolvedNormalizeParams
 from napari_xanes._core.engine.chain import Chain
 
 
@@ -16,13 +16,13 @@ class Normalization:
 
     Attributes
     ----------
-    params : NormalizeParams
+    params : ResolvedNormalizeParams
         Its parameters as resolved.
     step_noise : float
         The standard error of the edge step divided out, for noise of one in optical density.
     """
 
-    params: NormalizeParams
+    params: ResolvedNormalizeParams
     step_noise: float
 
 
@@ -32,5 +32,5 @@ def normalization_of(chain: Chain) -> Normalization | None:
     entry = last_entry(chain.stack.history, "normalize")
     if handed is not None or entry is None or chain.signal != "normalized":
         return handed
-    params = make_params(NormalizeParams, entry.params, "the history's normalize")
+    params = make_params(ResolvedNormalizeParams, entry.params, "the history's normalize")
     return Normalization(params, float(entry.facts.get("step_noise", 0.0)))

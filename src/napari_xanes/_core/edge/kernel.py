@@ -24,7 +24,7 @@ from napari_xanes._core.edge.curves import (
     fitted_curves,
     shared_curves,
 )
-from napari_xanes._core.edge.params import FloatArray, NormalizeParams, least_energies
+from napari_xanes._core.edge.params import FloatArray, ResolvedNormalizeParams, least_energies
 from napari_xanes._core.engine import blocks
 
 
@@ -69,14 +69,13 @@ class NormalizeKernel:
 
     def __init__(
         self,
-        params: NormalizeParams,
+        params: ResolvedNormalizeParams,
         energy: Matrix,
         usable: NDArray[np.bool_],
         spectra: FloatArray,
         *,
         lines: bool = False,
     ) -> None:
-        assert params.e0
         self._params = params
         self.pre, self.post = window_energies(params, energy, usable)
         self.curves = fitted_curves(
@@ -108,9 +107,11 @@ class NormalizeKernel:
     def _set_area(self, energy: Matrix, usable: NDArray[np.bool_]) -> None:
         self._area: NDArray[np.intp] | None = None
         if self._params.divide_by == "area":
-            assert self._params.area_range
             there = np.flatnonzero(usable)
-            weights = integral_weights(energy[there], self._params.area_range)
+            weights = integral_weights(
+                energy[there],
+                self._params.area_range or (self._params.pre_edge[1], self._params.post_edge[1]),
+            )
             self._area, self._area_weights = there[weights != 0], weights[weights != 0]
             self._area_slice = as_slice(self._area)
 
@@ -141,7 +142,6 @@ class NormalizeKernel:
         curves, divide_by = self.curves, self._params.divide_by
         subtract = curves.pre_curve.copy()
         if self._params.flatten:
-            assert self._params.e0
             above = energy > self._params.e0
             subtract[above] += curves.difference[above]
             subtract[above, STEP] -= 1
@@ -234,18 +234,16 @@ class NormalizeKernel:
             squares += np.einsum("ij,ij->j", rest, rest)
         sigma = out["edge_step_sigma"]
         np.multiply(np.sqrt(squares / self._freedom), self.step_noise, out=sigma)
-        assert self._params.gate is not None
         step = found[STEP]
-        passed: NDArray[np.bool_] = (step > 0) & (step >= self._params.gate * sigma)
+        passed: NDArray[np.bool_] = (step > 0) & (step >= (self._params.gate or 0.0) * sigma)
         np.logical_and(~passed, np.isfinite(step), out=out["gated"], casting="unsafe")
         return passed
 
 
 def window_energies(
-    params: NormalizeParams, energy: Matrix, usable: NDArray[np.bool_]
+    params: ResolvedNormalizeParams, energy: Matrix, usable: NDArray[np.bool_]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the indices of the energies in the two windows, which must be enough for the curves."""
-    assert params.pre_edge and params.post_edge
     least_pre, least_post = least_energies(params)
     return (
         window_indices(energy, params.pre_edge, "pre_edge", at_least=least_pre, usable=usable),

@@ -34,6 +34,7 @@ from napari_xanes._core.edge.params import (
     NormalizeParams,
     PostOrder,
     Pre,
+    ResolvedNormalizeParams,
     Slope,
     check_choices,
     least_energies,
@@ -145,7 +146,6 @@ def normalize_edge(
         "e0_method": e0_method,
     }
     params = make_params(NormalizeParams, given, "normalize_edge")
-    assert isinstance(params, NormalizeParams)
     resolved, edge = resolve(params, energies, spectra, usable)
     kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
     normalized = np.empty_like(values)
@@ -154,9 +154,8 @@ def normalize_edge(
 
 
 def _as_result(
-    params: NormalizeParams, edge: str | None, normalized: FloatArray, maps: Mapping[str, FloatArray]
+    params: ResolvedNormalizeParams, edge: str | None, normalized: FloatArray, maps: Mapping[str, FloatArray]
 ) -> EdgeNormalization:
-    assert params.e0 and params.pre_edge and params.post_edge
     return EdgeNormalization(
         normalized=normalized,
         **{name: maps[name][()] for name in ("thickness", "edge_step", "pre_line", "post_line")},
@@ -177,26 +176,27 @@ def _count(flags: FloatArray) -> int:
 
 def resolve(
     params: NormalizeParams, energy: NDArray[np.float64], spectra: FloatArray, usable: NDArray[np.bool_]
-) -> tuple[NormalizeParams, str | None]:
+) -> tuple[ResolvedNormalizeParams, str | None]:
     """Fill in what was left to choose, from the energies and sampled spectra (E, n); also name the edge."""
     check_choices(params)
     mean, x, least = _mean_spectrum(spectra, usable)[usable], energy[usable], least_energies(params)
     check_given(x, params.pre_edge, params.post_edge, least)
     e0, edge = choose_e0(x, mean, params)
     pre_edge, post_edge = choose_windows(x, e0, edge, params.pre_edge, params.post_edge, least)
-    update = {"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge}
+    update: dict[str, Any] = {"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge}
     if params.divide_by == "area":
         inside = window_indices(x, params.area_range or (pre_edge[1], post_edge[1]), "area_range", at_least=2)
         update["area_range"] = (float(x[inside[0]]), float(x[inside[-1]]))
-    resolved = params.model_copy(update=update)
+    resolved = ResolvedNormalizeParams.of(params, **update)
     if params.e0 is None:
         _refuse_flat(resolved, x, mean)
     return resolved, str(edge) if edge else None
 
 
-def _refuse_flat(params: NormalizeParams, energy: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
+def _refuse_flat(
+    params: ResolvedNormalizeParams, energy: NDArray[np.float64], mean: NDArray[np.float64]
+) -> None:
     """Say so when the steepest rise of the mean spectrum is not an edge but noise."""
-    assert params.e0
     pre, post = window_energies(params, energy, np.ones(energy.size, np.bool_))
     curves = fitted_curves(energy, params.e0, pre, post, params.pre, params.post_order)
     found = curves.coefficients(mean[pre], mean[post])

@@ -108,6 +108,19 @@ class NormalizeParams(Params):
     )
 
 
+class ResolvedNormalizeParams(NormalizeParams):
+    """Parameters of an edge normalisation in which nothing is left to choose."""
+
+    e0: float
+    pre_edge: Window
+    post_edge: Window
+
+    @classmethod
+    def of(cls, params: NormalizeParams, **chosen: Any) -> ResolvedNormalizeParams:
+        """Return parameters together with what was chosen for those left automatic."""
+        return cls(**{**params.model_dump(), **chosen})
+
+
 @dataclass(frozen=True, eq=False)
 class EdgeNormalization:
     """What `normalize_edge` returns.
@@ -149,7 +162,7 @@ class EdgeNormalization:
     pre_edge: Window
     post_edge: Window
     n_invalid: int
-    params: NormalizeParams
+    params: ResolvedNormalizeParams
     edge_step_sigma: FloatArray | None = None
     n_gated: int = 0
 

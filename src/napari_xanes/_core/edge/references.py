@@ -17,7 +17,13 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.edge.kernel import NormalizeKernel
-from napari_xanes._core.edge.params import EdgeNormalization, NormalizeParams, check_choices, least_energies
+from napari_xanes._core.edge.params import (
+    EdgeNormalization,
+    NormalizeParams,
+    ResolvedNormalizeParams,
+    check_choices,
+    least_energies,
+)
 
 
 def normalize_references(
@@ -68,9 +74,10 @@ def normalize_references(
             "give what normalize_edge returned, or all three."
         )
     check_choices(params)
-    if params.divide_by == "area" and params.area_range is None:
-        params = params.model_copy(update={"area_range": (params.pre_edge[1], params.post_edge[1])})
-    alone = params.model_copy(update={"slope": "pixel", "gate": None})
+    area = params.area_range
+    if params.divide_by == "area" and area is None:
+        area = (params.pre_edge[1], params.post_edge[1])
+    alone = ResolvedNormalizeParams.of(params, area_range=area, slope="pixel", gate=None)
     points = None if energy is None else check_energy(energy, label="the data")
     return [_normalized(_at(reference, points), alone) for reference in references]
 
@@ -89,7 +96,7 @@ def _at(reference: Reference, energy: NDArray[np.float64] | None) -> Reference:
     return replace(reference, energy=covered, mu=interpolate_reference(reference, covered))
 
 
-def _normalized(reference: Reference, params: NormalizeParams) -> Reference:
+def _normalized(reference: Reference, params: ResolvedNormalizeParams) -> Reference:
     name, mu = reference.name, reference.mu
     params = _clipped(reference, params)
     kernel = _kernel(reference.energy, params)
@@ -112,14 +119,13 @@ def _normalized(reference: Reference, params: NormalizeParams) -> Reference:
     )
 
 
-def _kernel(energy: NDArray[np.float64], params: NormalizeParams) -> NormalizeKernel:
+def _kernel(energy: NDArray[np.float64], params: ResolvedNormalizeParams) -> NormalizeKernel:
     return NormalizeKernel(params, energy, np.ones(energy.size, np.bool_), np.empty((energy.size, 0)))
 
 
-def _clipped(reference: Reference, params: NormalizeParams) -> NormalizeParams:
+def _clipped(reference: Reference, params: ResolvedNormalizeParams) -> ResolvedNormalizeParams:
     """End the windows where the reference ends, and say where that leaves too little."""
     energy, (first, last) = reference.energy, (float(reference.energy[0]), float(reference.energy[-1]))
-    assert params.pre_edge and params.post_edge
     clipped: dict[str, Window] = {}
     for key, window, least in zip(
         ("pre_edge", "post_edge"), (params.pre_edge, params.post_edge), least_energies(params), strict=True
@@ -156,8 +162,7 @@ def _around(positive: NDArray[np.bool_], kernel: NormalizeKernel) -> slice | Non
     )
 
 
-def _notes(params: NormalizeParams, n_before: int, n_after: int) -> tuple[str, ...]:
-    assert params.pre_edge and params.post_edge
+def _notes(params: ResolvedNormalizeParams, n_before: int, n_after: int) -> tuple[str, ...]:
     (a, b), (c, d) = params.pre_edge, params.post_edge
     done = (
         f"normalised as the data: e0 {params.e0:g} eV, pre-edge {params.pre} {a:g} to {b:g} eV, post-edge order "
