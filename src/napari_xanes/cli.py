@@ -18,6 +18,7 @@ import typer
 
 from napari_xanes import __version__
 from napari_xanes._core.base.errors import Cancelled, InputError, XanesError
+from napari_xanes._core.base.files import shown
 
 if TYPE_CHECKING:
     from napari_xanes._core.data.result import Result
@@ -58,6 +59,17 @@ def main() -> None:
 def _fail(sentence: str) -> NoReturn:
     _note(f"error: {sentence}")
     sys.exit(1)
+
+
+def _sentence(error: Exception, what: object) -> str:
+    """Return what happened in one sentence, also if it is a fault of this program."""
+    if isinstance(error, XanesError):
+        return str(error)
+    logging.getLogger("napari_xanes").error("internal fault", exc_info=error)
+    reason = " ".join(str(error).split())[:200]
+    if isinstance(error, (OSError, MemoryError)):
+        return f"{what}: {reason or 'there is not enough memory'}"
+    return f"{what}: internal fault, please report it: {type(error).__name__}: {reason}"
 
 
 def _note(sentence: str) -> None:
@@ -118,11 +130,18 @@ def inspect(
         "axis": axis,
     }
     keywords = make_params(InputParams, given, "the options").model_dump()
+    failed = 0
     for number, file in enumerate(files):
         if number:
             _say("")
-        for key, value in inspect_stack(read_stack(file, **keywords)):
-            _say(f"{key}: {value}")
+        try:
+            for key, value in inspect_stack(read_stack(file, **keywords)):
+                _say(f"{key}: {value}")
+        except Exception as error:  # noqa: BLE001 - the others are of interest all the same
+            failed += 1
+            _note(f"error: {_sentence(error, file)}")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -155,7 +174,7 @@ def run(
         list[Path], typer.Argument(metavar="INPUT...", help="Scans: files, or folders of files.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results, <scan>.h5 each.")],
-    workers: Annotated[int | None, typer.Option(min=1, help="Number of threads.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Number of threads.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip scans done already with this recipe and unchanged.")
     ] = False,
@@ -177,21 +196,37 @@ def run(
 
     batch.check_exports(export or ())
     loaded = Recipe.load(recipe_file)
-    jobs = batch.plan(loaded, scans, out, resume=resume, overwrite=overwrite, combine=combine)
-    failed = 0
+    formats = tuple(export or ())
+    jobs = batch.plan(
+        loaded,
+        scans,
+        out,
+        resume=resume,
+        overwrite=overwrite,
+        combine=combine,
+        export=formats,
+        recipe_file=recipe_file,
+    )
+    failed: list[str] = []
     for number, job in enumerate(jobs, 1):
         place = f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""
         if job.done:
             _say(f"{place}{job.scan}: done already, {job.target} is kept")
         try:
+            if job.fault:
+                raise InputError(job.fault)
             if job.done:
-                batch.export_again(loaded, job, export or ())
+                batch.export_again(loaded, job, formats)
                 continue
-            _run_job(loaded, job, place, export or (), workers)
-        except XanesError as error:
-            failed += 1
-            _note(f"error: {error}")
+            _run_job(loaded, job, place, formats, workers)
+        except Cancelled:
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad scan is no reason to leave out the others
+            failed.append(shown(job.scan.name))
+            _note(f"error: {_sentence(error, job.scan)}")
     if failed:
+        if len(jobs) > 1:
+            _note(f"{len(failed)} of {len(jobs)} scans failed: {', '.join(failed)}")
         raise typer.Exit(1)
 
 

@@ -83,6 +83,16 @@ def test_changed_values_are_refused_by_name(path, where):
     assert where in check_result(path)
 
 
+def test_damage_is_known_before_the_hdf5_library_sees_it(path, monkeypatch):
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    monkeypatch.setattr(h5py, "File", None)
+    with pytest.raises(nx.DataFileError, match="its bytes are not those that were written"):
+        nx.load_result(path)
+    assert "its bytes are not those" in check_result(path)
+
+
 def test_a_map_that_is_renamed_or_removed_is_refused(path):
     with h5py.File(path, "r+") as file:
         file["entry/maps/thickness"].attrs["name"] = "edge_step"

@@ -16,7 +16,7 @@ import napari_xanes as nx
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
-from napari_xanes._widgets.layers.layers import about, add_stack, put_result
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result, results_of
 from napari_xanes._widgets.spectrum.colors import PINS
 from napari_xanes._widgets.spectrum.dock import XanesSpectrum
 from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN
@@ -489,3 +489,29 @@ def test_of_labels_shown_alone_no_other_has_a_curve(dock, viewer, density, qtbot
     labels.selected_label = 1
     settle(dock, qtbot)
     assert "parts 1" in dock.plot.drawn() and "parts 2" not in dock.plot.drawn()
+
+
+def test_a_cluster_has_the_same_mean_here_and_in_its_panel(workflow, viewer, density, run_step, qtbot):
+    data = density.data.copy()
+    data[5:9, :12] = np.nan  # a border that drifts out of view
+    add_stack(viewer, density.replace(data=data))
+    panel = workflow.panels["clusters"]
+    run_step(panel)
+    table = results_of(panel.input_layer())["cluster"].tables["cluster_spectra"]
+    dock = XanesSpectrum(viewer)
+    qtbot.addWidget(dock)
+    settle(dock, qtbot)
+    names = [name for name in table if name.startswith("cluster_")]
+    assert len(names) == 4, list(table)
+    for name in names:
+        drawn = f"clusters (scan) {name.split('_')[1]}"
+        np.testing.assert_allclose(curve(dock, drawn), table[name], rtol=1e-4)
+    dock.close_down()
+
+
+def test_of_a_large_region_it_is_said_how_much_is_read(dock, viewer, qtbot):
+    data = np.random.default_rng(0).random((5, 200, 220)).astype(np.float32)
+    layer = add_stack(viewer, nx.EnergyStack(data, 8300 + 10.0 * np.arange(5), "normalized", name="wide"))
+    viewer.add_labels(np.ones((200, 220), np.uint8), name="all", scale=layer.scale[1:])
+    settle(dock, qtbot)
+    assert "'all 1', 44000 px; 14667 of them, spread over it, are read" in dock.tools.message.text()

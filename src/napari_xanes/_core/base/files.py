@@ -84,16 +84,16 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         If the file cannot be written; the message names `path`.
     """
     path = checked_path(path)
-    part = path.with_name(f"{_PART}{_place()}-{os.getpid()}-{token_hex(8)}.part")
+    part = _new_part(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_replaceable(path)
         _remove_left_overs(path.parent)
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield part
-        _sync(part)
+        sync_file(part)
         os.replace(part, path)
-        _sync(path.parent)
+        sync_file(path.parent)
     except DataFileError:
         raise
     except OSError as error:
@@ -104,6 +104,29 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(parent: str | Path) -> Iterator[Path]:
+    """Give a new folder in `parent` for files that are to be moved from there; it is removed in the end."""
+    parent = checked_path(parent, "folder")
+    part = _new_part(parent)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_overs(parent)
+        part.mkdir()
+        yield part
+    except DataFileError:
+        raise
+    except OSError as error:
+        raise DataFileError(f"nothing could be written in {shown(parent)}: {error.strerror}.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _new_part(folder: Path) -> Path:
+    """Return a temporary name that cannot be foreseen, and tells which process uses it."""
+    return folder / f"{_PART}{_place()}-{os.getpid()}-{token_hex(8)}.part"
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -121,7 +144,7 @@ def _check_replaceable(path: Path) -> None:
         )
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
     """Have what was written on the disk, so that a power cut cannot leave a name without its content."""
     folder = path.is_dir()
     if folder and os.name == "nt":
@@ -151,7 +174,10 @@ def _remove_left_overs(folder: Path) -> None:
     for part in folder.glob(f"{_PART}{_place()}-*.part"):
         number = part.name.removeprefix(f"{_PART}{_place()}-").split("-")[0]
         if number.isdecimal() and not psutil.pid_exists(int(number)):
-            part.unlink(missing_ok=True)
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
 
 
 def check_folder(folder: str | Path) -> None:
@@ -163,7 +189,7 @@ def check_folder(folder: str | Path) -> None:
                 f"{shown(place)} is a file, expected a folder for the results; choose another."
             )
         place = place.parent
-    trial = place / f"{_PART}{_place()}-{os.getpid()}-{token_hex(8)}.part"
+    trial = _new_part(place)
     try:
         os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         trial.unlink()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 
 from napari_xanes._core.base.files import whole_file
+
+SIGN = b"\nnapari-xanes blake2b "
+SUM_BYTES = 32
 
 
 class _Sink:
@@ -65,8 +70,11 @@ class _Sink:
 
 
 @contextmanager
-def whole_hdf5(path: str | Path) -> Iterator[h5py.File]:
-    """Give a new HDF5 file to write to; it becomes `path` when all went well, see `whole_file`."""
+def whole_hdf5(path: str | Path, *, signed: bool = False) -> Iterator[h5py.File]:
+    """Give a new HDF5 file to write to; it becomes `path` when all went well, see `whole_file`.
+
+    With `signed` a checksum of all its bytes stands behind its end, see `is_whole`.
+    """
     with whole_file(path) as part, open(part, "r+b", buffering=0) as raw:
         sink = _Sink(raw)
         try:
@@ -78,3 +86,37 @@ def whole_hdf5(path: str | Path) -> Iterator[h5py.File]:
             raise
         if sink.fault is not None:
             raise sink.fault
+        if signed:
+            raw.seek(0)
+            sums = _sums(raw, os.fstat(raw.fileno()).st_size)
+            raw.seek(0, os.SEEK_END)
+            sink.write(SIGN + sums)
+            if sink.fault is not None:
+                raise sink.fault
+
+
+def is_whole(path: str | Path) -> bool | None:
+    """Whether the bytes of a file are those that were written; None if it has no checksum.
+
+    It is looked at before the HDF5 library opens the file, which may hang or die of damage.  Programs that change the
+    file through that library cut the checksum off.
+    """
+    size = os.stat(path).st_size - len(SIGN) - SUM_BYTES
+    with open(path, "rb") as file:
+        if size < 0:
+            return None
+        file.seek(size)
+        sign = file.read()
+        if not sign.startswith(SIGN):
+            return None
+        file.seek(0)
+        return _sums(file, size) == sign.removeprefix(SIGN)
+
+
+def _sums(file: Any, size: int) -> bytes:
+    """Return the checksum of the next bytes of a file."""
+    sums = blake2b(digest_size=SUM_BYTES)
+    while size > 0 and (piece := file.read(min(size, 2**20))):
+        sums.update(piece)
+        size -= len(piece)
+    return sums.digest()

@@ -12,10 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
 from napari_xanes._core.base.errors import DataFileError, InputError
-from napari_xanes._core.base.files import check_disk, whole_file
+from napari_xanes._core.base.files import (
+    LONGEST_NAME,
+    check_disk,
+    check_folder,
+    checked_path,
+    shown,
+    write_text,
+)
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.kinds import kind
@@ -27,9 +33,11 @@ from napari_xanes._core.io import read_stack
 from napari_xanes._core.prepare.combine import combine_scans
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS
-from napari_xanes._core.runs.export import WRITERS, export_maps
+from napari_xanes._core.runs.beside import FACT, all_in_place, are_complete, check_own, replace_exports
+from napari_xanes._core.runs.export import WRITERS
+from napari_xanes._core.runs.made_from import check_unchanged, is_made_of, made_from
 from napari_xanes._core.runs.pipeline import choose_memory, run_recipe
-from napari_xanes._core.runs.result_file import load_result, read_fact, save_result
+from napari_xanes._core.runs.result_file import check_result, is_result_file, load_result, save_result
 
 MARK = "# made by napari-xanes"
 """How a recipe begins that stands beside a result; such a file may be replaced when its result is made anew."""
@@ -49,12 +57,15 @@ class Job:
         Whether the result is there already, of the same recipe and the same files.
     more : tuple of Path
         Scans that are combined with the first.
+    fault : str
+        Why it cannot be done, a sentence; empty if it can.
     """
 
     scan: Path
     target: Path
     done: bool = False
     more: tuple[Path, ...] = ()
+    fault: str = ""
 
 
 def plan(
@@ -65,6 +76,8 @@ def plan(
     resume: bool = False,
     overwrite: bool = False,
     combine: bool = False,
+    export: Sequence[str] = (),
+    recipe_file: str | Path | None = None,
 ) -> list[Job]:
     """Return what is to be done, or refuse it before anything is.
 
@@ -78,9 +91,13 @@ def plan(
     resume : bool
         Leave results alone that are there already, of the same recipe and unchanged files.
     overwrite : bool
-        Replace any other result that is there.
+        Replace any other result that is there; never a file that this program did not write.
     combine : bool
         Put all scans together to one, see `combine_scans`.
+    export : sequence of {"tiff", "csv"}
+        Written besides what the recipe says.
+    recipe_file : path, optional
+        Where the recipe stands, which must not be replaced.
 
     Raises
     ------
@@ -89,13 +106,13 @@ def plan(
     InputError
         If two scans would give the same result file, or a result would replace its scan.
     """
-    folder = Path(folder)
+    folder = checked_path(folder, "folder")
     if folder.exists() and not folder.is_dir():
         raise DataFileError(f"{folder} is a file, expected a folder for the results; choose another.")
     if not recipe.steps:
         raise InputError("the recipe has no steps, so there is nothing to do; add [[step]] tables.")
     jobs: dict[Path, Job] = {}
-    paths = [Path(scan) for scan in scans]
+    paths = [checked_path(scan, "scan") for scan in scans]
     for missing in (path for path in paths if not path.exists()):
         raise DataFileError(f"{missing}: there is no such file or folder.")
     for scan, *more in [paths] if combine else [[path] for path in paths]:
@@ -105,20 +122,77 @@ def plan(
             raise InputError(
                 f"{jobs[target].scan} and {scan} would both be written to {target}; run them into two folders."
             )
-        if target.resolve() == scan.resolve():
+        if (fault := _name_fault(target)) and not more:
+            jobs[target] = Job(scan, target, fault=fault)
+            continue
+        if any(_is_same(target, one) for one in (scan, *more)):
             raise InputError(
                 f"the result would replace its own scan {scan}; choose another folder than {folder}."
             )
-        done = resume and _is_done(recipe, [scan, *more], target)
+        done = resume and is_made_of(recipe, [scan, *more], target) and not check_result(target)
         if target.is_dir():
             raise DataFileError(
                 f"{target} is a folder, the result would be a file of that name; choose another --out."
             )
-        for written in (target, target.with_suffix(".toml")):
-            if written.exists() and not done and not overwrite and not (resume and _is_left_over(written)):
-                raise DataFileError(_refusal(written, resume))
+        for written in () if done else (target, target.with_suffix(".toml")):
+            _check_replaceable(written, resume=resume, overwrite=overwrite, recipe_file=recipe_file)
+        if not done:
+            check_own(target)
         jobs[target] = Job(scan, target, done, tuple(more))
+    if not all(
+        job.done and are_complete(job.target, (*recipe.output.export, *export)) for job in jobs.values()
+    ):
+        check_folder(folder)
     return list(jobs.values())
+
+
+def _name_fault(target: Path) -> str:
+    """Return why there can be no files of a result's name; nothing if there can."""
+    longest = max(len(os.fsencode(f"{target.stem}{ending}")) for ending in (".toml", "_maps"))
+    if longest <= LONGEST_NAME:
+        return ""
+    return (
+        f"{shown(target.stem[:40])}... is too long a name: those of its result would have {longest} bytes, at most "
+        f"{LONGEST_NAME} are possible; rename the scan."
+    )
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two paths are one file, also by a link."""
+    return path.resolve() == other.resolve() or (path.exists() and path.samefile(other))
+
+
+def _check_replaceable(
+    written: Path, *, resume: bool, overwrite: bool, recipe_file: str | Path | None
+) -> None:
+    """Refuse to replace a file that may not be replaced."""
+    if not os.path.lexists(written):
+        return
+    if recipe_file is not None and _is_same(written, Path(recipe_file)):
+        raise DataFileError(
+            f"{shown(written)} is the recipe in use, and the recipe with all values would replace it; choose another "
+            "--out, or rename it."
+        )
+    own = is_result_file(written) if written.suffix == ".h5" else _is_ours(written)
+    if written.suffix == ".toml" and not own:
+        raise DataFileError(
+            f"{shown(written)} is not of this program, and the recipe used would replace it; move it away, or choose "
+            "another --out."
+        )
+    if overwrite and not own:
+        raise DataFileError(
+            f"{shown(written)} is no result of this program and is not replaced; move it away, or choose another --out."
+        )
+    if not overwrite and not (resume and _is_left_over(written)):
+        raise DataFileError(_refusal(written, resume))
+
+
+def _is_ours(recipe_file: Path) -> bool:
+    """Whether a recipe was written beside a result."""
+    if not recipe_file.is_file():
+        return False
+    with open(recipe_file, "rb") as file:
+        return file.read(len(MARK)) == MARK.encode()
 
 
 def _name(scan: Path) -> str:
@@ -127,15 +201,10 @@ def _name(scan: Path) -> str:
 
 def _is_left_over(written: Path) -> bool:
     """Whether a file is the recipe of a run that ended before its result was whole."""
-    if written.suffix != ".toml" or written.with_suffix(".h5").exists():
-        return False
-    with open(written, "rb") as file:
-        return file.read(len(MARK)) == MARK.encode()
+    return written.suffix == ".toml" and not written.with_suffix(".h5").exists() and _is_ours(written)
 
 
 def _refusal(target: Path, resume: bool) -> str:
-    if target.suffix == ".toml" and not target.with_suffix(".h5").exists() and not _is_left_over(target):
-        return f"{target} is not of this program, and the recipe used would replace it; give --overwrite to allow that, or another --out."
     if resume:
         return f"{target} was made by another recipe or from files that have changed since; give --overwrite to replace it."
     return f"{target} exists already; give --resume to keep it, --overwrite to replace it, or another --out."
@@ -170,29 +239,33 @@ def run_job(
         With one sentence for the user; nothing half-written is left.
     """
     stack = open_scan(recipe, job) if stack is None else stack
-    made_from = _made_from(recipe, job, stack.source)
+    scans = (job.scan, *job.more)
+    made = made_from(recipe, scans, stack.source)
     result = run_recipe(recipe, stack, progress=progress, workers=workers)
-    result = dataclasses.replace(result, extra=result.extra | {"made_from": made_from})
-    if formats := (*recipe.output.export, *export):
-        export_maps(result, _exports(job), formats)
+    check_unchanged(made)
+    exported = replace_exports(result, job.target, (*recipe.output.export, *export))
+    result = dataclasses.replace(result, extra=result.extra | {"made_from": made, FACT: exported})
     resolved = Recipe.of(result)
     resolved = dataclasses.replace(
         resolved, output=recipe.output, input=recipe.input if job.more else resolved.input
     )
-    with whole_file(job.target.with_suffix(".toml")) as part:
-        part.write_text(f"{MARK}: how {job.target.name} was made\n{resolved.to_toml()}", encoding="utf-8")
+    head = f"{MARK}: how {shown(job.target.name)} was made"
+    write_text(job.target.with_suffix(".toml"), f"{head}\n{resolved.to_toml()}")
     save_result(result, job.target)
+    all_in_place(job.target)
     return result
 
 
 def export_again(recipe: Recipe, job: Job, export: Sequence[str]) -> None:
-    """Write the exports of a result that is there already, if they are asked for and none are there."""
-    if (formats := (*recipe.output.export, *export)) and not _exports(job).exists():
-        export_maps(load_result(job.target), _exports(job), formats)
-
-
-def _exports(job: Job) -> Path:
-    return job.target.with_name(f"{job.target.stem}_maps")
+    """Write the exports of a result that is there already, if any that are asked for or were there are not, or not whole."""
+    formats = (*recipe.output.export, *export)
+    if are_complete(job.target, formats):
+        return
+    result = load_result(job.target)
+    before = result.extra.get(FACT) or {"formats": []}
+    exported = replace_exports(result, job.target, (*before["formats"], *formats))
+    save_result(dataclasses.replace(result, extra=result.extra | {FACT: exported}), job.target)
+    all_in_place(job.target)
 
 
 def open_scan(recipe: Recipe, job: Job) -> EnergyStack:
@@ -250,64 +323,3 @@ def _count_maps(recipe: Recipe) -> int:
         return sum(STEPS[name].map_count(params) for name, params in recipe.steps)
     of_references = [len(choose_references(p)) for _, p in recipe.steps if isinstance(p, FitParams)]
     return sum(max(of_references, default=1) if kind(one).prefix else 1 for one in recipe.output.maps)
-
-
-# -- what a result was made from ----------------------------------------------------------------------
-
-
-def _made_from(recipe: Recipe, job: Job, source: dict[str, Any]) -> dict[str, Any]:
-    """Return the recipe and the sizes and times of all files that go in, as json can write them.
-
-    The reader's `source` names the files that it found by itself, such as energies beside the images.
-    """
-    texts = [
-        value
-        for one in source.get("combined", [source])
-        for value in one.values()
-        if isinstance(value, str) and os.path.isabs(value)
-    ]
-    found = [Path(part) for text in texts for part in (text, text.partition(":/")[0])]  # file.h5:/dataset
-    files = [
-        *_scan_files(job.scan, *job.more),
-        *_step_files(recipe),
-        *(path for path in found if path.is_file()),
-    ]
-    return {**_asked_for(recipe), "files": {str(path.resolve()): _stamp(path) for path in files}}
-
-
-def _is_done(recipe: Recipe, scans: Sequence[Path], target: Path) -> bool:
-    """Whether a result is of this recipe and of files that are still as they were."""
-    saved = read_fact(target, "made_from")
-    if not isinstance(saved, dict) or {key: saved.get(key) for key in ("recipe", "stack")} != _asked_for(
-        recipe
-    ):
-        return False
-    needed = {str(path.resolve()) for path in (*_scan_files(*scans), *_step_files(recipe))}
-    return needed <= saved["files"].keys() and all(
-        os.path.isfile(path) and _stamp(Path(path)) == stamp for path, stamp in saved["files"].items()
-    )
-
-
-def _asked_for(recipe: Recipe) -> dict[str, Any]:
-    table = recipe.to_dict()
-    table.pop("output", None)
-    return {"recipe": table, "stack": recipe.output.stack}
-
-
-def _scan_files(*scans: Path) -> list[Path]:
-    files: list[Path] = []
-    for scan in scans:
-        files += sorted(path for path in scan.iterdir() if path.is_file()) if scan.is_dir() else [scan]
-    return files
-
-
-def _step_files(recipe: Recipe) -> list[Path]:
-    return [Path(path) for _, params in recipe.steps for paths in params.files().values() for path in paths]
-
-
-def _stamp(path: Path) -> list[int]:
-    try:
-        about = path.stat()
-    except OSError as error:
-        raise DataFileError(f"{path} cannot be read: {error.strerror}.") from None
-    return [about.st_size, about.st_mtime_ns]

@@ -52,6 +52,13 @@ def export_maps(result: Result, folder: str | Path, formats: Sequence[str]) -> l
     return [path for name in dict.fromkeys(formats) for path in WRITERS[name](result, Path(folder))]
 
 
+def export_names(result: Result) -> list[str]:
+    """Return the names of the files that `export_maps` writes in all formats."""
+    images = unique_keys([*result.maps, *(name for name in result.labels if name not in result.maps)])
+    tables = unique_keys(["statistics", "drift", *result.tables])
+    return [*(f"{key}.tif" for key in images.values()), *(f"{key}.csv" for key in tables.values())]
+
+
 def _export_tiff(result: Result, folder: Path) -> list[Path]:
     images = {name: data.astype(np.float32) for name, data in result.maps.items()}
     labels = {name: data for name, data in result.labels.items() if name not in images}

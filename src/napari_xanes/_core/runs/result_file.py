@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError, InputError, ResourceError, XanesError
 from napari_xanes._core.base.files import check_disk, check_regular, shown
-from napari_xanes._core.base.hdf5_file import whole_hdf5
+from napari_xanes._core.base.hdf5_file import is_whole, whole_hdf5
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.runs import result_layout as layout
 from napari_xanes._core.runs.result_seal import check_seal, seal
@@ -24,6 +24,9 @@ from napari_xanes._core.runs.result_seal import check_seal, seal
 logger = logging.getLogger("napari_xanes")
 
 SCHEMA = 1
+_DAMAGED = (
+    "{path} is damaged: its bytes are not those that were written; copy it again, or make the result anew."
+)
 MARK = "napari_xanes_schema"
 """Attribute of the root by which a result file is known."""
 
@@ -52,7 +55,7 @@ def save_result(result: Result, path: str | Path) -> None:
             f"{path}: results are written to HDF5, so the name must end in .h5, not '{path.suffix}'."
         )
     check_disk(_size(result), path)
-    with whole_hdf5(path) as file:
+    with whole_hdf5(path, signed=True) as file:
         file.attrs[MARK] = SCHEMA
         layout.write_result(file, result)
         seal(file)
@@ -78,9 +81,12 @@ def load_result(path: str | Path) -> Result:
     """
     path = check_regular(path, "result file")
     try:
+        whole = is_whole(path)
+        if whole is False:
+            raise DataFileError(_DAMAGED.format(path=shown(path)))
         with h5py.File(path, "r") as file:
             _check_schema(file, path)
-            check_seal(file)
+            check_seal(file, sums=not whole)
             result = layout.read_result(file)
             _check_content(result)
             return result
@@ -107,9 +113,12 @@ def is_result_file(path: str | Path) -> bool:
 def check_result(path: str | Path) -> str:
     """Return what is wrong with a result file, a sentence; nothing if it is whole."""
     try:
-        with h5py.File(check_regular(path, "result file"), "r") as file:
+        whole = is_whole(check_regular(path, "result file"))
+        if whole is False:
+            return _DAMAGED.format(path=shown(path))
+        with h5py.File(path, "r") as file:
             _check_schema(file, Path(path))
-            check_seal(file)
+            check_seal(file, sums=not whole)
     except XanesError as error:
         return str(error)
     except Exception as error:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.files import shown
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.data.history import history_from_json, history_to_json
 from napari_xanes._core.data.reference import Reference
@@ -56,8 +57,8 @@ def write_result(file: h5py.File, result: Result) -> None:
     from napari_xanes import __version__
 
     file.attrs.update({"NX_class": "NXroot", "default": "entry", "creator": "napari-xanes"})
-    entry = _group(file, "entry", "NXentry", title=result.name)
-    entry["title"] = result.name
+    entry = _group(file, "entry", "NXentry", title=shown(result.name))
+    entry["title"] = shown(result.name)
     process = _group(entry, "process", "NXprocess")
     process["program"] = "napari-xanes"
     process["version"] = __version__

@@ -7,9 +7,13 @@ deleted in the thread of a running step, which crashes.
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+import re
 
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+OF_NAPARI = re.compile(r"^XANES | \((napari-xanes|XANES)\)$")
+"""What the name of a dock has besides what it is: ours in front, and what napari adds."""
 NARROW = 330
 """px; what is in a dock must fit into this width, so that the picture has room on a small screen."""
 
@@ -38,7 +42,23 @@ class Dock(QScrollArea):
                 self.close_down()
                 self.deleteLater()
             self._docked = self.parent() is not None
+            if self._docked:
+                QTimer.singleShot(0, self._shorten_title)  # napari makes it after this
         return super().event(event)
+
+    def _shorten_title(self) -> None:
+        """Leave in the title and on the tab of the dock only what it is; napari goes on knowing it by its name."""
+        dock = self.parent()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parent()
+        if self._clean or dock is None:
+            return
+        name, short = dock.windowTitle(), short_title(dock.windowTitle())
+        dock.setWindowTitle(short)
+        bar = dock.titleBarWidget()
+        for label in [] if bar is None else bar.findChildren(QLabel):
+            if label.text() == name:
+                label.setText(short)
 
     def close_down(self) -> None:
         """Clean up, once."""
@@ -48,3 +68,9 @@ class Dock(QScrollArea):
 
     def cleanup(self) -> None:
         """Stop work and disconnect from the viewer."""
+
+
+def short_title(name: str) -> str:
+    """Return the name of a dock without that of the plugin."""
+    short = OF_NAPARI.sub("", name)
+    return short[:1].upper() + short[1:]

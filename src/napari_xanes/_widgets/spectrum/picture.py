@@ -166,6 +166,8 @@ def _validity(one: Spectrum) -> str:
     """Say so where a mean is not of all its pixels, or of more than was painted at this energy."""
     mean = one.mean
     painted = "; painted at single energies, it counts at all" if one.collapsed else ""
+    if mean.pixels < one.pixels:
+        painted += f"; {mean.pixels} of them, spread over it, are read"
     if mean.used == mean.pixels:
         return painted
     if not mean.used:

@@ -14,7 +14,7 @@ from napari_xanes._widgets.steps.sections import FIT, numbered
 
 COLUMNS = {
     "region": "The pin, shape or label.",
-    "pixels": "How many pixels its mean spectrum is of.",
+    "pixels": "Its pixels; the mean spectrum is of those that are valid in all frames.",
     "thickness": "Edge step of the mean spectrum, in optical density.",
 }
 

@@ -1,0 +1,36 @@
+"""The titles of docks are short, on their tabs as well."""
+
+from __future__ import annotations
+
+import pytest
+from qtpy.QtWidgets import QDockWidget, QLabel, QTabBar
+
+from napari_xanes._widgets.parts.dock import short_title
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("XANES workflow (napari-xanes)", "Workflow"),
+        ("XANES spectrum (XANES)", "Spectrum"),
+        ("Alignment review (napari-xanes)", "Alignment review"),
+    ],
+)
+def test_only_what_it_is_stays(name, short):
+    assert short_title(name) == short
+
+
+@pytest.mark.viewer
+def test_titles_and_tabs_are_short(window, qtbot):
+    window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    window.window.add_plugin_dock_widget("napari-xanes", "XANES view", tabify=True)
+    qtbot.wait(300)
+    main = window.window._qt_window
+    docks = [one for one in main.findChildren(QDockWidget) if "napari-xanes" in getattr(one, "name", "")]
+    assert sorted(one.windowTitle() for one in docks) == ["View", "Workflow"]
+    for dock in docks:
+        texts = [label.text() for label in dock.titleBarWidget().findChildren(QLabel)]
+        assert dock.windowTitle() in texts and dock.name not in texts
+    tabs = [bar.tabText(k) for bar in main.findChildren(QTabBar) for k in range(bar.count())]
+    assert {"View", "Workflow"} <= {text.replace("&", "") for text in tabs}
+    assert "XANES workflow (napari-xanes)" in window.window.dock_widgets, "napari knows it by its name"
