@@ -15,6 +15,7 @@ from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.io.column_formula import evaluate
 from napari_xanes._core.io.column_roles import role_of
 from napari_xanes._core.io.columns import energy_column
+from napari_xanes._core.io.plausible import could_be_scan
 from napari_xanes._core.io.table import Table, read_table
 
 SIDECAR_SUFFIXES = (".txt", ".csv", ".dat", ".asc", ".tsv", ".eng", ".energy", ".xsp")
@@ -124,7 +125,7 @@ def find_sidecar(folder: Path, stem: str, count: int, label: str) -> EnergyList 
     DataFileError
         If several such files differ, or those there are have another number of energies.
     """
-    named, same = _candidates(folder, stem)
+    named, same, rest = _candidates(folder, stem)
     fits: list[EnergyList] = []
     others: list[EnergyList] = []
     faults: list[DataFileError] = []
@@ -144,7 +145,9 @@ def find_sidecar(folder: Path, stem: str, count: int, label: str) -> EnergyList 
         if not all(np.array_equal(found.values, fits[0].values, equal_nan=True) for found in fits):
             names = " and ".join(Path(found.label).name for found in fits[:3])
             raise DataFileError(f"{label}: the energies could be those of {names}; say which with energy=.")
-        return EnergyList(fits[0].values, fits[0].label, fits[0].hint)
+        return EnergyList(fits[0].values, fits[0].label, fits[0].hint, why="a text file beside the images")
+    if not named and (only := _only_list(rest, count)) is not None:
+        return only
     if others:
         raise DataFileError(
             f"{label} has {count} images but {Path(others[0].label).name} beside it holds "
@@ -155,18 +158,46 @@ def find_sidecar(folder: Path, stem: str, count: int, label: str) -> EnergyList 
     return None
 
 
-def _candidates(folder: Path, stem: str) -> tuple[list[Path], list[Path]]:
-    """Return the text files named after energies, and those named like the images."""
+_NAMED_FILE = re.compile(r".*(energ|(^|[^a-z])eng([^a-z]|$)).*", re.IGNORECASE)
+MOST_LISTS, MOST_LIST_BYTES = 50, 2**20
+
+
+def _candidates(folder: Path, stem: str) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return the text files named after energies, those named like the images, and the others.
+
+    What is named like another file of the folder belongs to that.
+    """
     try:
-        files = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in SIDECAR_SUFFIXES and not path.name.startswith(".") and path.is_file()
-        )
+        within = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
     except OSError:
-        return [], []
-    named = [path for path in files if "energ" in path.name.lower()]
-    return named, [path for path in files if path.stem == stem and path not in named]
+        return [], [], []
+    files = [path for path in within if path.suffix.lower() in SIDECAR_SUFFIXES]
+    stems = [path.stem for path in within if path not in files]
+    files = [path for path in files if _owner(path.stem, stems, stem) in ("", stem)]
+    named = [path for path in files if _NAMED_FILE.match(path.name)]
+    same = [path for path in files if path.stem == stem and path not in named]
+    return named, same, [path for path in files if path not in named and path not in same]
+
+
+def _owner(name: str, stems: Sequence[str], own: str) -> str:
+    """Return the longest of the names of images that a name begins with, "" if there is none."""
+    return max((stem for stem in {*stems, own} if name.startswith(stem)), key=len, default="")
+
+
+def _only_list(files: Sequence[Path], count: int) -> EnergyList | None:
+    """Return the energies of the only text file that holds `count` numbers in order over an absorption edge."""
+    fits = []
+    for path in files[:MOST_LISTS]:
+        try:
+            found = from_text(path) if path.stat().st_size < MOST_LIST_BYTES else None
+        except (DataFileError, OSError):
+            continue
+        if found is not None and found.values.size == count and could_be_scan(found.values):
+            fits.append(found)
+    if len(fits) != 1:
+        return None
+    why = "proposed: the only text file beside the images that holds as many numbers, over an absorption edge"
+    return EnergyList(fits[0].values, fits[0].label, fits[0].hint, why=why)
 
 
 def natural_key(name: str) -> list[tuple[int, int | str]]:

@@ -33,6 +33,9 @@ logger = logging.getLogger("napari_xanes")
 
 PathLike = str | Path
 
+MOST_CORRECTION_EV = 8.0
+"""Energies in file names and in a list that differ by less are the same, before and after a calibration."""
+
 
 def read_stack(
     path: PathLike | Sequence[PathLike],
@@ -176,7 +179,10 @@ def _energies(opened: Opened, energy: Any) -> EnergyList:
 def _not_declared(opened: Opened) -> EnergyList:
     """Return energies that the file does not declare: those of a text file beside it, else what it could mean."""
     beside = lists.find_sidecar(opened.folder, opened.files[0].stem, opened.data.shape[0], opened.name)
-    if beside is not None:
+    told = opened.proposed
+    if beside is not None and told is not None and told.label == "the file names":
+        return _agreed(beside, told)
+    if beside is not None and not (told is not None and beside.why.startswith("proposed")):
         return beside
     if opened.proposed is not None:
         return opened.proposed
@@ -185,6 +191,25 @@ def _not_declared(opened: Opened) -> EnergyList:
     raise DataFileError(
         f"no energies were found for {opened.name}, neither in the file nor in a text file beside it with "
         "'energ' in its name; give them with energy= (a file, a dataset, or start:stop:step)."
+    )
+
+
+def _agreed(beside: EnergyList, told: EnergyList) -> EnergyList:
+    """Return the energies of files whose names tell them too: of the names if the list holds the same, else of the list.
+
+    Raises
+    ------
+    DataFileError
+        If the list and the names differ by more than a calibration does.
+    """
+    ours, theirs = (to_ev(one.values, one.label, None, one.hint, one.unit).values for one in (told, beside))
+    if np.allclose(np.sort(ours), np.sort(theirs), rtol=0, atol=0.02):
+        return told
+    if np.abs(ours - theirs).max() <= MOST_CORRECTION_EV:
+        return beside
+    raise DataFileError(
+        f"the energies in the file names, {ours[0]:g} to {ours[-1]:g} eV, are not those of {beside.label}, "
+        f"{theirs[0]:g} to {theirs[-1]:g} eV; say which are right with energy=."
     )
 
 

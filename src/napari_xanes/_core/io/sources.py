@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.data.lazy import gathered
+from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io import nexus
 from napari_xanes._core.io.energies import natural_key
 from napari_xanes._core.io.formats import (
@@ -17,6 +20,7 @@ from napari_xanes._core.io.formats import (
     scan_suffixes,
     scan_titles,
 )
+from napari_xanes._core.io.names import DARK_NAME, FLAT_NAME, energies_in, in_order, pattern_of, several_scans
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.permuted import order_of, permuted
 from napari_xanes._core.io.series import open_series
@@ -60,6 +64,8 @@ def open_list(paths: Sequence[Path], wanted: Wanted) -> Opened:
         )
     opened = open_series(paths, kinds[0], wanted)
     opened.path = [str(path) for path in paths]
+    if opened.energy is None and opened.proposed is None:
+        opened.proposed = energies_in([path.stem for path in paths], "the file names")
     return opened
 
 
@@ -85,13 +91,45 @@ def _open_folder(folder: Path, wanted: Wanted) -> Opened:
     series = _series(folder, files)
     opened = open_list(series, wanted)
     opened.path, opened.name = str(folder), folder.name
-    left = [path.name for path in files if path not in series]
+    left = [path for path in files if path not in series]
+    left = _add_calibrations(opened, left, series)
     if left:
-        listed = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+        listed = ", ".join(path.name for path in left[:3]) + (", ..." if len(left) > 3 else "")
         opened.warnings.append(
             f"{len(left)} of {len(files)} files in {folder.name} were left out because they are named otherwise: {listed}"
         )
     return opened
+
+
+def _add_calibrations(opened: Opened, left: Sequence[Path], series: Sequence[Path]) -> list[Path]:
+    """Take up flats and darks that lie among the images and are named so; return the files that are still left."""
+    rest = list(left)
+    for what, pattern in (("flat", FLAT_NAME), ("dark", DARK_NAME)):
+        found = [path for path in left if pattern.fullmatch(path.stem) and path.suffix == series[0].suffix]
+        groups = {pattern_of(path.stem) for path in found}
+        if len(groups) != 1 or getattr(opened, what) is not None or len(found) < 2:
+            continue
+        try:
+            part = open_list(in_order(found), Wanted())
+        except DataFileError:
+            continue
+        if part.data.shape[1:] != opened.data.shape[1:] or part.data.ndim != 3:
+            continue
+        data, how = (part.data, "averaged") if what == "dark" else _per_energy(opened, part)
+        setattr(opened, what, (data, f"{len(found)} files named {groups.pop()}"))
+        opened.warnings.append(f"{len(found)} files like {found[0].name} were taken as {what}s, {how}")
+        rest = [path for path in rest if path not in found]
+    return rest
+
+
+def _per_energy(opened: Opened, flats: Opened) -> tuple[ArrayLike, str]:
+    """Return the flats of each image where names tell the energies of both, else all flats."""
+    ours, theirs = opened.proposed, flats.proposed
+    if ours is not None and theirs is not None and ours.unit == theirs.unit:
+        own = [tuple(np.flatnonzero(np.abs(theirs.values - e) <= 1e-6 * e).tolist()) for e in ours.values]
+        if all(own):
+            return gathered(flats.data, own), "those of each energy"
+    return flats.data, "in their order if there is one for each image, else averaged"
 
 
 def _nothing_in(files: Sequence[Path]) -> str:
@@ -103,17 +141,26 @@ def _nothing_in(files: Sequence[Path]) -> str:
 
 
 def _series(folder: Path, files: list[Path]) -> list[Path]:
-    """Return the files whose names differ only in their numbers: the largest such group."""
+    """Return the files whose names differ only in their numbers, in order: the largest such group."""
     groups: dict[str, list[Path]] = {}
     for path in files:
-        groups.setdefault(re.sub(r"\d+(\.\d+)?", "#", path.stem) + path.suffix.lower(), []).append(path)
-    samples = {
-        key: group for key, group in groups.items() if not (nexus.FLAT.match(key) or nexus.DARK.match(key))
-    } or groups
+        groups.setdefault(pattern_of(path.stem) + path.suffix.lower(), []).append(path)
+    samples = {key: group for key, group in groups.items() if not _is_calibration(group[0].stem)} or groups
     ranked = sorted(samples.values(), key=len, reverse=True)
     if len(ranked) > 1 and len(ranked[0]) == len(ranked[1]):
         raise DataFileError(
             f"{folder} holds {len(files)} files but no clear series: {ranked[0][0].name}, {ranked[1][0].name}, ...; "
             "give one file, or a folder with only the images of the scan."
         )
-    return ranked[0]
+    if begin := several_scans(ranked[0]):
+        listed = ", ".join(begin[:4]) + (", ..." if len(begin) > 4 else "")
+        raise DataFileError(
+            f"{folder} holds files of several scans or parts, whose names begin with {listed}; give the files of one as a "
+            "list, or put each scan in a folder of its own."
+        )
+    return in_order(ranked[0])
+
+
+def _is_calibration(stem: str) -> bool:
+    named = (nexus.FLAT, nexus.DARK, FLAT_NAME, DARK_NAME)
+    return any(pattern.fullmatch(stem) is not None for pattern in named)

@@ -36,6 +36,7 @@ class TiffArray(LazyArray):
         super().__init__(shape, layout.stored, cheap_rows=bool(cheap))
         self.path = path
         self.pixel_size_um: float | None = None
+        self.labels: list[tuple[str, list[str]]] = []
         self._layout = layout
         self._pages = list(pages)
         self._kept: OrderedDict[int, AnyArray] = OrderedDict()
@@ -143,6 +144,7 @@ def open_tiff(path: Path) -> TiffArray:
     check_memory(prod(shape[1:]) * layout.stored.itemsize, f"one frame of {path.name} {shape[1:]}")
     array = TiffArray(path, shape, layout, header.pages)
     array.pixel_size_um = header.pixel_size_um
+    array.labels = header.labels
     return array
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import tifffile
 
 from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.io.tiff_labels import image_labels
 
 MOST_PACKED = 5000
 """No compression in use packs measured images better than this; a header that claims more is damaged."""
@@ -47,6 +48,8 @@ class Header:
     layout: Layout
     pages: list[Segments]
     pixel_size_um: float | None
+    labels: list[tuple[str, list[str]]]
+    """What is said of each image, and where."""
 
 
 def read_header(path: Path) -> Header:
@@ -63,7 +66,8 @@ def read_header(path: Path) -> Header:
             shape = _frame_shape(path, series)
             layout = _layout(path, series.keyframe)
             pages = _pages(path, series, layout, prod(shape[:-2]))
-            header = Header(shape, layout, pages, _pixel_size(file))
+            labels = image_labels(file, shape[0])
+            header = Header(shape, layout, pages, _pixel_size(file), labels)
             _check_chain(path, complaints)
     except DataFileError:
         raise
@@ -129,7 +133,7 @@ def _only_series(path: Path, file: tifffile.TiffFile) -> Any:
 def _frame_shape(path: Path, series: Any) -> tuple[int, ...]:
     """Return (N, Y, X) or (N, Z, Y, X)."""
     key = series.keyframe
-    if key.samplesperpixel > 1:
+    if key.samplesperpixel > 1 and not _is_planar_stack(series):
         raise DataFileError(
             f"{path} holds colour images ({key.samplesperpixel} values a pixel), expected grey ones; "
             "export the measured intensities."
@@ -141,6 +145,18 @@ def _frame_shape(path: Path, series: Any) -> tuple[int, ...]:
     if len(shape) < 2 or shape[-2:] != (key.imagelength, key.imagewidth) or len(planes) > 2:
         raise DataFileError(f"{path} has shape {shape}, expected (energy, y, x) or (energy, z, y, x).")
     return (*(planes or (1,)), *shape[-2:])
+
+
+def _is_planar_stack(series: Any) -> bool:
+    """Whether planes of colours are images of a stack: so are 3 or 4 grey images written by common libraries.
+
+    A picture of 8 bits is one unless the file says that it was written as an array of images.
+    """
+    key = series.keyframe
+    if int(key.planarconfig) != 2 or len(series.pages) != 1 or len(series.shape) != 3:
+        return False
+    written_so = re.match(r'\{"shape": \[\d+, \d+, \d+\]', str(key.description or "")) is not None
+    return written_so or key.dtype.itemsize > 1
 
 
 def _layout(path: Path, key: Any) -> Layout:
@@ -171,11 +187,16 @@ def _pages(path: Path, series: Any, layout: Layout, n_pages: int) -> list[Segmen
         pages: list[Segments] = [((series.dataoffset + i * page_bytes, page_bytes),) for i in range(n_pages)]
         _check_ends(path, pages[-1:], size, n_pages * page_bytes, n_pages)
         return pages
-    if len(series.pages) != n_pages:
+    if series.keyframe.samplesperpixel > 1:
+        whole = _segments(series.pages[0])
+        each = len(whole) // n_pages
+        pages = [whole[i * each : (i + 1) * each] for i in range(n_pages)]
+    elif len(series.pages) != n_pages:
         raise DataFileError(
             f"{path} has {len(series.pages)} pages but declares {n_pages} images; the file is damaged."
         )
-    pages = [_segments(page) for page in series.pages]
+    else:
+        pages = [_segments(page) for page in series.pages]
     _check_ends(path, pages, size, n_pages * page_bytes, n_pages)
     if layout.plain:
         if not all(_joined(page) for page in pages):

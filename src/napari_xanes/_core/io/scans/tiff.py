@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import tifffile
 
 from napari_xanes._core.io.formats import ScanFormat
+from napari_xanes._core.io.names import energies_in
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.tiff import as_one_frame, open_tiff
 
@@ -15,7 +17,17 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     """Open the pages of a file as images of a scan, or as one image or volume of a series."""
     array = open_tiff(path)
     data = as_one_frame(array) if wanted.one_of_many else array
-    return Opened(data, path.stem, [path], str(path), pixel_size_um=array.pixel_size_um)
+    opened = Opened(data, path.stem, [path], str(path), pixel_size_um=array.pixel_size_um)
+    for where, labels in array.labels:
+        found = energies_in(labels, where) if len(labels) == data.shape[0] else None
+        if found is None:
+            continue
+        found = replace(found, label=f"{path.name}, {where}")
+        if found.unit:
+            opened.energy = opened.energy or found
+        else:
+            opened.proposed = opened.proposed or found
+    return opened
 
 
 def looks_like_scan(path: Path) -> bool:

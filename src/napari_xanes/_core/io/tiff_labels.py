@@ -1,0 +1,54 @@
+"""What a TIFF file says of each of its images in words: labels of ImageJ, channels of OME, descriptions of pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tifffile
+
+MOST_PAGES = 5000
+"""Descriptions of more pages are not gone through."""
+
+
+def image_labels(file: tifffile.TiffFile, count: int) -> list[tuple[str, list[str]]]:
+    """Return lists of `count` labels, each with where it stands."""
+    found: list[tuple[str, list[str]]] = []
+    if file.is_imagej and file.imagej_metadata:
+        found += _imagej(file.imagej_metadata)
+    if file.is_ome and file.ome_metadata:
+        found.append(("the names of its channels", _ome_channels(file.ome_metadata)))
+    if len(file.pages) == count <= MOST_PAGES:
+        texts = [str(getattr(page, "description", "") or "") for page in _pages(file)]
+        if not (file.is_ome or file.is_imagej):
+            found.append(("the descriptions of its pages", texts))
+    return [(where, labels) for where, labels in found if len(labels) == count and all(labels)]
+
+
+def _pages(file: tifffile.TiffFile) -> list[Any]:
+    file.pages.useframes = False
+    return [page.aspage() if isinstance(page, tifffile.TiffFrame) else page for page in file.pages]
+
+
+def _imagej(metadata: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    found = []
+    properties = metadata.get("Properties")
+    pairs = {**metadata, **(properties if isinstance(properties, dict) else {})}
+    for key, value in pairs.items():
+        if isinstance(value, str) and "energ" in str(key).lower():
+            unit = " keV" if "kev" in str(key).lower() else " eV" if "ev" in str(key).lower() else ""
+            found.append(
+                (f"its property {key}", [part.strip() + unit for part in value.split(",") if part.strip()])
+            )
+    labels = metadata.get("Labels")
+    if isinstance(labels, (list, tuple)):
+        found.append(("the labels of its slices", [str(label) for label in labels]))
+    return found
+
+
+def _ome_channels(text: str) -> list[str]:
+    described = tifffile.xml2dict(text).get("OME", {}).get("Image", {})
+    image = described[0] if isinstance(described, list) else described
+    channels = image.get("Pixels", {}).get("Channel", [])
+    return [
+        str(channel.get("Name", "")) for channel in (channels if isinstance(channels, list) else [channels])
+    ]
