@@ -42,14 +42,12 @@ def energies_in(texts: Sequence[str], where: str) -> EnergyList | None:
     for pattern in (_WITH_UNIT, _UNDERSCORE):
         found = _with_unit(texts, pattern)
         if found is not None:
-            values, unit = found
-            return EnergyList(values, where, unit, None, f"told by {where}", unit)
+            return EnergyList(found[0], where, found[1], None, f"told by {where}", found[1])
     plain = _without_unit(texts)
     if plain is None:
         return None
-    return EnergyList(
-        values, where, "", None, f"proposed: the only numbers in {where} that change, over an absorption edge"
-    )
+    why = f"proposed: the only numbers in {where} that change, over an absorption edge"
+    return EnergyList(plain, where, "", None, why)
 
 
 def _with_unit(texts: Sequence[str], pattern: re.Pattern[str]) -> tuple[NDArray[np.float64], str] | None:
