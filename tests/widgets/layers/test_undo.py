@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers._layer_actions import _duplicate_layer as action_duplicate
 
 from napari_xanes._widgets.layers import undo as _undo
 from napari_xanes._widgets.layers.layers import about, add_stack, has_old_result, results_of
@@ -84,5 +85,58 @@ def test_what_is_held_to_go_back_is_bounded(workflow, run_step, monkeypatch):
     run_step(workflow.panels["align"])
     run_step(workflow.panels["align"])
     assert len(session_of(workflow.viewer).steps) == 1
-    assert _undo.undo(workflow.viewer) == "align"
-    assert _undo.undo(workflow.viewer) == ""
+    assert _undo.undo(workflow.viewer).title == "align"
+    assert _undo.undo(workflow.viewer) is None
+
+
+def test_what_came_since_is_left_alone(workflow, run_step, density):
+    """A scan that was opened meanwhile, and a layer that the user duplicated, were made by no step."""
+    viewer = workflow.viewer
+    run_step(workflow.panels["preprocess"])
+    run_step(workflow.panels["normalize"])
+    other = add_stack(viewer, density.replace(name="other"))
+    viewer.layers.selection.active = viewer.layers["thickness (ni_simulated)"]
+    action_duplicate(viewer.layers)
+    workflow.undo.click()
+    names = [layer.name for layer in viewer.layers]
+    assert other in viewer.layers and "thickness (ni_simulated) copy" in names
+    assert "thickness (ni_simulated)" not in names
+
+
+def test_the_stack_that_was_chosen_before_is_chosen_again(workflow, run_step):
+    run_step(workflow.panels["preprocess"])
+    run_step(workflow.panels["align"])
+    chosen = workflow.chooser.layer()
+    run_step(workflow.panels["normalize"])
+    assert workflow.chooser.layer() is not chosen
+    workflow.undo.click()
+    assert workflow.chooser.layer() is chosen
+
+
+def test_what_was_taken_back_is_done_again_to_the_last_bit(workflow, run_step):
+    viewer = workflow.viewer
+    run_step(workflow.panels["preprocess"])
+    run_step(workflow.panels["align"])
+    after = state(viewer)
+    assert not workflow.redo.isVisibleTo(workflow)
+    workflow.undo.click()
+    workflow.undo.click()
+    assert workflow.redo.text() == "Redo preprocess"
+    workflow.redo.click()
+    workflow.redo.click()
+    assert_same(state(viewer), after)
+    assert not workflow.redo.isVisibleTo(workflow)
+
+
+def test_a_new_step_takes_the_place_of_what_was_taken_back(workflow, run_step):
+    run_step(workflow.panels["preprocess"])
+    workflow.undo.click()
+    run_step(workflow.panels["preprocess"])
+    assert not workflow.redo.isVisibleTo(workflow)
+
+
+def test_steps_of_a_scan_that_was_removed_go_with_it(workflow, run_step):
+    viewer = workflow.viewer
+    run_step(workflow.panels["preprocess"])
+    viewer.layers.clear()
+    assert _undo.last_step(viewer) == ""

@@ -16,7 +16,7 @@ from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.jobs.groups import Group, Home, Made, group_steps, makes_map, put_groups
 from napari_xanes._widgets.layers.layers import about, lineage, results_of, stack_layers, stack_of
 from napari_xanes._widgets.layers.session import workflow_of
-from napari_xanes._widgets.layers.undo import as_one_step
+from napari_xanes._widgets.layers.undo import one_step
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
 from napari_xanes._widgets.steps.sections import MASKS, numbered
 from napari_xanes._widgets.steps.table import STEP_PANELS
@@ -104,7 +104,7 @@ def home_of(viewer: Any) -> Callable[[str], Home | None]:
 
 def put_run(viewer: Any, plan: Plan, parent: Layer, made: Made) -> Layer:
     """Put what was run into layers, as one step that can be undone; returns the last stack's layer."""
-    with as_one_step(viewer, "re-run"):
+    with one_step(viewer, "re-run"):
         last = put_groups(viewer, parent, made)
         for one in lineage(viewer, last):
             _forget(viewer, one, plan.gone)

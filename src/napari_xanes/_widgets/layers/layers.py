@@ -42,7 +42,7 @@ from napari_xanes._widgets.layers.tuples import (
     ordered,
     stack_tuple,
 )
-from napari_xanes._widgets.layers.undo import remember
+from napari_xanes._widgets.layers.undo import one_step
 
 OUTLINE = 2
 """Width of the outline of particles, px."""
@@ -157,7 +157,11 @@ def put_result(
     more : bool
         Whether all maps become layers, not only those that are usually looked at.
     """
-    remember(viewer, step)
+    with one_step(viewer, step):
+        return _put_result(viewer, parent, step, result, stack_name, more)
+
+
+def _put_result(viewer: Any, parent: Layer, step: str, result: Result, stack_name: str, more: bool) -> Layer:
     kept = {**(parent.metadata.get("xanes_results") or {}), step: replace(result, stack=None)}
     parent.metadata = {**parent.metadata, "xanes_results": kept}
     last = parent

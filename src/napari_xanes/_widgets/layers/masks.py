@@ -25,7 +25,7 @@ from napari_xanes._widgets.layers.layers import about, history_of, put_labels, s
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
 from napari_xanes._widgets.layers.seen_labels import image_shape, is_collapsed, labels_on
-from napari_xanes._widgets.layers.undo import remember
+from napari_xanes._widgets.layers.undo import one_step
 
 PREVIEW_NAME = "mask preview"
 OWNER = "masks"
@@ -142,10 +142,10 @@ def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
             f"the mask '{mask.name}' of shape {tuple(mask.data.shape)} lies over no layer of '{said['name']}'; "
             "make it from one of its maps, or paint one with Paint a new mask."
         )
-    remember(viewer, "apply mask")
-    for layer, inside in fellows:
-        _apply(layer, inside, _entry(mask, inside))
-    mask.visible = False  # what is inside is seen better without it
+    with one_step(viewer, "apply mask"):
+        for layer, inside in fellows:
+            _apply(layer, inside, _entry(mask, inside))
+        mask.visible = False  # what is inside is seen better without it
     return Applied(len(fellows), len(scan) - len(fellows), is_collapsed(mask, fellows[0][0]))
 
 
@@ -153,9 +153,9 @@ def remove_from_all(viewer: Any) -> int:
     """Give all layers back what they were before a mask was applied; returns how many had one."""
     masked = [layer for layer in viewer.layers if MASKED in layer.metadata]
     if masked:
-        remember(viewer, "remove mask")
-    for layer in masked:
-        _restore(layer)
+        with one_step(viewer, "remove mask"):
+            for layer in masked:
+                _restore(layer)
     return len(masked)
 
 

@@ -16,8 +16,8 @@ class Session:
 
     Attributes
     ----------
-    steps : list
-        What the layers were before each step, oldest first; see `undo`.
+    steps, undone : list
+        The steps that can be taken back, oldest first, and those that were; see `undo`.
     joined : bool
         Whether several steps are being made one.
     energy_text, legend : object or None
@@ -25,6 +25,7 @@ class Session:
     """
 
     steps: list[Any] = field(default_factory=list)
+    undone: list[Any] = field(default_factory=list)
     joined: bool = False
     energy_text: Any = None
     legend: Any = None

@@ -1,12 +1,13 @@
-"""Taking a step back: what the layers were before its result was put into them.
+"""Steps taken back and done again: what the layers were before the result of a step was put into them, and after.
 
 Steps put new arrays into layers and never write into old ones, so that what was there before is kept by holding on
-to it.  What that costs in memory is bounded: the oldest is forgotten first.
+to it.  What that costs in memory is bounded: the oldest is forgotten first.  Only layers that the step itself made
+are removed, and only what it changed is set back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -26,78 +27,156 @@ KEPT = ("visible", "scale", "translate", "units", "axis_labels", "metadata")
 
 
 @dataclass(frozen=True, eq=False)
-class Before:
-    """The layers before a step: its name, and each layer with its data and what else a step changes."""
+class Looks:
+    """What a layer is at a moment: its data, and what else a step changes."""
+
+    data: Any
+    kept: dict[str, Any]
+
+    @classmethod
+    def of(cls, layer: Layer) -> Looks:
+        """Look at a layer."""
+        return cls(layer.data, {key: copy(getattr(layer, key)) for key in KEPT})
+
+    def give(self, layer: Layer) -> None:
+        """Make a layer so again."""
+        if layer.data is not self.data:
+            layer.data = self.data
+        for key, value in self.kept.items():
+            setattr(layer, key, value)
+
+    def shows_another(self, other: Looks) -> bool:
+        """Whether there are other data, or more is known of them: more than whether they are visible."""
+        known, others = self.kept["metadata"], other.kept["metadata"]
+        return self.data is not other.data or any(
+            known.get(key) is not others.get(key) for key in known.keys() | others.keys()
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """A step that was done in the layers.
+
+    Attributes
+    ----------
+    title : str
+    made : list of (layer, index)
+        The layers that it added, and where they were in the list.
+    changed : list of (layer, before, after)
+        Layers that were there already.
+    chosen : str or None
+        The stack that was chosen before, by its id.
+    """
 
     title: str
-    layers: list[tuple[Layer, Any, dict[str, Any]]]
+    made: list[tuple[Layer, int]]
+    changed: list[tuple[Layer, Looks, Looks]]
+    chosen: str | None
 
-
-def remember(viewer: Any, title: str) -> None:
-    """Keep what the layers are now, before a step changes them."""
-    session = session_of(viewer)
-    if session.joined:
-        return
-    steps = session.steps
-    layers = [
-        (layer, layer.data, {key: copy(getattr(layer, key)) for key in KEPT})
-        for layer in viewer.layers
-        if layer.metadata.get("xanes")
-    ]
-    steps.append(Before(title, layers))
-    del steps[:-MOST_STEPS]
-    most = SHARE * free_memory()
-    while len(steps) > 1 and _held(viewer, steps) > most:
-        del steps[0]
+    def is_here(self, layers: Iterable[Layer]) -> bool:
+        """Whether any layer that shows the step is still in the viewer."""
+        here = {id(layer) for layer in layers}
+        own = [layer for layer, _ in self.made]
+        own += [layer for layer, before, after in self.changed if before.shows_another(after)]
+        return any(id(layer) in here for layer in own)
 
 
 @contextmanager
-def as_one_step(viewer: Any, title: str) -> Iterator[None]:
-    """Make all that is done inside one step, which is undone as one."""
-    remember(viewer, title)
-    session_of(viewer).joined = True
+def one_step(viewer: Any, title: str) -> Iterator[None]:
+    """Make all that is done to the layers inside a step, which is taken back as one; inner steps belong to the outer."""
+    session = session_of(viewer)
+    if session.joined:
+        yield
+        return
+    before = {id(layer): (layer, Looks.of(layer)) for layer in viewer.layers if _is_ours(layer)}
+    workflow = session.workflow
+    chosen = None if workflow is None else workflow.chooser.layer_id()
+    session.joined = True
     try:
         yield
     finally:
-        session_of(viewer).joined = False
+        session.joined = False
+        _note(viewer, title, before, chosen)
+
+
+def _note(viewer: Any, title: str, before: dict[int, tuple[Layer, Looks]], chosen: str | None) -> None:
+    made = [(one, i) for i, one in enumerate(viewer.layers) if _is_ours(one) and id(one) not in before]
+    here = {id(layer) for layer in viewer.layers}
+    changed = [(layer, looks, Looks.of(layer)) for key, (layer, looks) in before.items() if key in here]
+    session = session_of(viewer)
+    session.undone.clear()
+    session.steps.append(Done(title, made, changed, chosen))
+    del session.steps[:-MOST_STEPS]
+    most = SHARE * free_memory()
+    while len(session.steps) > 1 and _held(viewer, session.steps) > most:
+        del session.steps[0]
+
+
+def _is_ours(layer: Layer) -> bool:
+    return bool(layer.metadata.get("xanes"))
 
 
 def last_step(viewer: Any) -> str:
-    """Return the name of the step that would be undone; empty if there is none."""
-    steps = session_of(viewer).steps
+    """Return the name of the step that would be taken back; empty if there is none."""
+    steps = _of_scans_here(viewer, session_of(viewer).steps)
     return steps[-1].title if steps else ""
 
 
-def undo(viewer: Any) -> str:
-    """Make the layers what they were before the last step; returns its name, or nothing if there is none.
+def next_step(viewer: Any) -> str:
+    """Return the name of the step that would be done again; empty if there is none."""
+    undone = session_of(viewer).undone
+    return undone[-1].title if undone else ""
 
-    Layers that the user removed since stay away, and the user's own layers are left alone.
+
+def _of_scans_here(viewer: Any, steps: list[Done]) -> list[Done]:
+    """Forget steps of scans that were removed, and return the rest."""
+    steps[:] = [step for step in steps if step.is_here(viewer.layers)]
+    return steps
+
+
+def undo(viewer: Any) -> Done | None:
+    """Take the last step back; returns it, or None if there is none.
+
+    Layers that the user removed since stay away; those that came since, and the user's own, are left alone.
     """
-    steps = session_of(viewer).steps
-    if not steps:
-        return ""
-    before = steps.pop()
-    known = {id(layer) for layer, _, _ in before.layers}
-    for layer in [one for one in viewer.layers if one.metadata.get("xanes") and id(one) not in known]:
-        viewer.layers.remove(layer)
-    here = {id(layer) for layer in viewer.layers}
-    for layer, data, kept in before.layers:
-        if id(layer) not in here:
-            continue
-        if layer.data is not data:
-            layer.data = data
-        for key, value in kept.items():
-            setattr(layer, key, value)
-    return before.title
+    session = session_of(viewer)
+    if not _of_scans_here(viewer, session.steps):
+        return None
+    done = session.steps.pop()
+    for layer, _ in done.made:
+        if layer in viewer.layers:
+            viewer.layers.remove(layer)
+    for layer, before, _ in done.changed:
+        if layer in viewer.layers:
+            before.give(layer)
+    session.undone.append(done)
+    return done
 
 
-def _held(viewer: Any, steps: list[Before]) -> int:
+def redo(viewer: Any) -> Done | None:
+    """Do again what was taken back last; returns it, or None if there is nothing."""
+    session = session_of(viewer)
+    if not session.undone:
+        return None
+    done = session.undone.pop()
+    for layer, index in done.made:
+        if layer not in viewer.layers:
+            viewer.layers.insert(min(index, len(viewer.layers)), layer)
+    for layer, _, after in done.changed:
+        if layer in viewer.layers:
+            after.give(layer)
+    session.steps.append(done)
+    return done
+
+
+def _held(viewer: Any, steps: list[Done]) -> int:
     """Return the bytes of arrays in memory that no layer shows any more."""
     shown = {id(layer.data) for layer in viewer.layers}
     held = {
-        id(data): data.nbytes
+        id(looks.data): looks.data.nbytes
         for step in steps
-        for _, data, _ in step.layers
-        if isinstance(data, np.ndarray) and id(data) not in shown
+        for _, before, after in step.changed
+        for looks in (before, after)
+        if isinstance(looks.data, np.ndarray) and id(looks.data) not in shown
     }
     return sum(held.values())

@@ -7,13 +7,12 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QPushButton
 
 from napari_xanes._core.recipe.steps import step_title
 from napari_xanes._widgets.jobs.chooser import StackChooser
-from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.layers import about, find
 from napari_xanes._widgets.layers.session import forget_workflow, real_viewer, remember_workflow, workflow_of
-from napari_xanes._widgets.layers.undo import last_step, undo
+from napari_xanes._widgets.layers.undo import Done, last_step, next_step, redo, undo
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.section import Section
@@ -52,11 +51,14 @@ class XanesWorkflow(Dock):
         if names := steps_left((*STEP_PANELS, *OTHER_PANELS)):
             self.panels["more"] = MorePanel(napari_viewer, self.chooser, names)
         self.panels["clusters"].references_made.connect(lambda path: self.fit_with((path,)))
-        self.undo = QPushButton()
-        self.undo.setToolTip("<p>Makes the layers what they were before the last step.</p>")
+        self.undo = make_button(
+            "", "Takes the last step back: its layers go, what it changed is as it was before."
+        )
         self.undo.clicked.connect(self.undo_step)
+        self.redo = make_button("", "Does again what was taken back last.")
+        self.redo.clicked.connect(self.redo_step)
         self.column.addWidget(self.chooser)
-        self.column.addWidget(self.undo)
+        self.column.addWidget(in_line(self.undo, self.redo))
         self.sections: dict[str, Section] = {}
         panels = {**self.panels, "masks": self.masks, "results": self.results}
         keys = [one.key for one in SECTIONS]
@@ -92,15 +94,29 @@ class XanesWorkflow(Dock):
         self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES spectrum")
 
     def undo_step(self) -> None:
-        """Take the last step back."""
-        undo(self.viewer)
+        """Take the last step back, and choose the stack that was chosen before it."""
+        self._choose_again(undo(self.viewer))
+
+    def redo_step(self) -> None:
+        """Do again what was taken back last."""
+        redo(self.viewer)
+        self._choose_again(None)
+
+    def _choose_again(self, done: Done | None) -> None:
+        chosen = None if done is None else find(self.viewer, done.chosen)
         self.chooser.refresh()
+        if chosen is not None:
+            self.chooser.choose(chosen)
+        self._show_undo()
 
     def _show_undo(self) -> None:
-        step = last_step(self.viewer)
-        self.undo.setVisible(bool(step))
-        words = step_title(step)
-        self.undo.setText(f"Undo {words[:1].lower()}{words[1:]}")
+        for button, verb, step in (
+            (self.undo, "Undo", last_step(self.viewer)),
+            (self.redo, "Redo", next_step(self.viewer)),
+        ):
+            words = step_title(step)
+            button.setVisible(bool(step))
+            button.setText(f"{verb} {words[:1].lower()}{words[1:]}")
 
     def open_step(self, key: str) -> None:
         """Unfold one step and fold the others."""
