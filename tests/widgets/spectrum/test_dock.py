@@ -346,7 +346,13 @@ def test_references_are_overlaid(dock, viewer, density, references, qtbot):
     fit_stack(viewer, density, references)
     settle(dock, qtbot)
     dock.tools.references.setChecked(True)
-    assert {one.name for one in nx.read_references(*references)} <= set(dock.plot.drawn())
+    names = {one.name for one in nx.read_references(*references)}
+    assert names <= set(dock.plot.drawn())
+    for y, x in (SPOT, (30, 33)):
+        dock.pin(dock.stack_layer().data_to_world((0, y, x)))
+    settle(dock, qtbot)
+    colors = [dock.plot.drawn()[name].color for name in ("pin 1", "pin 2", *names)]
+    assert len(set(colors)) == len(colors), "no reference looks like a pin"
 
 
 def test_curves_are_saved_and_copied(dock, viewer, density, tmp_path, qtbot):

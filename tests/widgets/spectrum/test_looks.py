@@ -86,6 +86,7 @@ def test_the_whole_picture_is_seen_again_when_docks_open(window, density, qtbot)
     layer = add_stack(window, density)
     qtbot.wait(200)
     open_dock(window, "XANES workflow")
+    qtbot.wait(500)
     open_dock(window, "XANES spectrum")
     size = np.ptp(layer.extent.world[:, 1:], axis=0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QTimer
@@ -25,7 +26,7 @@ class View:
     def fit_soon(self) -> None:
         """Fit everything into the canvas as soon as it has its new size, if everything was seen."""
         if self._whole:
-            QTimer.singleShot(SETTLED_MS, self._fit)
+            QTimer.singleShot(SETTLED_MS, partial(View._fit, self))  # which holds this object
 
     def _fit(self) -> None:
         if self._viewer.layers and self._viewer.dims.ndisplay == 2:

@@ -14,7 +14,7 @@ from napari_xanes._core.data.stack import SIGNAL_WORDS
 from napari_xanes._core.fit.result import ReferenceFit
 from napari_xanes._core.runs.spectra import SpectraSteps, SpectrumFound
 from napari_xanes._widgets.layers.layers import about
-from napari_xanes._widgets.spectrum.colors import SPOT_COLORS
+from napari_xanes._widgets.spectrum.colors import SPOT_COLORS, next_color
 from napari_xanes._widgets.spectrum.curves import FIT_COLORS, WINDOW_COLORS, Curve
 from napari_xanes._widgets.spectrum.mean_spectra import DENSITY, MEASURED, NORMALISED
 from napari_xanes._widgets.spectrum.model import SpectrumModel
@@ -139,10 +139,12 @@ def _reference_curves(model: SpectrumModel, layer: Layer, energy: Float64) -> di
         steps = model.fit_steps(layer)
     except XanesError:
         return {}
-    curves = {}
-    for k, one in enumerate(() if steps is None else steps.references):
+    curves: dict[str, Curve] = {}
+    used = [one.color for one in model.reading.spectra.values() if one.color is not None]
+    for one in () if steps is None else steps.references:
         inside = (one.energy >= energy[0]) & (one.energy <= energy[-1])
-        color = SPOT_COLORS[k % len(SPOT_COLORS)]
+        color = next_color(used)
+        used.append(color)
         curves[one.name] = Curve(one.energy[inside], one.mu[inside], color, "dot")
     return curves
 

@@ -69,7 +69,7 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     data = Frames(path, (len(files), *shape), np.float32, _Images(files, shape))
     opened = Opened(data, path.stem, [path, *files], str(path), wanted.images)
     opened.pixel_size_um = _pixel_size(regions[region])
-    if energy is not None:
+    if energy is not None and wanted.energy is None:
         opened.energy = EnergyList(
             energy[: len(files)], f"{path.name}, StackAxis", str(scan["StackAxis"].get("Unit", "eV"))
         )

@@ -90,7 +90,7 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     _refuse_angles(path, ole, count, energy)
     data = Frames(path, (count, height, width), dtype, _Image(ole, "", dtype, height, width))
     opened = Opened(data, path.stem, [path], str(path))
-    opened.energy = energy
+    opened.energy = energy if wanted.energy is None else None
     size = ole.numbers("ImageInfo/PixelSize", "<f4")
     opened.pixel_size_um = round(float(size[0]), 9) if size.size and size[0] > 0 else None
     opened.flat = _reference(path, ole, height, width)
