@@ -119,3 +119,17 @@ def test_header_values():
         "A": {"N": "x; y", "V": -1.5, "L": [{"K": "a"}, {"K": "b"}], "P": [1.0, 2.0, 3.0], "E": ""},
         "T": "true",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("s_a000.xim", r"open the header \(\.hdr\) beside it"),
+        ("m.edf", "convert it with FabIO"),
+        ("v.txm", "export it as TIFF"),
+    ],
+)
+def test_files_that_are_not_read_say_what_to_do(tmp_path, name, said):
+    (tmp_path / name).write_bytes(b"1\t2\n")
+    with pytest.raises(DataFileError, match=said):
+        read_stack(tmp_path / name)
