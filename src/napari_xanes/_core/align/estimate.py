@@ -20,7 +20,7 @@ from napari_xanes._core.base.checks import check_choice, check_roi
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Roi
 from napari_xanes._core.base.progress import Progress, no_progress
-from napari_xanes._core.data.drift import Drift, Method, Reference, Transform
+from napari_xanes._core.data.drift import Drift, Method, ReferenceFrame, Transform
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import EnergyStack, FrameReader, peek
 
@@ -30,7 +30,7 @@ def estimate_drift(
     *,
     method: Method = "correlation",
     transform: Transform = "translation",
-    reference: Reference = -1,
+    reference: ReferenceFrame = -1,
     roi: Roi | None = None,
     mask: NDArray[Any] | None = None,
     on: On = "values",
@@ -91,7 +91,7 @@ class How:
 
     method: Method
     transform: Transform
-    reference: Reference
+    reference: ReferenceFrame
     roi: Roi | None = None
     mask: NDArray[Any] | None = None
     on: On = "values"
@@ -192,7 +192,7 @@ def _check_fits(how: How, shape: tuple[int, ...]) -> None:
         )
 
 
-def _check_reference(reference: object, n: int) -> Reference:
+def _check_reference(reference: object, n: int) -> ReferenceFrame:
     if reference in ("previous", "mean"):
         return reference
     if isinstance(reference, bool) or not isinstance(reference, int | np.integer):

@@ -17,7 +17,7 @@ from napari_xanes._core.align.affine import transformed_rows
 from napari_xanes._core.align.search import measure_drift
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress, no_progress
-from napari_xanes._core.data.drift import Reference
+from napari_xanes._core.data.drift import ReferenceFrame
 from napari_xanes._core.data.stack import Float32
 
 Float64 = NDArray[np.float64]
@@ -35,7 +35,7 @@ class Magnified:
 
     matrices: Float64
     confidence: Float64
-    reference: Reference
+    reference: ReferenceFrame
     per_ev: float
     sigma: Float64
 
@@ -43,7 +43,7 @@ class Magnified:
 def measure_magnified(
     look: Callable[[int], Float32],
     energy: Float64,
-    reference: Reference,
+    reference: ReferenceFrame,
     *,
     progress: Progress = no_progress,
     workers: int | None = None,
@@ -117,7 +117,7 @@ def _change(
     look: Callable[[int], Float32],
     shape: tuple[int, ...],
     energy: Float64,
-    reference: Reference,
+    reference: ReferenceFrame,
     progress: Progress,
     workers: int | None,
 ) -> float:

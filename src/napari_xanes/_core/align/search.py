@@ -28,7 +28,7 @@ from napari_xanes._core.align.rounds import (
 )
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress, no_progress
-from napari_xanes._core.data.drift import FloatMatrix, Reference
+from napari_xanes._core.data.drift import FloatMatrix, ReferenceFrame
 from napari_xanes._core.data.stack import Float32
 
 _WORTH_THREADS = (
@@ -55,7 +55,7 @@ class Measured:
 
     shifts: FloatMatrix
     confidence: FloatMatrix
-    reference: Reference
+    reference: ReferenceFrame
     sigma: FloatMatrix
     blind: FloatMatrix
 
@@ -63,7 +63,7 @@ class Measured:
 def measure_drift(
     read: Callable[[int], Float32],
     n: int,
-    reference: Reference,
+    reference: ReferenceFrame,
     *,
     progress: Progress = no_progress,
     workers: int | None = None,

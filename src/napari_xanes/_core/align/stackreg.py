@@ -19,7 +19,7 @@ from scipy import ndimage
 from napari_xanes._core.align.search import Measured, measure_drift
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
-from napari_xanes._core.data.drift import FloatMatrix, Reference, Transform
+from napari_xanes._core.data.drift import FloatMatrix, ReferenceFrame, Transform
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine import blocks
 
@@ -52,7 +52,7 @@ def register_frames(
     read: Callable[[int], Float32],
     n: int,
     transform: Transform,
-    reference: Reference,
+    reference: ReferenceFrame,
     *,
     progress: Progress,
     workers: int | None = None,

@@ -17,7 +17,7 @@ from napari_xanes._core.base.params import Roi
 
 Method = Literal["correlation", "stackreg"]
 Transform = Literal["translation", "rigid", "similarity", "affine"]
-Reference = int | Literal["previous", "mean"]
+ReferenceFrame = int | Literal["previous", "mean"]
 FloatMatrix = NDArray[np.float64]
 
 SCHEMA = 1
@@ -49,7 +49,7 @@ class Drift:
 
     matrices: FloatMatrix
     confidence: FloatMatrix
-    reference: Reference = -1
+    reference: ReferenceFrame = -1
     roi: Roi | None = None
     method: Method = "correlation"
     transform: Transform = "translation"

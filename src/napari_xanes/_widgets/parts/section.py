@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, Q
 from superqt import QElidingLabel
 
 
-class Section(QWidget):
+class FoldedSection(QWidget):
     """A title to click on, and a panel under it that is shown or not."""
 
     def __init__(self, number: int, title: str, panel: QWidget) -> None:

@@ -15,7 +15,7 @@ from napari_xanes._widgets.layers.session import forget_workflow, real_viewer, r
 from napari_xanes._widgets.layers.undo import Done, last_step, next_step, redo, undo
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.dock import Dock
-from napari_xanes._widgets.parts.section import Section
+from napari_xanes._widgets.parts.section import FoldedSection
 from napari_xanes._widgets.parts.view import View
 from napari_xanes._widgets.steps.align import AlignPanel
 from napari_xanes._widgets.steps.cluster import ClusterPanel
@@ -59,12 +59,12 @@ class XanesWorkflow(Dock):
         self.redo.clicked.connect(self.redo_step)
         self.column.addWidget(self.chooser)
         self.column.addWidget(in_line(self.undo, self.redo))
-        self.sections: dict[str, Section] = {}
+        self.sections: dict[str, FoldedSection] = {}
         panels = {**self.panels, "masks": self.masks, "results": self.results}
         keys = [one.key for one in SECTIONS]
         shown = {key: panels[key] for key in (*keys, *(panels.keys() - keys))}
         for number, (key, panel) in enumerate(shown.items(), 1):
-            section = Section(number, panel.title, panel)
+            section = FoldedSection(number, panel.title, panel)
             self.sections[key] = section
             self.column.addWidget(section)
             if isinstance(panel, StepPanel | MaskPanel):
