@@ -2,8 +2,8 @@
 
 Follows M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071,
 sections 5 and 7.1: a line is fitted to the energies before the edge and one to those after it; and the variants
-that other programs have.  Where the edge is, is decided in `edge_energy`, which energies are before and after it in
-`edge_windows`; the curves are made in `edge_lines`, and `edge_kernel` does the arithmetic.
+that other programs have.  Where the edge is, is decided in `energy`, which energies are before and after it in
+`windows`; the curves are made in `curves`, and `kernel` does the arithmetic.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Editors of single parameters: each shows one value of a given type and says when it changes.
 
 An editor has ``value()``, ``set_value(value)`` and the signal ``changed``; single numbers, choices and texts
-are magicgui widgets.  Which editor a parameter gets is decided in `_make_editor`.
+are magicgui widgets.  Which editor a parameter gets is decided in `choice`.
 """
 
 from __future__ import annotations

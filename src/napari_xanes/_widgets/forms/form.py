@@ -2,7 +2,7 @@
 
 Label, tooltip, unit, limits and default come from the `field` of each parameter; there is no code here for
 any one step.  What the user typed stays until a recipe or another value is set; a form that is given the step's
-name starts from what was typed before, see `_remembered`.
+name starts from what was typed before, see `remembered`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layers to stacks and results, and back: with `_mask_layers` the only module that adds or changes layers.
+"""Layers to stacks and results, and back: with `masks` the only module that adds or changes layers.
 
 Every layer made here carries in ``metadata``:
 
@@ -11,7 +11,7 @@ Every layer made here carries in ``metadata``:
 ``"xanes_results"``
     Of stacks: the `Result` of each step run on it, with all its maps, those not shown included.
 ``"xanes_mask"``
-    Of layers that are seen through a mask: what it hides; see `_mask_layers`.
+    Of layers that are seen through a mask: what it hides; see `masks`.
 
 Layers are found again by these ids, not by name or identity: users rename layers, and napari hands out proxies.
 """

@@ -1,6 +1,6 @@
 """Stacks and results as the layer tuples that napari takes from readers and gives to writers.
 
-What stands in their ``metadata`` is said in `_layers`, which puts them into a viewer.
+What stands in their ``metadata`` is said in `layers`, which puts them into a viewer.
 """
 
 from __future__ import annotations
