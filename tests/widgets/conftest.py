@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from leaks import left_open, listeners, open_widgets
 from napari.components import ViewerModel
+from qtpy.QtCore import QCoreApplication, QEvent
 
 import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import add_stack
@@ -44,10 +46,24 @@ def density(scan) -> nx.EnergyStack:
     )
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_open(request, qapp):
+    """No widget is left without a window that holds it; after a failure nobody asks, for its traceback holds some."""
+    before, failed = open_widgets(), request.session.testsfailed
+    yield
+    if request.session.testsfailed == failed:
+        assert not left_open(before), "widgets are left open"
+
+
 @pytest.fixture
-def viewer() -> ViewerModel:
-    """A viewer without a window."""
-    return ViewerModel()
+def viewer(request, qapp):
+    """A viewer without a window; nothing of the plugin listens to it when the test is over."""
+    failed, viewer = request.session.testsfailed, ViewerModel()
+    yield viewer
+    if request.session.testsfailed == failed:
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        left = listeners(viewer)
+        assert not left, f"still listening: {left}"
 
 
 @pytest.fixture
@@ -75,6 +91,15 @@ def fitted(workflow, viewer, density, references, run_step):
     workflow.panels["fit"].forms["fit"].editors["references"].set_value(references)
     run_step(workflow.panels["fit"])
     return workflow
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list[str]:
+    """Sentences shown as notifications."""
+    sentences: list[str] = []
+    monkeypatch.setattr("napari_xanes._widgets.parts.notices.show_error", sentences.append)
+    monkeypatch.setattr("napari_xanes._widgets.steps.panel.show_info", sentences.append)
+    return sentences
 
 
 @pytest.fixture

@@ -11,15 +11,6 @@ from qtpy.QtWidgets import QApplication
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._widgets.jobs.worker import Background, remaining_text
-from napari_xanes._widgets.parts import notices
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    """Sentences shown as notifications."""
-    sentences: list[str] = []
-    monkeypatch.setattr(notices, "show_error", sentences.append)
-    return sentences
 
 
 @pytest.fixture

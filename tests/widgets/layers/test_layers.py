@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.result import Result
@@ -61,11 +60,6 @@ def run(stack, do="normalize", *, signal="normalized", kinds=("thickness", "edge
         name=stack.name,
         stack=stack.replace(data=data, signal=signal, history=history, flat=None),
     )
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 def names(viewer):

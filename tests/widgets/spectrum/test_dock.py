@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from mouse import canvas_mouse, drag_line
-from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
@@ -30,11 +29,6 @@ SPOT = (23, 43)
 def density(scan):
     mu = nx.optical_density(nx.flat_field(scan.data[:], scan.flat[:], scan.dark[:]))
     return nx.EnergyStack(mu, scan.energy, "optical_density", pixel_size_um=0.5, name="scan")
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 import napari_xanes as nx
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._widgets.layers.layers import about, add_stack, result_of
-from napari_xanes._widgets.parts import notices
 from napari_xanes._widgets.steps.corrections import STACK_NAMES
 from napari_xanes._widgets.window.workflow import CorrectionsDock, XanesWorkflow
 
@@ -122,9 +121,7 @@ def test_counts_with_flats_are_preprocessed_first(viewer, scan, qtbot):
     dock.close_down()
 
 
-def test_what_cannot_be_is_said(panel, monkeypatch):
-    shown: list[str] = []
-    monkeypatch.setattr(notices, "show_error", shown.append)
+def test_what_cannot_be_is_said(panel, shown):
     panel.choose("crop")
     panel.region.click()
     assert "no drawn rectangle" in shown[-1]

@@ -21,20 +21,12 @@ from napari_xanes._widgets.layers.layers import (
 )
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack
 from napari_xanes._widgets.layers.masks import PREVIEW_NAME, apply_to_all
-from napari_xanes._widgets.parts import notices
 from napari_xanes._widgets.window.workflow import MaskDock
 
 
 @pytest.fixture
 def panel(workflow):
     return workflow.masks
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    sentences: list[str] = []
-    monkeypatch.setattr(notices, "show_error", sentences.append)
-    return sentences
 
 
 def layer_of(viewer, name):

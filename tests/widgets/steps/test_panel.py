@@ -6,23 +6,12 @@ import threading
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
 import napari_xanes as nx
 from napari_xanes._core.base import memory
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result, stack_layers, stack_of
-from napari_xanes._widgets.parts import notices
 from napari_xanes._widgets.steps import panel as _panel
 from napari_xanes._widgets.window.workflow import AlignDock, XanesWorkflow
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    """Sentences shown as notifications."""
-    sentences: list[str] = []
-    monkeypatch.setattr(notices, "show_error", sentences.append)
-    monkeypatch.setattr(_panel, "show_info", sentences.append)
-    return sentences
 
 
 def maps(viewer, scan_name=None):

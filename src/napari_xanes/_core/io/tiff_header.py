@@ -81,8 +81,12 @@ def read_header(path: Path) -> Header:
 def _opened(path: Path) -> tifffile.TiffFile:
     """Open a file; images written one by one, each with a shape of its own in its notes, count as one stack."""
     file = tifffile.TiffFile(path)
-    if len(file.series) < 2:
-        return file
+    try:
+        if len(file.series) < 2:
+            return file
+    except BaseException:
+        file.close()
+        raise
     file.close()
     return tifffile.TiffFile(path, is_shaped=False)
 

@@ -1,0 +1,71 @@
+"""What a test of the window leaves behind: widgets that no window holds, and listeners of this plugin."""
+
+from __future__ import annotations
+
+import gc
+from functools import partial
+
+from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtWidgets import QApplication
+
+STAYS = {"napari_xanes._widgets.window.energy_text"}
+"""The energy on the canvas lives as long as its viewer, by design."""
+
+
+def open_widgets():
+    """Return the top-level widgets that are alive, after those that were to be deleted have been."""
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QApplication.processEvents()
+    return {id(widget): type(widget).__name__ for widget in QApplication.topLevelWidgets()}
+
+
+def left_open(before):
+    """Return the kinds of widgets that are open and were not before; menus of napari's windows are its own."""
+    left = _new(before)
+    if left:  # parts of a plot go with the plot when Python collects it
+        gc.collect()
+        left = _new(before)
+    return left
+
+
+def _new(before):
+    return sorted(kind for key, kind in open_widgets().items() if key not in before and kind != "QMenu")
+
+
+def listeners(viewer):
+    """Return what of this plugin listens to a viewer or to its layers, in words."""
+    return _listening(viewer) and (gc.collect() or _listening(viewer))  # the dead may wait to be collected
+
+
+def _listening(viewer):
+    groups = {"viewer": viewer.events, "layers": viewer.layers.events, "dims": viewer.dims.events}
+    groups["selection"] = viewer.layers.selection.events
+    groups |= {layer.name: layer.events for layer in viewer.layers}
+    found = [
+        f"{name}.{emitter_name}: {who}"
+        for name, group in groups.items()
+        for emitter_name, emitter in group.emitters.items()
+        for callback in emitter.callbacks
+        if (who := _of_this_plugin(callback))
+    ]
+    callbacks = [
+        *viewer.mouse_move_callbacks,
+        *viewer.mouse_drag_callbacks,
+        *viewer.mouse_double_click_callbacks,
+    ]
+    return found + [f"mouse: {who}" for callback in callbacks if (who := _of_this_plugin(callback))]
+
+
+def _of_this_plugin(callback):
+    """Name a listener of this plugin that should have gone; empty for all others."""
+    if isinstance(callback, tuple):  # a weak reference to an object, and the name of its method
+        owner, method = callback[0](), callback[1]
+    else:
+        function = callback.func if isinstance(callback, partial) else callback
+        owner, method = getattr(function, "__self__", function), getattr(function, "__name__", "")
+    module = getattr(
+        owner if callable(owner) and hasattr(owner, "__name__") else type(owner), "__module__", ""
+    )
+    if not module.startswith("napari_xanes") or module in STAYS:
+        return ""
+    return f"{module}.{getattr(owner, '__name__', type(owner).__name__)} {method}"
