@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_mu, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
@@ -69,7 +70,7 @@ def spectra_of(
     InputError
         If shapes do not fit, the range holds no energy, or no pixel is valid.
     """
-    array = np.asarray(mu)
+    array = unmasked(mu)
     if energy is None and energy_range is not None:
         raise InputError("energy_range needs the energies of mu; give energy too.")
     if array.ndim == 1:
