@@ -30,6 +30,7 @@ _HOME = {
     "normalize_edge": "edge.normalize",
     "EdgeNormalization": "edge.params",
     "normalize_references": "edge.references",
+    "pixels_with_step": "groups.source",
     "fit_references": "fit.fit",
     "ReferenceFit": "fit.fit",
     "diagnose_fit": "fit.diagnosis",

@@ -7,6 +7,8 @@ import os
 import stat
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -269,3 +271,23 @@ def test_names_of_spectra_that_look_like_formulas_come_back(tmp_path):
     write_spectra(tmp_path / "s.csv", ENERGY, {"=a": np.array([1.0, 2]), "b": np.array([3.0, 4])})
     assert "'=a" in (tmp_path / "s.csv").read_text()
     assert [r.name for r in nx.read_references(tmp_path / "s.csv")] == ["=a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"8333\n" * 3_000_000,
+        b"\n" * 20_000_000 + b"8333 1\n8334 2\n",
+        b"energy " + b"_" * 40_000 + b"\n8333 1\n8334 2\n",
+        b"1_" * 20_000 + b"\n8333 1\n8334 2\n",
+        b"a" * 10_000_000 + b"\n8333 1\n8334 2\n",
+        b"# " + b"=" * 1_000_000 + b"x\n8333 1\n8334 2\n",
+    ],
+    ids=["rows", "blank", "underscores", "numbered", "line", "rule"],
+)
+def test_texts_that_are_no_spectrum_take_no_time(tmp_path, text):
+    (tmp_path / "long.txt").write_bytes(text)
+    started = time.process_time()
+    with suppress(nx.XanesError):
+        nx.read_references(tmp_path / "long.txt")
+    assert time.process_time() - started < 4

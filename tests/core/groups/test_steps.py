@@ -105,3 +105,29 @@ def test_maps_are_grouped_and_their_spectra_told():
 def test_misuse(steps, says):
     with pytest.raises(InputError, match=says):
         run(*steps)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_empty_pixels_rule_neither_components_nor_clusters(in_memory):
+    rng = np.random.default_rng(3)
+    sample = np.zeros((50, 60), bool)
+    sample[10:40, 10:50] = True
+    amount = np.where(sample, AMOUNT, 0)
+    mu = np.moveaxis(EDGES[MATERIAL], -1, 0) * amount + 0.1 + rng.normal(0, 0.02, (41, 50, 60))
+    stack = EnergyStack(mu.astype(np.float32), ENERGY, "optical_density", name="scan")
+    steps = [
+        ("normalize", NormalizeParams()),
+        ("cluster", ClusterParams(n_clusters=3)),
+        ("decompose", DecomposeParams()),
+    ]
+    result = run(*steps, in_memory=in_memory, stack=stack)
+    inside = np.isfinite(result.maps["component_1"])
+    assert inside[sample].mean() > 0.99 and inside[~sample].mean() < 0.02
+    labels = result.labels["clusters"]
+    assert (labels == MATERIAL + 1)[sample].mean() > 0.98 and (labels[~inside] == 0).all()
+    first = result.maps["component_1"][inside]
+    assert np.sort(first**2)[-5:].sum() < 0.05 * (first**2).sum()
+    assert result.tables["scree"]["explained"][0] > 0.3
+    left_out = result.history[-1].facts["pixels_without_signal"]
+    assert left_out > 200
+    assert any(f"{left_out} of 3000 pixels have an edge step below 3 times" in w for w in result.warnings)

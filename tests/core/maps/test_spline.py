@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import make_smoothing_spline
 
+from napari_xanes import edge_map, peak_map
 from napari_xanes._core.maps.smoothing import choose_for_position
 from napari_xanes._core.maps.spline import SmoothingSpline, as_rows
 
@@ -75,3 +76,13 @@ def test_with_few_spectra_or_without_positions_cross_validation_decides():
 def test_rows_without_gaps_are_a_slice():
     assert as_rows(np.array([3, 4, 5])) == slice(3, 6)
     np.testing.assert_array_equal(as_rows(np.array([3, 5])), [3, 5])
+
+
+def test_energies_that_are_the_same_but_for_rounding_count_once():
+    """As where two regions of a scan meet, in keV."""
+    energy = np.sort(np.r_[np.arange(8.300, 8.3401, 0.002), np.arange(8.340, 8.4001, 0.004)] * 1000)
+    assert 0 < np.diff(energy).min() < 1e-6
+    curve = 0.5 + np.arctan((energy - 8330) / 1.5) / np.pi + 0.9 * np.exp(-(((energy - 8338) / 5) ** 2))
+    mu = curve[:, None, None] + np.random.default_rng(0).normal(0, 0.004, (energy.size, 6, 7))
+    assert abs(np.mean(peak_map(mu, energy, (8328, 8352)).energy) - 8338.1) < 0.1
+    assert abs(np.mean(edge_map(mu, energy).energy) - 8329.7) < 0.2

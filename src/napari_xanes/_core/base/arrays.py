@@ -1,4 +1,4 @@
-"""The mean of images, of their valid pixels."""
+"""Values as arrays in which what is invalid is NaN, and the mean of the valid ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def unmasked(values: Any) -> NDArray[Any]:
+    """Return numbers as an array; what numpy masks is NaN, for which whole numbers become float32 or float64."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values)
+    if values.dtype.kind not in "fiub" or not np.ma.getmaskarray(values).any():
+        return np.asarray(values.data)
+    wide = values.dtype.kind != "f" and values.dtype.itemsize > 2
+    dtype = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64 if wide else np.float32)
+    return np.where(np.ma.getmaskarray(values), dtype.type(np.nan), np.asarray(values.data).astype(dtype))
 
 
 def valid_mean(images: Iterable[NDArray[Any]]) -> NDArray[np.float64]:

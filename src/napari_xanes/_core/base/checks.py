@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Roi, Window
 
@@ -55,7 +56,7 @@ def check_mu(mu: ArrayLike, energy: ArrayLike) -> tuple[NDArray[np.floating[Any]
 
     float64 stays float64; everything else becomes float32, except a single spectrum, which becomes float64.
     """
-    array = np.asarray(mu)
+    array = unmasked(mu)
     if array.ndim == 0 or array.dtype.kind not in "fiub":
         raise InputError(
             f"mu has shape {array.shape} and type {array.dtype}, expected real numbers with energy as the first axis."

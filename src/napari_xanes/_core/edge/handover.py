@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.data.history import last_entry
 from napari_xanes._core.edge.params import ResolvedNormalizeParams
 from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.sampling import sampled_pixels
 
 
 @dataclass(frozen=True)
@@ -20,10 +25,13 @@ class Normalization:
         Its parameters as resolved.
     step_noise : float
         The standard error of the edge step divided out, for noise of one in optical density.
+    sampled : array (n,) or None
+        The thickness of the sampled pixels (see `engine.sampling`), while the map of it is not made yet.
     """
 
     params: ResolvedNormalizeParams
     step_noise: float
+    sampled: NDArray[np.floating[Any]] | None = field(default=None, compare=False)
 
 
 def normalization_of(chain: Chain) -> Normalization | None:
@@ -34,3 +42,16 @@ def normalization_of(chain: Chain) -> Normalization | None:
         return handed
     params = make_params(ResolvedNormalizeParams, entry.params, "the history's normalize")
     return Normalization(params, float(entry.facts.get("step_noise", 0.0)))
+
+
+def sampled_thickness(
+    chain: Chain,
+) -> tuple[NDArray[np.floating[Any]] | None, NDArray[np.floating[Any]] | None]:
+    """Return the thickness that was divided out, in sampled pixels (n,), and as an image if that is made already."""
+    image = chain.maps["thickness"].data if "thickness" in chain.maps else chain.thickness
+    if image is not None and image.shape == chain.image_shape:
+        return image.reshape(-1)[sampled_pixels(chain.image_shape)], image
+    handed = chain.handed(Normalization)
+    if image is None and handed is not None and handed.sampled is not None:
+        return handed.sampled, None
+    return None, None

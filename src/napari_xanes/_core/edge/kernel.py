@@ -167,6 +167,12 @@ class NormalizeKernel:
             value = self._area_weights @ (spectrum - self.curves.pre_curve @ found)[self._area]
         return np.full(spectrum.size, value)
 
+    def thickness_of(self, spectra: FloatArray) -> FloatArray:
+        """Return the thickness (n,) of some spectra (E, n)."""
+        found = self.curves.coefficients(spectra[self.pre], spectra[self.post])
+        thickness: FloatArray = self._mean_step @ found
+        return thickness
+
     def curves_of(self, spectrum: Matrix) -> tuple[Matrix, Matrix]:
         """Return the curves before and after the edge of one spectrum (E,), at every energy."""
         found = self.curves.coefficients(spectrum[self.pre], spectrum[self.post])

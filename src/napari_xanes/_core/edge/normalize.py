@@ -150,11 +150,15 @@ def normalize_edge(
     kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
     normalized = np.empty_like(values)
     (maps,) = blocks.run_kernels([kernel], values, out=normalized)
-    return _as_result(resolved, edge, normalized, maps)
+    return _as_result(resolved, edge, normalized, maps, kernel.divisor_noise)
 
 
 def _as_result(
-    params: ResolvedNormalizeParams, edge: str | None, normalized: FloatArray, maps: Mapping[str, FloatArray]
+    params: ResolvedNormalizeParams,
+    edge: str | None,
+    normalized: FloatArray,
+    maps: Mapping[str, FloatArray],
+    step_noise: float,
 ) -> EdgeNormalization:
     return EdgeNormalization(
         normalized=normalized,
@@ -167,6 +171,7 @@ def _as_result(
         params=params,
         edge_step_sigma=maps["edge_step_sigma"][()] if "edge_step_sigma" in maps else None,
         n_gated=_count(maps["gated"]) if "gated" in maps else 0,
+        step_noise=step_noise,
     )
 
 
@@ -260,7 +265,7 @@ def normalize_step(
     resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
     found["edge"] = edge
     kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
-    chain.hand_over(Normalization(resolved, kernel.divisor_noise))
+    chain.hand_over(Normalization(resolved, kernel.divisor_noise, kernel.thickness_of(sample.spectra)))
     found["step_noise"] = kernel.divisor_noise
     if doubts := _doubts(resolved, kernel, sample.mean):
         found.warn(*doubts)

@@ -150,6 +150,8 @@ class EdgeNormalization:
         Standard error of `edge_step`, if there is a gate.
     n_gated : int
         Number of pixels whose step is below the gate.
+    step_noise : float
+        Standard error of what was divided by, for noise of one in `mu`.
     """
 
     normalized: FloatArray
@@ -165,6 +167,7 @@ class EdgeNormalization:
     params: ResolvedNormalizeParams
     edge_step_sigma: FloatArray | None = None
     n_gated: int = 0
+    step_noise: float = 0.0
 
 
 def check_choices(params: NormalizeParams) -> None:

@@ -255,7 +255,11 @@ def apply_kernels(
     maps: Sequence[Mapping[str, FloatArray]],
     pixels: slice | NDArray[np.intp],
 ) -> None:
-    """Run the kernels over spectra `y` (E, n) of the given flat pixels, in place, filling `maps`."""
+    """Run the kernels over spectra `y` (E, n) of the given flat pixels, in place, filling `maps`.
+
+    A kernel also sees those maps of the kernels before it that it names in `follows`.
+    """
+    before: dict[str, FloatArray] = {}
     for kernel, arrays in zip(kernels, maps, strict=True):
         views = {
             name: _flat(arrays[name], lead)[..., pixels]
@@ -264,7 +268,9 @@ def apply_kernels(
             for name, lead in kernel.maps.items()
         }
         views |= {name: image.reshape(-1)[pixels] for name, image in images_read(kernel).items()}
+        views |= {name: before[name] for name in getattr(kernel, "follows", ()) if name in before}
         kernel(y, views)
+        before |= {name: views[name] for name in kernel.maps}
 
 
 def images_read(kernel: PixelKernel) -> Mapping[str, NDArray[Any]]:

@@ -18,6 +18,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.engine import blocks
+from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.fit.diagnosis import diagnose
 from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
@@ -141,6 +142,7 @@ def fit_references(
         noise=_as_noise(noise, values.shape[1:]),
         mask=_as_mask(mask, values.shape[1:]),
     )
+    kernel.learn_noise(_sample(values, mask))
     (maps,) = blocks.run_kernels([kernel], values)
     unconverged = count_unconverged(maps)
     diagnosis = diagnose(
@@ -163,6 +165,14 @@ def fit_references(
         _fitted=fitted,
         _basis=(basis.background, basis.references),
     )
+
+
+def _sample(values: NDArray[Any], mask: ArrayLike | None) -> NDArray[Any]:
+    """Return spectra spread over the pixels that are fitted."""
+    spectra = sampled_spectra(values)
+    if mask is None or values.ndim == 1:
+        return spectra
+    return spectra[:, sampled_spectra(np.asarray(mask, bool)[None])[0]]
 
 
 def _as_references(

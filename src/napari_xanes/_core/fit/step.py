@@ -17,7 +17,7 @@ from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.data.stack import Signal
-from napari_xanes._core.edge.handover import normalization_of
+from napari_xanes._core.edge.handover import normalization_of, sampled_thickness
 from napari_xanes._core.edge.references import normalize_references
 from napari_xanes._core.engine.chain import Chain, count_invalid
 from napari_xanes._core.engine.code import Before, Lines, call, list_lines, literal
@@ -88,6 +88,7 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
         solver=params.solver,
         keep=leftover,
     )
+    kernel.learn_noise(chain.sample().spectra, *((None, None) if direct else sampled_thickness(chain)))
     if not direct:
         kernel.optional = {
             **kernel.optional,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike as Numbers
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack, FloatArray
@@ -98,6 +99,7 @@ def mean_spectra(
 def _frames(stack: Any) -> ArrayLike:
     if isinstance(stack, EnergyStack):
         return stack.data
+    stack = unmasked(stack) if isinstance(stack, np.ma.MaskedArray) else stack
     array: ArrayLike = stack if isinstance(stack, ArrayLike) else np.asarray(stack)
     if array.ndim < 1 or np.dtype(array.dtype).kind not in "fiub":
         raise InputError(

@@ -11,18 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_mu, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import FloatArray
+from napari_xanes._core.edge.handover import normalization_of
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.groups.covariance import THINNED_PIXELS, Float64, Spectra
 
 CENTRE_PIXELS = 4096
 """Pixels whose mean is subtracted before squares are summed, so that single precision is enough."""
+
+
+SIGNIFICANT = 3.0
+"""Standard errors that an edge step must be for its pixel not to count as empty."""
+
+FEWEST_ENERGIES = 8
+"""Without as many, the noise of a single pixel is not told, and none is taken to be empty."""
 
 
 class ArrayBands:
@@ -61,7 +70,7 @@ def spectra_of(
     InputError
         If shapes do not fit, the range holds no energy, or no pixel is valid.
     """
-    array = np.asarray(mu)
+    array = unmasked(mu)
     if energy is None and energy_range is not None:
         raise InputError("energy_range needs the energies of mu; give energy too.")
     if array.ndim == 1:
@@ -83,10 +92,12 @@ def spectra_of_chain(
     *,
     chosen: NDArray[np.bool_] | None = None,
     thinned: bool = False,
+    without_empty: bool = False,
 ) -> Spectra:
     """Find what can be used of a stack on its way through the steps; lost frames are named in `found`.
 
-    Only energies that are `chosen` (E,), if given, are used.
+    Only energies that are `chosen` (E,), if given, are used; `without_empty` leaves normalised pixels out whose edge
+    step is not above its noise, which divided by nearly nothing would outweigh all others.
     """
     if chain.in_memory:
         chain.run(keep_stack=True, progress=progress)
@@ -96,8 +107,90 @@ def spectra_of_chain(
     used = _used(chain.energy, usable if chosen is None else usable & chosen, energy_range)
     centre = np.where(usable, chain.sample().mean, 0).astype(np.float32)
     inside = np.ones(prod(chain.image_shape), bool)
-    thin = _thin(inside.size) if thinned else 1
+    if without_empty:
+        inside = _holding_something(chain, usable, found)
+    thin = _thin(int(np.count_nonzero(inside))) if thinned else 1
     return Spectra(chain, used, centre, inside, thin, progress, chain.workers)
+
+
+def _holding_something(chain: Chain, usable: NDArray[np.bool_], found: Found) -> NDArray[np.bool_]:
+    """Return which pixels of normalised data have a step well above its noise (N,); those that have not are counted."""
+    inside = np.ones(prod(chain.image_shape), bool)
+    normalized = normalization_of(chain)
+    if chain.signal != "normalized" or normalized is None:
+        return inside
+    width, bands, at = prod(chain.image_shape[1:]), chain.bands(), np.flatnonzero(usable)
+
+    def judge(band: int) -> None:
+        rows = slice(bands[band].start * width, bands[band].stop * width)
+        inside[rows] = _has_step(chain.energy[at], chain.band(bands[band])[at], normalized.step_noise)
+
+    blocks.run(judge, range(len(bands)), text="Looking for empty pixels", workers=chain.workers)
+    empty = int(inside.size - np.count_nonzero(inside))
+    if empty in (0, inside.size):
+        return np.ones_like(inside)
+    found["pixels_without_signal"] = empty
+    found.warn(
+        f"{empty} of {inside.size} pixels have an edge step below {SIGNIFICANT:g} times its noise and are left out, as their "
+        "spectra would outweigh all others"
+    )
+    return inside
+
+
+def pixels_with_step(mu: ArrayLike, energy: ArrayLike, step_noise: float) -> NDArray[np.bool_]:
+    """Return which pixels of normalised spectra have an edge step of at least three times its noise.
+
+    Divided by a step of nearly nothing, an empty pixel would outweigh all others in clusters and components.
+
+    Parameters
+    ----------
+    mu : array (E, ...)
+        Normalised spectra.  Frames that are NaN everywhere are left out.
+    energy : array (E,)
+        eV, ascending.
+    step_noise : float
+        `EdgeNormalization.step_noise`, the error of the step for noise of one.
+
+    Returns
+    -------
+    array of bool (...)
+        Also True where nothing can be said: NaN, or fewer than 8 energies.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit.
+    """
+    values, energies = check_mu(mu, energy)
+    flat = values.reshape(energies.size, -1)
+    usable = np.flatnonzero(np.isfinite(flat).any(axis=1))
+    inside = np.ones(flat.shape[1], bool)
+    for start in range(0, inside.size, blocks.CHUNK_PIXELS):
+        part = slice(start, start + blocks.CHUNK_PIXELS)
+        inside[part] = _has_step(energies[usable], flat[usable, part], step_noise)
+    return inside.reshape(values.shape[1:])
+
+
+def _has_step(energy: Float64, spectra: FloatArray, step_noise: float) -> NDArray[np.bool_]:
+    if energy.size < FEWEST_ENERGIES:
+        return np.ones(spectra.shape[1], bool)
+    with np.errstate(invalid="ignore"):
+        has: NDArray[np.bool_] = ~(SIGNIFICANT * step_noise * _noise_of(energy, spectra) > 1)
+    return has
+
+
+def _noise_of(energy: Float64, spectra: FloatArray) -> FloatArray:
+    """Return the noise of one value of spectra (E, n): what they differ by from lines between neighbouring energies.
+
+    The median over the energies is not moved by the edge.
+    """
+    before = (energy[2:] - energy[1:-1]) / (energy[2:] - energy[:-2])
+    after = 1 - before
+    size = np.sqrt(1 + before**2 + after**2)
+    weights = [(w / size).astype(spectra.dtype)[:, None] for w in (np.ones_like(before), before, after)]
+    rest = np.abs(weights[0] * spectra[1:-1] - weights[1] * spectra[:-2] - weights[2] * spectra[2:])
+    noise: FloatArray = 1.4826 * np.median(rest, axis=0)
+    return noise
 
 
 def _thin(pixels: int) -> int:

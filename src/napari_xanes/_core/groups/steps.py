@@ -60,7 +60,7 @@ def cluster_step(chain: Chain, params: ClusterParams, progress: Progress) -> tup
     if params.maps and params.energy_range:
         raise InputError("energy_range has no meaning where maps are grouped; leave one of them out.")
     found = Found()
-    spectra = spectra_of_chain(chain, params.energy_range, found, progress, thinned=True)
+    spectra = spectra_of_chain(chain, params.energy_range, found, progress, thinned=True, without_empty=True)
     if params.maps:
         groups = _cluster_maps(chain, params, progress)
         means = mean_of_clusters(spectra, groups.labels.ravel(), len(groups.counts))
@@ -108,7 +108,7 @@ def decompose_step(
     if "components" in chain.tables:
         raise InputError("there are components already; run a second decomposition as a recipe of its own.")
     found = Found()
-    spectra = spectra_of_chain(chain, params.energy_range, found, progress)
+    spectra = spectra_of_chain(chain, params.energy_range, found, progress, without_empty=True)
     made = components_of(spectra, params.n_components, params.method)
     columns: dict[str, Float64] = {"energy": chain.energy, "mean": made.mean}
     for k, (spectrum, image) in enumerate(zip(made.spectra, made.maps, strict=True), start=1):
@@ -134,11 +134,26 @@ def _resolved(params: Any, chain: Chain, spectra: Spectra) -> Any:
     return params.model_copy(update={"energy_range": (first, last)}) if first < last else params
 
 
+def _with_step(given: dict[str, Any], before: Before) -> tuple[str, ...]:
+    """Return the mask of the pixels that are not empty, where the script knows how it normalised."""
+    if not before.normalized_here or "maps" in given:
+        return ()
+    return ("mask=nx.pixels_with_step(images, energy, edge.step_noise)",)
+
+
 def _cluster_code(given: dict[str, Any], before: Before) -> Lines:
     """Return the step in Python."""
     number = repr(given.pop("n_clusters", 4))
     return [
-        *call("clusters", "nx.cluster_spectra", "images", number, "energy=energy", **given),
+        *call(
+            "clusters",
+            "nx.cluster_spectra",
+            "images",
+            number,
+            "energy=energy",
+            *_with_step(given, before),
+            **given,
+        ),
         'labels["clusters"] = clusters.labels',
         'tables["cluster_spectra"] = {"energy": energy}',
         "for k, spectrum in enumerate(clusters.spectra, start=1):",
@@ -150,7 +165,15 @@ def _decompose_code(given: dict[str, Any], before: Before) -> Lines:
     """Return the step in Python."""
     number = repr(given.pop("n_components", 3))
     return [
-        *call("components", "nx.decompose", "images", number, "energy=energy", **given),
+        *call(
+            "components",
+            "nx.decompose",
+            "images",
+            number,
+            "energy=energy",
+            *_with_step(given, before),
+            **given,
+        ),
         "for k, image in enumerate(components.maps, start=1):",
         '    maps[f"component_{k}"] = image',
     ]

@@ -10,6 +10,8 @@ SIGNS = "#%!*/;"
 """Signs that a line of comment begins with."""
 _RULE = re.compile(r"[#%!*/;\s]*[-=_~*+./\s]*")  # a line of dashes
 _LOOK_BACK = 8
+LONGEST_LINE, LONGEST_WORD = 20_000, 500
+"""Characters; lines and words beyond are no names."""
 
 
 def column_names(header: tuple[str, ...], width: int) -> tuple[str, ...]:
@@ -59,7 +61,9 @@ def _one_a_line(header: tuple[str, ...], width: int) -> tuple[str, ...]:
 def _of_line(line: str, width: int) -> tuple[str, ...]:
     """Return the names in one line: numbered ones, or cells between separators."""
     text = re.sub(r"^\W*#?[LC]\s(?=.*\w)|^#\(\d+\)\s*", "", line).lstrip(SIGNS + " \t")
-    if not any(character.isalpha() for character in text):
+    if len(text) > LONGEST_LINE or not any(character.isalpha() for character in text):
+        return ()
+    if max(map(len, text.split())) > LONGEST_WORD:
         return ()
     numbered = re.findall(r"(?:^|\s)(\d+)\s?[_:=.)]\s*(.+?)(?=\s+\d+\s?[_:=.)]|\s*$)", text)
     if [int(number) for number, _ in numbered] == list(range(1, width + 1)):

@@ -15,10 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.files import read_bytes
 from napari_xanes._core.io.column_names import SIGNS, column_names
 
 MAX_BYTES = 64 * 2**20
 """A text table larger than this is no spectrum and no list of energies."""
+
+MOST_LINES = 1_000_000
+MOST_ROWS = 200_000
+"""Of a text file, which may hold many scans, and of one table."""
 
 _END = "\x1a"
 """The mark that DOS programs put behind the last line."""
@@ -68,6 +73,10 @@ def table_of(lines: list[str], label: str) -> Table:
     DataFileError
         If there are none, or a line among them does not fit the others.
     """
+    if len(lines) > MOST_ROWS:
+        raise DataFileError(
+            f"{label} has {len(lines)} lines, expected a table of at most {MOST_ROWS}; leave out what is no spectrum."
+        )
     rows = [_numbers(line) for line in lines]
     widths = Counter(len(row) for row in rows if row)
     if not widths:
@@ -110,18 +119,9 @@ def looks_like_text(start: bytes) -> bool:
 
 
 def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataFileError(
-                f"{path} has {path.stat().st_size / 2**20:.0f} MB, too many for a text file of numbers."
-            )
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise DataFileError(f"{path}: there is no such file.") from None
-    except OSError as error:
-        if isinstance(error, DataFileError):
-            raise
-        raise DataFileError(f"{path} cannot be read: {error.strerror or error}.") from None
+    raw = read_bytes(path, "file", MAX_BYTES)
+    if (lines := max(raw.count(b"\n"), raw.count(b"\r"))) > MOST_LINES:
+        raise DataFileError(f"{path} has {lines} lines, expected a text file of at most {MOST_LINES}.")
     if not raw.strip():
         raise DataFileError(f"{path} is empty, expected columns of numbers as text.")
     if not looks_like_text(raw):

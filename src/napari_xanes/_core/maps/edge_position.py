@@ -29,7 +29,7 @@ from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
 from napari_xanes._core.maps.edge_position_kernel import EdgeKernel, HalfHeightKernel, SteepestKernel
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
-from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows
+from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows, told_apart
 from napari_xanes._core.maps.window import usable_frames, warn_of_gaps
 
 Method = Literal["half_height", "derivative"]
@@ -177,6 +177,9 @@ class _Search:
         smoothing: float | None,
     ) -> None:
         self._method, self._level = method, level
+        one_each = np.zeros(energy.size, bool)
+        one_each[told_apart(energy, np.flatnonzero(usable))] = True
+        usable = one_each
         if window is None:
             window = self._window_about_the_median(energy[usable], sample[usable])
         self.window = check_window(window, "window")

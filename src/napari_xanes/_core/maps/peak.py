@@ -25,7 +25,7 @@ from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
 from napari_xanes._core.maps.peak_kernel import PeakKernel
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
-from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows
+from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows, told_apart
 from napari_xanes._core.maps.window import usable_frames, warn_of_gaps
 
 MANY_AT_BOUNDARY = 0.05
@@ -133,8 +133,10 @@ def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: flo
 
 def peak_energies(energy: NDArray[np.float64], window: Window, usable: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Return the indices of the energies in the window, at least as many as a spline needs."""
+    one_each = np.zeros(energy.size, bool)
+    one_each[told_apart(energy, np.flatnonzero(usable))] = True
     return window_indices(
-        energy, check_window(window, "window"), "window", at_least=LEAST_ENERGIES, usable=usable
+        energy, check_window(window, "window"), "window", at_least=LEAST_ENERGIES, usable=one_each
     )
 
 

@@ -29,6 +29,9 @@ FEWEST = 0.01
 
 TRIED = 500
 
+SAME = 1e-3
+"""eV; energies that differ by less are one, as where two regions of a scan meet."""
+
 
 class SmoothingSpline:
     """The spline f that minimises sum (y - f)^2 + smoothing * integral of f''^2 over dE, for given energies.
@@ -122,6 +125,14 @@ class SmoothingSpline:
         """Return the squared components of spectra (m, n), and the noise power of each by its rougher half."""
         power = self.components(spectra - spectra.mean(axis=0)) ** 2
         return power, power[power.shape[0] // 2 :].mean(axis=0) + 1e-20 * power.sum(axis=0)
+
+
+def told_apart(energy: Float64, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the indices without those of energies that are, but for rounding, the one before.
+
+    A curve through both would be as steep as their noise over next to nothing.
+    """
+    return indices[np.diff(energy[indices], prepend=-np.inf) > SAME]
 
 
 def as_rows(indices: NDArray[np.intp]) -> slice | NDArray[np.intp]:

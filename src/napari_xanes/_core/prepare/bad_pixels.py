@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_xanes._core.base.arrays import valid_mean
+from napari_xanes._core.base.arrays import unmasked, valid_mean
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -116,7 +116,7 @@ def remove_bad_pixels(
     InputError
         If the images are no stack, or the limit is not above 0.
     """
-    stack = np.asarray(images, np.float32)
+    stack = unmasked(images).astype(np.float32, copy=False)
     if stack.ndim not in (3, 4):
         raise InputError(f"images have shape {stack.shape}, expected (energy, y, x) or (energy, z, y, x).")
     params = BadPixelsParams(static=static, flashes=flashes, limit=limit, replace=replace)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_xanes._core.base.arrays import valid_mean
+from napari_xanes._core.base.arrays import unmasked, valid_mean
 from napari_xanes._core.base.checks import check_roi, check_window, in_window
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Roi, Window, field
@@ -86,7 +86,7 @@ def bin_pixels(images: ArrayLike, factor: int, *, axes: int = 2) -> NDArray[np.f
     InputError
         If fewer than `factor` pixels lie along an axis.
     """
-    values = np.asarray(images)
+    values = unmasked(images)
     values = values if values.dtype == np.float64 else values.astype(np.float32)
     if values.ndim < axes or min(values.shape[values.ndim - axes :]) < factor or factor < 1:
         raise InputError(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, median_filter
 from skimage.restoration import denoise_nl_means
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_choice
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
@@ -76,7 +77,7 @@ def denoise(
     """
     check_choice("method", method, Method)
     _check_size(size)
-    values = np.asarray(images, np.float32)
+    values = unmasked(images).astype(np.float32, copy=False)
     if values.ndim < axes:
         raise InputError(f"images have shape {values.shape}, expected at least {axes} axes.")
     flat = values.reshape(-1, *values.shape[values.ndim - axes :])

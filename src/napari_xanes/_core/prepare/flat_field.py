@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike as NumpyArrayLike
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
@@ -55,7 +56,7 @@ def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLik
     InputError
         If shapes do not fit, or the dark is nowhere below the flat.
     """
-    images = np.asarray(counts)
+    images, flat = measured(counts), measured(flat)
     if any(np.asarray(a).dtype.kind not in "fiub" for a in (images, flat, 0 if dark is None else dark)):
         raise InputError("counts, flat and dark must be real numbers; export the measured intensities.")
     single = images.ndim == 2
@@ -64,16 +65,26 @@ def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLik
         raise InputError(
             f"counts have shape {images.shape}, expected (energy, y, x), (energy, z, y, x) or (y, x)."
         )
-    dark_image = mean_dark(None if dark is None else np.asarray(dark), stack.shape[1:])
-    beam = beam_reader(np.asarray(flat), stack.shape[0], stack.shape[1:])
+    dark_image = mean_dark(None if dark is None else unmasked(dark), stack.shape[1:])
+    beam = beam_reader(flat, stack.shape[0], stack.shape[1:])
     check_beam(beam, dark_image, stack.shape[0])
-    divide = BeamDivision(
-        beam, dark_image, changes=beam_changes(np.asarray(flat), stack.shape[0], stack.shape[1:])
-    )
+    divide = BeamDivision(beam, dark_image, changes=beam_changes(flat, stack.shape[0], stack.shape[1:]))
     out = np.array(stack, dtype=np.float32)
     for i, frame in enumerate(out):
         divide(frame, i, slice(None))
     return out[0] if single else out
+
+
+def measured(counts: Any) -> NDArray[Any]:
+    """Return counts with NaN where nothing was measured: what numpy masks, and the largest 32-bit whole number.
+
+    Detectors of modules write that number into the gaps between them.
+    """
+    values = unmasked(counts)
+    if values.dtype.kind not in "ui" or values.dtype.itemsize != 4:
+        return values
+    gap = values == np.iinfo(values.dtype).max
+    return np.where(gap, np.nan, values) if gap.any() else values
 
 
 def mean_dark(dark: ArrayLike | None, image_shape: Sequence[int]) -> Float32 | np.float32:
@@ -92,7 +103,7 @@ def beam_reader(flat: ArrayLike, n: int, image_shape: Sequence[int]) -> BeamRead
         spectrum = np.asarray(flat[:], dtype=np.float32)
         return lambda i, rows: spectrum[i]
     if shape == (n, *image_shape) and n > 1:
-        return lambda i, rows: np.asarray(flat[i, rows], dtype=np.float32)
+        return lambda i, rows: measured(flat[i, rows]).astype(np.float32)
     if len(shape) == 1:
         raise InputError(
             f"the beam spectrum has {shape[0]} values, the stack has {n} energies; there must be as many."

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
@@ -37,7 +38,7 @@ def optical_density(transmission: ArrayLike) -> Float32:
     array
         Optical density of the same shape; NaN where the transmission is not above 0.
     """
-    values = np.asarray(transmission)
+    values = unmasked(transmission)
     if values.dtype.kind not in "fiub":
         raise InputError(f"transmission is of type {values.dtype}, expected real numbers.")
     density = values.astype(np.float32)

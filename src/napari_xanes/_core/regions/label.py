@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.regions.masks import as_mask
 
@@ -102,7 +103,7 @@ def _centres(
 
 def check_image(image: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
     """Return a map as float64, or say what is wrong with it beside labels of a shape."""
-    values = np.asarray(image)
+    values = unmasked(image)
     if values.dtype.kind not in "fiub" or values.shape != shape:
         raise InputError(
             f"{name} has shape {values.shape} and type {values.dtype}, expected real numbers of the particles' shape {shape}."

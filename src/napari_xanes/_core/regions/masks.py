@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_choice
 from napari_xanes._core.base.errors import InputError
 
@@ -132,7 +133,7 @@ def otsu_threshold(image: ArrayLike) -> float:
 
 
 def _real(image: ArrayLike) -> NDArray[Any]:
-    values = np.asarray(image)
+    values = unmasked(image)
     if values.dtype.kind not in "fiub":
         raise InputError(f"the image has type {values.dtype}, expected real numbers.")
     return values.astype(np.uint8) if values.dtype == bool else values

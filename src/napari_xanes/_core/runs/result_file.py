@@ -54,11 +54,22 @@ def save_result(result: Result, path: str | Path) -> None:
         raise InputError(
             f"{path}: results are written to HDF5, so the name must end in .h5, not '{path.suffix}'."
         )
+    _check_not_input(result, path)
     check_disk(_size(result), path)
     with whole_hdf5(path, signed=True) as file:
         file.attrs[MARK] = SCHEMA
         layout.write_result(file, result)
         seal(file)
+
+
+def _check_not_input(result: Result, path: Path) -> None:
+    """Refuse to replace the scan that a result was made from."""
+    source = result.source.get("path") or []
+    for file in [source] if isinstance(source, str) else source:
+        if Path(file).resolve() == path.resolve():
+            raise InputError(
+                f"{path} is the scan that the result was made from; save the result under another name."
+            )
 
 
 def load_result(path: str | Path) -> Result:

@@ -17,6 +17,7 @@ from napari_xanes._core.engine.blocks import Scratch
 from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, sums_to_one
 from napari_xanes._core.solve.admm import AdmmSolver, Solver
 from napari_xanes._core.solve.design import ALIKE, Constraint, Design, FloatArray, Matrix, design
+from napari_xanes._core.solve.pooled import ENOUGH, PooledNoise
 from napari_xanes._core.solve.sigma import FractionSigma
 
 __all__ = ["ALIKE", "MOST_CONSTRAINED", "Constraint", "Design", "FitKernel", "Matrix", "design"]
@@ -94,6 +95,44 @@ class FitKernel:
         self._significance = significance or 0.0
         self._step_noise = step_noise
         self._sigma = {t: FractionSigma(r, constraint, t) for t in PRECISIONS}
+        self._pool: PooledNoise | None = None
+        self._trend = False
+        self.follows: tuple[str, ...] = ()
+
+    def learn_noise(
+        self, spectra: FloatArray, thickness: FloatArray | None = None, image: FloatArray | None = None
+    ) -> None:
+        """Learn the noise from sampled spectra (E, n), where there are too few energies for each pixel's own.
+
+        Parameters
+        ----------
+        spectra : array (E, n)
+        thickness : array (n,), optional
+            By which they were divided, if the noise is to follow it; by default it follows the mean of the spectrum.
+        image : array, optional
+            The thickness of all pixels, where no kernel of the same pass fills a map "thickness".
+        """
+        if self._freedom >= ENOUGH or "noise" in self.reads:
+            return
+        data = np.ascontiguousarray(spectra[self._fitted], np.float64)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            residual = self._residuals[data.dtype]
+            projected = residual.project(data)
+            k = self.maps["coefficients"][0]
+            z, out = projected[-k:].copy(), {n: np.empty(data.shape[1]) for n in ADMM_MAPS}
+            x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
+            _, _, weighted, _ = residual(data, projected, x, None)
+            count = self._sigma[data.dtype].free(x)[1] if self._sigma[data.dtype].bounded else None
+            freedom = np.broadcast_to(self._free_energies(count, data.dtype), weighted.shape)
+            level = _level(data, thickness)
+        pool = PooledNoise(weighted, np.nan_to_num(freedom), level)
+        if not pool.known:
+            return
+        self._pool, self._trend = pool, thickness is not None
+        if self._trend and image is not None:
+            self.reads = {**self.reads, "thickness": image}
+        elif self._trend:
+            self.follows = ("thickness",)
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
         if "inside" not in out or out["inside"].all():
@@ -109,7 +148,7 @@ class FitKernel:
             out[name].fill(np.nan)
         if inside.size:
             part = {name: np.empty((*lead, inside.size), y.dtype) for name, lead in self.maps.items()}
-            given = {name: out[name][inside] for name in self.reads}
+            given = {name: out[name][inside] for name in (*self.reads, *self.follows) if name in out}
             self._fit(y[self._fitted].take(inside, axis=1), part | given)
             for name, values in part.items():
                 out[name][..., inside] = values
@@ -134,7 +173,11 @@ class FitKernel:
         sigma = self._sigma[data.dtype]
         free, count = sigma.free(x) if sigma.bounded else (None, None)
         freedom = self._free_energies(count, data.dtype)
-        noise = np.sqrt(weighted / freedom)
+        if self._pool is None:
+            noise = np.sqrt(weighted / freedom)
+        else:
+            level = _level(data, out["thickness"] if self._trend else None)
+            noise = np.sqrt(self._pool(weighted, freedom, level))
         if "noise" in out:
             noise = out["noise"].astype(noise.dtype)
             np.divide(weighted / freedom, noise**2, out=out["reduced_chi_square"])
@@ -159,6 +202,19 @@ class FitKernel:
             valid &= total > self._significance * error_of_sum
         if not valid.all():
             fractions[:, ~valid] = np.nan
+
+
+ADMM_MAPS = ("iterations", "primal_residual", "dual_residual", "unconverged")
+
+
+def _level(data: FloatArray, thickness: FloatArray | None) -> FloatArray:
+    """Return what the noise follows: the absorption, or the thickness that was divided out."""
+    if thickness is None:
+        mean: FloatArray = data.mean(axis=0)
+        return mean
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level: FloatArray = np.log(np.where(thickness > 0, thickness, np.nan))
+    return level
 
 
 class _Residual:

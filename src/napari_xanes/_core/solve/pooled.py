@@ -1,0 +1,98 @@
+"""The noise of a pixel from its own residuals and those of all others: of few energies, its own say next to nothing.
+
+Where noise is the same in all pixels the residuals of all together tell it.  Where it differs, it differs mostly with
+the thickness, which it is taken to follow; what is left of differences is seen in how residuals scatter more than
+chance makes them, and decides how much a pixel's own count.  This is the moderated variance of G. K. Smyth, Stat. Appl.
+Genet. Mol. Biol. 3, 3 (2004), doi:10.2202/1544-6115.1027, with a trend.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import digamma, polygamma
+
+FloatArray = NDArray[np.floating[Any]]
+Float64 = NDArray[np.float64]
+
+ENOUGH = 30
+"""Degrees of freedom from which on a pixel's own residuals tell its noise well enough."""
+
+FEWEST = 40
+"""Pixels without which nothing is learned from others."""
+
+PER_KNOT, MOST_KNOTS = 150, 16
+"""Pixels at least for each knot of the trend with thickness, and knots at most."""
+
+ALIKE = 1e6
+"""Degrees of freedom of what others tell that stand for infinitely many."""
+
+
+class PooledNoise:
+    """Learns from sampled pixels, and gives the variance of the noise of any.
+
+    Parameters
+    ----------
+    squares, freedom : array (n,)
+        Sums of squared residuals of sampled pixels, and their degrees of freedom.
+    level : array (n,), optional
+        What the noise may depend on, as the thickness.
+    """
+
+    def __init__(self, squares: FloatArray, freedom: FloatArray, level: FloatArray | None) -> None:
+        s, d = np.asarray(squares, np.float64), np.broadcast_to(freedom, squares.shape).astype(np.float64)
+        used = np.isfinite(s) & (s > 0) & (d > 0)
+        if level is not None:
+            used &= np.isfinite(level)
+        self.known = int(used.sum()) >= max(FEWEST, squares.size // 10)
+        if not self.known:
+            return
+        s, d = s[used], d[used]
+        scatter = np.log(s / d) - digamma(d / 2) + np.log(d / 2)
+        at = np.zeros(s.size) if level is None else np.asarray(level, np.float64)[used]
+        self._knots, self._heights = _trend(at, scatter)
+        rest = scatter - np.interp(at, self._knots, self._heights)
+        left = float(rest.var() - polygamma(1, d / 2).mean())
+        doubt = 3 * np.sqrt((rest**4).mean() / rest.size)  # what chance makes of it
+        self.freedom = ALIKE if left < doubt else min(2 * _inverse_trigamma(left), ALIKE)
+        if self.freedom == ALIKE:
+            self._heights = _trend(at, scatter, s, d)[1]
+        else:
+            self._heights += digamma(self.freedom / 2) - np.log(self.freedom / 2)
+
+    def __call__(self, squares: FloatArray, freedom: Any, level: FloatArray | None = None) -> FloatArray:
+        """Return the variance (n,) of the noise of pixels."""
+        at = np.zeros(squares.shape) if level is None else level
+        prior = np.exp(np.interp(at, self._knots, self._heights)).astype(squares.dtype)
+        if self.freedom == ALIKE:
+            return np.where(np.isfinite(squares), prior, np.nan).astype(squares.dtype)
+        own = np.where(np.isfinite(freedom), freedom, 0).astype(squares.dtype)
+        part = np.where(own > 0, squares, 0 * squares)
+        total: FloatArray = (self.freedom * prior + part) / (self.freedom + own)
+        return total.astype(squares.dtype)
+
+
+def _trend(
+    at: Float64, scatter: Float64, squares: Float64 | None = None, freedom: Float64 | None = None
+) -> tuple[Float64, Float64]:
+    """Return knots and the mean of the logarithm there; of the logarithm of the mean where squares are given."""
+    count = max(1, min(MOST_KNOTS, at.size // PER_KNOT)) if np.ptp(at) > 0 else 1
+    groups = np.array_split(np.argsort(at, kind="stable"), count)
+    knots = np.array([at[g].mean() for g in groups])
+    if squares is None or freedom is None:
+        return knots, np.array([scatter[g].mean() for g in groups])
+    return knots, np.array([np.log(squares[g].sum() / freedom[g].sum()) for g in groups])
+
+
+def _inverse_trigamma(value: float) -> float:
+    """Return x with trigamma(x) = value, by Newton's method as Smyth has it."""
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        there = float(polygamma(1, x))
+        step = there * (1 - there / value) / float(polygamma(2, x))
+        x += step
+        if -step / x < 1e-8:
+            break
+    return x
