@@ -232,7 +232,13 @@ def test_invalid_values_are_no_part_of_the_gated():
         ({"post_edge": (8560, 8573), "post_order": 2}, r"post_edge .* holds 2 of the energies, at least 3"),
         ({"divide_by": "area", "area_range": (8221, 8222)}, r"area_range \(8221, 8222\) eV holds 0"),
         (
-            {"pre_edge": (8220, 8226), "post_edge": (8565, 8577), "gate": 3},
+            {
+                "pre_edge": (8220, 8226),
+                "post_edge": (8565, 8577),
+                "gate": 3,
+                "slope": "pixel",
+                "post_order": 1,
+            },
             "windows hold 4 energies, as many as",
         ),
         ({"gate": -1}, "'gate' is -1"),
@@ -293,7 +299,9 @@ def test_a_gate_that_nothing_passes_is_said():
 
 def test_a_parabola_on_few_energies_is_advised_against():
     stack = EnergyStack(make_spectra(12)[0].reshape(-1, 3, 4), ENERGY, "optical_density")
-    found = carry_out(NORMALIZE, Chain(stack), NormalizeParams(post_order=2, post_edge=(8540, 8577)))
+    found = carry_out(
+        NORMALIZE, Chain(stack), NormalizeParams(post_order=2, post_edge=(8540, 8577), slope="pixel")
+    )
     assert "post_order = 1 or slope = 'shared'" in found.warnings[0]
 
 
@@ -310,3 +318,21 @@ def test_shared_slopes_of_noisy_pixels_do_not_change_the_step():
         steps = [normalize_edge(mu, energy, **options).edge_step.mean() for mu in (noisy, clean)]
         ratio.append(steps[0] / steps[1])
     assert abs(np.mean(ratio) - 1) < 3 * np.std(ratio) / np.sqrt(len(ratio)) < 0.01
+
+
+def test_short_scans_have_a_constant_post_line_and_shared_slopes_by_default():
+    """Where 15 eV are left after the edge, most pixels would be lost by lines of their own."""
+    rng = np.random.default_rng(0)
+    energy = np.r_[np.arange(8222, 8320, 7.0), np.arange(8320, 8349.0)]
+    edge = 0.5 + np.arctan((energy - 8333) / 1.5) / np.pi
+    mu = edge[:, None] + rng.normal(0, 0.02, (energy.size, 400))
+    found = normalize_edge(mu, energy)
+    assert found.params.post_order == 0
+    assert found.n_invalid == 0
+    line = normalize_edge(mu, energy, post_order=1, slope="pixel")
+    assert line.params.post_order == 1 and line.params.slope == "pixel"
+    assert found.edge_step.std() < 0.5 * line.edge_step.std()
+    long = np.r_[np.arange(8222, 8320, 7.0), np.arange(8320, 8370.0), np.arange(8370, 8500, 10.0)]
+    spectra = 0.5 + np.arctan((long - 8333) / 1.5) / np.pi
+    plain = normalize_edge(spectra[:, None], long).params
+    assert plain.post_order == 1 and plain.slope == "pixel"

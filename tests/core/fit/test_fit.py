@@ -281,3 +281,17 @@ def test_a_reference_that_is_zero_is_named():
     references = [*make_references(1), Reference("nothing", ENERGY, 0 * ENERGY)]
     with pytest.raises(InputError, match="reference 'nothing' is zero at all fitted energies"):
         fit_references(random_spectra(1)[0], ENERGY, references)
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(1, 2, 100)])
+def test_the_r_factor_is_the_same_whatever_the_pedestal(weights):
+    rng = np.random.default_rng(0)
+    energy = np.arange(8300, 8400.0)
+    references = np.stack([1 / (1 + np.exp(-(energy - at) / 2)) for at in (8340, 8345)])
+    mu = references.T @ [[0.5], [0.5]] + rng.normal(0, 0.02, (100, 1))
+    plain, raised = (
+        fit_references(mu + pedestal, energy, references, background=(0,), weights=weights)
+        for pedestal in (0, 3)
+    )
+    np.testing.assert_allclose(raised.r_factor, plain.r_factor, rtol=1e-6)
+    assert plain.r_factor[0] > 1e-3

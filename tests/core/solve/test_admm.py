@@ -119,7 +119,7 @@ def test_step_streams_and_says_how_far_it_came(files, constraint):
     assert found["unconverged_pixels"] == 0 and found["most_iterations"] == np.nanmax(
         one.maps["admm_iterations"]
     )
-    assert np.isnan(one.maps["admm_iterations"][3, 4]) and not one.warnings
+    assert np.isnan(one.maps["admm_iterations"][3, 4]) and all("clearly negative" in w for w in one.warnings)
 
 
 def test_step_warns_of_pixels_that_did_not_converge(files, monkeypatch):
@@ -127,9 +127,9 @@ def test_step_warns_of_pixels_that_did_not_converge(files, monkeypatch):
     mu = random_spectra(2, n=600)[0].reshape(-1, 20, 30)
     step = ("fit", FitParams(references=files, constraint="sum_to_one", solver="admm"))
     result = run_steps(EnergyStack(mu, ENERGY, "normalized"), [step])
-    assert "600 of 600 pixels did not converge" in result.warnings[0]
+    assert "600 of 600 pixels did not converge" in " ".join(result.warnings)
     fit = fit_references(mu, ENERGY, make_references(2), constraint="sum_to_one", solver="admm")
-    assert fit.n_unconverged == 600 and "did not converge" in fit.warnings[0]
+    assert fit.n_unconverged == 600 and "did not converge" in " ".join(fit.warnings)
 
 
 def test_unknown_solver_is_named():

@@ -177,7 +177,8 @@ def _half_height(
     least = least_energies(params)
     windows = choose_windows(energy, rise, edge, params.pre_edge, params.post_edge, least)
     before, after = (window_indices(energy, window, "window") for window in windows)
-    curves = fitted_curves(energy, rise, before, after, params.pre, params.post_order)
+    order = 1 if params.post_order is None else params.post_order
+    curves = fitted_curves(energy, rise, before, after, params.pre, order)
     found = curves.coefficients(mu[before], mu[after])
     # above zero where the spectrum is nearer to the post-edge curve
     excess = PchipInterpolator(energy, mu - (curves.pre_curve + curves.difference / 2) @ found)

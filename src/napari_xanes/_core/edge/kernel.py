@@ -77,6 +77,7 @@ class NormalizeKernel:
         lines: bool = False,
     ) -> None:
         self._params = params
+        self._order = params.post_order
         self.pre, self.post = window_energies(params, energy, usable)
         self.curves = fitted_curves(
             energy,
@@ -84,7 +85,7 @@ class NormalizeKernel:
             self.pre,
             self.post,
             params.pre,
-            params.post_order,
+            self._order,
             alone=params.divide_by == "post",
         )
         if params.slope == "shared":
@@ -194,10 +195,8 @@ class NormalizeKernel:
         with np.errstate(divide="ignore", invalid="ignore"):
             if products.divisor is not None:
                 divisor = products.divisor(found, scratch)
-                if self._params.post_order < 2:  # it is straight: its ends decide
-                    valid = (divisor[0] > 0) & (divisor[-1] > 0)
-                else:
-                    valid = divisor.min(axis=0) > 0
+                ends = (divisor[0] > 0) & (divisor[-1] > 0)  # decide where it is straight
+                valid = ends if self._order < 2 else divisor.min(axis=0) > 0
             else:
                 divisor = found[STEP] if products.area is None else products.area @ y[self._area_slice]
                 valid = divisor > 0

@@ -54,6 +54,12 @@ NOISY = 5.0
 STEEP = 0.15
 """Relative change of post- minus pre-edge line after the edge from which on dividing by it is said to be doubtful."""
 
+SHORT = 30.0
+"""eV; in shorter post-edge windows a line is not told from the end of the white line and from noise."""
+
+DROWNED = 3.0
+"""Noise of the edge step, in units of one frame's, from which on slopes are shared unless chosen otherwise."""
+
 SURE = 0.999
 """How sure it must be, against the scatter about its lines, that the mean spectrum has a step, to take that for an edge."""
 
@@ -65,10 +71,10 @@ def normalize_edge(
     e0: float | None = None,
     pre_edge: Window | None = None,
     post_edge: Window | None = None,
-    slope: Slope = "pixel",
+    slope: Slope | None = None,
     divide_by: DivideBy = "line",
     pre: Pre = "line",
-    post_order: PostOrder = 1,
+    post_order: PostOrder | None = None,
     flatten: bool = False,
     area_range: Window | None = None,
     gate: float | None = None,
@@ -86,9 +92,10 @@ def normalize_edge(
         Edge energy in eV; by default found in the mean spectrum as `e0_method` says.
     pre_edge, post_edge : (float, float), optional
         Windows in eV to which a curve is fitted; each holds every energy lo <= E <= hi.
-    slope : {"pixel", "shared"}
+    slope : {"pixel", "shared"}, optional
         Whether both curves are fitted in every pixel, or their shape is taken from the fifth of the pixels with
-        the largest steps and scaled by each pixel's own step.
+        the largest steps and scaled by each pixel's own step.  By default "pixel", or "shared" where the edge step would have more
+        than three times the noise of one frame.
     divide_by : {"line", "step", "post", "area"}
         "line": (mu - pre) / (post - pre) at every energy (paper, eq. 2); a pixel where post - pre is not
         positive at every energy is invalid.  "step": (mu - pre) / edge_step; invalid where that is not positive.
@@ -97,9 +104,9 @@ def normalize_edge(
         where that is not positive.
     pre : {"line", "constant", "victoreen"}
         Pre-edge curve: a line, a constant, or a / E^3 + b / E^4.
-    post_order : {0, 1, 2}
+    post_order : {0, 1, 2}, optional
         Order of the post-edge polynomial, which is fitted to mu - pre (with "post": to mu); the post-edge curve is
-        the sum of both.
+        the sum of both.  By default 1, or 0 where the post-edge window is shorter than 30 eV.
     flatten : bool
         With "step", above e0: takes off (post - pre - edge_step) / edge_step, by which the post-edge curves differ
         from the step, as Athena and Larch do.
@@ -192,10 +199,32 @@ def resolve(
     if params.divide_by == "area":
         inside = window_indices(x, params.area_range or (pre_edge[1], post_edge[1]), "area_range", at_least=2)
         update["area_range"] = (float(x[inside[0]]), float(x[inside[-1]]))
+    if params.post_order is None:
+        update["post_order"] = 0 if post_edge[1] - post_edge[0] < SHORT else 1
     resolved = ResolvedNormalizeParams.of(params, **update)
+    if params.slope is None:
+        resolved = resolved.model_copy(update={"slope": _slope(resolved, energy, usable, spectra)})
     if params.e0 is None:
         _refuse_flat(resolved, x, mean)
     return resolved, str(edge) if edge else None
+
+
+def _slope(
+    params: ResolvedNormalizeParams,
+    energy: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+    spectra: FloatArray,
+) -> Slope:
+    """Return "shared" where slopes of single pixels would drown the edge step in noise, and others can be had."""
+    alone = params.model_copy(update={"slope": "pixel", "gate": None})
+    kernel = NormalizeKernel(alone, energy, usable, spectra)
+    if params.divide_by == "area" or params.pre == "victoreen" or kernel.divisor_noise <= DROWNED:
+        return "pixel"
+    try:
+        NormalizeKernel(alone.model_copy(update={"slope": "shared"}), energy, usable, spectra)
+    except InputError:  # no pixels with a step to take them from
+        return "pixel"
+    return "shared"
 
 
 def _refuse_flat(
@@ -233,9 +262,20 @@ def _mean_spectrum(spectra: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np
     return mean
 
 
-def _doubts(params: NormalizeParams, kernel: NormalizeKernel, mean: NDArray[np.float64]) -> list[str]:
+def _doubts(
+    asked: NormalizeParams, params: NormalizeParams, kernel: NormalizeKernel, mean: NDArray[np.float64]
+) -> list[str]:
     """Return what the user should know of windows that hold little, or of steep lines."""
     doubts = []
+    if params.slope == "shared" and asked.slope is None:
+        doubts.append(
+            "the windows before and after the edge are so short that slopes of single pixels would drown in noise, so slopes "
+            "were shared; set slope = 'pixel' to fit them in each"
+        )
+    if params.post_order == 0 and asked.post_order is None:
+        doubts.append(
+            f"the post-edge window is shorter than {SHORT:g} eV, so its mean was taken for a line; set post_order = 1 for a line"
+        )
     if params.slope == "pixel" and params.divide_by != "area" and kernel.divisor_noise > NOISY:
         lower = f"post_order = {params.post_order - 1} or " if params.post_order == 2 else ""
         doubts.append(
@@ -267,7 +307,7 @@ def normalize_step(
     kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
     chain.hand_over(Normalization(resolved, kernel.divisor_noise, kernel.thickness_of(sample.spectra)))
     found["step_noise"] = kernel.divisor_noise
-    if doubts := _doubts(resolved, kernel, sample.mean):
+    if doubts := _doubts(params, resolved, kernel, sample.mean):
         found.warn(*doubts)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:

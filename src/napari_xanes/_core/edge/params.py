@@ -62,17 +62,21 @@ class NormalizeParams(Params):
         widget="window",
         example=[8392.0, 8577.0],
     )
-    post_order: PostOrder = field(
-        1,
+    post_order: PostOrder | None = field(
+        None,
         "Post-edge order",
-        "Order of the polynomial after the edge: 0 is the mean, 1 a line, 2 a parabola, for long scans with little noise.",
+        "Order of the polynomial after the edge: 0 is the mean, 1 a line, 2 a parabola, for long scans with little noise. "
+        "Empty: a line, or the mean where the window is shorter than 30 eV.",
+        example=1,
         rare=True,
     )
-    slope: Slope = field(
-        "pixel",
+    slope: Slope | None = field(
+        None,
         "Slopes",
         "'pixel' fits both slopes in every pixel; 'shared' takes them from the pixels with most of the element, "
-        "scaled by each pixel's step, for noisy data.",
+        "scaled by each pixel's step, for noisy data. Empty: 'pixel', or 'shared' where windows are so short that the "
+        "step would drown in noise.",
+        example="pixel",
     )
     divide_by: DivideBy = field(
         "line",
@@ -114,11 +118,14 @@ class ResolvedNormalizeParams(NormalizeParams):
     e0: float
     pre_edge: Window
     post_edge: Window
+    post_order: PostOrder = 1
+    slope: Slope = "pixel"
 
     @classmethod
     def of(cls, params: NormalizeParams, **chosen: Any) -> ResolvedNormalizeParams:
         """Return parameters together with what was chosen for those left automatic."""
-        return cls(**{**params.model_dump(), **chosen})
+        given = {name: value for name, value in params.model_dump().items() if value is not None}
+        return cls(**{**given, **chosen})
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,4 +201,4 @@ def check_choices(params: NormalizeParams) -> None:
 
 def least_energies(params: NormalizeParams) -> tuple[int, int]:
     """Return how many energies the windows before and after the edge must hold at least."""
-    return (1 if params.pre == "constant" else 2), params.post_order + 1
+    return (1 if params.pre == "constant" else 2), 1 + (1 if params.post_order is None else params.post_order)

@@ -36,6 +36,9 @@ SURE, SURE_ALONE = 6.0, 12.0
 FURTHER = 0.1
 """Share of what the first cause explains that a further one must explain."""
 
+MANY, FEW_ROUNDS = 16, 6
+"""Free energies from which noisy frames are told from components one at a time; rounds for fewer, which do not settle."""
+
 WORST_SPOILED = 30.0
 """Condition number up to which spoiled coefficients are put right."""
 
@@ -165,22 +168,27 @@ def name_causes(moments: Moments, columns: Matrix, patterns: Patterns, even: flo
 
 
 def _whitened(moments: Moments, columns: Matrix) -> _White:
-    """Find the noise of every energy, from what components above it leave."""
+    """Find the noise of every energy, from what components above it leave.
+
+    Components are let in one at a time, or a noisy frame would be taken for one; of few energies all at once, or
+    one would be taken for noisy frames.
+    """
     e = columns.shape[0]
     noise = np.ones(e)
     pixels = moments.pixels / moments.crowding
     unit = columns / np.linalg.norm(columns, axis=0)
+    few = unit.shape[0] - unit.shape[1] < MANY
     kept, settled = 0, False
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS if few else ROUNDS):
         u, s, _ = np.linalg.svd(unit / noise[:, None], full_matrices=True)
         rank = int((s > 1e-9 * s[0]).sum())
         turn = u[:, rank:].T / noise
         variances, vectors = np.linalg.eigh(turn @ moments.covariance @ turn.T)
         variances, vectors = np.maximum(variances[::-1], 0), vectors[:, ::-1]
         count = _count(variances, pixels)
-        if settled and count == kept:
+        if settled and (few or count == kept):
             break
-        kept = min(count, kept + 1)  # one at a time, or a noisy frame would be taken for a component
+        kept = count if few else min(count, kept + 1)
         rest = u[:, rank:] @ vectors[:, kept:]  # directions of noise alone
         free = (rest**2).sum(axis=1)
         change = np.einsum("ik,k,ik->i", rest, variances[kept:], rest) / np.maximum(free, LEAST_FREE)

@@ -46,7 +46,7 @@ class ReferenceFit:
     rms : array (...)
         Root of the mean squared residual.
     r_factor : array (...)
-        Sum of squared residuals over sum of squared data.
+        Sum of squared residuals over sum of squared data, less what the background explains of them.
     energy : array (n,)
         The energies that were fitted, eV.
     condition_number : float

@@ -245,11 +245,12 @@ class _Residual:
     def __call__(
         self, data: FloatArray, projected: FloatArray, x: FloatArray, picked: NDArray[np.intp] | None
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray | None]:
-        """Return the sums of squared residuals and of squared data, and of weighted squared residuals, each (n,).
+        """Return the sums of squared residuals and of squared data less background, and of weighted squared residuals, each (n,).
 
         And the residuals of the pixels that are picked.
         """
-        explained = np.einsum("ij,ij->j", projected, projected)
+        first = len(projected) - len(x)
+        explained = np.einsum("ij,ij->j", projected[first:], projected[first:])  # besides the background
         if not self._free:  # otherwise the fitted curve is the projection itself
             z = projected[-len(x) :]
             fitted = self._r @ x
@@ -264,4 +265,5 @@ class _Residual:
         if self._weights is None:
             return error, error + explained, error, left  # Pythagoras, which spares a pass over the data
         np.square(residual, out=residual)
-        return error, np.einsum("ij,ij->j", data, data), self._weights @ residual, left
+        above = data - self._q[:, :first] @ projected[:first] if first else data
+        return error, np.einsum("ij,ij->j", above, above), self._weights @ residual, left
