@@ -22,7 +22,7 @@ def merge_histories(histories: Iterable[Sequence[Entry]]) -> tuple[Entry, ...]:
     for history in sorted(histories, key=lambda one: -sum(map(_changes, one))):
         at = 0
         for entry in history:
-            key = json.dumps(entry.to_json(), sort_keys=True)
+            key = _key(entry)
             if key in keys[at:]:
                 at = keys.index(key, at) + 1
             else:
@@ -40,3 +40,12 @@ def changes_stack(name: str, params: Mapping[str, Any] | Params) -> bool:
 
 def _changes(entry: Entry) -> bool:
     return changes_stack(entry.step, entry.params)
+
+
+def _key(entry: Entry) -> str:
+    """Return what tells two entries apart: the step and its parameters, and of a painted mask which pixels it has.
+
+    What was found does not: the same step, run again on the way to another, may find the last digit otherwise.
+    """
+    found = dict(entry.facts) if entry.facts.get("painted") else {}
+    return json.dumps([entry.step, dict(entry.params), found], sort_keys=True)
