@@ -18,7 +18,8 @@ from napari_xanes._core.data.part import excerpt
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.runs.pipeline import run_steps
-from napari_xanes._widgets.layers.layers import drawn_rectangle, geometry_of, stack_of
+from napari_xanes._widgets.layers.drawn import drawn_rectangle
+from napari_xanes._widgets.layers.layers import geometry_of, stack_of
 from napari_xanes._widgets.layers.tuples import (
     LayerTuple,
     labels_tuple,

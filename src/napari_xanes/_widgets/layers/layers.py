@@ -25,7 +25,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from napari.layers import Image, Layer, Shapes
+from napari.layers import Image, Layer
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data import kinds
@@ -33,6 +33,7 @@ from napari_xanes._core.data.history import History, history_from_json, history_
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.histories import merge_histories
+from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
 from napari_xanes._widgets.layers.tuples import (
     SEEN_OVER_MAPS,
@@ -146,7 +147,8 @@ def put_result(
 ) -> Layer:
     """Show what a step made of the stack in `parent`; returns the new stack's layer, or `parent`.
 
-    Layers of an earlier run are updated in place and keep the colormap, limits and visibility the user gave them.
+    Layers of an earlier run are updated in place.  They keep their colormap, and the limits that the user gave them.
+    What was seen of them is seen again; if nothing was, the result is shown.
 
     Parameters
     ----------
@@ -164,16 +166,33 @@ def put_result(
 def _put_result(viewer: Any, parent: Layer, step: str, result: Result, stack_name: str, more: bool) -> Layer:
     kept = {**(parent.metadata.get("xanes_results") or {}), step: replace(result, stack=None)}
     parent.metadata = {**parent.metadata, "xanes_results": kept}
-    last = parent
+    last, seen = parent, _is_seen(viewer, parent, result, stack_name)
     if stack_name and result.stack is not None:
         title = f"{result.stack.name} {stack_name}".strip()
-        new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"])
+        where = pixels_with_edge([{step: result}], parent, result.stack.image_shape)
+        new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"], where=where)
         new[1].update(geometry_of(parent, 0, result.history))
         last = _put(viewer, new, role=stack_name)
-        show_only(viewer, last)
+        if not seen:
+            show_only(viewer, last)
     maps = show_maps(viewer, parent, step, more=more)
+    if not (seen or maps) and last is parent and (top := _top_map(viewer, parent, result)) is not None:
+        show_only(viewer, top)
     show_labels(viewer, parent, step, hidden=bool(maps))
     return last
+
+
+def _is_seen(viewer: Any, parent: Layer, result: Result, stack_name: str) -> bool:
+    """Whether a layer that a step made before is on the screen."""
+    roles = [*result.maps, *result.labels, *([stack_name] if stack_name else [])]
+    made = [_output(viewer, about(parent)["id"], role) for role in roles]
+    return any(one is not None and one.visible for one in made)
+
+
+def _top_map(viewer: Any, parent: Layer, result: Result) -> Layer | None:
+    """Return the layer of a result's map that is to be looked at first, of those there are."""
+    made = [_output(viewer, about(parent)["id"], name) for name in ordered(result, list(result.maps))]
+    return next((one for one in reversed(made) if one is not None), None)
 
 
 def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> list[Layer]:
@@ -192,9 +211,12 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
     ]
     bottom = min((viewer.layers.index(layer) for layer in mine), default=None)
     new = []
+    known = [{step: result}, *map(results_of, lineage(viewer, parent))]
+    where = pixels_with_edge(known, parent, np.shape(next(iter(result.maps.values()), ())))
+    geometry = geometry_of(parent, 1, result.history)
     for name in ordered(result, wanted):
         fresh = _output(viewer, parent_id, name) is None
-        made = map_tuple(name, result, geometry=geometry_of(parent, 1, result.history), made_from=parent_id)
+        made = map_tuple(name, result, geometry=geometry, made_from=parent_id, where=where)
         layer = _put(viewer, made, role=name)
         if fresh:
             new.append(layer)
@@ -284,6 +306,7 @@ def _put(viewer: Any, made: LayerTuple, role: str) -> Layer:
     if old is None:
         return viewer.add_layer(Layer.create(data, kw, kind))
     said["id"] = about(old)["id"]
+    renewed = kind == "image" and are_automatic(old)
     kw["metadata"].pop("xanes_results", None)  # those of the old layer stay as long as their history fits
     old.data = data
     if "features" in kw:
@@ -291,30 +314,9 @@ def _put(viewer: Any, made: LayerTuple, role: str) -> Layer:
     old.metadata = {**{k: v for k, v in old.metadata.items() if k != MASKED}, **kw["metadata"]}
     for key in ("scale", "translate", "units", "axis_labels"):
         setattr(old, key, kw[key])
+    if renewed:
+        give_limits(old, kw["contrast_limits"])
     return old
-
-
-def drawn_rectangle(viewer: Any, layer: Layer) -> tuple[int, int, int, int]:
-    """Return rows and columns (y0, y1, x0, x1) of a stack around the last shape that was drawn.
-
-    The selected Shapes layer counts, else the topmost.  Raises InputError if there is none or it lies outside.
-    """
-    drawn = [one for one in viewer.layers if isinstance(one, Shapes) and len(one.data)]
-    active = viewer.layers.selection.active
-    shapes = next((one for one in drawn if one == active), drawn[-1] if drawn else None)
-    if shapes is None:
-        raise InputError(
-            "there is no drawn rectangle; add a Shapes layer, draw one around a structure, and try again."
-        )
-    corners = np.array([layer.world_to_data(shapes.data_to_world(v))[-2:] for v in shapes.data[-1]])
-    size = np.array(layer.data.shape[-2:])
-    (y0, x0), (y1, x1) = (
-        np.clip(np.round(edge + 0.5), 0, size).astype(int).tolist()
-        for edge in (corners.min(0), corners.max(0))
-    )
-    if y0 >= y1 or x0 >= x1:
-        raise InputError(f"the drawn shape lies outside '{layer.name}'; draw it on the image.")
-    return y0, y1, x0, x1
 
 
 # -- results from layers --------------------------------------------------------------------------

@@ -11,14 +11,17 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data import kinds
 from napari_xanes._core.data.history import History, history_from_json, history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
+from napari_xanes._core.draw.limits import color_limits, with_edge
 from napari_xanes._core.recipe.histories import merge_histories
 from napari_xanes._widgets.layers.label_colors import MOST, label_colors, mask_colors
+from napari_xanes._widgets.layers.limits import LIMITS
 from napari_xanes._widgets.layers.settings import settings
 
 SCHEMA = 1
@@ -27,19 +30,25 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 SEEN_OVER_MAPS = ("mask", "particles")
 """Kinds of labels under which a map stays visible."""
 TOLD_OF_PARTICLES = ("diameter_um", "diameter_px", "thickness")
-SHARES = (0.0, 1.0)
-"""Limits of fractions."""
 
 
-def stack_tuple(stack: EnergyStack, *, name: str = "", made_from: str | None = None) -> LayerTuple:
-    """Return the layer of a stack as napari takes it from readers."""
+def stack_tuple(
+    stack: EnergyStack,
+    *,
+    name: str = "",
+    made_from: str | None = None,
+    where: NDArray[np.bool_] | None = None,
+) -> LayerTuple:
+    """Return the layer of a stack as napari takes it from readers; its limits are of the pixels in `where`."""
     n_space = len(stack.image_shape)
     pixel = stack.pixel_size_um
+    limits = _limits_of_stack(stack, where)
     said = {
         **_said("stack", stack.name, stack.energy, stack.history, stack.source, made_from),
         "signal": stack.signal,
         "pixel_size_um": pixel,
         "warnings": list(stack.warnings),
+        LIMITS: limits,
     }
     kw = {
         "name": name or stack.name or "XANES stack",
@@ -48,25 +57,33 @@ def stack_tuple(stack: EnergyStack, *, name: str = "", made_from: str | None = N
         "scale": (1.0, *([pixel or 1.0] * n_space)),
         "rgb": False,
         "multiscale": False,
-        "contrast_limits": _limits_of_stack(stack),
+        "contrast_limits": limits,
         "metadata": {"xanes": said, "xanes_stack": stack, "xanes_results": {}},
     }
     return stack.data, kw, "image"
 
 
 def map_tuple(
-    name: str, result: Result, *, geometry: Mapping[str, Any] | None = None, made_from: str | None = None
+    name: str,
+    result: Result,
+    *,
+    geometry: Mapping[str, Any] | None = None,
+    made_from: str | None = None,
+    where: NDArray[np.bool_] | None = None,
 ) -> LayerTuple:
-    """Return the layer of one map of a result."""
+    """Return the layer of one map of a result; its limits are of the pixels in `where`."""
     data, info = result.maps[name], result.info[name]
     kind = info["kind"]
     about = kinds.kind(kind)
+    looked_at = _looked_at(result, about, where)
+    limits = color_limits(thinned(data), about.scale, looked_at if looked_at is None else thinned(looked_at))
     said = {
         **_said(kind, result.name, result.energy, result.history, result.source, made_from),
         "map": name,
         "unit": info.get("unit", ""),
         "reference": info.get("reference"),
         "pixel_size_um": result.pixel_size_um,
+        LIMITS: limits,
     }
     kw = {
         "name": map_title(name, info, result.name),
@@ -74,10 +91,23 @@ def map_tuple(
         "rgb": False,
         "multiscale": False,
         "colormap": getattr(settings(), about.group, about.colors) if about.group else about.colors,
-        "contrast_limits": SHARES if about.scale == "share" else _percentiles(thinned(data)),
+        "contrast_limits": limits,
         "metadata": {"xanes": said},
     }
     return data, kw, "image"
+
+
+def _looked_at(
+    result: Result, about: kinds.Kind, where: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Return which pixels set the limits of a map: those with an edge, and of a fit those with fractions."""
+    if where is None and "edge_step" in result.maps:
+        where = with_edge(result.maps["edge_step"])
+    fractions = [m for name, m in result.maps.items() if result.info[name]["kind"] == "fraction"]
+    if about.of_fit and fractions:
+        answered = np.logical_and.reduce([np.isfinite(one) for one in fractions])
+        where = answered if where is None else where & answered
+    return where
 
 
 def labels_tuple(
@@ -128,7 +158,9 @@ def result_tuples(result: Result) -> list[LayerTuple]:
     made_from = None
     if result.stack is not None:
         title = f"{result.name} {SIGNAL_WORDS[result.stack.signal]}"
-        tuples.append(stack_tuple(result.stack, name=title))
+        step = result.maps.get("edge_step")
+        where = None if step is None else with_edge(step)
+        tuples.append(stack_tuple(result.stack, name=title, where=where))
         made_from = tuples[0][1]["metadata"]["xanes"]["id"]
     tuples += [labels_tuple(name, result, made_from=made_from) for name in result.labels]
     shown = [name for name, info in result.info.items() if kinds.kind(info["kind"]).shown] or list(
@@ -169,27 +201,22 @@ def _said(
     }
 
 
-def _limits_of_stack(stack: EnergyStack) -> tuple[float, float]:
+def _limits_of_stack(stack: EnergyStack, where: NDArray[np.bool_] | None) -> tuple[float, float]:
     """Return contrast limits from five frames; napari itself would look at the first alone."""
     n = stack.shape[0]
     picked = np.unique(np.linspace(0, n - 1, min(n, 5)).astype(int))
-    middle = stack.image_shape[0] // 2
-    frames = [stack.data[int(i), middle] if stack.data.ndim == 4 else stack.data[int(i)] for i in picked]
-    return _percentiles(np.concatenate([thinned(np.asarray(frame)).ravel() for frame in frames]))
+    plane = (stack.image_shape[0] // 2,) if stack.data.ndim == 4 else ()
+    frames = [thinned(np.asarray(stack.data[(int(i), *plane)])) for i in picked]
+    inside = None
+    if where is not None and where.shape == stack.image_shape and stack.signal == "normalized":
+        inside = np.broadcast_to(thinned(where[plane]), (len(frames), *frames[0].shape))
+    return color_limits(np.stack(frames), where=inside)
 
 
 def thinned(image: np.ndarray) -> np.ndarray:
     """Return about a hundred thousand values of an image, evenly spread."""
     step = max(1, round((image.size / 1e5) ** (1 / image.ndim)))
     return image[(slice(None, None, step),) * image.ndim]
-
-
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
-    valid = values[np.isfinite(values)]
-    if valid.size == 0:
-        return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(valid, (0.5, 99.5)))
-    return (low, high) if high > low else (low, low + (abs(low) or 1.0))
 
 
 def result_from_tuples(tuples: list[LayerTuple]) -> Result:

@@ -17,6 +17,7 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_xanes._core.base.memory import free_memory
+from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
 from napari_xanes._widgets.layers.session import session_of
 
 MOST_STEPS = 20
@@ -40,10 +41,14 @@ class Looks:
 
     def give(self, layer: Layer) -> None:
         """Make a layer so again."""
+        limits = self.kept["metadata"]["xanes"].get(LIMITS)
+        renewed = limits is not None and are_automatic(layer)
         if layer.data is not self.data:
             layer.data = self.data
         for key, value in self.kept.items():
             setattr(layer, key, value)
+        if renewed:
+            give_limits(layer, limits)
 
     def shows_another(self, other: Looks) -> bool:
         """Whether there are other data, or more is known of them: more than whether they are visible."""

@@ -17,9 +17,9 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.jobs.trial import Previewed, Trial, plane_seen
+from napari_xanes._widgets.layers.drawn import drawn_rectangle
 from napari_xanes._widgets.layers.layers import (
     about,
-    drawn_rectangle,
     geometry_of,
     history_of,
     lineage,

@@ -12,7 +12,8 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.prepare.internal_i0 import InternalI0Params
 from napari_xanes._widgets.jobs.trial import Trial
-from napari_xanes._widgets.layers.layers import about, drawn_rectangle, find, results_of, stack_of
+from napari_xanes._widgets.layers.drawn import drawn_rectangle
+from napari_xanes._widgets.layers.layers import about, find, results_of, stack_of
 from napari_xanes._widgets.layers.words import facts, frames_text, resolved
 from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.parts.notices import report_error
