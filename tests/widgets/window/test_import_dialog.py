@@ -79,13 +79,15 @@ def test_datasets_and_energies_are_asked_for(qtbot, dialog, two_stacks):
 def test_energies_from_a_file_and_the_signal_said(qtbot, dialog, tmp_path):
     images = np.random.default_rng(1).random((5, 12, 14), dtype=np.float32)
     tifffile.imwrite(tmp_path / "scan.tif", images, photometric="minisblack")
-    np.savetxt(tmp_path / "numbers.txt", [8.3, 8.31, 8.32, 8.33, 8.34])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    np.savetxt(elsewhere / "numbers.txt", [8.3, 8.31, 8.32, 8.33, 8.34])
     answer(qtbot, dialog, path=tmp_path / "scan.tif")
     assert "no energies were found" in dialog.verdict.text()
     assert not dialog.places["images"].isEnabled()
     dialog.form.editors["signal"].set_value("optical_density")
     dialog.form.editors["pixel_size_um"].set_value(0.025)
-    answer(qtbot, dialog, energy=str(tmp_path / "numbers.txt"))
+    answer(qtbot, dialog, energy=str(elsewhere / "numbers.txt"))
     assert "8300.0 to 8340.0 eV" in dialog.verdict.text() and "optical density" in dialog.verdict.text()
     dialog.accept()
     (layer,) = dialog.viewer.layers
