@@ -22,9 +22,12 @@ def open_widgets():
 def left_open(before):
     """Return the kinds of widgets that are open and were not before; menus of napari's windows are its own."""
     left = _new(before)
-    if left:  # parts of a plot go with the plot when Python collects it
-        gc.collect()
-        left = _new(before)
+    for _ in range(
+        3
+    ):  # parts of a plot go with the plot when Python collects it, some only with what held them
+        if left:
+            gc.collect()
+            left = _new(before)
     return left
 
 

@@ -7,7 +7,7 @@ import pytest
 from napari.layers import Labels
 
 import napari_xanes as nx
-from napari_xanes._widgets.layers.layers import about, add_stack, results_of
+from napari_xanes._widgets.layers.layers import about, add_stack, history_of, results_of
 from napari_xanes._widgets.layers.tuples import result_tuples
 
 
@@ -20,6 +20,10 @@ def clusters(viewer):
     return next((layer for layer in viewer.layers if about(layer).get("labels") == "clusters"), None)
 
 
+def step_noise(layer):
+    return history_of(layer)[-1].facts["step_noise"]
+
+
 def set_count(panel, count):
     panel.forms["cluster"].editors["n_clusters"].set_value(count)
 
@@ -29,7 +33,8 @@ def test_clusters_are_those_of_the_function_each_in_its_colour(panel, viewer, no
     run_step(panel)
     layer = clusters(viewer)
     energy = np.array(about(normalised)["energy"])
-    expected = nx.cluster_spectra(normalised.data, 3, energy=energy)
+    inside = nx.pixels_with_step(normalised.data, energy, step_noise(normalised))
+    expected = nx.cluster_spectra(normalised.data, 3, energy=energy, mask=inside)
     np.testing.assert_array_equal(layer.data, expected.labels)
     assert isinstance(layer, Labels) and layer.visible and about(layer)["kind"] == "clusters"
     assert len({tuple(layer.get_color(label)) for label in (1, 2, 3)}) == 3
@@ -67,7 +72,9 @@ def test_another_number_updates_the_layer_in_place(panel, viewer, normalised, ru
 def test_components_are_those_of_the_function(panel, viewer, normalised, run_step):
     panel.choose("decompose")
     run_step(panel)
-    expected = nx.decompose(normalised.data, 3, energy=np.array(about(normalised)["energy"]))
+    energy = np.array(about(normalised)["energy"])
+    inside = nx.pixels_with_step(normalised.data, energy, step_noise(normalised))
+    expected = nx.decompose(normalised.data, 3, energy=energy, mask=inside)
     shown = {about(layer)["map"]: layer for layer in viewer.layers if about(layer).get("map")}
     for k in range(3):
         np.testing.assert_allclose(shown[f"component_{k + 1}"].data, expected.maps[k], rtol=1e-4, atol=1e-3)
