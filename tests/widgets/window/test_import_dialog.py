@@ -63,7 +63,7 @@ def test_datasets_and_energies_are_asked_for(qtbot, dialog, two_stacks):
     assert "several stacks" in dialog.verdict.text() and not ok(dialog).isEnabled()
     images = dialog.places["images"].combo
     assert [images.itemText(i) for i in range(images.count())] == [
-        "found by itself",
+        "detected automatically",
         "/a/values  11 x 12 x 14",
         "/b/values  11 x 12 x 14",
     ]

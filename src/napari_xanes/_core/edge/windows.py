@@ -39,7 +39,7 @@ def choose_windows(
     check_given(energy, pre_edge, post_edge, least)
     if pre_edge[1] >= post_edge[0]:
         raise InputError(
-            f"pre_edge ends at {pre_edge[1]:g} eV, beyond the begin of post_edge at {post_edge[0]:g} eV; keep them apart."
+            f"pre_edge ends at {pre_edge[1]:g} eV, after post_edge starts at {post_edge[0]:g} eV; keep them apart."
         )
     return check_window(pre_edge, "pre_edge"), check_window(post_edge, "post_edge")
 

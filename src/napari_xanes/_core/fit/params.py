@@ -82,7 +82,7 @@ class FitParams(LibraryParams):
 
     significance: float | None = field(
         None,
-        "Least significance",
+        "Minimum significance (sigma)",
         "Fractions are invalid where there is less of the element than this many times its uncertainty. "
         "Empty: only where there is none.",
         ge=0,

@@ -36,15 +36,15 @@ class InternalI0Params(Params):
     roi: Roi | None = field(
         None,
         "Region",
-        "Rows and columns (y0, y1, x0, x1) without sample. Empty: the brightest pixels, as many as Share says.",
+        "Rows and columns (y0, y1, x0, x1) without sample. Empty: the brightest pixels, as many as Fraction of pixels says.",
         unit="px",
         widget="roi",
         example=[0, 40, 0, 200],
     )
     share: float = field(
         0.02,
-        "Share",
-        "Share of the pixels that are surely without sample, the brightest of the mean frame.",
+        "Fraction of pixels",
+        "Fraction of the pixels that are surely without sample, the brightest of the mean frame.",
         gt=0,
         le=0.9,
     )
@@ -174,7 +174,7 @@ def _brightest(image: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
 
 INTERNAL_I0 = Step(
     name="internal_i0",
-    title="Beam from an empty region",
+    title="I0 from an empty region",
     does="correct the brightness by a region without sample",
     params=InternalI0Params,
     run=internal_i0_step,

@@ -41,7 +41,7 @@ class RankParams(LibraryParams):
         "Constraint",
         "As in the fit; 'nonnegative' rules out combinations that need a negative amount.",
     )
-    at_most: int = field(2, "At most", "Largest number of references in a combination.", ge=1, le=8)
+    at_most: int = field(2, "Max. references", "Largest number of references in a combination.", ge=1, le=8)
     criterion: Criterion = field(
         "f_test",
         "Criterion",

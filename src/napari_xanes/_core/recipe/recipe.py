@@ -33,23 +33,26 @@ class InputParams(Params):
     images: str | None = param(
         None,
         "Images",
-        "Dataset inside the HDF5 file that holds the images. Empty: found by itself.",
+        "Dataset inside the HDF5 file that holds the images. Empty: detected automatically.",
         example="exchange/data",
     )
     energy: str | tuple[float, ...] | None = param(
         None,
         "Energies",
-        "Dataset, text file, start:stop:step, or a list of numbers, one an image. Empty: found by itself.",
+        "Dataset, text file, start:stop:step, or a list of numbers, one an image. Empty: detected automatically.",
         example="energies.txt",
     )
     flat: str | None = param(
         None,
         "Flats",
-        "Dataset or file with images without sample, or a text file with the beam spectrum (I0). Empty: found by itself.",
+        "Dataset or file with images without sample, or a text file with the beam spectrum (I0). Empty: detected automatically.",
         example="flat.tif",
     )
     dark: str | None = param(
-        None, "Darks", "Dataset or file with images without beam. Empty: found by itself.", example="dark.tif"
+        None,
+        "Darks",
+        "Dataset or file with images without beam. Empty: detected automatically.",
+        example="dark.tif",
     )
     energy_unit: Literal["eV", "keV"] | None = param(
         None, "Energy unit", "Unit of the energies in the file. Empty: told from the numbers.", example="keV"

@@ -18,6 +18,7 @@ from napari_xanes._widgets.forms.editors import (
     SeveralEditor,
 )
 from napari_xanes._widgets.forms.list_editors import FilesEditor, NamesEditor, NumbersEditor, WindowsEditor
+from napari_xanes._widgets.parts.spoken import choice_text
 
 FILE_HINTS = ("references", "files")
 BACKGROUNDS: dict[tuple[int, ...], str] = {
@@ -57,7 +58,7 @@ def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
     if words and int in members:
         return FrameEditor(words)
     if words:
-        names = {word: str(word).replace("_", " ") for word in words}
+        names = {word: choice_text(word) for word in words}
         if len(words) == 1 and NoneType in _members(info.annotation):
             names = {None: "no", **names}  # the word or nothing; there is no choosing for the user
             words = list(names)

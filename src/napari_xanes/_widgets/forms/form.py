@@ -21,6 +21,7 @@ from napari_xanes._widgets.forms.choice import extra_of, make_editor
 from napari_xanes._widgets.forms.editors import AutoEditor, Editor
 from napari_xanes._widgets.forms.list_editors import FilesEditor
 from napari_xanes._widgets.forms.remembered import forget, lasts, recall, remember
+from napari_xanes._widgets.parts.spoken import spoken
 
 KEEP_AFTER_MS = 300
 """So long after the last key what was typed is remembered."""
@@ -87,6 +88,7 @@ class ParamsForm(QWidget):
         )
         tooltip = f"<p>{text}</p>"  # as rich text it wraps
         label = QLabel(_label(info))
+        tooltip = spoken(tooltip)
         label.setToolTip(tooltip)
         editor.setToolTip(tooltip)
         editor.changed.connect(self.changed)

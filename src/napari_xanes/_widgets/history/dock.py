@@ -31,6 +31,7 @@ from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.notices import report_error
+from napari_xanes._widgets.parts.spoken import spoken
 
 TITLE = "History"
 
@@ -202,7 +203,7 @@ class XanesHistory(Dock):
         self.refresh(anew=True)
         for _, result in made:
             for warning in result.history[-1].warnings if result.history else ():
-                show_info(warning)
+                show_info(spoken(warning))
 
     def _on_cancelled(self) -> None:
         self.note.setText("Cancelled; the layers are as they were.")

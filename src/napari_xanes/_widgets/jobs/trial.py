@@ -144,7 +144,7 @@ def try_steps(
         part = excerpts.get(stack, seen, progress)
         result = run_steps(part, steps, keep_stack=True, in_memory=True, progress=progress)
         height, width = part.image_shape[-2:]
-        every = f", every {_ordinal(seen.step)} an axis" if seen.step > 1 else ""
+        every = f", every {_ordinal(seen.step)} pixel" if seen.step > 1 else ""
         sentence = f"Preview of {height * width} pixels{every}. {tell(result)[1]}"
         return Previewed(_shown(result, seen, geometry), sentence, result)
 

@@ -12,6 +12,7 @@ from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
 from napari_xanes._widgets.layers.masked import mask_entry
+from napari_xanes._widgets.parts.spoken import choice_text, label_of
 
 
 def frames_text(layer: Layer) -> str:
@@ -53,10 +54,19 @@ def history_text(name: str, source: dict[str, Any], history: Sequence[Entry]) ->
     lines = [f"{name}: {source.get('path') or 'made in memory'}"]
     for number, entry in enumerate(history, 1):
         lines.append(f"{number}. {entry.step.replace('_', ' ')}")
-        lines += [f"   {key} = {value_text(value)}" for key, value in entry.params.items() if value != []]
+        lines += [
+            f"   {label_of(entry.step, key)}: {_value_text(value)}"
+            for key, value in entry.params.items()
+            if value != []
+        ]
         lines += [
             f"   {key.replace('_', ' ')}: {value_text(value)}"
             for key, value in entry.to_json()["found"].items()
             if value != []
         ]
     return "\n".join(lines)
+
+
+def _value_text(value: Any) -> str:
+    """Return a value in words, choices as the forms name them."""
+    return choice_text(value) if isinstance(value, str) and value.isidentifier() else value_text(value)

@@ -7,6 +7,7 @@ import logging
 from napari.utils.notifications import show_error
 
 from napari_xanes._core.base.errors import XanesError
+from napari_xanes._widgets.parts.spoken import spoken
 
 logger = logging.getLogger("napari_xanes")
 
@@ -14,7 +15,7 @@ logger = logging.getLogger("napari_xanes")
 def report_error(error: Exception, title: str) -> str:
     """Show an error as one notification and return its sentence; a fault of ours also goes to the log."""
     if isinstance(error, XanesError):
-        sentence = str(error)
+        sentence = spoken(str(error))
         logger.info("%s: %s", title, sentence)
     elif isinstance(error, MemoryError):
         sentence = f"{title}: there is not enough memory; close other data or crop the stack."

@@ -63,8 +63,8 @@ class XanesScatter(Dock):
         self._timer.setSingleShot(True)
         self._timer.setInterval(FOLLOW_MS)
         for part in (
-            with_label("Across", self.x),
-            with_label("Up", self.y),
+            with_label("x axis", self.x),
+            with_label("y axis", self.y),
             self.plot,
             self.words,
             self.found,

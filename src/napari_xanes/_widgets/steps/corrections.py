@@ -23,7 +23,7 @@ from napari_xanes._widgets.steps.sections import PREPROCESS, numbered
 
 STACK_NAMES = {
     "bad_pixels": "without bad pixels",
-    "internal_i0": "even beam",
+    "internal_i0": "I0-corrected",
     "crop": "cropped",
     "bin": "binned",
     "denoise": "denoised",
@@ -43,7 +43,7 @@ class CorrectionsPanel(ChoicePanel):
     question = "Correct"
     choices: Mapping[str, str] = {
         "bad_pixels": "hot, dead and flashing pixels",
-        "internal_i0": "beam, from an empty region",
+        "internal_i0": "I0 from an empty region",
         "crop": "crop to a region or energies",
         "bin": "bin to larger pixels",
         "denoise": "noise",
@@ -100,7 +100,7 @@ class CorrectionsPanel(ChoicePanel):
             size = " x ".join(str(n // values["factor"]) for n in layer.data.shape[1:])
             return f"Makes {frames} frames of {size}, each pixel the mean of the valid ones in it."
         return {
-            "bad_pixels": f"Looks for pixels of {frames} that stand out of their neighbours.",
+            "bad_pixels": f"Looks for pixels of {frames} that stand out from their neighbours.",
             "internal_i0": f"Divides each of {frames} by what its empty pixels show.",
             "crop": f"Keeps a part of {frames}.",
             "denoise": f"Smooths each of {frames}.",

@@ -77,7 +77,7 @@ class MaskUse(QWidget):
             return
         text = f"Applied to {_layers(done.layers)}."
         if done.elsewhere:
-            text += f" {_layers(done.elsewhere)} left alone, from before Align or of another size."
+            text += f" {_layers(done.elsewhere)} unchanged (made before Align, or another size)."
         if done.collapsed:
             text += " It was painted at single energies and counts at all."
         self.chooser.refresh()

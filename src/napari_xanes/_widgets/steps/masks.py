@@ -44,10 +44,10 @@ from napari_xanes._widgets.steps.sections import MASKS, NORMALIZE, numbered
 
 PREVIEW_MS = 60
 COMBINE = {
-    "replace": "on its own",
-    "and": "inside both, this and",
-    "or": "inside either, this or",
-    "minus": "outside this, but inside",
+    "replace": "new mask",
+    "and": "intersection with",
+    "or": "union with",
+    "minus": "difference: outside this, inside",
 }
 SHAPED = ("fill", "remove_small", "erode", "dilate")
 
@@ -72,7 +72,7 @@ class MaskPanel(QWidget):
         self.map, self.other = LayerCombo(viewer), LayerCombo(viewer)
         self.histogram = LimitsHistogram(viewer)
         self.above, self.below = _limit_edit(), _limit_edit()
-        self.otsu = make_button("Otsu", "The lower limit that best parts the values into two classes.")
+        self.otsu = make_button("Otsu", "The lower limit that best separates the values into two classes.")
         self.editors = {name: make_editor(MaskParams.model_fields[name]) for name in SHAPED}
         self.how = QComboBox()
         self.how.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)

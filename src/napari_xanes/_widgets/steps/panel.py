@@ -35,6 +35,7 @@ from napari_xanes._widgets.layers.layers import (
     stack_of,
 )
 from napari_xanes._widgets.parts.notices import report_error
+from napari_xanes._widgets.parts.spoken import spoken
 from napari_xanes._widgets.steps.sections import what_is_missing
 
 Steps = Sequence[tuple[str, Params]]
@@ -236,7 +237,7 @@ class StepPanel(QWidget):
             self.chooser.choose(last)
         self.refresh()
         for warning in result.warnings[len(stack_of(parent).warnings) :]:
-            show_info(warning)
+            show_info(spoken(warning))
         self.done.emit(self.chooser.layer())
 
     # -- trying it ------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class ParticlesPanel(AfterFitPanel):
             where = "the mask"
         else:
             where = "the thickness"
-        return f"Finds particles in {where}, parts those that touch, and measures all maps in each.{painted}"
+        return f"Finds particles in {where}, separates touching particles, and measures all maps in each.{painted}"
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return how many particles there are, and which reach the border."""

@@ -24,6 +24,7 @@ from napari_xanes._widgets.layers.layers import about, find, lineage, result_of,
 from napari_xanes._widgets.layers.painted import save_recipe
 from napari_xanes._widgets.layers.words import history_text
 from napari_xanes._widgets.parts.notices import report_error
+from napari_xanes._widgets.parts.spoken import spoken
 from napari_xanes._widgets.steps.panel import StepPanel
 from napari_xanes._widgets.steps.sections import RESULTS
 
@@ -228,7 +229,7 @@ class ResultsPanel(QWidget):
         self.chooser.refresh()
         self.chooser.choose(parent)
         for warning in made[-1][1].warnings if made else ():
-            show_info(warning)
+            show_info(spoken(warning))
         self.done.emit(parent)
 
     def cleanup(self) -> None:

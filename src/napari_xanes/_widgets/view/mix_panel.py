@@ -64,11 +64,11 @@ class MixPanel(QWidget):
             "Mix",
             "Makes a layer of the maps in their colours, added like light; it follows what is set here.",
         )
-        self.bright = QCheckBox("Lit by")
+        self.bright = QCheckBox("Brightness from")
         self.bright.setToolTip("<p>A map such as the thickness is the light of every pixel.</p>")
         self.light = LayerCombo(viewer)
         self.light_limits = LimitsEdit("Dark at this value.", "Bright at this value.")
-        self.fade = QCheckBox("Fade where sigma nears")
+        self.fade = QCheckBox("Fade where sigma approaches")
         self.fade.setToolTip("<p>The uncertainty of the fractions, as the fit found it, as opacity.</p>")
         self.fade_limit = NumberBox("A pixel with this sigma is black.")
         self.legend = MixLegend()

@@ -26,10 +26,10 @@ from napari_xanes._widgets.view.layers import MIX, SINGLE, mix_layers, scan_labe
 from napari_xanes._widgets.view.mix_panel import MixPanel
 
 DRAWN = {
-    "mip": "brightest along each ray",
-    "attenuated_mip": "brightest, what is behind darker",
-    "additive": "added along each ray",
-    "iso": "surface at a level",
+    "mip": "maximum projection",
+    "attenuated_mip": "attenuated maximum",
+    "additive": "sum",
+    "iso": "isosurface",
 }
 AXES = {"z": 0, "y": 1, "x": 2}
 FULL = 100
@@ -78,7 +78,7 @@ class VolumePanel(QWidget):
         self._options = QWidget()
         options = QVBoxLayout(self._options)
         options.setContentsMargins(0, 0, 0, 0)
-        options.addWidget(in_line(QLabel("Drawn"), self.drawn))
+        options.addWidget(in_line(QLabel("Rendering"), self.drawn))
         options.addWidget(in_line(QLabel("Level"), self.level))
         options.addWidget(in_line(self.cut, self.axis, self.place, self.turn))
         layout.addWidget(self._options)

@@ -37,7 +37,7 @@ from napari_xanes._widgets.layers.layers import add_stack
 from napari_xanes._widgets.layers.words import stack_text
 from napari_xanes._widgets.window.energy_text import show_energy
 
-AUTO = "found by itself"
+AUTO = "detected automatically"
 WAIT_MS = 400
 PLACES = ("images", "energy", "flat", "dark")
 

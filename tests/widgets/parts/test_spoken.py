@@ -1,0 +1,69 @@
+"""What the window says is in the words of its forms, not in those of scripts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from qtpy.QtWidgets import QComboBox, QLabel
+
+from napari_xanes._core.recipe.steps import STEPS
+from napari_xanes._widgets.forms.form import ParamsForm
+from napari_xanes._widgets.layers.layers import add_stack
+from napari_xanes._widgets.parts import notices
+from napari_xanes._widgets.parts.spoken import spoken
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "a.h5: the energies could be those of b; say which with energy=.",
+            "a.h5: the energies could be those of b; say which under Energies.",
+        ),
+        (
+            "Normalise: 'e0' is 0.0: input should be greater than 0.",
+            "Normalise: Edge energy is 0.0: input should be greater than 0.",
+        ),
+        ("bend; divide_by = 'step' does not", "bend; Divide by: step does not"),
+        ("'nonnegative' allows no negative amount", "'non-negative' allows no negative amount"),
+        (
+            "/entry/pre_edge.txt and my_scan_1.h5 stay as they are",
+            "/entry/pre_edge.txt and my_scan_1.h5 stay as they are",
+        ),
+    ],
+)
+def test_sentences_are_in_the_words_of_the_forms(said, shown):
+    assert spoken(said) == shown
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_no_label_tooltip_or_choice_of_a_form_has_a_name_of_a_script(step, qtbot):
+    form = ParamsForm(STEPS[step].params, step, (), step=step)
+    qtbot.addWidget(form)
+    texts = [part for label in form.findChildren(QLabel) for part in (label.text(), label.toolTip())]
+    texts += [box.itemText(i) for box in form.findChildren(QComboBox) for i in range(box.count())]
+    known = {name for one in STEPS.values() for name in one.params.model_fields if "_" in name}
+    for text in texts:
+        assert not known & set(re.findall(r"\w+", text)), text
+        assert not re.search(r"'[a-z]+_\w+'", text), text
+
+
+def test_an_error_of_a_run_names_the_fields_of_the_form(workflow, viewer, density, qtbot, monkeypatch):
+    shown: list[str] = []
+    monkeypatch.setattr(notices, "show_error", shown.append)
+    add_stack(viewer, density)
+    panel = workflow.panels["normalize"]
+    last = float(density.energy[-1])
+    panel.forms["normalize"].editors["pre_edge"].set_value((last - 30, last))
+    panel.runner.run.click()
+    qtbot.waitUntil(lambda: bool(shown), timeout=20_000)
+    assert "pre_edge" not in shown[0] and "post_edge" not in shown[0] and "e0" not in shown[0]
+
+
+def test_the_history_is_in_the_words_of_the_forms(workflow, viewer, density, run_step):
+    add_stack(viewer, density)
+    run_step(workflow.panels["normalize"])
+    text = workflow.panels["results"].text.toPlainText() if "results" in workflow.panels else ""
+    text = text or workflow.results.text.toPlainText()
+    assert "Edge energy: " in text and "e0" not in text and "pre_edge" not in text
