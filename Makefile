@@ -1,25 +1,30 @@
 # make demo: from nothing to chemical maps of a simulated scan, shown in napari (or written, without a screen)
 # make test: lint, types, import contract and the whole test suite on a virtual display
+# make coverage: how much of the source the tests run, line by line
 # make check: the same without the tests
 # make figures: the pictures of the documentation, anew
 # make benchmark-peers: other programs on the same job, in an environment of their own
 
 BIN := .venv/bin
+PROCESSES := -n 2 --dist loadgroup
 
-.PHONY: demo test check setup figures benchmark-peers clean
+.PHONY: demo test coverage check setup figures benchmark-peers clean
 
 demo: setup
 	$(BIN)/napari-xanes demo
 
 test: check
 	@if command -v xvfb-run >/dev/null; then \
-		xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/pytest; \
+		xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/pytest $(PROCESSES); \
 	elif [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" != Linux ]; then \
 		$(BIN)/pytest; \
 	else \
 		echo "Neither a screen nor xvfb-run: tests that drive a window are left out."; \
 		QT_QPA_PLATFORM=offscreen $(BIN)/pytest -m "not viewer"; \
 	fi
+
+coverage: setup
+	xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/pytest $(PROCESSES) --cov=napari_xanes --cov-report=term:skip-covered
 
 check: setup
 	$(BIN)/ruff check .

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
+import h5py
 import pytest
+import tifffile
 
 os.environ["NAPARI_CONFIG"] = ""  # no settings are read from the user's folders, nor written there
+PIECES = Path(__file__).parent / "data"
 DATA = Path(os.environ.get("NAPARI_XANES_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -19,8 +23,20 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def data_dir() -> Path:
-    """Folder of real measurements and phantoms; tests that need it are skipped where it is absent."""
-    if not DATA.is_dir():
-        pytest.skip(f"test data not found at {DATA}; set NAPARI_XANES_DATA to their folder")
-    return DATA
+def data_dir(tmp_path_factory) -> Path:
+    """Folder of real measurements and phantoms: the full ones, or else the pieces of them in tests/data."""
+    if DATA.is_dir():
+        return DATA
+    folder = tmp_path_factory.mktemp("data") / "data"
+    shutil.copytree(PIECES, folder)
+    nickel = folder / "phantom_ni_2d"
+    with h5py.File(nickel / "ni_txm_raw.h5") as file:  # the same scan as TIFF would be as large again
+        for name, dataset in (("xanes_raw", "img_xanes"), ("flat", "img_bkg"), ("dark", "img_dark")):
+            tifffile.imwrite(nickel / f"{name}.tif", file[dataset][()], photometric="minisblack")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whole_or_piece(data_dir):
+    """Choose what holds for the full data or for the pieces: errors are larger where fewer pixels are averaged."""
+    return lambda whole, piece: whole if data_dir == DATA else piece

@@ -46,13 +46,13 @@ def run_cli(*words: object) -> subprocess.CompletedProcess:
     )
 
 
-def fraction_rmse(fractions: np.ndarray, truth: Path) -> float:
+def fraction_rmse(fractions: np.ndarray, truth: Path, valid: float = 0.999) -> float:
     """Error over all components and all pixels of the truth's mask, wild ratios clipped to -1..2."""
     with h5py.File(truth) as file:
         inside = file["mask"][()].astype(bool)
         expected = file["fraction"][()][:, inside]
     found = fractions[:, inside]
-    assert np.isfinite(found).mean() > 0.999, "pixels of the sample have no result"
+    assert np.isfinite(found).mean() > valid, "pixels of the sample have no result"
     return float(np.sqrt(np.nanmean((np.clip(found, -1, 2) - expected) ** 2)))
 
 
@@ -100,11 +100,12 @@ def test_tiff_gives_the_same_maps(ni_run, data_dir, tmp_path):
     assert np.nanpercentile(np.abs(change), 99.9) < 1e-3
 
 
-def test_unaligned_scan_is_far_worse(data_dir, tmp_path):
+def test_unaligned_scan_is_far_worse(data_dir, whole_or_piece, tmp_path):
     """So that a broken alignment cannot hide behind a fit that forgives."""
     recipe = write_ni_recipe(tmp_path, data_dir, align=False)
     result = nx.run_recipe(recipe, data_dir / "phantom_ni_2d" / "ni_txm_raw.h5")
-    assert 0.7 < fraction_rmse(fractions_of(result), data_dir / "phantom_ni_2d" / "truth.h5") < 1.1
+    truth, valid = data_dir / "phantom_ni_2d" / "truth.h5", whole_or_piece(0.999, 0.99)
+    assert 0.7 < fraction_rmse(fractions_of(result), truth, valid) < 1.1
 
 
 def test_memory_streaming_and_threads_give_the_same_bits(ni_run, data_dir, tmp_path):
@@ -157,7 +158,9 @@ def drift_error(result: nx.Result, truth: Path) -> float:
         ("phantom_ni_3d", "", [], 0.094, 0.045),
     ],
 )
-def test_nonnegative_fractions_by_own_alignment(data_dir, folder, scan, first, most, most_drift):
+def test_nonnegative_fractions_by_own_alignment(
+    data_dir, whole_or_piece, folder, scan, first, most, most_drift
+):
     """A plain chain with the true shifts attains 0.0309 and 0.0857."""
     references = [str(data_dir / "refs" / "ni" / f"ref_{name}.txt") for name in ("LiNiO2", "NiO")]
     fit = {"do": "fit", "references": references, "background": [0, 1], "constraint": "nonnegative"}
@@ -165,8 +168,8 @@ def test_nonnegative_fractions_by_own_alignment(data_dir, folder, scan, first, m
     recipe = nx.Recipe.from_dict({"schema": 1, "step": steps})
     result = nx.run_recipe(recipe, data_dir / folder / scan)
     truth = data_dir / folder / "truth.h5"
-    assert fraction_rmse(fractions_of(result), truth) <= most
-    assert drift_error(result, truth) <= most_drift
+    assert fraction_rmse(fractions_of(result), truth) <= whole_or_piece(most, 1.2 * most)
+    assert drift_error(result, truth) <= whole_or_piece(most_drift, 1.5 * most_drift)
 
 
 @pytest.mark.parametrize(("constraint", "most"), [("none", 0.0170), ("nonnegative", 0.0124)])

@@ -12,6 +12,10 @@ STAYS = {"napari_xanes._widgets.window.energy_text"}
 """The energy on the canvas lives as long as its viewer, by design."""
 
 
+OTHERS = {"QMenu", "ViewBoxMenu", "QFrame", "QWidget"}
+"""Menus of napari's windows, and the forms that pyqtgraph makes for each plot without a parent."""
+
+
 def open_widgets():
     """Return the top-level widgets that are alive, after those that were to be deleted have been."""
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
@@ -20,7 +24,7 @@ def open_widgets():
 
 
 def left_open(before):
-    """Return the kinds of widgets that are open and were not before; menus of napari's windows are its own."""
+    """Return the kinds of widgets that are open and were not before."""
     left = _new(before)
     for _ in range(
         3
@@ -32,7 +36,7 @@ def left_open(before):
 
 
 def _new(before):
-    return sorted(kind for key, kind in open_widgets().items() if key not in before and kind != "QMenu")
+    return sorted(kind for key, kind in open_widgets().items() if key not in before and kind not in OTHERS)
 
 
 def listeners(viewer):

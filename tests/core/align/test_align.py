@@ -116,23 +116,23 @@ def test_what_stays_put_on_the_detector_does_not_hold_the_sample_back():
 
 
 @pytest.mark.parametrize("reference", [-1, 0, "mean", "previous"])
-def test_phantom(ni, reference):
+def test_phantom(ni, whole_or_piece, reference):
     frames, truth = ni
     drift = estimate_drift(frames, reference=reference)
-    assert drift_error(drift.shifts, truth) <= 0.030
+    assert drift_error(drift.shifts, truth) <= whole_or_piece(0.030, 0.055)
     assert (drift.confidence > 0.9).all()
 
 
-def test_phantom_volume(data_dir):
+def test_phantom_volume(data_dir, whole_or_piece):
     folder = data_dir / "phantom_ni_3d"
     files = sorted(folder.glob("recon_scan_*.h5"))[::4]
     frames = np.stack([h5py.File(path)["img"][()] for path in files])
     with h5py.File(folder / "truth.h5") as file:
         truth = file["shifts"][::4]
-    assert drift_error(estimate_drift(frames).shifts, truth) <= 0.06
+    assert drift_error(estimate_drift(frames).shifts, truth) <= whole_or_piece(0.06, 0.075)
 
 
-def test_lost_constant_and_partly_invalid_frames(ni):
+def test_lost_constant_and_partly_invalid_frames(ni, whole_or_piece):
     frames, truth = ni[0][::4].copy(), ni[1][::4]
     frames[3] = np.nan
     frames[6] = 1.0
@@ -144,10 +144,10 @@ def test_lost_constant_and_partly_invalid_frames(ni):
     known = np.isfinite(drift.shifts).all(axis=1)
     np.testing.assert_array_equal(np.flatnonzero(~known), [3, 6])
     np.testing.assert_array_equal(drift.confidence[~known], 0)
-    assert drift_error(drift.shifts[known], truth[known]) < 0.04
+    assert drift_error(drift.shifts[known], truth[known]) < whole_or_piece(0.04, 0.08)
     aligned = apply_drift(frames, drift)
     assert np.isnan(aligned[[3, 6]]).all()
-    assert np.isfinite(aligned[0]).mean() > 0.9
+    assert np.isfinite(aligned[0]).mean() > whole_or_piece(0.9, 0.8)
 
 
 def test_frame_of_noise_is_not_given_a_place():

@@ -80,7 +80,9 @@ def test_nickel_by_normalisation(nickel, nickel_references, divide_by, slope, at
 
 
 @pytest.mark.parametrize(("constraint", "attained"), [("none", 0.0163), ("nonnegative", 0.0119)])
-def test_four_iron_phases_by_direct_fit_with_a_line(data_dir, iron_library, constraint, attained):
+def test_four_iron_phases_by_direct_fit_with_a_line(
+    data_dir, whole_or_piece, iron_library, constraint, attained
+):
     folder = data_dir / "phantom_fe_4ref"
     truth = read_truth(folder / "truth.h5")
     fit = nx.fit_references(
@@ -91,7 +93,8 @@ def test_four_iron_phases_by_direct_fit_with_a_line(data_dir, iron_library, cons
         energy_range=(7090, 7200),
         constraint=constraint,
     )
-    assert fit.energy.size == 70 and rmse(fit.fractions, truth) <= attained
+    assert fit.energy.size == 70
+    assert rmse(fit.fractions, truth) <= whole_or_piece(attained, 1.06 * attained)
 
 
 def test_published_weights_of_a_measured_mixture(data_dir, iron_library):
