@@ -37,6 +37,14 @@ def data_dir(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def whole_data() -> Path:
+    """Folder of the full data, for files of the field of which tests/data holds no piece."""
+    if not DATA.is_dir():
+        pytest.skip(f"the full test data are not at {DATA}; set NAPARI_XANES_DATA to their folder")
+    return DATA
+
+
+@pytest.fixture(scope="session")
 def whole_or_piece(data_dir):
     """Choose what holds for the full data or for the pieces: errors are larger where fewer pixels are averaged."""
     return lambda whole, piece: whole if data_dir == DATA else piece

@@ -64,8 +64,8 @@ def perl_groups(path):
 
 
 @pytest.mark.parametrize(("name", "count"), [("Fe.prj", 5), ("FeO.prj", 1), ("MnO_bv.prj", 1)])
-def test_athena_projects(data_dir, name, count):
-    path = data_dir / "formats" / "athena" / name
+def test_athena_projects(whole_data, name, count):
+    path = whole_data / "formats" / "athena" / name
     found, truth = read_references(path), perl_groups(path)
     assert len(found) == len(truth) == count
     for one, group in zip(found, truth, strict=True):
@@ -80,8 +80,8 @@ def test_athena_projects(data_dir, name, count):
         read_references(f"{path}:gold")
 
 
-def test_projects_unpacked_and_as_json(tmp_path, data_dir):
-    packed = data_dir / "formats" / "athena" / "Fe.prj"
+def test_projects_unpacked_and_as_json(tmp_path, whole_data):
+    packed = whole_data / "formats" / "athena" / "Fe.prj"
     plain = tmp_path / "plain.prj"
     plain.write_bytes(gzip.decompress(packed.read_bytes()))
     truth = perl_groups(packed)
@@ -104,8 +104,8 @@ def test_projects_unpacked_and_as_json(tmp_path, data_dir):
 
 
 @pytest.mark.parametrize("name", ["generic.h5", "Fe_XDIFiles.h5", "KEK_PFdata.h5"])
-def test_nxxas_entries(data_dir, name):
-    path = data_dir / "formats" / "nxxas" / name
+def test_nxxas_entries(whole_data, name):
+    path = whole_data / "formats" / "nxxas" / name
     found = read_references(path)
     with h5py.File(path) as file:
         assert [r.name for r in found] == list(file)
@@ -121,16 +121,16 @@ def test_an_hdf5_file_that_is_no_nxxas_is_refused(tmp_path):
         read_references(tmp_path / "a.h5")
 
 
-def test_kek_counts_and_energies(data_dir):
+def test_kek_counts_and_energies(whole_data):
     """The same scan stands in NXxas, with the energies of a misprinted d-spacing, 3.1551 for 3.13551."""
-    (found,) = read_references(data_dir / "formats" / "columns" / "PF9A_2022.dat")
-    with h5py.File(data_dir / "formats" / "nxxas" / "KEK_PFdata.h5") as file:
+    (found,) = read_references(whole_data / "formats" / "columns" / "PF9A_2022.dat")
+    with h5py.File(whole_data / "formats" / "nxxas" / "KEK_PFdata.h5") as file:
         entry = file["fe010"]
         np.testing.assert_allclose(found.energy * 3.13551, entry["energy"][()] * 3.1551, rtol=1e-7)
         ratio = entry["instrument/ifluor/data"][()] / entry["instrument/i0/data"][()]
     np.testing.assert_allclose(found.mu, ratio, rtol=1e-12)
     assert found.energy[0] == pytest.approx(6606.20, abs=0.1)  # the table of blocks in the header
-    (gold,) = read_references(data_dir / "formats" / "columns" / "PFBL12C_2005.dat")
+    (gold,) = read_references(whole_data / "formats" / "columns" / "PFBL12C_2005.dat")
     assert gold.energy[0] == pytest.approx(12049.0, abs=0.1) and "up to 16.7 eV" in " ".join(gold.notes)
 
 
@@ -143,8 +143,8 @@ def test_kek_counts_and_energies(data_dir):
         ("APS9BM_2006.dat", "(mca1+mca2+mca3+mca4+mca5+mca6+mca7+mca8)/i0", (2460.0, 114 / 136182)),
     ],
 )
-def test_beamline_columns(data_dir, name, formula, first):
-    (found,) = read_references(data_dir / "formats" / "columns" / name)
+def test_beamline_columns(whole_data, name, formula, first):
+    (found,) = read_references(whole_data / "formats" / "columns" / name)
     assert f"absorption is {formula}" in " ".join(found.notes)
     np.testing.assert_allclose((found.energy[0], found.mu[0]), first, rtol=1e-9)
 
@@ -158,8 +158,8 @@ def test_beamline_columns(data_dir, name, formula, first):
         ("APS12BM_2019.dat", "flatot/i0"),
     ],
 )
-def test_beamline_columns_that_leave_a_choice(data_dir, name, chosen):
-    path = data_dir / "formats" / "columns" / name
+def test_beamline_columns_that_leave_a_choice(whole_data, name, chosen):
+    path = whole_data / "formats" / "columns" / name
     with pytest.raises(DataFileError, match=r"name (a column|the one you mean)"):
         read_references(path)
     (found,) = read_references(f"{path}:{chosen}")

@@ -40,10 +40,10 @@ def write_scan(
     return images
 
 
-def test_real_stack_equals_its_tiff(data_dir):
-    folder = data_dir / "formats" / "sdf"
-    truth = tifffile.imread(data_dir / "stxm_fe_l" / "stack_transmission.tif")
-    energy = np.loadtxt(data_dir / "stxm_fe_l" / "energy_eV.txt")
+def test_real_stack_equals_its_tiff(whole_data):
+    folder = whole_data / "formats" / "sdf"
+    truth = tifffile.imread(whole_data / "stxm_fe_l" / "stack_transmission.tif")
+    energy = np.loadtxt(whole_data / "stxm_fe_l" / "energy_eV.txt")
     for path in (folder / "71214098.hdr", folder):
         assert get_reader(str(path)) is not None
         stack = read_stack(path)

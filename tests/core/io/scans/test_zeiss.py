@@ -14,8 +14,8 @@ from napari_xanes._reader import get_reader
 
 
 @pytest.fixture
-def zeiss(data_dir):
-    return data_dir / "formats" / "xrm"
+def zeiss(whole_data):
+    return whole_data / "formats" / "xrm"
 
 
 def stream(path, name, dtype):

@@ -78,7 +78,12 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
 
 
 def _headers(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*.hdr") if p.is_file() and recognise(p, p.open("rb").read(1024)))
+    return sorted(p for p in folder.glob("*.hdr") if p.is_file() and recognise(p, _start(p)))
+
+
+def _start(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(1024)
 
 
 def _definition(path: Path) -> dict[str, Any]:
