@@ -52,8 +52,8 @@ def test_it_says_where_it_does_not_belong():
         run_steps(stack.replace(flat=np.ones((50, 60))), [("internal_i0", InternalI0Params())])
     with pytest.raises(InputError, match="before normalize"):
         run_steps(EnergyStack(density, ENERGY, "normalized"), [("internal_i0", InternalI0Params())])
+    dark = EnergyStack(np.zeros((N, 20, 20)), ENERGY, "counts")
     with pytest.raises(InputError, match="no light at any energy"):
-        dark = EnergyStack(np.zeros((N, 20, 20)), ENERGY, "counts")
         run_steps(dark, [("internal_i0", InternalI0Params(roi=(0, 5, 0, 5)))])
 
 

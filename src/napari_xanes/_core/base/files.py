@@ -40,7 +40,7 @@ def checked_path(path: object, what: str = "file") -> Path:
 
 
 def shown(name: str | Path) -> str:
-    """Return a name as it can be shown and saved: bytes that are no UTF-8 are written as \\xNN."""
+    """Return a name as it can be shown and saved: bytes that are no UTF-8 as a backslash, x and two digits."""
     return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -82,8 +82,8 @@ def diagnose_fit(fit: ReferenceFit) -> FitDiagnosis:
             f"nothing can be told of this fit: at least {LEAST_PIXELS} pixels with enough of the element are needed, and "
             f"{LEAST_FREE_ENERGIES} energies more than unknowns; fit more pixels or energies."
         )
-    weights = found.look.astype(fit._mu.dtype)
-    image = np.tensordot(weights, fit._mu[fit._fitted], axes=1)
+    fitted = fit.fitted_spectra()
+    image = np.tensordot(found.look.astype(fitted.dtype), fitted, axes=1)
     return replace(found, map=np.where(np.isfinite(fit.error), image, np.nan))
 
 

@@ -192,7 +192,7 @@ def _columns(references: Any, energy: Float64, spectra: Spectra, slopes: bool) -
     background: Float64 = np.empty((at.size, 0))
     if isinstance(references, ReferenceFit):
         rows = np.searchsorted(references.energy, at)
-        background, known = (part[rows] for part in references._basis)
+        background, known = (part[rows] for part in references._basis)  # noqa: SLF001 - kept for this room, not for users
     elif isinstance(references, np.ndarray):
         if references.ndim != 2 or references.shape[1] != energy.size:
             raise InputError(

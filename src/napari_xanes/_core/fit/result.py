@@ -86,6 +86,10 @@ class ReferenceFit:
     diagnosis: FitDiagnosis | None = None
     warnings: tuple[str, ...] = ()
 
+    def fitted_spectra(self) -> NDArray[np.floating[Any]]:
+        """Return the spectra at the energies that were fitted (n, ...)."""
+        return np.asarray(self._mu[self._fitted])
+
     def model(self, index: int | tuple[int, ...] = ()) -> PixelModel:
         """Return the fit of one pixel, given its index in the maps, such as ``(y, x)``."""
         pixel: Any = (slice(None), *(index if isinstance(index, tuple) else (index,)))

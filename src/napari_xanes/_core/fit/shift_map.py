@@ -1,4 +1,4 @@
-"""By how much is the spectrum of each pixel shifted in energy against the references?
+"""The shift in energy of each pixel's spectrum against the references.
 
 The monochromator drifts during a scan, or differs over the field of view; and a shift is taken for chemistry where
 it is not looked for.  All references are moved together, by steps; each step is a linear fit for all pixels at once.

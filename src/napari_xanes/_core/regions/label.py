@@ -132,7 +132,7 @@ def check_pixel_size(pixel_size_um: float | None) -> None:
 
 
 def _by_size(labels: NDArray[np.int32], min_pixels: int) -> Labels:
-    """Number labels anew, the largest 1, without those of fewer pixels than wanted."""
+    """Give labels new numbers, the largest 1, without those of fewer pixels than wanted."""
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     order = np.argsort(-sizes, kind="stable")

@@ -64,7 +64,7 @@ def _spectrum(at: Float64, shift: float, white_line: float, distance: float) -> 
 
 
 def random_drift(rng: np.random.Generator, n: int, farthest: float, n_axes: int = 2) -> Float64:
-    """A random walk with one jump, as long as asked, zero in the last frame."""
+    """Return a random walk with one jump, as long as asked, zero in the last frame."""
     walk = np.cumsum(rng.standard_normal((n, n_axes)), axis=0)
     walk[: int(0.6 * n)] += rng.choice([-4, 4], n_axes)
     walk -= walk[-1]

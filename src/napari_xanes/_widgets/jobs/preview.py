@@ -206,7 +206,7 @@ class Preview(QWidget):
         if (
             old is not None
             and old.name == kw["name"]
-            and old._type_string == kind
+            and old._type_string == kind  # noqa: SLF001 - napari names the kind of a layer nowhere else
             and old.ndim == len(kw["scale"])
         ):
             old.data = data

@@ -102,7 +102,7 @@ class XanesScatter(Dock):
         combo.offer(maps, None if combo in self._picked else _first_of(maps, kinds))
 
     def _on_picked(self, combo: LayerCombo, index: int) -> None:
-        """What the user picks stays; until then the maps that are usually looked at are offered."""
+        """Keep what the user picked; until then offer the maps that are usually looked at."""
         self._picked.add(combo)
         self.refresh()
 

@@ -156,7 +156,7 @@ class MaskPanel(QWidget):
             self._on_map()
 
     def _on_picked(self, index: int) -> None:
-        """The thickness is offered as long as the user has picked no map."""
+        """Offer the thickness as long as the user has picked no map."""
         self._picked = True
 
     def _on_map(self) -> None:

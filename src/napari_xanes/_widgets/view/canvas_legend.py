@@ -27,7 +27,7 @@ def show_legend(viewer: Any) -> CanvasLegend | None:
     """
     viewer, session = real_viewer(viewer), session_of(viewer)
     if session.legend is None and getattr(viewer, "window", None) is not None:
-        session.legend = CanvasLegend(viewer, viewer.window._qt_viewer.canvas.native)
+        session.legend = CanvasLegend(viewer, viewer.window._qt_viewer.canvas.native)  # noqa: SLF001 - there is no other way to the canvas
     legend: CanvasLegend | None = session.legend
     return legend
 

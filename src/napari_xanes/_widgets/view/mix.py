@@ -43,8 +43,8 @@ class Mix:
 
     def picture(self) -> NDArray[np.uint8]:
         """Return red, green, blue and opacity in 0..255; transparent where all maps are invalid or sigma is large."""
-        mixed = self._mixed(self.maps, self.colors, self.limits)
-        opacity = np.where(np.isnan(mixed[..., 0]), 0, self._certainty())[..., None]
+        mixed = self.mixed(self.maps, self.colors, self.limits)
+        opacity = np.where(np.isnan(mixed[..., 0]), 0, self.certainty())[..., None]
         return np.round(255 * np.concatenate([np.nan_to_num(mixed), opacity], axis=-1)).astype(np.uint8)
 
     def lights(self, progress: Progress = no_progress) -> list[NDArray[np.float32]]:
@@ -53,9 +53,9 @@ class Mix:
         for z in range(len(lights[0])):
             progress(z, len(lights[0]), "Mixing")
             plane = self._plane(z)
-            certainty = plane._certainty()
+            certainty = plane.certainty()
             for light, one, limits in zip(lights, plane.maps, plane.limits, strict=True):
-                light[z] = certainty * np.nan_to_num(plane._mixed([one], ["white"], [limits])[..., 0])
+                light[z] = certainty * np.nan_to_num(plane.mixed([one], ["white"], [limits])[..., 0])
         return lights
 
     def _plane(self, z: int) -> Mix:
@@ -66,7 +66,7 @@ class Mix:
             sigma=None if self.sigma is None else [one[z] for one in self.sigma],
         )
 
-    def _mixed(self, maps: Sequence[Any], colors: Sequence[str], limits: Sequence[Limits]) -> Any:
+    def mixed(self, maps: Sequence[Any], colors: Sequence[str], limits: Sequence[Limits]) -> Any:
         return mix_colors(
             maps,
             colors,
@@ -75,7 +75,7 @@ class Mix:
             brightness_limits=self.brightness_limits,
         )
 
-    def _certainty(self) -> NDArray[np.float32]:
+    def certainty(self) -> NDArray[np.float32]:
         """Return 1 where no sigma is known to be large: what is left of white before black."""
         white = np.ones(self.maps[0].shape, np.float32)
         if self.sigma is None:

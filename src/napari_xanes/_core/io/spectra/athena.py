@@ -146,7 +146,7 @@ def _spectrum(
 
 
 def _told_apart(spectra: list[Spectrum]) -> list[Spectrum]:
-    """Number groups of one name."""
+    """Give groups of one name numbers."""
     from dataclasses import replace
 
     names = [one.name for one in spectra]
