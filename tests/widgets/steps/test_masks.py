@@ -192,7 +192,7 @@ def test_layers_from_before_the_alignment_are_left_alone(panel, workflow, viewer
         run_step(workflow.panels[key])
     make_mask(panel, 0.3)
     panel.use.apply.click()
-    assert panel.use.result.text().startswith("Applied to 4 layers. 1 layer left alone")
+    assert panel.use.result.text().startswith("Applied to 4 layers. 1 layer unchanged")
     raw = next(one for one in viewer.layers if one.name == "ni_simulated")
     assert MASKED not in raw.metadata and isinstance(raw.data, np.ndarray)
 

@@ -307,3 +307,14 @@ def test_a_whole_result_put_beside_its_scan_can_be_saved_again(workflow, viewer,
     workflow.results.save_result(tmp_path / "maps.h5")
     assert set(nx.load_result(tmp_path / "maps.h5").maps) == set(result.maps)
     assert stack_of(layer).data is density.data
+
+
+def test_pixels_without_the_element_are_said_to_have_none(fitted, viewer):
+    maps = {about(layer)["map"]: layer.data for layer in viewer.layers if about(layer).get("map")}
+    step, fraction = maps["edge_step"], maps["fraction_" + next(m for m in maps if "fraction_" in m)[9:]]
+    empty, total = int((step <= 0).sum()), step.size
+    assert empty > 100
+    assert f"{empty} of {total} pixels have no element" in fitted.panels["normalize"].result.text()
+    without = int(np.isnan(fraction).sum())
+    assert f"{without} of {total} pixels have no element" in fitted.panels["fit"].result.text()
+    assert not any("invalid" in fitted.panels[key].result.text() for key in ("normalize", "fit"))

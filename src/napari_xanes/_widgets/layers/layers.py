@@ -33,6 +33,7 @@ from napari_xanes._core.data.history import History, history_from_json, history_
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.histories import merge_histories
+from napari_xanes._widgets.layers.derived import is_still
 from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
 from napari_xanes._widgets.layers.tuples import (
@@ -53,7 +54,8 @@ OUTLINE = 2
 
 def about(layer: Layer) -> dict[str, Any]:
     """Return what this plugin wrote about a layer; empty for a layer of someone else."""
-    return layer.metadata.get("xanes") or {}
+    said = layer.metadata.get("xanes") or {}
+    return said if not said or is_still(layer, said) else {}
 
 
 def stack_layers(viewer: Any) -> Iterator[Layer]:

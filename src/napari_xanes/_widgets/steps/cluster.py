@@ -102,7 +102,7 @@ class ClusterPanel(ChoicePanel):
         found = facts(result, step)
         short, text = (_tell_clusters if step == "cluster" else _tell_components)(found)
         if lost := found.get("invalid_pixels", 0):
-            text += f"; {lost} pixels are invalid"
+            text += f"; {lost} pixels have no value"
         if step == "cluster" and min(found["pixels"]) < FEW * sum(found["pixels"]):
             text += f". Some hold hardly a pixel: leave out what is around the sample with {numbered(MASKS)}, and run again"
         return short, f"{text}."

@@ -116,7 +116,7 @@ class MapsPanel(ChoicePanel):
         found = facts(result, step)
         short, text = _TELL[step](result, found)
         if lost := found.get("invalid_pixels", 0):
-            text += f"; {lost} are invalid" if ";" in text else f"; {lost} pixels are invalid"
+            text += f"; {lost} have no value" if ";" in text else f"; {lost} pixels have no value"
         return short, f"{text[0].upper()}{text[1:]}."
 
 

@@ -63,8 +63,11 @@ class NormalizePanel(StepPanel):
         (a, b), (c, d) = chosen["pre_edge"], chosen["post_edge"]
         text = f"Edge {short}, lines through {a:.0f} to {b:.0f} eV and {c:.0f} to {d:.0f} eV"
         size = result.maps["edge_step"].size
-        if empty := found.get("pixels_without_step", 0):
-            text += f"; {empty} of {size} pixels show no edge"
-        if lost := found.get("invalid_pixels", 0):
-            text += f"; {lost} are invalid"
+        empty = found.get("pixels_below_gate", found.get("pixels_without_step", 0))
+        if empty:
+            text += f"; {empty} of {size} pixels have no element"
+        if lost := found.get("pixels_without_data", 0):
+            text += f"; {lost} have no data"
+        if (rest := found.get("invalid_pixels", 0) - empty - lost) > 0:
+            text += f"; {rest} more cannot be normalised"
         return short, text + "."
