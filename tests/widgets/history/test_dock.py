@@ -224,7 +224,7 @@ def test_a_painted_mask_is_saved_with_the_recipe_and_not_run_again(
     painted[10:50, 10:60] = 1
     layer = viewer.add_labels(painted, name="by hand", scale=viewer.layers[0].scale[-2:])
     done.masks.refresh()
-    done.masks.use.mask.choose(layer)
+    done.masks.use.mask_choice.choose(layer)
     done.masks.use.apply.click()
     run_step(done.panels["fit"])
     names = [one.name for one in dock.list.history.steps]

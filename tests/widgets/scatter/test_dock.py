@@ -58,9 +58,9 @@ def test_what_is_outlined_with_the_mouse_is_shown_and_kept(fitted, viewer, dock,
     dock.resize(330, 700)
     dock.show()
     wait(dock, qtbot)
-    assert about(dock.x.layer())["map"] == "thickness"
-    assert about(dock.y.layer())["kind"] == "fraction"
-    x, y = (data_of(viewer, about(combo.layer())["map"]) for combo in (dock.x, dock.y))
+    assert about(dock.across.layer())["map"] == "thickness"
+    assert about(dock.up.layer())["kind"] == "fraction"
+    x, y = (data_of(viewer, about(combo.layer())["map"]) for combo in (dock.across, dock.up))
     (_, high), (low_y, high_y) = dock.plot.viewRange()
     corners = [(0.6, low_y), (high, low_y), (high, high_y), (0.6, high_y)]
     drag_around(dock.plot, corners)
@@ -77,7 +77,7 @@ def test_what_is_outlined_with_the_mouse_is_shown_and_kept(fitted, viewer, dock,
     assert preview_of(viewer) is None
     mask = next(one for one in viewer.layers if about(one).get("kind") == "mask")
     np.testing.assert_array_equal(mask.data.astype(bool), inside)
-    assert fitted.masks.use.mask.layer() is mask
+    assert fitted.masks.use.mask_choice.layer() is mask
     fitted.masks.use.apply_mask()
     assert np.isnan(data_of(viewer, "thickness")[~inside]).all()
     fitted.undo_step()
@@ -94,18 +94,18 @@ def test_a_recipe_makes_the_mask_again(fitted, viewer, dock, density, qtbot, tmp
     fitted.results.save_recipe(tmp_path / "recipe.toml")
     again = nx.run_recipe(tmp_path / "recipe.toml", density)
     np.testing.assert_array_equal(again.labels["mask"], mask.data)
-    x, y = data_of(viewer, "thickness"), data_of(viewer, about(dock.y.layer())["map"])
+    x, y = data_of(viewer, "thickness"), data_of(viewer, about(dock.up.layer())["map"])
     np.testing.assert_array_equal(mask.data.astype(bool), nx.polygon_mask(x, y, outline))
 
 
 def test_the_pixel_under_the_cursor_is_marked(fitted, viewer, dock, qtbot):
     wait(dock, qtbot)
-    layer = dock.x.layer()
+    layer = dock.across.layer()
     position = (0, *layer.data_to_world((23, 43)))
     dock._on_move(viewer, SimpleNamespace(position=position))
     qtbot.waitUntil(lambda: not dock._timer.isActive())
     (x,), (y,) = dock.plot._point.getData()
-    assert x == pytest.approx(layer.data[23, 43]) and y == pytest.approx(dock.y.layer().data[23, 43])
+    assert x == pytest.approx(layer.data[23, 43]) and y == pytest.approx(dock.up.layer().data[23, 43])
 
 
 def test_it_follows_layers_that_come_and_go(viewer, dock, density, references, qtbot, workflow, run_step):
@@ -114,16 +114,16 @@ def test_it_follows_layers_that_come_and_go(viewer, dock, density, references, q
     run_step(workflow.panels["normalize"])
     wait(dock, qtbot)
     assert "pixels" in dock.words.text()
-    assert [about(combo.layer())["map"] for combo in (dock.x, dock.y)] == ["thickness", "edge_step"]
+    assert [about(combo.layer())["map"] for combo in (dock.across, dock.up)] == ["thickness", "edge_step"]
     workflow.panels["fit"].forms["fit"].editors["references"].set_value(references)
     run_step(workflow.panels["fit"])
     wait(dock, qtbot)
-    assert about(dock.y.layer())["kind"] == "fraction", "which is looked at rather"
-    picked = dock.x.layer()
-    dock.y.choose(picked)
+    assert about(dock.up.layer())["kind"] == "fraction", "which is looked at rather"
+    picked = dock.across.layer()
+    dock.up.choose(picked)
     run_step(workflow.panels["fit"])
     wait(dock, qtbot)
-    assert dock.y.layer() is picked
+    assert dock.up.layer() is picked
     dock.select(np.array([[0.3, -1], [2.0, -1], [2.0, 3.0], [0.3, 3.0]]))
     wait(dock, qtbot)
     assert preview_of(viewer) is not None
@@ -141,9 +141,9 @@ def test_maps_of_another_scan_are_not_offered(viewer, dock, density, qtbot, work
     maps = [one for one in viewer.layers if about(one).get("map") == "thickness"]
     wait(dock, qtbot)
     for layer in maps:
-        dock.x.choose(layer)
+        dock.across.choose(layer)
         wait(dock, qtbot)
-        offered = [dock.y.itemText(i) for i in range(dock.y.count())]
+        offered = [dock.up.itemText(i) for i in range(dock.up.count())]
         assert offered and all(about(layer)["name"] in text for text in offered)
 
 
@@ -152,11 +152,11 @@ def test_the_window_runs_such_a_recipe_whichever_map_is_across(
     fitted, viewer, dock, qtbot, tmp_path, swapped
 ):
     wait(dock, qtbot)
-    thickness, fraction = dock.x.layer(), dock.y.layer()
+    thickness, fraction = dock.across.layer(), dock.up.layer()
     outline = np.array([[0.3, 0.2], [2.0, 0.2], [2.0, 0.7], [0.3, 0.9]])
     if swapped:
-        dock.x.choose(fraction)
-        dock.y.choose(thickness)
+        dock.across.choose(fraction)
+        dock.up.choose(thickness)
         wait(dock, qtbot)
         outline = outline[:, ::-1]
     dock.select(outline)

@@ -107,7 +107,7 @@ def test_under_an_applied_mask_the_numbers_are_those_of_the_maps(
     if painted:
         drawn = (thickness >= 0.3).astype(int)
         layer = viewer.add_labels(drawn, name="by hand", scale=viewer.layers[0].scale[-2:])
-        fitted.masks.use.mask.choose(layer)
+        fitted.masks.use.mask_choice.choose(layer)
         fitted.masks.refresh()
     else:
         fitted.masks.set_limits(0.3, None)

@@ -74,7 +74,7 @@ def label_particles(
     distance = np.where(inside, ndimage.distance_transform_edt(inside), -RIPPLE)
     centres = _centres(distance, inside, min_distance)
     ground = distance if heights is None else heights
-    grown = watershed(-ground, centres, mask=inside, connectivity=inside.ndim)  # type: ignore[no-untyped-call]
+    grown = watershed(-ground, centres, mask=inside, connectivity=inside.ndim)
     return _by_size(grown, min_pixels)
 
 
@@ -92,8 +92,8 @@ def _centres(
     from skimage.morphology import local_maxima, reconstruction
 
     everywhere = ndimage.generate_binary_structure(inside.ndim, inside.ndim)
-    flat = reconstruction(distance - RIPPLE, distance)  # type: ignore[no-untyped-call]
-    maxima = local_maxima(flat) & inside  # type: ignore[no-untyped-call]
+    flat = reconstruction(distance - RIPPLE, distance)
+    maxima = local_maxima(flat) & inside
     plateaus, count = ndimage.label(maxima, everywhere)
     tops = np.r_[np.inf, ndimage.maximum(distance, plateaus, np.arange(1, count + 1))]
     near = ndimage.distance_transform_edt(distance < tops[plateaus]) < (min_distance - 1) / 2

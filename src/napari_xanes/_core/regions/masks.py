@@ -129,7 +129,7 @@ def otsu_threshold(image: ArrayLike) -> float:
         raise InputError(
             f"every valid pixel of the image is {finite[0]:g}, so no threshold parts them; choose another image."
         )
-    return float(threshold_otsu(finite))  # type: ignore[no-untyped-call]
+    return float(threshold_otsu(finite))
 
 
 def _real(image: ArrayLike) -> NDArray[Any]:

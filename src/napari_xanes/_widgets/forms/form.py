@@ -188,7 +188,7 @@ class ParamsForm(QWidget):
         finally:
             self._filling = False
 
-    def show_chosen(self, values: dict[str, Any]) -> None:
+    def show_chosen(self, values: Mapping[str, Any]) -> None:
         """Say what was chosen for the parameters left automatic, as a step's history has it."""
         for name, editor in self.editors.items():
             if isinstance(editor, AutoEditor):

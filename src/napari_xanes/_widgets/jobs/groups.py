@@ -51,7 +51,7 @@ def group_steps(steps: Sequence[tuple[str, Params]], home_of: Callable[[str], Ho
             group.steps.append((name, params))
             continue
         home = home_of(name)
-        if home is None or getattr(params, "maps", ()):
+        if home is None or getattr(params, "maps", None):
             return [Group(ALL, list(steps))]
         if not groups or groups[-1].home.key != home.key or name in dict(groups[-1].steps):
             groups.append(Group(home, []))
@@ -66,7 +66,8 @@ def makes_map(step: str, name: str) -> bool:
 
 def _made_with(params: MaskParams, groups: Sequence[Group]) -> Group | None:
     """Return the group that a mask can be made with: all that it is of, and hides, is found there."""
-    maps = {params.of, params.against} - {None} - ({"thickness"} if params.of != "thickness" else set())
+    maps = {one for one in (params.of, params.against) if one is not None}
+    maps -= {"thickness"} if params.of != "thickness" else set()
     for group in reversed(groups):  # the thickness goes along with a normalised stack
         names = [name for name, _ in group.steps]
         if all(any(makes_map(name, one) for name in names) for one in maps):

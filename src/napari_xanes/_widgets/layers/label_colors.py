@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from typing import Any
 
 from napari.utils.colormaps import DirectLabelColormap
 
@@ -22,5 +23,5 @@ def mask_colors() -> DirectLabelColormap:
 def label_colors() -> DirectLabelColormap:
     """Return a colour a label, 0 and what has none being transparent."""
     more = [colorsys.hsv_to_rgb(k * GOLDEN % 1, 0.65, 0.85) for k in range(MOST - len(SAFE_COLORS))]
-    colors = dict(enumerate([*SAFE_COLORS, *more], start=1))
-    return DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", **colors})
+    colors: dict[int | None, Any] = dict(enumerate([*SAFE_COLORS, *more], start=1))
+    return DirectLabelColormap(color_dict=colors | {None: "transparent", 0: "transparent"})

@@ -334,7 +334,7 @@ def result_of(viewer: Any, layer: Layer) -> Result:
     if not found:
         raise InputError(f"{layer.name}: no step has been run on it yet; run one, then save.")
     last = found[-1]
-    merged: dict[str, dict[str, Any]] = {part: {} for part in ("maps", "info", "labels", "tables", "extra")}
+    merged: dict[str, Any] = {part: {} for part in ("maps", "info", "labels", "tables", "extra")}
     for result in found:
         for part, values in merged.items():
             values.update(getattr(result, part))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from napari_xanes._core.base.params import Params
 from napari_xanes._core.recipe.recipe import InputParams
 from napari_xanes._core.recipe.steps import STEPS
 
@@ -28,7 +29,8 @@ def choice_text(word: object) -> str:
 def _labels() -> dict[str, str]:
     """Return the labels of all parameters by their names; the first step that has one names it."""
     known: dict[str, str] = {}
-    for params in (InputParams, *(step.params for step in STEPS.values())):
+    classes: list[type[Params]] = [InputParams, *(step.params for step in STEPS.values())]
+    for params in classes:
         for name, info in params.model_fields.items():
             known.setdefault(name, info.title or name.replace("_", " "))
     return known

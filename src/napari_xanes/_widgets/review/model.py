@@ -38,7 +38,7 @@ class EditedDrift:
 
     def __init__(self, found: Drift) -> None:
         self.found = self.drift = found
-        self.lost: Marks = ~np.isfinite(found.shifts).all(axis=1)
+        self.lost: Marks = ~np.all(np.isfinite(found.shifts), axis=1)
         self.excluded: Marks = self.lost.copy()
 
     @property
@@ -151,5 +151,5 @@ class EditedDrift:
 def _moved(stack: EnergyStack, index: int, shift: Float64, plane: int | None) -> NDArray[np.float32]:
     """Return a frame, or a plane of a volume, with its displacement taken back."""
     rows = slice(None) if plane is None else slice(plane, plane + 1)
-    moved = moved_rows(lambda r: stack.read(index, r), stack.image_shape, shift, rows, "linear")
+    moved = moved_rows(lambda r: stack.read(index, r), stack.image_shape, shift.tolist(), rows, "linear")
     return moved if plane is None else moved[0]

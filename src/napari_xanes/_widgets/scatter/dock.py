@@ -44,7 +44,7 @@ class XanesScatter(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.x, self.y = LayerCombo(napari_viewer), LayerCombo(napari_viewer)
+        self.across, self.up = LayerCombo(napari_viewer), LayerCombo(napari_viewer)
         self.plot = ScatterPlot(napari_viewer)
         self.words, self.found = make_words(), make_words()
         self.keep = make_button(
@@ -63,8 +63,8 @@ class XanesScatter(Dock):
         self._timer.setSingleShot(True)
         self._timer.setInterval(FOLLOW_MS)
         for part in (
-            with_label("x axis", self.x),
-            with_label("y axis", self.y),
+            with_label("x axis", self.across),
+            with_label("y axis", self.up),
             self.plot,
             self.words,
             self.found,
@@ -75,7 +75,7 @@ class XanesScatter(Dock):
         self.refresh()
 
     def _connect(self) -> None:
-        for combo in (self.x, self.y):
+        for combo in (self.across, self.up):
             combo.currentIndexChanged.connect(partial(self._on_picked, combo))
         self.plot.outlined.connect(self.select)
         self.keep.clicked.connect(self.keep_mask)
@@ -93,9 +93,9 @@ class XanesScatter(Dock):
     def refresh(self, event: Any = None) -> None:
         """List the maps anew, keeping what is chosen."""
         maps = map_layers(self.viewer)
-        self._offer(self.x, maps, FOR_X)
-        x = self.x.layer()
-        self._offer(self.y, [one for one in maps if x is not None and _fits(one, x)], FOR_Y)
+        self._offer(self.across, maps, FOR_X)
+        x = self.across.layer()
+        self._offer(self.up, [one for one in maps if x is not None and _fits(one, x)], FOR_Y)
         self._on_maps()
 
     def _offer(self, combo: LayerCombo, maps: list[Layer], kinds: tuple[str, ...]) -> None:
@@ -107,7 +107,7 @@ class XanesScatter(Dock):
         self.refresh()
 
     def _maps(self) -> tuple[Layer, Layer] | None:
-        x, y = self.x.layer(), self.y.layer()
+        x, y = self.across.layer(), self.up.layer()
         return None if x is None or y is None else (x, y)
 
     def _follow(self, layers: list[Layer]) -> None:
@@ -201,7 +201,7 @@ class XanesScatter(Dock):
         workflow = workflow_of(self.viewer)
         if workflow is not None:
             workflow.masks.refresh()
-            workflow.masks.use.mask.choose(made)
+            workflow.masks.use.mask_choice.choose(made)
         self.found.setText(f"Kept as '{made.name}'; apply it in {numbered(MASKS)}.")
 
     # -- working and following ------------------------------------------------------------------------

@@ -40,12 +40,12 @@ class RegionTable(ColumnsTable):
         """Show these regions and no others; the one that was chosen stays so."""
         self._rows = list(rows)
         references = list(dict.fromkeys(name for row in rows for name in row.fractions))
-        fixed = {
+        fixed: dict[str, Sequence[object]] = {
             "region": [row.name for row in rows],
             "pixels": [row.pixels for row in rows],
             "thickness": [row.thickness for row in rows],
         }
-        columns, shown = dict[str, Sequence[object]](fixed), dict[str, Sequence[object]](fixed)
+        columns, shown = dict(fixed), dict(fixed)
         for name in references:
             found = [row.fractions.get(name, (None, None)) for row in rows]
             columns |= {name: [f for f, _ in found], f"sigma {name}": [s for _, s in found]}

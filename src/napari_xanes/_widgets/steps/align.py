@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from napari.layers import Layer
@@ -162,6 +163,7 @@ def _align_pair(
         update={"reference": both.index(partner), "magnification": False, "exclude": (), "matrices": ()}
     )
     result = run_steps(pair, [("align", steady)], keep_stack=True, in_memory=True, progress=progress)
+    assert result.stack is not None  # it was asked for
     moved, fixed = (result.stack.data[both.index(i)] for i in (shown, partner))
     shift = result.extra["drift"].shifts[both.index(shown)]
     if not np.isfinite(shift).all():
@@ -179,7 +181,7 @@ def _align_pair(
     )
 
 
-def _raised(geometry: dict[str, object], plane: int) -> tuple[float, ...]:
+def _raised(geometry: dict[str, Any], plane: int) -> tuple[float, ...]:
     """Return where a plane of a volume lies."""
     (z, *rest), (step, *_) = geometry["translate"], geometry["scale"]
     return (z + plane * step, *rest)

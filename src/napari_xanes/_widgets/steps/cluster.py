@@ -142,7 +142,7 @@ def _spectra(result: Result, step: str) -> tuple[NDArray[np.float64], dict[str, 
     return energy, {name: column for name, column in table.items() if name != "mean"}
 
 
-def _tell_clusters(found: dict[str, Any]) -> tuple[str, str]:
+def _tell_clusters(found: Mapping[str, Any]) -> tuple[str, str]:
     counts = found["pixels"]
     sizes = ", ".join(map(str, counts[:SHOWN_COUNTS])) + (", ..." if len(counts) > SHOWN_COUNTS else "")
     short = f"{len(counts)} clusters"
@@ -152,7 +152,7 @@ def _tell_clusters(found: dict[str, Any]) -> tuple[str, str]:
     return short, text
 
 
-def _tell_components(found: dict[str, Any]) -> tuple[str, str]:
+def _tell_components(found: Mapping[str, Any]) -> tuple[str, str]:
     explained, error = found["explained"], found["relative_error"]
     short = f"{len(explained)} components, {100 * sum(explained):.1f} %"
     parts = ", ".join(f"{100 * share:.1f}" for share in explained[:SHOWN_COUNTS])

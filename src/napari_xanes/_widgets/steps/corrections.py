@@ -163,24 +163,24 @@ class CorrectionsPanel(ChoicePanel):
         editor.set_value(tuple(sorted({*editor.value(), round(shown, 3)})))
 
 
-def _pixels(found: dict[str, Any], result: Result) -> str:
+def _pixels(found: Mapping[str, Any], result: Result) -> str:
     if not (found["hot_pixels"] or found["dead_pixels"] or found["flashes"]):
         return "no bad pixel found"
     counts = f"{found['hot_pixels']} hot and {found['dead_pixels']} dead pixels, {found['flashes']} flashes"
     return f"{counts}, {'replaced by their neighbours' if 'replaced' in found else 'now invalid'}"
 
 
-def _merged(found: dict[str, Any], result: Result) -> str:
+def _merged(found: Mapping[str, Any], result: Result) -> str:
     return f"{found['merged']} frames averaged with others; {result.energy.size} energies are left"
 
 
-def _cropped(found: dict[str, Any], result: Result) -> str:
+def _cropped(found: Mapping[str, Any], result: Result) -> str:
     roi = resolved(result, "crop").get("roi")
     size = f"{roi[1] - roi[0]} x {roi[3] - roi[2]} px" if roi else "whole frames"
     return f"{size} at {result.energy.size} energies are left"
 
 
-def _binned(found: dict[str, Any], result: Result) -> str:
+def _binned(found: Mapping[str, Any], result: Result) -> str:
     factor, left = resolved(result, "bin")["factor"], found["pixels_left_over"]
     over = f"; {' and '.join(map(str, left))} px at the ends are left over" if any(left) else ""
     return f"{factor} px along each axis became one{over}"

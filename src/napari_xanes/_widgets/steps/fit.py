@@ -45,9 +45,11 @@ class FitPanel(StepPanel):
             "<p>Also coefficients, amounts, uncertainties and rms as layers. They are computed anyway.</p>"
         )
         self.more.toggled.connect(self._on_more)
-        self.find = make_button("Find references...", "Which of a library of spectra do the data ask for?")
-        self.find.clicked.connect(self.open_ranking)
-        return [self.choice, in_line(self.more, self.find)]
+        self.find_references = make_button(
+            "Find references...", "Which of a library of spectra do the data ask for?"
+        )
+        self.find_references.clicked.connect(self.open_ranking)
+        return [self.choice, in_line(self.more, self.find_references)]
 
     def below(self) -> list[QWidget]:
         """Return the button that opens the look at what a fit leaves."""
@@ -119,7 +121,7 @@ class FitPanel(StepPanel):
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return how good the fit is and how many pixels have none."""
-        found: dict[str, Any] = facts(result, "fit")
+        found = facts(result, "fit")
         fractions = [name for name, info in result.info.items() if info["kind"] == "fraction"]
         r_factor, first = (thinned(result.maps[name]) for name in ("r_factor", fractions[0]))
         valid = r_factor[

@@ -133,7 +133,7 @@ def _is_window(value: tuple[float, float]) -> bool:
     return value[0] < value[1]
 
 
-def _peak(result: Result, found: dict[str, Any]) -> tuple[str, str]:
+def _peak(result: Result, found: Mapping[str, Any]) -> tuple[str, str]:
     inside = np.where(
         thinned(result.maps["peak_at_boundary"]) == 0, thinned(result.maps["peak_energy"]), np.nan
     )
@@ -142,13 +142,13 @@ def _peak(result: Result, found: dict[str, Any]) -> tuple[str, str]:
     return short, f"{short} median" + (f"; {ends} pixels at the window's edge" if ends else "")
 
 
-def _edge(result: Result, found: dict[str, Any]) -> tuple[str, str]:
+def _edge(result: Result, found: Mapping[str, Any]) -> tuple[str, str]:
     short = f"edge at {_median(thinned(result.maps['edge_energy']), '.1f')} eV"
     without = found["pixels_without_edge"]
     return short, f"{short} median" + (f"; {without} pixels show no edge" if without else "")
 
 
-def _white_line(result: Result, found: dict[str, Any]) -> tuple[str, str]:
+def _white_line(result: Result, found: Mapping[str, Any]) -> tuple[str, str]:
     short = f"centroid at {_median(thinned(result.maps['white_line_centroid']), '.1f')} eV"
     area = _median(thinned(result.maps["white_line_area"]), ".2f")
     without = found["pixels_without_white_line"]
@@ -157,7 +157,7 @@ def _white_line(result: Result, found: dict[str, Any]) -> tuple[str, str]:
     )
 
 
-def _shift(result: Result, found: dict[str, Any]) -> tuple[str, str]:
+def _shift(result: Result, found: Mapping[str, Any]) -> tuple[str, str]:
     mean = found["mean_shift"]
     short = "no pixel shifted within the limit" if mean is None else f"shift {mean:+.2f} eV"
     ends = found["pixels_at_limit"]

@@ -26,8 +26,10 @@ class MaskUse(QWidget):
     def __init__(self, viewer: Any, chooser: StackChooser) -> None:
         super().__init__()
         self.viewer, self.chooser = viewer, chooser
-        self.mask = LayerCombo(viewer)
-        self.mask.setToolTip("<p>Any Labels layer: what is not 0 is inside. Paint one, if you like.</p>")
+        self.mask_choice = LayerCombo(viewer)
+        self.mask_choice.setToolTip(
+            "<p>Any Labels layer: what is not 0 is inside. Paint one, if you like.</p>"
+        )
         self.remove = make_button("Remove mask", "Gives all layers back what the mask hides.")
         self.apply = make_button(
             "Apply to all XANES layers",
@@ -41,7 +43,7 @@ class MaskUse(QWidget):
         self.result = make_words()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(with_label("Mask", in_line(self.mask, self.remove)))
+        layout.addWidget(with_label("Mask", in_line(self.mask_choice, self.remove)))
         layout.addWidget(self.paint)
         layout.addWidget(self.apply)
         layout.addWidget(self.result)
@@ -52,7 +54,7 @@ class MaskUse(QWidget):
     def refresh(self) -> None:
         """List the masks anew."""
         masks = mask_layers(self.viewer)
-        self.mask.offer(masks)
+        self.mask_choice.offer(masks)
         self.apply.setEnabled(bool(masks))
         self.paint.setEnabled(self.chooser.layer() is not None)
 
@@ -62,12 +64,12 @@ class MaskUse(QWidget):
         if layer is not None:
             made = paint_new_mask(self.viewer, layer)
             self.refresh()
-            self.mask.choose(made)
+            self.mask_choice.choose(made)
             self.result.setText("Paint on the picture; then apply.")
 
     def apply_mask(self) -> None:
         """Apply the chosen mask to the layers of its scan."""
-        mask = self.mask.layer()
+        mask = self.mask_choice.layer()
         if mask is None:
             return
         try:

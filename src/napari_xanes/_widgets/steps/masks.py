@@ -264,7 +264,7 @@ class MaskPanel(QWidget):
         hide_preview(self.viewer)
         made = keep_mask(self.viewer, layer, mask, self.params(), other)
         self.chooser.refresh()
-        self.use.mask.choose(made)
+        self.use.mask_choice.choose(made)
         self.headline.emit(f"{int(mask.sum())} pixels")
 
     def cleanup(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from napari.layers import Layer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
@@ -56,7 +54,7 @@ class NormalizePanel(StepPanel):
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return the edge and how many pixels are invalid."""
-        found: dict[str, Any] = facts(result, "normalize")
+        found = facts(result, "normalize")
         chosen = resolved(result, "normalize")
         edge = f"{found['edge']} " if found.get("edge") else ""
         short = f"{edge}{chosen['e0']:.1f} eV"

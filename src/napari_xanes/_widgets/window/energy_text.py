@@ -75,7 +75,7 @@ class EnergyText:
         """Write the energy anew."""
         viewer = self._viewer()
         layer = None if viewer is None or not settings().show_energy else _shown_stack(viewer)
-        if layer is None:
+        if layer is None or viewer is None:
             self._overlay.visible = False
             return
         energy = about(layer)["energy"]

@@ -60,7 +60,7 @@ class XanesWorkflow(Dock):
         self.column.addWidget(self.chooser)
         self.column.addWidget(in_line(self.undo, self.redo))
         self.sections: dict[str, FoldedSection] = {}
-        panels = {**self.panels, "masks": self.masks, "results": self.results}
+        panels: dict[str, Any] = {**self.panels, "masks": self.masks, "results": self.results}
         keys = [one.key for one in SECTIONS]
         shown = {key: panels[key] for key in (*keys, *(panels.keys() - keys))}
         for number, (key, panel) in enumerate(shown.items(), 1):
@@ -156,8 +156,10 @@ class XanesWorkflow(Dock):
         """Stop work and disconnect from the viewer."""
         forget_workflow(self.viewer, self)
         unbind_keys(self.viewer)
-        for panel in (*self.panels.values(), self.masks, self.results):
+        for panel in self.panels.values():
             panel.cleanup()
+        self.masks.cleanup()
+        self.results.cleanup()
         self.chooser.cleanup()
 
 
