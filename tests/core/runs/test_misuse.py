@@ -101,4 +101,7 @@ def test_doubtful_choices_are_said(tmp_path):
     assert "divide_by = 'step'" in fit_warnings(steep, ("normalize", NormalizeParams(**windows)))
     assert not fit_warnings(MU, ("normalize", NormalizeParams(**windows)))
     few = windows | {"pre_edge": (8300, 8305), "post_edge": (8390, 8395)}
-    assert "slope = 'shared'" in fit_warnings(MU, ("normalize", NormalizeParams(**few)))
+    assert "slopes were" in fit_warnings(MU, ("normalize", NormalizeParams(**few)))
+    assert "slope = 'shared'" in fit_warnings(
+        MU, ("normalize", NormalizeParams(**few, slope="pixel", post_order=1))
+    )

@@ -85,7 +85,7 @@ def test_large_pictures_are_thinned_and_lie_where_the_stack_does(
     np.testing.assert_allclose(layer.scale, (2.5, 2.5))
     world = layer.data_to_world((0, 0))
     np.testing.assert_allclose(stack.world_to_data((0, *world))[1:], (step // 2, step // 2))
-    assert f"every {step}th an axis" in workflow.panels["normalize"].preview.words.text()
+    assert f"every {step}th pixel" in workflow.panels["normalize"].preview.words.text()
 
 
 def test_a_drawn_rectangle_is_looked_at_alone_and_followed(workflow, viewer, density, previewed, qtbot):

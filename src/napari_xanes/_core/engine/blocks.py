@@ -254,12 +254,14 @@ def apply_kernels(
     y: FloatArray,
     maps: Sequence[Mapping[str, FloatArray]],
     pixels: slice | NDArray[np.intp],
+    before: dict[str, FloatArray] | None = None,
 ) -> None:
     """Run the kernels over spectra `y` (E, n) of the given flat pixels, in place, filling `maps`.
 
-    A kernel also sees those maps of the kernels before it that it names in `follows`.
+    A kernel also sees those maps of the kernels before it that it names in `follows`; `before` holds maps of kernels that
+    ran over the same spectra already, and is added to.
     """
-    before: dict[str, FloatArray] = {}
+    before = {} if before is None else before
     for kernel, arrays in zip(kernels, maps, strict=True):
         views = {
             name: _flat(arrays[name], lead)[..., pixels]
@@ -270,7 +272,7 @@ def apply_kernels(
         views |= {name: image.reshape(-1)[pixels] for name, image in images_read(kernel).items()}
         views |= {name: before[name] for name in getattr(kernel, "follows", ()) if name in before}
         kernel(y, views)
-        before |= {name: views[name] for name in kernel.maps}
+        before.update((name, views[name]) for name in kernel.maps)
 
 
 def images_read(kernel: PixelKernel) -> Mapping[str, NDArray[Any]]:

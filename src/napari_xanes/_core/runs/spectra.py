@@ -145,9 +145,10 @@ class SpectraSteps:
         y = np.array(spectrum, np.float64)[:, None]
         maps = blocks.allocate_maps(self._kernels, (1,), np.float64)
         facts: dict[str, Any] = {}
+        earlier: dict[str, blocks.FloatArray] = {}
         for kernel, found in zip(self._kernels, maps, strict=True):
             before = y[:, 0].copy()
-            blocks.apply_kernels([kernel], y, [found], slice(None))
+            blocks.apply_kernels([kernel], y, [found], slice(None), earlier)
             if isinstance(kernel, NormalizeKernel):
                 pre, post = kernel.curves_of(before)
                 facts |= {"edge_step": float(found["edge_step"][0]), "pre_curve": pre, "post_curve": post}
