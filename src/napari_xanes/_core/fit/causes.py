@@ -71,7 +71,7 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class FoundCause:
     """One cause: its size in its own unit, its pattern (e,) in the mean pixel, and how much it explains.
 
     That is its sum of squares, and its share of what stands above noise.
@@ -90,7 +90,7 @@ class Findings:
 
     Attributes
     ----------
-    causes : tuple of Found
+    causes : tuple of FoundCause
         The strongest first.
     noise : array (e,)
         Standard deviation of the noise at each energy.
@@ -104,7 +104,7 @@ class Findings:
         Variance of that component in units of the noise's, and what noise alone reaches.
     """
 
-    causes: tuple[Found, ...]
+    causes: tuple[FoundCause, ...]
     noise: Matrix
     component: Matrix
     rest: Matrix
@@ -136,7 +136,7 @@ def name_causes(moments: Moments, columns: Matrix, patterns: Patterns, even: flo
     white = _whitened(moments, columns)
     turned = white.turn @ moments.covariance @ white.turn.T
     sums = white.turn @ moments.weighted
-    causes: list[Found] = []
+    causes: list[FoundCause] = []
     while len(causes) < MOST_CAUSES:
         step = _strongest(turned, sums, moments, white, patterns, even)
         if step is None:
@@ -263,7 +263,7 @@ def weights_of(coefficients: FloatArray) -> FloatArray:
 
 def _strongest(
     turned: Matrix, sums: Matrix, moments: Moments, white: _White, patterns: Patterns, even: float
-) -> tuple[Found, Matrix] | None:
+) -> tuple[FoundCause, Matrix] | None:
     """Return the cause that explains most of what is left, and its pattern (d, q) to be taken off; None for noise."""
     n, d = moments.pixels, turned.shape[0]
     variances, vectors = np.linalg.eigh(turned)
@@ -274,7 +274,7 @@ def _strongest(
     products, level = moments.products, white.level * moments.crowding
     mean = products[:k, k] / products[k, k]
     sure = SURE if above[0] else SURE_ALONE
-    best: tuple[Found, Matrix] | None = None
+    best: tuple[FoundCause, Matrix] | None = None
     axis = vectors[:, 0]
     for cause, size, pattern in _candidates(patterns, mean):
         here = white.turn @ pattern
@@ -290,7 +290,7 @@ def _strongest(
             share = max(share, EXPLAINS * follows)
         whole = pattern @ products[:, k] / products[k, k] * theta
         if best is None or power > best[0].power:
-            best = (Found(cause, size * theta, whole, power, share), here * theta)
+            best = (FoundCause(cause, size * theta, whole, power, share), here * theta)
     frames = _flicker(sums, moments, white, standing)
     steady = frames is not None and (frames[0].share >= even or not above[0])
     if frames is not None and steady and (best is None or frames[0].power > 1.1 * best[0].power):
@@ -301,10 +301,12 @@ def _strongest(
         return None
     size = float(np.sqrt(variances[0] / white.level - 1))
     pattern = white.noise**2 * (white.turn.T @ vectors[:, 0]) * np.sqrt(white.level) * size
-    return Found("missing reference", size, pattern, standing, 1.0), np.zeros_like(sums)
+    return FoundCause("missing reference", size, pattern, standing, 1.0), np.zeros_like(sums)
 
 
-def _flicker(sums: Matrix, moments: Moments, white: _White, standing: float) -> tuple[Found, Matrix] | None:
+def _flicker(
+    sums: Matrix, moments: Moments, white: _White, standing: float
+) -> tuple[FoundCause, Matrix] | None:
     """Return what is the same in all pixels, whatever their thickness."""
     length = float(moments.products[-1, -1])
     frames = sums[:, -1] / length
@@ -316,7 +318,7 @@ def _flicker(sums: Matrix, moments: Moments, white: _White, standing: float) -> 
     here[:, -1] = frames
     pattern = white.noise**2 * (white.turn.T @ frames)
     size = float(np.sqrt(np.mean(pattern**2)))
-    return Found("flicker", size, pattern, power, power / max(standing, power)), here
+    return FoundCause("flicker", size, pattern, power, power / max(standing, power)), here
 
 
 def _without(turned: Matrix, sums: Matrix, moments: Moments, pattern: Matrix) -> tuple[Matrix, Matrix]:
@@ -326,7 +328,7 @@ def _without(turned: Matrix, sums: Matrix, moments: Moments, pattern: Matrix) ->
     return turned - (cross + cross.T - own) / moments.pixels, sums - pattern @ moments.products
 
 
-def bias_of(found: Found, patterns: Patterns, mean: Matrix) -> Matrix:
+def bias_of(found: FoundCause, patterns: Patterns, mean: Matrix) -> Matrix:
     """Return by how much a cause moves the fractions of the mean mixture (K,).
 
     What the fit makes of a flickering beam or of a compound it does not know is not known: that is NaN.

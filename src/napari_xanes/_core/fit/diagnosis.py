@@ -22,7 +22,7 @@ from napari_xanes._core.fit.causes import (
     ABOUT_EVEN,
     LEAST_FREE_ENERGIES,
     Findings,
-    Found,
+    FoundCause,
     Moments,
     bias_of,
     name_causes,
@@ -313,7 +313,7 @@ def _typical_sigma(pixels: _Pixels, basis: Design) -> Matrix:
     return sigma
 
 
-def _matters(cause: Found, bias: Matrix, found: Findings) -> bool:
+def _matters(cause: FoundCause, bias: Matrix, found: Findings) -> bool:
     if cause.cause == "missing reference" or found.strength - 1 > LEAST_FLICKER**2 * found.noise.size:
         return True
     if cause.cause == "flicker":
@@ -321,7 +321,7 @@ def _matters(cause: Found, bias: Matrix, found: Findings) -> bool:
     return bool((np.abs(bias) > LEAST_BIAS).any())
 
 
-def _size(cause: Found, patterns: Patterns, mean: Matrix, found: Findings) -> float:
+def _size(cause: FoundCause, patterns: Patterns, mean: Matrix, found: Findings) -> float:
     if cause.cause == "thickness":  # at the white line of a pixel of mean thickness
         curve = patterns.references @ mean
         top = int(curve.argmax())

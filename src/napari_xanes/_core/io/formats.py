@@ -24,7 +24,7 @@ FIRST_BYTES = 1024
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """What both kinds of formats declare: how a file of it is told.
 
     Attributes
@@ -64,7 +64,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class ScanFormat(Kind):
+class ScanFormat(FileKind):
     """A format of scans.
 
     Attributes
@@ -96,7 +96,7 @@ class ScanFormat(Kind):
 
 
 @dataclass(frozen=True)
-class SpectraFormat(Kind):
+class SpectraFormat(FileKind):
     """A format of reference spectra.
 
     Attributes
@@ -112,10 +112,10 @@ class SpectraFormat(Kind):
     read_named: Callable[[Path, str, str | None], list[Reference]] | None = None
 
 
-_added: list[Kind] = []
+_added: list[FileKind] = []
 
 
-def add_format(kind: Kind) -> None:
+def add_format(kind: FileKind) -> None:
     """Take up a format from outside, such as another plugin's."""
     _added.append(kind)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.hdf5_energy import named_energies
-from napari_xanes._core.io.hdf5_tree import Entry, Tree
+from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
 from napari_xanes._core.io.nexus import axis_entry, axis_letter, declared_axes, is_energy_name
 from napari_xanes._core.io.permuted import order_of
 from napari_xanes._core.io.plausible import energy_unit_of
@@ -19,11 +19,11 @@ class Axes:
     """Order of the stored axes, energy first; the values of the energy axis, if they are declared."""
 
     order: tuple[int, ...]
-    energy: Entry | None = None
+    energy: TreeEntry | None = None
     warnings: list[str] = field(default_factory=list)
 
 
-def image_axes(tree: Tree, images: Entry, axis: int | str | None) -> Axes:
+def image_axes(tree: Tree, images: TreeEntry, axis: int | str | None) -> Axes:
     """Return which axes are energy, (z,) y and x.
 
     Raises
@@ -63,7 +63,7 @@ def _without_leading(shape: tuple[int, ...], least: int) -> tuple[int, ...]:
     return tuple(range(first, len(shape)))
 
 
-def _from_names(tree: Tree, images: Entry, names: list[str]) -> Axes:
+def _from_names(tree: Tree, images: TreeEntry, names: list[str]) -> Axes:
     shape = images.shape or ()
     found = [i for i, name in enumerate(names) if _is_energy_axis(tree, images, name)]
     if not found:
@@ -85,14 +85,14 @@ def _from_names(tree: Tree, images: Entry, names: list[str]) -> Axes:
     return Axes((found[0], *rest), axis_entry(tree, images, names[found[0]]))
 
 
-def _is_energy_axis(tree: Tree, images: Entry, name: str) -> bool:
+def _is_energy_axis(tree: Tree, images: TreeEntry, name: str) -> bool:
     entry = axis_entry(tree, images, name)
     if entry is not None and energy_unit_of(entry.units) is None:
         return False
     return is_energy_name(name) or (entry is not None and bool(energy_unit_of(entry.units)))
 
 
-def _matlab(tree: Tree, images: Entry) -> Axes:
+def _matlab(tree: Tree, images: TreeEntry) -> Axes:
     """Return the axes of an array that MATLAB wrote: all in the reverse order, energy mostly the last of MATLAB's."""
     shape = images.shape or ()
     full = _without_leading(shape, 3)
@@ -103,7 +103,7 @@ def _matlab(tree: Tree, images: Entry) -> Axes:
     return Axes(order, warnings=[f"{images.name} was written by MATLAB, so its axes were turned round"])
 
 
-def spacing_um(tree: Tree, images: Entry) -> float | None:
+def spacing_um(tree: Tree, images: TreeEntry) -> float | None:
     """Return the size of a pixel from the declared axes of an image, if they have a unit of length."""
     names = declared_axes(tree, images) or []
     for name in names:

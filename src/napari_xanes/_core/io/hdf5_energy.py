@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.energies import MOST_ENERGIES, EnergyList
-from napari_xanes._core.io.hdf5_tree import Entry, Tree
+from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
 from napari_xanes._core.io.plausible import ENERGY_NAME, OTHER_NAME, could_be_scan, energy_unit_of
 
 SOURCE = re.compile(
@@ -27,7 +27,7 @@ HC_EV_ANGSTROM = 12398.419843320026
 
 
 @dataclass(eq=False)
-class Energies:
+class FoundEnergies:
     """What was found: energies, or a proposal that a text file beside the scan goes before, or why there are none."""
 
     found: EnergyList | None = None
@@ -35,7 +35,7 @@ class Energies:
     fault: DataFileError | None = None
 
 
-def entry_energies(entry: Entry, why: str) -> EnergyList:
+def entry_energies(entry: TreeEntry, why: str) -> EnergyList:
     """Return the energies of a dataset.
 
     Raises
@@ -53,7 +53,7 @@ def entry_energies(entry: Entry, why: str) -> EnergyList:
     return EnergyList(entry.numbers(), label, hint, entry.name, why, energy_unit_of(entry.units) or "")
 
 
-def of_same_scan(tree: Tree, entry: Entry, images: Entry) -> bool:
+def of_same_scan(tree: Tree, entry: TreeEntry, images: TreeEntry) -> bool:
     """Whether a dataset lies in the scan of the images: not in another entry, nor with other images."""
     if entry.top == images.top or not entry.top:
         return True
@@ -66,14 +66,14 @@ def of_same_scan(tree: Tree, entry: Entry, images: Entry) -> bool:
     return not (images.top and any(e.shape == images.shape for e in stacks) and _has_own(tree, images, entry))
 
 
-def _has_own(tree: Tree, images: Entry, other: Entry) -> bool:
+def _has_own(tree: Tree, images: TreeEntry, other: TreeEntry) -> bool:
     """Whether two top groups are alike, as those of two scans: they share parts of their names or of their contents."""
     one = {e.name.split("/", 2)[2] for e in tree.entries.values() if e.top == images.top and e.top}
     two = {e.name.split("/", 2)[2] for e in tree.entries.values() if e.top == other.top and e.top}
     return bool(one & two)
 
 
-def named_energies(tree: Tree, images: Entry) -> list[Entry]:
+def named_energies(tree: Tree, images: TreeEntry) -> list[TreeEntry]:
     """Return the lists of the scan that are named energies, or have a unit of energies."""
     lists = [
         e for e in tree.numeric() if e.is_list and e.name != images.name and of_same_scan(tree, e, images)
@@ -81,7 +81,7 @@ def named_energies(tree: Tree, images: Entry) -> list[Entry]:
     return [e for e in lists if is_energy(e)]
 
 
-def is_energy(entry: Entry) -> bool:
+def is_energy(entry: TreeEntry) -> bool:
     """Whether name and unit of a dataset are those of photon energies."""
     unit = energy_unit_of(entry.units)
     if unit is None or SOURCE.search(entry.parent) or NO_ENERGY.match(entry.leaf):
@@ -93,13 +93,13 @@ def is_energy(entry: Entry) -> bool:
     return plain and (bool(ENERGY_NAME.match(group)) or bool(unit))
 
 
-def find_energy(tree: Tree, images: Entry, count: int) -> Energies:
+def find_energy(tree: Tree, images: TreeEntry, count: int) -> FoundEnergies:
     """Return the energies of a stack of `count` images, those named so before those that only could be."""
     named = named_energies(tree, images)
     fitting = [e for e in named if e.size == count]
     if fitting:
         return _chosen(tree, images, fitting)
-    result = Energies()
+    result = FoundEnergies()
     if named:
         e = named[0]
         result.fault = DataFileError(
@@ -111,7 +111,7 @@ def find_energy(tree: Tree, images: Entry, count: int) -> Energies:
     return _proposal(tree, lists, result)
 
 
-def _chosen(tree: Tree, images: Entry, fitting: Sequence[Entry]) -> Energies:
+def _chosen(tree: Tree, images: TreeEntry, fitting: Sequence[TreeEntry]) -> FoundEnergies:
     near = [e for e in fitting if e.parent == images.parent]
     for choice in (
         fitting,
@@ -122,18 +122,18 @@ def _chosen(tree: Tree, images: Entry, fitting: Sequence[Entry]) -> Energies:
         if choice and all(_same_values(e, choice[0]) for e in choice):
             declared = energy_unit_of(choice[0].units)
             why = f"named so, in {declared} by its units" if declared else "named so"
-            return Energies(entry_energies(choice[0], why))
+            return FoundEnergies(entry_energies(choice[0], why))
     listed = ", ".join(e.name for e in fitting[:6])
-    return Energies(
+    return FoundEnergies(
         fault=DataFileError(f"{tree.path}: the energies could be {listed}; name one with energy=.")
     )
 
 
-def _same_values(one: Entry, two: Entry) -> bool:
+def _same_values(one: TreeEntry, two: TreeEntry) -> bool:
     return one is two or np.array_equal(one.numbers(), two.numbers(), equal_nan=True)
 
 
-def _proposal(tree: Tree, lists: Sequence[Entry], result: Energies) -> Energies:
+def _proposal(tree: Tree, lists: Sequence[TreeEntry], result: FoundEnergies) -> FoundEnergies:
     """Add what only could be energies: angles of a known crystal, or numbers without name or unit over an edge."""
     for entry in lists:
         if (converted := _from_angle(tree, entry)) is not None:
@@ -160,7 +160,7 @@ def _proposal(tree: Tree, lists: Sequence[Entry], result: Energies) -> Energies:
     return result
 
 
-def _from_angle(tree: Tree, entry: Entry) -> EnergyList | None:
+def _from_angle(tree: Tree, entry: TreeEntry) -> EnergyList | None:
     """Return energies from Bragg angles where the spacing of the crystal stands in the file."""
     unit = entry.units.lower()
     if not ANGLE.match(entry.leaf) or not unit.startswith(("deg", "rad", "°")) or "rot" in entry.leaf.lower():
@@ -180,7 +180,7 @@ def _from_angle(tree: Tree, entry: Entry) -> EnergyList | None:
     return EnergyList(energy, label, "", None, "proposed: computed from Bragg angles and the d-spacing", "eV")
 
 
-def find_one_energy(tree: Tree, images: Entry, name: str | None) -> EnergyList | None:
+def find_one_energy(tree: Tree, images: TreeEntry, name: str | None) -> EnergyList | None:
     """Return the one energy of a file of a series; None if there is none.
 
     Raises
@@ -206,7 +206,7 @@ def find_one_energy(tree: Tree, images: Entry, name: str | None) -> EnergyList |
     return entry_energies(choice[0], "a number in each file, named so")
 
 
-def could_be_photon(entry: Entry) -> bool:
+def could_be_photon(entry: TreeEntry) -> bool:
     """Whether a number can be a photon energy at all."""
     value = float(entry.numbers()[0])
     return bool(np.isfinite(value) and 0 < value < 200_000)

@@ -18,7 +18,7 @@ from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.hdf5_axes import Axes, image_axes, spacing_um
 from napari_xanes._core.io.hdf5_energy import entry_energies, of_same_scan
 from napari_xanes._core.io.hdf5_sources import check_sources
-from napari_xanes._core.io.hdf5_tree import Entry, Tree
+from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.packing import packing_of
 from napari_xanes._core.io.permuted import permuted
@@ -48,7 +48,7 @@ def _open_stack(tree: Tree, chosen: nexus.Chosen, wanted: Wanted) -> Opened:
     return opened if key is None else _by_key(opened, key)
 
 
-def _opened(tree: Tree, images: Entry, order: Sequence[int], warnings: list[str]) -> Opened:
+def _opened(tree: Tree, images: TreeEntry, order: Sequence[int], warnings: list[str]) -> Opened:
     shape = images.shape or ()
     if len(order) == 4 and shape[order[-1]] in (3, 4):
         raise DataFileError(f"{tree.path}: {images.name} {shape} holds colour images, expected grey ones.")
@@ -58,7 +58,7 @@ def _opened(tree: Tree, images: Entry, order: Sequence[int], warnings: list[str]
     return opened
 
 
-def _array(tree: Tree, entry: Entry, warnings: list[str]) -> hdf5.Hdf5Array:
+def _array(tree: Tree, entry: TreeEntry, warnings: list[str]) -> hdf5.Hdf5Array:
     check_sources(tree.path, entry.dataset)
     hdf5.check_images(tree.path, entry.dataset, entry.name)
     packing = packing_of(entry.dtype, entry.attrs)
@@ -67,7 +67,7 @@ def _array(tree: Tree, entry: Entry, warnings: list[str]) -> hdf5.Hdf5Array:
     return hdf5.Hdf5Array(tree.path, entry.dataset, entry.name, packing)
 
 
-def _add_energies(tree: Tree, images: Entry, axes: Axes, wanted: Wanted, opened: Opened) -> None:
+def _add_energies(tree: Tree, images: TreeEntry, axes: Axes, wanted: Wanted, opened: Opened) -> None:
     if wanted.energy is not None:
         entry = tree.named(wanted.energy)
         opened.energy = None if entry is None else entry_energies(entry, "as named")
@@ -82,20 +82,20 @@ def _add_energies(tree: Tree, images: Entry, axes: Axes, wanted: Wanted, opened:
 # -- flats and darks ----------------------------------------------------------------------------------
 
 
-def _add_calibrations(tree: Tree, images: Entry, wanted: Wanted, opened: Opened) -> None:
+def _add_calibrations(tree: Tree, images: TreeEntry, wanted: Wanted, opened: Opened) -> None:
     """Add the flats and darks that are named, or those found beside the images."""
     opened.flat = _calibration(tree, images, nexus.FLAT, wanted.flat, opened)
     opened.dark = _calibration(tree, images, nexus.DARK, wanted.dark, opened)
 
 
 def _calibration(
-    tree: Tree, images: Entry, pattern: re.Pattern[str], name: str | None, opened: Opened
+    tree: Tree, images: TreeEntry, pattern: re.Pattern[str], name: str | None, opened: Opened
 ) -> tuple[ArrayLike, str] | None:
     found = _found_calibration(tree, images, pattern, opened) if name is None else tree.named(name)
     return None if found is None else (calibration_array(tree, found, opened.warnings), found.name)
 
 
-def calibration_array(tree: Tree, entry: Entry, warnings: list[str]) -> ArrayLike:
+def calibration_array(tree: Tree, entry: TreeEntry, warnings: list[str]) -> ArrayLike:
     """Return a dataset as flats or darks: images, or one number per image.
 
     Raises
@@ -114,7 +114,9 @@ def calibration_array(tree: Tree, entry: Entry, warnings: list[str]) -> ArrayLik
     return _array(tree, entry, warnings)
 
 
-def _found_calibration(tree: Tree, images: Entry, pattern: re.Pattern[str], opened: Opened) -> Entry | None:
+def _found_calibration(
+    tree: Tree, images: TreeEntry, pattern: re.Pattern[str], opened: Opened
+) -> TreeEntry | None:
     """Return the flats or darks told by name, of the same scan; the nearest to the images if there are several."""
     everywhere = [
         e
@@ -134,7 +136,7 @@ def _found_calibration(tree: Tree, images: Entry, pattern: re.Pattern[str], open
 # -- frames told by a key -----------------------------------------------------------------------------
 
 
-def _image_key(tree: Tree, images: Entry, axes: Axes) -> NDArray[np.int64] | None:
+def _image_key(tree: Tree, images: TreeEntry, axes: Axes) -> NDArray[np.int64] | None:
     """Return what each frame is, where the file has such a list."""
     count = (images.shape or (0,))[axes.order[0]]
     keys = [

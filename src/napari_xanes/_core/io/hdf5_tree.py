@@ -37,7 +37,7 @@ def texts_of(value: Any) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class TreeEntry:
     """A dataset as it is reached in the file that was opened, whatever file it lies in."""
 
     tree: Tree = field(repr=False)
@@ -146,7 +146,7 @@ class Tree:
     ) -> None:
         self.file.close()
 
-    def _walk(self, group: h5py.Group, prefix: str, seen: set[Any], depth: int) -> Iterator[Entry]:
+    def _walk(self, group: h5py.Group, prefix: str, seen: set[Any], depth: int) -> Iterator[TreeEntry]:
         try:
             names = list(group)
         except (RuntimeError, OSError) as error:
@@ -163,7 +163,7 @@ class Tree:
                 continue
             seen.add(key)
             if isinstance(item, h5py.Dataset):
-                yield Entry(self, path, item.shape, _dtype(item))
+                yield TreeEntry(self, path, item.shape, _dtype(item))
             elif isinstance(item, h5py.Group) and depth < DEEPEST:
                 self.groups.append(path)
                 yield from self._walk(item, path, seen, depth + 1)
@@ -189,7 +189,7 @@ class Tree:
     def _damaged(self, error: Exception) -> DataFileError:
         return DataFileError(f"{self.path} is damaged ({reason_of(error)}); copy it again.")
 
-    def numeric(self) -> list[Entry]:
+    def numeric(self) -> list[TreeEntry]:
         """Return the datasets of real numbers."""
         return [entry for entry in self.entries.values() if entry.is_numeric]
 
@@ -204,7 +204,7 @@ class Tree:
         """Return the declared class of a group, "" if there is none."""
         return text_of(self.attrs(group).get("NX_class", ""))
 
-    def named(self, name: str) -> Entry | None:
+    def named(self, name: str) -> TreeEntry | None:
         """Return the dataset of a path, or of a bare name that occurs once; None if there is none.
 
         Raises
@@ -228,13 +228,13 @@ class Tree:
             raise self.lost(lost[0])
         return self._linked(path)
 
-    def _linked(self, path: str) -> Entry | None:
+    def _linked(self, path: str) -> TreeEntry | None:
         """Return a dataset that was reached by another path before."""
         try:
             item = self.file.get(path)
         except (KeyError, OSError, RuntimeError, ValueError):
             return None
-        return Entry(self, path, item.shape, _dtype(item)) if isinstance(item, h5py.Dataset) else None
+        return TreeEntry(self, path, item.shape, _dtype(item)) if isinstance(item, h5py.Dataset) else None
 
     def lost(self, link: str) -> DataFileError:
         """Return the error on a link that leads nowhere."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.io.hdf5_tree import Entry, Tree, text_of, texts_of
+from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry, text_of, texts_of
 from napari_xanes._core.io.plausible import ENERGY_NAME
 
 IMAGES = re.compile(r"img_?xanes|xanes_?img|img|images?|data|stack|counts?", re.IGNORECASE)
@@ -31,7 +31,7 @@ SMALLEST = 4
 class Chosen:
     """The images, and what is to be said of the choice."""
 
-    entry: Entry
+    entry: TreeEntry
     warnings: list[str] = field(default_factory=list)
 
 
@@ -66,14 +66,14 @@ def choose_images(
     return Chosen(likely[0])
 
 
-def _known(tree: Tree, name: str) -> Entry | None:
+def _known(tree: Tree, name: str) -> TreeEntry | None:
     try:
         return tree.named(name)
     except DataFileError:
         return None
 
 
-def could_be_images(tree: Tree, entry: Entry, single: bool) -> bool:
+def could_be_images(tree: Tree, entry: TreeEntry, single: bool) -> bool:
     """Whether a dataset could hold images, by its shape, its place and the class of its group."""
     shape = tuple(n for n in entry.shape or () if n > 1)
     full = tuple(entry.shape or ())
@@ -88,7 +88,7 @@ def could_be_images(tree: Tree, entry: Entry, single: bool) -> bool:
     return not _lists_elements(tree, entry)
 
 
-def _lists_elements(tree: Tree, entry: Entry) -> bool:
+def _lists_elements(tree: Tree, entry: TreeEntry) -> bool:
     """Whether names of elements or channels stand beside the dataset, one for each of its images."""
     first = (entry.shape or (0,))[0]
     return any(
@@ -100,7 +100,7 @@ def _lists_elements(tree: Tree, entry: Entry) -> bool:
     )
 
 
-def _check_shape(tree: Tree, entry: Entry, single: bool) -> None:
+def _check_shape(tree: Tree, entry: TreeEntry, single: bool) -> None:
     if not entry.is_numeric:
         raise DataFileError(
             f"{tree.path}: {entry.name} holds values of type {entry.dtype}, expected real numbers."
@@ -132,7 +132,7 @@ def _no_images(tree: Tree, single: bool) -> DataFileError:
 # -- what the file declares ---------------------------------------------------------------------------
 
 
-def _declared(tree: Tree, found: Sequence[Entry]) -> Chosen | None:
+def _declared(tree: Tree, found: Sequence[TreeEntry]) -> Chosen | None:
     """Return what the file declares as its data: by `default`, else the first signal; the others are named."""
     signals = [entry for entry in found if is_signal(tree, entry)]
     if not signals:
@@ -147,7 +147,7 @@ def _declared(tree: Tree, found: Sequence[Entry]) -> Chosen | None:
     return Chosen(first, [f"{first.name}, {how}, was opened; there are also {listed}: choose with images="])
 
 
-def is_signal(tree: Tree, entry: Entry) -> bool:
+def is_signal(tree: Tree, entry: TreeEntry) -> bool:
     """Whether a dataset is declared as the data of its group."""
     attrs = tree.attrs(entry.parent)
     if text_of(attrs.get("signal", "")) == entry.leaf:
@@ -166,7 +166,7 @@ def _default(tree: Tree) -> str:
     return group
 
 
-def declared_axes(tree: Tree, entry: Entry) -> list[str] | None:
+def declared_axes(tree: Tree, entry: TreeEntry) -> list[str] | None:
     """Return the name of each axis of a dataset as its file declares them, "" for those without; None if it does not."""
     attrs = tree.attrs(entry.parent)
     names = texts_of(entry.attrs["axes"]) if "axes" in entry.attrs else []
@@ -178,7 +178,7 @@ def declared_axes(tree: Tree, entry: Entry) -> list[str] | None:
     return names if len(names) == entry.ndim and any(names) else None
 
 
-def _numbered_axes(tree: Tree, entry: Entry) -> list[str]:
+def _numbered_axes(tree: Tree, entry: TreeEntry) -> list[str]:
     """Return axes of files that number them on the datasets of the axes."""
     names = [""] * entry.ndim
     for other in tree.entries.values():
@@ -190,7 +190,7 @@ def _numbered_axes(tree: Tree, entry: Entry) -> list[str]:
     return names
 
 
-def axis_entry(tree: Tree, entry: Entry, name: str) -> Entry | None:
+def axis_entry(tree: Tree, entry: TreeEntry, name: str) -> TreeEntry | None:
     """Return the values of a named axis of a dataset."""
     return tree.entries.get(f"{entry.parent}/{name}") if name else None
 
@@ -214,10 +214,10 @@ def is_energy_name(name: str) -> bool:
 # -- what is only likely ------------------------------------------------------------------------------
 
 
-def _likeliest(tree: Tree, found: list[Entry]) -> list[Entry]:
+def _likeliest(tree: Tree, found: list[TreeEntry]) -> list[TreeEntry]:
     """Narrow candidates: those with an energy for every image, then FXI's name, then a usual name."""
     lengths = {e.size for e in tree.numeric() if e.is_list}
-    rules: tuple[Callable[[Entry], bool], ...] = (
+    rules: tuple[Callable[[TreeEntry], bool], ...] = (
         lambda e: (e.shape or (0,))[0] in lengths,
         lambda e: e.leaf.lower() == "img_xanes",
         lambda e: IMAGES.fullmatch(e.leaf) is not None,

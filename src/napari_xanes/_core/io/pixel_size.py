@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from napari_xanes._core.io.hdf5_tree import Entry, Tree, text_of
+from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry, text_of
 
 PIXEL_SIZE = re.compile(r".*pi?xe?l.?size.*", re.IGNORECASE)
 _SIZE = re.compile(r"([\d.eE+-]+)\s*(nm|um|µm|μm|mm|m)?")
 _UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "m": 1e6}
 
 
-def pixel_size(tree: Tree, images: Entry) -> float | None:
+def pixel_size(tree: Tree, images: TreeEntry) -> float | None:
     """Return the pixel size in micrometres if a dataset or attribute states it with its unit."""
     for attrs in (images.attrs, tree.attrs(images.parent), tree.attrs("")):
         for name, value in attrs.items():
