@@ -121,7 +121,12 @@ def check_images(path: Path, dataset: h5py.Dataset, name: str) -> None:
     shape = dataset.shape
     declared = prod(shape) * dataset.dtype.itemsize
     elsewhere = dataset.is_virtual or dataset.external
-    stored = dataset.id.get_storage_size()
+    try:
+        stored = dataset.id.get_storage_size()
+    except RuntimeError as error:
+        raise DataFileError(
+            f"{path}: {name} is damaged ({reason_of(error)}); copy the file again from where it was written."
+        ) from None
     if not elsewhere and declared > MOST_PACKED * stored:
         raise DataFileError(
             f"{path}: {name} declares {declared / 2**30:.3g} GiB {tuple(shape)} but {stored} bytes of it are in "
