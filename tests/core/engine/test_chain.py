@@ -230,3 +230,13 @@ def test_a_run_keeps_the_kinds_that_are_wanted():
     assert list(some.maps) == ["thickness"] and "edge_step" in all_maps.maps
     np.testing.assert_array_equal(some.maps["thickness"], all_maps.maps["thickness"])
     assert "no step makes maps of kind 'fractions'; there are edge_step, thickness" in some.warnings[-1]
+
+
+def test_frames_that_were_never_taken_are_named_and_left_out():
+    """A scan that was stopped ends in zeros; zeros at its beginning may be what is below the edge."""
+    data = np.random.default_rng(2).uniform(0.5, 1, (6, 70, 90)).astype(np.float32)
+    data[[0, 4, 5]] = 0
+    chain, found = Chain(EnergyStack(data, ENERGY, "optical_density")), Found()
+    np.testing.assert_array_equal(chain.usable_energies(found), [True, True, True, True, False, False])
+    assert "the last 2 of 6 frames hold nothing but zeros" in found.warnings[0]
+    assert found.facts["unusable_frames"] == ENERGY[4:].tolist()

@@ -20,11 +20,15 @@ MOSTLY = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Spectra (E, n) of rows spread over the frame, their mean (E,), and which frames have any valid pixel (E,)."""
+    """Spectra (E, n) of rows spread over the frame, their mean (E,), and which frames can be used (E,).
+
+    Those without a valid pixel cannot, nor can `never_taken`, the frames of zeros at the end of a scan that was stopped.
+    """
 
     spectra: Float32
     mean: NDArray[np.float64]
     usable: NDArray[np.bool_]
+    never_taken: NDArray[np.bool_]
 
 
 def read_sample(
@@ -49,7 +53,8 @@ def read_sample(
 def summarize(spectra: Float32, name: str) -> Sample:
     """Return sampled spectra with their mean; raises InputError if no frame holds a valid number."""
     valid = np.isfinite(spectra)
-    usable: NDArray[np.bool_] = np.any(valid, axis=1)
+    never_taken = _zeros_at_the_end(spectra)
+    usable: NDArray[np.bool_] = np.any(valid, axis=1) & ~never_taken
     if not usable.any():
         raise InputError(
             f"{name or 'the stack'} holds no valid number in any of its {usable.size} frames; "
@@ -57,7 +62,17 @@ def summarize(spectra: Float32, name: str) -> Sample:
         )
     total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
     mean = np.where(usable, total / np.maximum(valid.sum(axis=1), 1), np.nan)
-    return Sample(spectra, mean, usable)
+    return Sample(spectra, mean, usable, never_taken)
+
+
+def _zeros_at_the_end(spectra: Float32) -> NDArray[np.bool_]:
+    """Return which frames are the last ones and hold nothing but zeros (E,), if any frame holds more.
+
+    Frames of zeros at the beginning may be those below the edge of a simulated scan.
+    """
+    empty: NDArray[np.bool_] = np.all(spectra == 0, axis=1)
+    zeros: NDArray[np.bool_] = np.logical_and.accumulate(empty[::-1])[::-1]
+    return np.zeros_like(zeros) if zeros.all() else zeros
 
 
 def note_unusable(
@@ -73,6 +88,11 @@ def note_unusable(
     usable, lost = sample.usable, energy[~sample.usable]
     if lost.size:
         found["unusable_frames"] = lost.tolist()
+    if (fresh := new(energy[sample.never_taken])).size:
+        found.warn(
+            f"the last {fresh.size} of {usable.size} frames hold nothing but zeros, as where a scan was stopped, and are "
+            f"left out: {named_energies(fresh)}"
+        )
     if (fresh := new(lost)).size:
         found.warn(
             f"{fresh.size} of {usable.size} frames hold no valid pixel and are left out: {named_energies(fresh)}"
