@@ -82,8 +82,8 @@ class FitParams(LibraryParams):
 
     significance: float | None = field(
         None,
-        "Minimum significance (sigma)",
-        "Fractions are invalid where there is less of the element than this many times its uncertainty. "
+        "Min. significance",
+        "In sigma: fractions are invalid where there is less of the element than this many times its uncertainty. "
         "Empty: only where there is none.",
         ge=0,
         example=3.0,
