@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import h5py
 import hdf5plugin
 import numpy as np
 import pytest
 
 from napari_xanes import DataFileError, read_stack
+from napari_xanes._core.io.hdf5 import files_kept_open
 
 N = 4
 RAW = np.random.default_rng(3).integers(50, 4000, (N, 6, 5)).astype(np.uint16)
@@ -242,3 +246,16 @@ def test_series_faults_are_named(tmp_path):
     write(tmp_path, "scan_1.h5", other=np.zeros((3, 4, 5), np.float32))
     with pytest.raises(DataFileError, match=r"scan_1\.h5 has no dataset /img"):
         read_stack(tmp_path)
+
+
+def test_a_run_keeps_the_file_open_and_gives_it_back(tmp_path):
+    """Opening takes longer than reading a few rows; without a lock, another program may open it for writing meanwhile."""
+    path = write(tmp_path, img_xanes=RAW, X_eng=ENERGY)
+    stack = read_stack(path, signal="counts")
+    with files_kept_open(), files_kept_open():
+        np.testing.assert_array_equal(stack.data[1], RAW[1])
+        code = f"import h5py; h5py.File({str(path)!r}, 'r+').close()"
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    with h5py.File(path, "r+") as file:  # nothing holds it in this process
+        file["img_xanes"][1] = 7
+    assert (stack.data[1] == 7).all()

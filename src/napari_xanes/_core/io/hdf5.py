@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import h5py
@@ -26,7 +29,7 @@ MOST_PACKED = 20_000
 
 
 class Hdf5Array(LazyArray):
-    """A dataset of a file that is opened for every read, so that no other program is kept out of it.
+    """A dataset of a file that is opened for every read, or for a whole run, so that no other program is kept out of it.
 
     What cannot be read is said with the file's name.
     """
@@ -52,8 +55,12 @@ class Hdf5Array(LazyArray):
 
     def _read(self, key: Any, index: int | None) -> Any:
         try:
-            with open_hdf5(self.path) as file:
-                values = file[self.dataset_name][key]
+            kept = _kept.dataset(self.path, self.dataset_name)
+            if kept is not None:
+                values = kept[key]
+            else:
+                with open_hdf5(self.path) as file:
+                    values = file[self.dataset_name][key]
         except (OSError, RuntimeError, KeyError) as error:
             if isinstance(error, DataFileError):
                 raise
@@ -75,10 +82,51 @@ def _is_basic(key: Any) -> bool:
     )
 
 
-def open_hdf5(path: Path) -> h5py.File:
+class _Kept:
+    """Files and datasets that stay open between reads while any run is going on, without a lock on them."""
+
+    def __init__(self) -> None:
+        self.lock, self.runs = Lock(), 0
+        self.files: dict[Path, h5py.File] = {}
+        self.datasets: dict[tuple[Path, str], h5py.Dataset] = {}
+
+    def dataset(self, path: Path, name: str) -> h5py.Dataset | None:
+        """Return a dataset of a file that stays open; None if none is to."""
+        with self.lock:
+            if not self.runs:
+                return None
+            if (path, name) not in self.datasets:
+                if path not in self.files:
+                    self.files[path] = open_hdf5(path, locking=False)
+                self.datasets[path, name] = self.files[path][name]
+            return self.datasets[path, name]
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def files_kept_open() -> Iterator[None]:
+    """Keep files open between reads meanwhile: to open one takes longer than to read a few rows of it."""
+    with _kept.lock:
+        _kept.runs += 1
+    try:
+        yield
+    finally:
+        with _kept.lock:
+            _kept.runs -= 1
+            files = [] if _kept.runs else list(_kept.files.values())
+            if not _kept.runs:
+                _kept.files.clear()
+                _kept.datasets.clear()
+        for file in files:
+            file.close()
+
+
+def open_hdf5(path: Path, *, locking: bool = True) -> h5py.File:
     """Open a file read-only, or say why it cannot be."""
     try:
-        return _open(path)
+        return _open(path) if locking else h5py.File(path, "r", locking=False)
     except FileNotFoundError:
         raise DataFileError(f"{path}: there is no such file any more.") from None
     except OSError as error:

@@ -21,6 +21,7 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.io import read_stack
+from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS, check_takes
 
@@ -94,14 +95,15 @@ def run_steps(
     report = progress or no_progress
     in_memory = choose_memory(stack) if in_memory is None else in_memory
     chain = Chain(stack, in_memory, workers, kinds)
-    for name, params in steps:
-        logger.info("%s: %s", stack.name, name)
-        try:
-            check_takes(STEPS[name], chain.signal)
-            STEPS[name].carry_out(chain, params, report)
-        except InputError as error:
-            raise InputError(f"{stack.name or 'the stack'}, {name}: {error}") from None
-    data = chain.run(keep_stack=keep_stack, progress=report)
+    with files_kept_open():
+        for name, params in steps:
+            logger.info("%s: %s", stack.name, name)
+            try:
+                check_takes(STEPS[name], chain.signal)
+                STEPS[name].carry_out(chain, params, report)
+            except InputError as error:
+                raise InputError(f"{stack.name or 'the stack'}, {name}: {error}") from None
+        data = chain.run(keep_stack=keep_stack, progress=report)
     history = (*stack.history, *chain.entries)
     kept = None
     if data is not None:
