@@ -13,7 +13,8 @@ from napari_xanes import (
     normalize_references,
 )
 from napari_xanes._core.edge.handover import normalization_of
-from napari_xanes._core.edge.normalize import NORMALIZE, NormalizeParams
+from napari_xanes._core.edge.params import NormalizeParams
+from napari_xanes._core.edge.step import NORMALIZE
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.runs.pipeline import run_steps
 

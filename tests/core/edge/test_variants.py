@@ -5,7 +5,8 @@ import pytest
 from carry_out import carry_out
 
 from napari_xanes import EnergyStack, InputError, normalize_edge
-from napari_xanes._core.edge.normalize import NORMALIZE, NormalizeParams
+from napari_xanes._core.edge.params import NormalizeParams
+from napari_xanes._core.edge.step import NORMALIZE
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.runs.pipeline import run_steps
 

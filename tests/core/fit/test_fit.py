@@ -7,7 +7,8 @@ from made_spectra import CENTRES, ENERGY, columns, make_references, random_spect
 from scipy.optimize import minimize, nnls
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
-from napari_xanes._core.edge.normalize import NORMALIZE, NormalizeParams
+from napari_xanes._core.edge.params import NormalizeParams
+from napari_xanes._core.edge.step import NORMALIZE
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.fit.params import FitParams
 from napari_xanes._core.fit.step import FIT

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack, InputError, cluster_spectra, decompose
-from napari_xanes._core.edge.normalize import NormalizeParams
+from napari_xanes._core.edge.params import NormalizeParams
 from napari_xanes._core.groups.steps import ClusterParams, DecomposeParams
 from napari_xanes._core.runs.pipeline import run_steps
 

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 import napari_xanes as nx
-from napari_xanes._core.edge.normalize import NormalizeParams
+from napari_xanes._core.edge.params import NormalizeParams
 from napari_xanes._core.fit.fit import FitParams
 from napari_xanes._core.runs import batch
 from napari_xanes._core.runs.pipeline import run_steps

@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 from scipy.stats import truncnorm
 
 from napari_xanes import EnergyStack, InputError, Reference, fit_references, normalize_edge
-from napari_xanes._core.edge.normalize import NormalizeParams
+from napari_xanes._core.edge.params import NormalizeParams
 from napari_xanes._core.fit.fit import FitParams
 from napari_xanes._core.prepare.flat_field import FlatFieldParams
 from napari_xanes._core.prepare.optical_density import OpticalDensityParams

@@ -19,15 +19,23 @@ def workflow_with_toy(viewer, qtbot):
         dock.close_down()
 
 
-def test_every_step_has_a_panel():
-    assert steps_left((*STEP_PANELS, *OTHER_PANELS)) == ()
+WITH_PANELS = {
+    *("flat_field", "internal_i0", "bad_pixels", "optical_density", "shift_energy", "merge_energies"),
+    *("drop_energies", "crop", "bin", "denoise", "align", "normalize", "peak", "edge_position", "white_line"),
+    *("cluster", "decompose", "shift_map", "rank", "mask", "fit", "residual", "particles"),
+}
+"""Steps that have a panel made for them; a new one need not."""
+
+
+def test_no_step_loses_its_panel():
+    assert not WITH_PANELS & set(steps_left((*STEP_PANELS, *OTHER_PANELS)))
 
 
 def test_a_step_that_no_panel_knows_has_a_form_and_runs(workflow_with_toy, viewer, density, run_step):
     layer = add_stack(viewer, density)
     panel = workflow_with_toy.panels["more"]
     assert workflow_with_toy.sections["more"].button.text().endswith("9  More steps")
-    assert panel.combo.currentText() == "Mean of spectra"
+    panel.combo.setCurrentIndex(panel.combo.findText("Mean of spectra"))
     assert panel.plan.text().startswith("Take the mean of every spectrum, of 41 frames")
     panel.forms["toy"].editors["factor"].set_value(3.0)
     run_step(panel)
@@ -42,4 +50,6 @@ def test_a_step_that_no_panel_knows_has_a_form_and_runs(workflow_with_toy, viewe
 
 def test_it_says_what_comes_first(workflow_with_toy, viewer, scan):
     add_stack(viewer, scan)
-    assert "run 1 Preprocess first" in workflow_with_toy.panels["more"].plan.text()
+    panel = workflow_with_toy.panels["more"]
+    panel.choose("toy")
+    assert "run 1 Preprocess first" in panel.plan.text()

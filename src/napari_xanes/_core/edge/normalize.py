@@ -18,13 +18,8 @@ from scipy.stats import t as student
 from napari_xanes._core.base.checks import check_mu, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, make_params
-from napari_xanes._core.base.progress import Progress
-from napari_xanes._core.data.history import Found
-from napari_xanes._core.data.kinds import unit_of
-from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.edge.curves import STEP, fitted_curves
 from napari_xanes._core.edge.energy import choose_e0, missing_side
-from napari_xanes._core.edge.handover import Normalization
 from napari_xanes._core.edge.kernel import NormalizeKernel, window_energies
 from napari_xanes._core.edge.params import (
     DivideBy,
@@ -41,25 +36,14 @@ from napari_xanes._core.edge.params import (
 )
 from napari_xanes._core.edge.windows import check_given, choose_windows
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.chain import Chain, count_invalid
-from napari_xanes._core.engine.code import Before, Lines, call
 from napari_xanes._core.engine.sampling import sampled_spectra
-from napari_xanes._core.engine.step import Step
-
-__all__ = ["EdgeNormalization", "NormalizeParams", "normalize_edge", "normalize_step"]
-
-NOISY = 5.0
-"""Noise of the edge step, in units of one frame's, from which on shared slopes are advised."""
-
-STEEP = 0.15
-"""Relative change of post- minus pre-edge line after the edge from which on dividing by it is said to be doubtful."""
 
 SHORT = 30.0
 """eV; in shorter post-edge windows a line is not told from the end of the white line and from noise."""
 
+
 DROWNED = 3.0
 """Noise of the edge step, in units of one frame's, from which on slopes are shared unless chosen otherwise."""
-
 SURE = 0.999
 """How sure it must be, against the scatter about its lines, that the mean spectrum has a step, to take that for an edge."""
 
@@ -174,15 +158,15 @@ def _as_result(
         edge=edge,
         pre_edge=params.pre_edge,
         post_edge=params.post_edge,
-        n_invalid=_count(maps["invalid"]),
+        n_invalid=count_flags(maps["invalid"]),
         params=params,
         edge_step_sigma=maps["edge_step_sigma"][()] if "edge_step_sigma" in maps else None,
-        n_gated=_count(maps["gated"]) if "gated" in maps else 0,
+        n_gated=count_flags(maps["gated"]) if "gated" in maps else 0,
         step_noise=step_noise,
     )
 
 
-def _count(flags: FloatArray) -> int:
+def count_flags(flags: FloatArray) -> int:
     return int(flags.sum(dtype=np.float64))
 
 
@@ -260,100 +244,3 @@ def _mean_spectrum(spectra: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np
     total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
     mean: NDArray[np.float64] = total / np.maximum(valid.sum(axis=1), 1)
     return mean
-
-
-def _doubts(
-    asked: NormalizeParams, params: NormalizeParams, kernel: NormalizeKernel, mean: NDArray[np.float64]
-) -> list[str]:
-    """Return what the user should know of windows that hold little, or of steep lines."""
-    doubts = []
-    if params.slope == "shared" and asked.slope is None:
-        doubts.append(
-            "the windows before and after the edge are so short that slopes of single pixels would drown in noise, so slopes "
-            "were shared; set slope = 'pixel' to fit them in each"
-        )
-    if params.post_order == 0 and asked.post_order is None:
-        doubts.append(
-            f"the post-edge window is shorter than {SHORT:g} eV, so its mean was taken for a line; set post_order = 1 for a line"
-        )
-    if params.slope == "pixel" and params.divide_by != "area" and kernel.divisor_noise > NOISY:
-        lower = f"post_order = {params.post_order - 1} or " if params.post_order == 2 else ""
-        doubts.append(
-            f"the lines are fitted to so few energies that the edge step has {kernel.divisor_noise:.0f} times the noise of one "
-            f"frame; {lower}slope = 'shared' has far less"
-        )
-    if params.divide_by in ("line", "post"):
-        divisor, at_e0 = kernel.divisor_of(mean), kernel.divisor_at_e0(mean)
-        bend = abs(divisor[kernel.post].mean() - at_e0)
-        if bend > STEEP * abs(at_e0):
-            what = "post- minus pre-edge line" if params.divide_by == "line" else "the post-edge line"
-            doubts.append(
-                f"{what} changes by {100 * bend / abs(at_e0):.0f} % from e0 to the middle of post_edge, and dividing "
-                "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
-            )
-    return doubts
-
-
-def normalize_step(
-    chain: Chain, params: NormalizeParams, progress: Progress
-) -> tuple[NormalizeParams, Found]:
-    """Add the normalisation to the chain; maps "thickness" and "edge_step"."""
-    chain.frames(progress)
-    found = Found()
-    usable = chain.usable_energies(found)
-    sample = chain.sample()
-    resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
-    found["edge"] = edge
-    kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
-    chain.hand_over(Normalization(resolved, kernel.divisor_noise, kernel.thickness_of(sample.spectra)))
-    found["step_noise"] = kernel.divisor_noise
-    if doubts := _doubts(params, resolved, kernel, sample.mean):
-        found.warn(*doubts)
-
-    def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
-        maps = {name: NamedMap(raw[name], name, unit_of(name)) for name in ("thickness", "edge_step")}
-        found = Found(_facts(raw))
-        if "gated" in raw and raw["invalid"].all():
-            found.warn(
-                f"no pixel has an edge step of {resolved.gate:g} times its uncertainty, so all are invalid; lower gate"
-            )
-        return maps, found
-
-    chain.add_kernel(kernel, collect, "normalized")
-    return resolved, found
-
-
-def _facts(raw: Mapping[str, FloatArray]) -> dict[str, int]:
-    """Return how many pixels are invalid, and why."""
-    step = raw["edge_step"]
-    facts = {
-        "invalid_pixels": _count(raw["invalid"]),
-        "pixels_without_data": count_invalid(step),
-        "pixels_without_step": int((step <= 0).sum()),
-    }
-    return facts | ({"pixels_below_gate": _count(raw["gated"])} if "gated" in raw else {})
-
-
-def _normalize_code(given: dict[str, Any], before: Before) -> Lines:
-    """Return the step in Python."""
-    return [
-        *call("edge", "nx.normalize_edge", "images", "energy", **given),
-        "images = edge.normalized",
-        'maps |= {"thickness": edge.thickness, "edge_step": edge.edge_step}',
-    ]
-
-
-NORMALIZE = Step(
-    name="normalize",
-    title="Normalise",
-    does="take the pre-edge off and divide by the edge step",
-    params=NormalizeParams,
-    run=normalize_step,
-    order=120,
-    takes=("optical_density",),
-    gives="normalized",
-    makes=("thickness", "edge_step"),
-    map_count=lambda params: 2,
-    after=("flat_field", "internal_i0", "optical_density"),
-    code=_normalize_code,
-)

@@ -18,8 +18,8 @@ from napari_xanes._core.base.progress import no_progress
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.edge.kernel import NormalizeKernel
-from napari_xanes._core.edge.normalize import normalize_step
 from napari_xanes._core.edge.params import NormalizeParams
+from napari_xanes._core.edge.step import normalize_step
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.sampling import sampled_rows

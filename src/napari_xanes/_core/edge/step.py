@@ -1,0 +1,126 @@
+"""The edge normalisation as a step of a recipe, and what the user should know of its choices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.kinds import unit_of
+from napari_xanes._core.data.named_map import NamedMap
+from napari_xanes._core.edge.handover import Normalization
+from napari_xanes._core.edge.kernel import NormalizeKernel
+from napari_xanes._core.edge.normalize import SHORT, count_flags, resolve
+from napari_xanes._core.edge.params import (
+    FloatArray,
+    NormalizeParams,
+)
+from napari_xanes._core.engine.chain import Chain, count_invalid
+from napari_xanes._core.engine.code import Before, Lines, call
+from napari_xanes._core.engine.step import Step
+
+NOISY = 5.0
+"""Noise of the edge step, in units of one frame's, from which on shared slopes are advised."""
+STEEP = 0.15
+"""Relative change of post- minus pre-edge line after the edge from which on dividing by it is said to be doubtful."""
+
+
+def _doubts(
+    asked: NormalizeParams, params: NormalizeParams, kernel: NormalizeKernel, mean: NDArray[np.float64]
+) -> list[str]:
+    """Return what the user should know of windows that hold little, or of steep lines."""
+    doubts = []
+    if params.slope == "shared" and asked.slope is None:
+        doubts.append(
+            "the windows before and after the edge are so short that slopes of single pixels would drown in noise, so slopes "
+            "were shared; set slope = 'pixel' to fit them in each"
+        )
+    if params.post_order == 0 and asked.post_order is None:
+        doubts.append(
+            f"the post-edge window is shorter than {SHORT:g} eV, so its mean was taken for a line; set post_order = 1 for a line"
+        )
+    if params.slope == "pixel" and params.divide_by != "area" and kernel.divisor_noise > NOISY:
+        lower = f"post_order = {params.post_order - 1} or " if params.post_order == 2 else ""
+        doubts.append(
+            f"the lines are fitted to so few energies that the edge step has {kernel.divisor_noise:.0f} times the noise of one "
+            f"frame; {lower}slope = 'shared' has far less"
+        )
+    if params.divide_by in ("line", "post"):
+        divisor, at_e0 = kernel.divisor_of(mean), kernel.divisor_at_e0(mean)
+        bend = abs(divisor[kernel.post].mean() - at_e0)
+        if bend > STEEP * abs(at_e0):
+            what = "post- minus pre-edge line" if params.divide_by == "line" else "the post-edge line"
+            doubts.append(
+                f"{what} changes by {100 * bend / abs(at_e0):.0f} % from e0 to the middle of post_edge, and dividing "
+                "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
+            )
+    return doubts
+
+
+def normalize_step(
+    chain: Chain, params: NormalizeParams, progress: Progress
+) -> tuple[NormalizeParams, Found]:
+    """Add the normalisation to the chain; maps "thickness" and "edge_step"."""
+    chain.frames(progress)
+    found = Found()
+    usable = chain.usable_energies(found)
+    sample = chain.sample()
+    resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
+    found["edge"] = edge
+    kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
+    chain.hand_over(Normalization(resolved, kernel.divisor_noise, kernel.thickness_of(sample.spectra)))
+    found["step_noise"] = kernel.divisor_noise
+    if doubts := _doubts(params, resolved, kernel, sample.mean):
+        found.warn(*doubts)
+
+    def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
+        maps = {name: NamedMap(raw[name], name, unit_of(name)) for name in ("thickness", "edge_step")}
+        found = Found(_facts(raw))
+        if "gated" in raw and raw["invalid"].all():
+            found.warn(
+                f"no pixel has an edge step of {resolved.gate:g} times its uncertainty, so all are invalid; lower gate"
+            )
+        return maps, found
+
+    chain.add_kernel(kernel, collect, "normalized")
+    return resolved, found
+
+
+def _facts(raw: Mapping[str, FloatArray]) -> dict[str, int]:
+    """Return how many pixels are invalid, and why."""
+    step = raw["edge_step"]
+    facts = {
+        "invalid_pixels": count_flags(raw["invalid"]),
+        "pixels_without_data": count_invalid(step),
+        "pixels_without_step": int((step <= 0).sum()),
+    }
+    return facts | ({"pixels_below_gate": count_flags(raw["gated"])} if "gated" in raw else {})
+
+
+def _normalize_code(given: dict[str, Any], before: Before) -> Lines:
+    """Return the step in Python."""
+    return [
+        *call("edge", "nx.normalize_edge", "images", "energy", **given),
+        "images = edge.normalized",
+        'maps |= {"thickness": edge.thickness, "edge_step": edge.edge_step}',
+    ]
+
+
+NORMALIZE = Step(
+    name="normalize",
+    title="Normalise",
+    does="take the pre-edge off and divide by the edge step",
+    params=NormalizeParams,
+    run=normalize_step,
+    order=120,
+    takes=("optical_density",),
+    gives="normalized",
+    makes=("thickness", "edge_step"),
+    map_count=lambda params: 2,
+    after=("flat_field", "internal_i0", "optical_density"),
+    code=_normalize_code,
+)
