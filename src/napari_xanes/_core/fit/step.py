@@ -37,7 +37,7 @@ from napari_xanes._core.fit.params import FitParams, LibraryParams
 from napari_xanes._core.fit.shifts import check_shifts, fit_reference_shifts
 from napari_xanes._core.fit.verdict import FitDiagnosis
 from napari_xanes._core.fit.weights import beam_spectrum, counting_weights
-from napari_xanes._core.solve.design import FloatArray
+from napari_xanes._core.solve.design import Design, FloatArray
 from napari_xanes._core.solve.least_squares import FitKernel
 
 
@@ -66,14 +66,12 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
     basis = make_basis(references, energy, params.extrapolate, params.background, weights)
     found.update({"condition_number": round(basis.condition_number, 2), "fitted_energies": int(fitted.size)})
     direct = chain.signal == "optical_density"
-    doubts = doubts_of(references, basis, energy)
+    found.warn(*doubts_of(references, basis, energy))
     if direct and not params.background:
-        doubts.append(
+        found.warn(
             "optical density was fitted without a background, so what other elements absorb goes into the references; "
             "set background = [0, 1], or normalize first"
         )
-    if doubts:
-        found.warn(*doubts)
     chain.extra["references"] = references
     at_energies = [interpolate_reference(r, energy, extrapolate=params.extrapolate) for r in references]
     chain.hand_over(Fitted(fitted, np.stack(at_energies)))
@@ -89,30 +87,11 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
         keep=leftover,
     )
     kernel.learn_noise(chain.sample().spectra, *((None, None) if direct else sampled_thickness(chain)))
-    if not direct:
-        kernel.optional = {
-            **kernel.optional,
-            "coefficients": "coefficient",
-        }  # else the thickness is their sum
+    if not direct:  # else the thickness is their sum
+        kernel.optional = {**kernel.optional, "coefficients": "coefficient"}
     names = tuple(r.name for r in references)
 
-    def diagnosed() -> FitDiagnosis | None:
-        measured = None
-        if params.references_as == "data":
-            measured = choose_references(params)
-            if shifts:
-                measured = shifted_references(measured, shifts)
-        return diagnose(
-            leftover,
-            references,
-            energy,
-            basis,
-            constraint=params.constraint,
-            divisor=None if direct else _divisor(chain),
-            normalized=not direct,
-            measured=measured,
-        )
-
+    diagnosed = _Diagnose(chain, params, leftover, references, shifts, energy, basis, direct)
     chain.add_kernel(kernel, _Collect(chain, names, direct, diagnosed))
     ends = (float(energy[0]), float(energy[-1]))
     resolved = {
@@ -122,6 +101,37 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
         "shift_references": False,
     }
     return params.model_copy(update=resolved), found
+
+
+@dataclass(frozen=True, eq=False)
+class _Diagnose:
+    """Says what the fit leaves and why, once the pass has kept it."""
+
+    chain: Chain
+    params: FitParams
+    leftover: Leftover
+    references: Sequence[Reference]
+    shifts: tuple[float, ...]
+    energy: NDArray[np.float64]
+    basis: Design
+    direct: bool
+
+    def __call__(self) -> FitDiagnosis | None:
+        measured = None
+        if self.params.references_as == "data":
+            measured = choose_references(self.params)
+            if self.shifts:
+                measured = shifted_references(measured, self.shifts)
+        return diagnose(
+            self.leftover,
+            self.references,
+            self.energy,
+            self.basis,
+            constraint=self.params.constraint,
+            divisor=None if self.direct else _divisor(self.chain),
+            normalized=not self.direct,
+            measured=measured,
+        )
 
 
 def treated_references(params: LibraryParams, chain: Chain) -> list[Reference]:
