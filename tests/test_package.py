@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+import tifffile
 
 import napari_xanes
 
@@ -41,6 +44,47 @@ def test_importing_is_light():
     """The names are loaded when first used: not even numpy comes with the package itself."""
     code = "import sys, napari_xanes; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+LOOKED = """
+import sys
+from napari_xanes.cli import app
+app(["inspect", *sys.argv[1:]], standalone_mode=False)
+print(*{name.split(".")[0] for name in sys.modules})
+"""
+
+HEAVY = {
+    "scipy",
+    "skimage",
+    "sklearn",
+    "matplotlib",
+    "pystackreg",
+    "xraydb",
+    "sqlalchemy",
+    "napari",
+    "qtpy",
+    "pyqtgraph",
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "others"), [(".tif", {"h5py", "hdf5plugin", "olefile"}), (".h5", {"tifffile"})]
+)
+def test_a_look_into_a_file_loads_what_reads_it_and_nothing_else(tmp_path, suffix, others):
+    frames = np.arange(900, 900 + 5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+    energy = np.linspace(7100, 7140, 5)
+    if suffix == ".tif":
+        tifffile.imwrite(tmp_path / "scan.tif", frames, photometric="minisblack")
+        np.savetxt(tmp_path / "energies.txt", energy)
+    else:
+        with h5py.File(tmp_path / "scan.h5", "w") as file:
+            file["images"], file["energy"] = frames, energy
+    command = [sys.executable, "-c", LOOKED, str(tmp_path / f"scan{suffix}")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "first energy: 7100.000 eV" in done.stdout, done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "numpy" in loaded
+    assert not loaded & (HEAVY | others)
 
 
 def test_the_manifest_is_one_file():

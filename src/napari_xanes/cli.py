@@ -117,7 +117,7 @@ def inspect(
     """Print what the reader sees in scans, one "key: value" a line."""
     from napari_xanes._core.base.params import make_params
     from napari_xanes._core.io import inspect_stack, read_stack
-    from napari_xanes._core.recipe.recipe import InputParams
+    from napari_xanes._core.recipe.input_params import InputParams
 
     given = {
         "images": images,

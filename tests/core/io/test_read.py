@@ -13,7 +13,7 @@ import tifffile
 from napari_xanes import DataFileError, InputError, read_stack
 from napari_xanes._core.io import inspect_stack
 from napari_xanes._core.io.energies import natural_key
-from napari_xanes._core.recipe.recipe import InputParams
+from napari_xanes._core.recipe.input_params import InputParams
 
 N = 5
 RAW = np.random.default_rng(11).integers(200, 5000, (N, 7, 9)).astype(np.uint16)

@@ -1,6 +1,6 @@
 """Absorption edges of the elements, and which one a scan was taken across.
 
-Edge energies are those of xraydb (Elam, Ravel and Sieber 2002, doi:10.1016/S0969-806X(01)00227-4).
+Edge energies are those of `data.edges`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import xraydb
+from napari_xanes._core.data.edges import edge_energies
 
 LEVELS = {"K": 0.0, "L3": 8.0, "L2": 10.0, "M5": 10.0, "M4": 12.0}
 """Edges that XANES is taken at, and how many eV further away the less usual ones must seem than a K edge."""
@@ -33,10 +33,9 @@ class ElementEdge:
 def all_edges() -> tuple[ElementEdge, ...]:
     """Return the edges of all elements from lithium to californium."""
     return tuple(
-        ElementEdge(symbol, level, float(edge.energy))
-        for symbol in (xraydb.atomic_symbol(z) for z in range(3, 99))
-        for level, edge in xraydb.xray_edges(symbol).items()
-        if level in LEVELS and edge.energy > 0
+        ElementEdge(symbol, level, energy)
+        for (symbol, level), energy in edge_energies().items()
+        if level in LEVELS and energy > 0 and symbol not in ("H", "He")
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from napari_xanes._core.base.checks import check_mu, window_indices
 from napari_xanes._core.base.errors import InputError
@@ -222,7 +222,7 @@ def _refuse_flat(
     after = mean[post] - curves.post_curve[post] @ found
     freedom = max(curves.freedom(pre, post), 1.0)
     scatter = float(np.sqrt((before @ before + after @ after) / freedom))
-    limit = float(student.ppf(SURE, freedom)) * scatter
+    limit = float(stdtrit(freedom, SURE)) * scatter
     jump, jump_noise = mean[post].mean() - mean[pre].mean(), np.sqrt(1 / pre.size + 1 / post.size)
     if not (found[STEP] > limit * curves.noise() or jump > limit * jump_noise):
         side = missing_side(energy)

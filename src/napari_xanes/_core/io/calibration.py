@@ -17,9 +17,6 @@ from napari_xanes._core.io.column_formula import evaluate
 from napari_xanes._core.io.column_roles import role_of
 from napari_xanes._core.io.columns import energy_column
 from napari_xanes._core.io.formats import is_text, scan_format
-from napari_xanes._core.io.hdf5_scan import calibration_array
-from napari_xanes._core.io.hdf5_tree import Tree
-from napari_xanes._core.io.nexus import choose_images
 from napari_xanes._core.io.opened import Opened, Wanted, find_file
 from napari_xanes._core.io.sources import open_images
 from napari_xanes._core.io.table import Table, read_table
@@ -105,6 +102,15 @@ def _named(opened: Opened, text: str, what: str, energy: NDArray[np.float64]) ->
         return _beam(path, energy, inside)
     if kind is None or not kind.datasets:
         return Calibration(open_images(path, Wanted()).data, str(path))
+    return _of_dataset(path, inside)
+
+
+def _of_dataset(path: Path, inside: str | None) -> Calibration:
+    """Return flats or darks of a dataset of another file."""
+    from napari_xanes._core.io.hdf5_scan import calibration_array
+    from napari_xanes._core.io.hdf5_tree import Tree
+    from napari_xanes._core.io.nexus import choose_images
+
     warnings: list[str] = []
     with Tree(path) as tree:
         entry = tree.named(inside) if inside is not None else choose_images(tree, None, single=True).entry

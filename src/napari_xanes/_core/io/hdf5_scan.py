@@ -19,6 +19,7 @@ from napari_xanes._core.io.hdf5_axes import Axes, image_axes, spacing_um
 from napari_xanes._core.io.hdf5_energy import entry_energies, of_same_scan
 from napari_xanes._core.io.hdf5_sources import check_sources
 from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
+from napari_xanes._core.io.names import DARK_DATASET, FLAT_DATASET
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.packing import packing_of
 from napari_xanes._core.io.permuted import permuted
@@ -84,8 +85,8 @@ def _add_energies(tree: Tree, images: TreeEntry, axes: Axes, wanted: Wanted, ope
 
 def _add_calibrations(tree: Tree, images: TreeEntry, wanted: Wanted, opened: Opened) -> None:
     """Add the flats and darks that are named, or those found beside the images."""
-    opened.flat = _calibration(tree, images, nexus.FLAT, wanted.flat, opened)
-    opened.dark = _calibration(tree, images, nexus.DARK, wanted.dark, opened)
+    opened.flat = _calibration(tree, images, FLAT_DATASET, wanted.flat, opened)
+    opened.dark = _calibration(tree, images, DARK_DATASET, wanted.dark, opened)
 
 
 def _calibration(

@@ -20,6 +20,8 @@ FLAT_NAME = re.compile(
     r"(.*[^a-z])?(ref|refs|reference|flat|flats|bkg|white|ff|i0|open_?beam|blank)([^a-z].*)?", re.IGNORECASE
 )
 DARK_NAME = re.compile(r"(.*[^a-z])?(dark|darks|dk|df)([^a-z].*)?", re.IGNORECASE)
+FLAT_DATASET = re.compile(r".*(img_?bkg|flat|white|bkg|open_?beam).*", re.IGNORECASE)
+DARK_DATASET = re.compile(r".*dark.*", re.IGNORECASE)
 LEAST_EV, MOST_EV = 30.0, 150_000.0
 
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry, text_of, texts_of
+from napari_xanes._core.io.names import DARK_DATASET, FLAT_DATASET
 from napari_xanes._core.io.plausible import ENERGY_NAME
 
 IMAGES = re.compile(r"img_?xanes|xanes_?img|img|images?|data|stack|counts?", re.IGNORECASE)
-FLAT = re.compile(r".*(img_?bkg|flat|white|bkg|open_?beam).*", re.IGNORECASE)
-DARK = re.compile(r".*dark.*", re.IGNORECASE)
 NO_IMAGES = re.compile(
     r"(^|/)(scalers?|positions?|pos|xrfmap|maps|mca|spectr\w*|monitors?|thumbnails?|control)(/|$)",
     re.IGNORECASE,
@@ -55,7 +54,7 @@ def choose_images(
     found = [e for e in tree.numeric() if e.name not in known and could_be_images(tree, e, single)]
     if not found:
         raise _no_images(tree, single)
-    samples = [e for e in found if not (FLAT.match(e.leaf) or DARK.match(e.leaf))] or found
+    samples = [e for e in found if not (FLAT_DATASET.match(e.leaf) or DARK_DATASET.match(e.leaf))] or found
     declared = _declared(tree, samples)
     if declared is not None:
         return declared

@@ -6,8 +6,9 @@ import re
 from functools import cache
 
 import numpy as np
-import xraydb
 from numpy.typing import NDArray
+
+from napari_xanes._core.data.edges import edge_energies
 
 ENERGY_NAME = re.compile(r".*(energ|x_?eng|(^|_)eng($|_)|photon|(^|_)k?ev($|_)).*", re.IGNORECASE)
 OTHER_NAME = re.compile(
@@ -43,10 +44,9 @@ def energy_unit_of(unit: str) -> str | None:
 def _edges() -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return all edges, ascending, and their names."""
     found = [
-        (float(edge.energy), f"{symbol} {level}")
-        for symbol in (xraydb.atomic_symbol(z) for z in range(3, 99))
-        for level, edge in xraydb.xray_edges(symbol).items()
-        if level in _LEVELS
+        (energy, f"{symbol} {level}")
+        for (symbol, level), energy in edge_energies().items()
+        if level in _LEVELS and symbol not in ("H", "He")
     ]
     found.sort()
     return np.array([energy for energy, _ in found]), tuple(name for _, name in found)

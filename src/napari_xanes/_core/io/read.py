@@ -22,8 +22,6 @@ from napari_xanes._core.io import energies as lists
 from napari_xanes._core.io.calibration import Calibration, open_calibration
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import scan_format
-from napari_xanes._core.io.hdf5_energy import entry_energies
-from napari_xanes._core.io.hdf5_tree import Tree
 from napari_xanes._core.io.opened import Opened, Wanted, absolute, find_file
 from napari_xanes._core.io.signal import already_divided, glance, same_scale, tell_signal
 from napari_xanes._core.io.sources import open_images, open_list
@@ -229,6 +227,9 @@ def _energies_of_file(opened: Opened, text: str) -> EnergyList:
         return lists.from_text(file, inside)
     if inside is None:
         raise DataFileError(f"{file} is an HDF5 file; name its dataset of energies as {file.name}:/dataset.")
+    from napari_xanes._core.io.hdf5_energy import entry_energies
+    from napari_xanes._core.io.hdf5_tree import Tree
+
     with Tree(file) as other:
         entry = other.named(inside)
         if entry is None:

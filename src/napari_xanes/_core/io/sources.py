@@ -10,7 +10,6 @@ import numpy as np
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import ArrayLike
-from napari_xanes._core.io import nexus
 from napari_xanes._core.io.energies import natural_key
 from napari_xanes._core.io.formats import (
     ScanFormat,
@@ -20,7 +19,16 @@ from napari_xanes._core.io.formats import (
     scan_suffixes,
     scan_titles,
 )
-from napari_xanes._core.io.names import DARK_NAME, FLAT_NAME, energies_in, in_order, pattern_of, several_scans
+from napari_xanes._core.io.names import (
+    DARK_DATASET,
+    DARK_NAME,
+    FLAT_DATASET,
+    FLAT_NAME,
+    energies_in,
+    in_order,
+    pattern_of,
+    several_scans,
+)
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.permuted import order_of, permuted
 from napari_xanes._core.io.series import open_series
@@ -162,5 +170,5 @@ def _series(folder: Path, files: list[Path]) -> list[Path]:
 
 
 def _is_calibration(stem: str) -> bool:
-    named = (nexus.FLAT, nexus.DARK, FLAT_NAME, DARK_NAME)
+    named = (FLAT_DATASET, DARK_DATASET, FLAT_NAME, DARK_NAME)
     return any(pattern.fullmatch(stem) is not None for pattern in named)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as fisher
+from scipy.special import fdtrc
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.solve.least_squares import Constraint, design
@@ -139,7 +139,7 @@ class Combinations:
             free = n - int(self.unknowns[self.sizes == k + 1].min(initial=n - 1))
             with np.errstate(invalid="ignore", over="ignore"):
                 ratio = (best[k - 1] - best[k]) / (best[k] / free)
-            chances[k] = np.minimum(1, (library - k) * fisher.sf(ratio, 1, free))
+            chances[k] = np.minimum(1, (library - k) * fdtrc(1, free, np.maximum(ratio, 0)))
             chances[k][~np.isfinite(best[k])] = 1
         return chances
 

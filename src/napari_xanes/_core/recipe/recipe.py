@@ -20,56 +20,12 @@ from napari_xanes._core.base.params import Params, make_params
 from napari_xanes._core.base.params import field as param
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.recipe.input_params import InputParams
 from napari_xanes._core.recipe.steps import STEPS, StepWithParams, make_step
 
 SCHEMA = 1
 LARGEST = 4 * 2**20
 """Bytes; no recipe is larger."""
-
-
-class InputParams(Params):
-    """How the files are read: the keywords of `read_stack`."""
-
-    images: str | None = param(
-        None,
-        "Images",
-        "Dataset inside the HDF5 file that holds the images. Empty: detected automatically.",
-        example="exchange/data",
-    )
-    energy: str | tuple[float, ...] | None = param(
-        None,
-        "Energies",
-        "Dataset, text file, start:stop:step, or a list of numbers, one an image. Empty: detected automatically.",
-        example="energies.txt",
-    )
-    flat: str | None = param(
-        None,
-        "Flats",
-        "Dataset or file with images without sample, or a text file with the beam spectrum (I0). Empty: detected automatically.",
-        example="flat.tif",
-    )
-    dark: str | None = param(
-        None,
-        "Darks",
-        "Dataset or file with images without beam. Empty: detected automatically.",
-        example="dark.tif",
-    )
-    energy_unit: Literal["eV", "keV"] | None = param(
-        None, "Energy unit", "Unit of the energies in the file. Empty: told from the numbers.", example="keV"
-    )
-    signal: Literal["counts", "transmission", "optical_density", "normalized"] | None = param(
-        None, "Signal", "What the values are. Empty: told from the numbers.", example="counts"
-    )
-    pixel_size_um: float | None = param(
-        None, "Pixel size", "Size of a pixel. Empty: as the file says.", unit="um", gt=0, example=0.02
-    )
-    axis: str | None = param(
-        None,
-        "Energy axis",
-        "Which axis of the images in the file is energy, counted from 0, or a letter for each axis such as yxe. "
-        "Empty: as the file declares, else the first.",
-        example="yxe",
-    )
 
 
 class OutputParams(Params):

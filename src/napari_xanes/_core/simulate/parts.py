@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import numpy as np
-import xraydb
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.edges import edge_energies
 from napari_xanes._core.data.reference import Reference
 
 Float64 = NDArray[np.float64]
@@ -20,15 +20,12 @@ LOWEST_EDGE = 1000
 
 
 def k_edge(element: str) -> float:
-    try:
-        edge = xraydb.xray_edge(element, "K")
-    except ValueError:
-        edge = None
-    if edge is None or edge.energy < LOWEST_EDGE:
+    energy = edge_energies().get((str(element).strip().capitalize(), "K"), 0.0)
+    if energy < LOWEST_EDGE:
         raise InputError(
             f"element is {element!r}, expected the symbol of one with a K edge above {LOWEST_EDGE} eV, such as 'Ni'."
         )
-    return float(edge.energy)
+    return energy
 
 
 def scan_energies(e0: float, n: int) -> Float64:

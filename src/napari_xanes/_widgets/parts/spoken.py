@@ -6,7 +6,7 @@ import re
 from functools import cache
 
 from napari_xanes._core.base.params import Params
-from napari_xanes._core.recipe.recipe import InputParams
+from napari_xanes._core.recipe.input_params import InputParams
 from napari_xanes._core.recipe.steps import STEPS
 
 CHOICES = {

@@ -30,7 +30,7 @@ from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.io.formats import name_filter, scan_suffixes
 from napari_xanes._core.io.hdf5_tree import Tree
-from napari_xanes._core.recipe.recipe import InputParams
+from napari_xanes._core.recipe.input_params import InputParams
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.layers.layers import add_stack

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
-
 from napari_xanes._core.io.formats import ScanFormat
-from napari_xanes._core.io.hdf5_scan import open_scan
+from napari_xanes._core.io.opened import Opened, Wanted
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def recognise(path: Path, start: bytes) -> bool:
-    """Tell files that begin with a block of their owner's, as those of MATLAB do."""
-    return bool(h5py.is_hdf5(path))
+    """Tell files that begin with a block of their owner's, as those of MATLAB do: of 512 bytes, or twice, 4 times ... that."""
+    size, at = path.stat().st_size, 512
+    with open(path, "rb") as file:
+        while at + len(SIGNATURE) <= size:
+            file.seek(at)
+            if file.read(len(SIGNATURE)) == SIGNATURE:
+                return True
+            at *= 2
+    return False
+
+
+def open_scan(path: Path, wanted: Wanted) -> Opened:
+    """Open a stack, or one image or volume of a series."""
+    from napari_xanes._core.io.hdf5_scan import open_scan  # with h5py, which other formats do without
+
+    return open_scan(path, wanted)
 
 
 FORMAT = ScanFormat(

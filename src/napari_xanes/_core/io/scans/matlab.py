@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.formats import ScanFormat
@@ -24,6 +23,8 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     DataFileError
         If the file is damaged, or it cannot be told which of its arrays are the images.
     """
+    import scipy.io
+
     try:
         shapes = {name: shape for name, shape, kind in scipy.io.whosmat(str(path)) if kind in _NUMERIC}
         name = choose_images(path, shapes, wanted)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import tifffile
-
 from napari_xanes._core.io.formats import ScanFormat
 from napari_xanes._core.io.names import energies_in
 from napari_xanes._core.io.opened import Opened, Wanted
-from napari_xanes._core.io.tiff import as_one_frame, open_tiff
 
 
 def open_scan(path: Path, wanted: Wanted) -> Opened:
     """Open the pages of a file as images of a scan, or as one image or volume of a series."""
+    from napari_xanes._core.io.tiff import as_one_frame, open_tiff
+
     array = open_tiff(path)
     data = as_one_frame(array) if wanted.one_of_many else array
     opened = Opened(data, path.stem, [path], str(path), pixel_size_um=array.pixel_size_um)
@@ -32,6 +31,8 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
 
 def looks_like_scan(path: Path) -> bool:
     """Whether a file is more than a single picture."""
+    import tifffile
+
     try:
         with tifffile.TiffFile(path) as tif:
             return tif.is_imagej or tif.is_ome or len(tif.pages) != 1
