@@ -110,7 +110,9 @@ def make_result(tmp_path):
 def test_a_result_file_restores_its_layers(tmp_path):
     result = make_result(tmp_path)
     nx.save_result(result, tmp_path / "maps.h5")
-    layers = {kw["metadata"]["xanes"]["map"]: (data, kw) for data, kw, _ in open_with(tmp_path / "maps.h5")}
+    (scan, _, _), *maps = open_with(tmp_path / "maps.h5")
+    assert scan.shape == (21, 30, 40)
+    layers = {kw["metadata"]["xanes"]["map"]: (data, kw) for data, kw, _ in maps}
     assert set(layers) == {"thickness", "edge_step"}
     data, kw = layers["thickness"]
     np.testing.assert_array_equal(data, result.maps["thickness"])
@@ -143,7 +145,7 @@ def test_napari_saves_selected_map_layers_with_the_writer(tmp_path):
         viewer.add_image(data, **kw)
     assert viewer.layers.save(str(tmp_path / "saved.h5")) == [str(tmp_path / "saved.h5")]
     assert "thickness" in nx.load_result(tmp_path / "saved.h5").maps
-    viewer.layers[0].save(str(tmp_path / "one.tif"))
+    viewer.layers[-1].save(str(tmp_path / "one.tif"))
     assert tifffile.imread(tmp_path / "one.tif").shape == (30, 40), "single TIFFs stay napari's own"
 
 

@@ -57,7 +57,8 @@ def _layers(paths: list[str]) -> list[LayerTuple]:
     from napari_xanes._core.base.errors import InputError, ResourceError, XanesError
     from napari_xanes._core.io import read_stack
     from napari_xanes._core.runs.result_file import is_result_file, load_result
-    from napari_xanes._widgets.layers.tuples import result_tuples, stack_tuple
+    from napari_xanes._widgets.layers.reopened import result_tuples
+    from napari_xanes._widgets.layers.tuples import stack_tuple
     from napari_xanes._widgets.window.energy_text import show_energy_in_window
 
     show_energy_in_window()

@@ -26,7 +26,9 @@ from napari_xanes._widgets.layers.layers import (
     stack_layers,
     stack_of,
 )
-from napari_xanes._widgets.layers.tuples import result_from_tuples, result_tuples, stack_tuple
+from napari_xanes._widgets.layers.reopened import result_tuples
+from napari_xanes._widgets.layers.tuples import stack_tuple
+from napari_xanes._widgets.layers.written import result_from_tuples
 from napari_xanes._widgets.window.energy_text import KEY, show_energy
 
 ENERGY = np.array([8300.0, 8320.5, 8333.25, 8350.0, 8400.0])

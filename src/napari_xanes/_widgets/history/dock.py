@@ -27,6 +27,7 @@ from napari_xanes._widgets.jobs.groups import Made, run_groups
 from napari_xanes._widgets.jobs.runner import Runner
 from napari_xanes._widgets.layers.layers import about, find, lineage, result_of, stack_of
 from napari_xanes._widgets.layers.painted import save_recipe
+from napari_xanes._widgets.layers.reopened import alone, alone_text
 from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words
 from napari_xanes._widgets.parts.dock import Dock
@@ -108,7 +109,8 @@ class XanesHistory(Dock):
     def _made(self) -> Result | EnergyStack | None:
         layer = self.chooser.layer()
         if layer is None:
-            return None
+            found = alone(self.viewer)
+            return None if found is None else found[0]
         try:
             return result_of(self.viewer, layer)
         except InputError:
@@ -160,10 +162,12 @@ class XanesHistory(Dock):
         change, first = history.first_change, self.first()
         some = bool(history.steps or history.done)
         self.runner.run.setText(f"Re-run from step {first + 1}" if first < len(history.steps) else "Re-run")
-        self.runner.set_ready(some and layer is not None)
+        self.runner.set_ready(some and layer is not None, alone_text(self.viewer))
         self.discard.setVisible(change is not None)
         text = ""
-        if layer is not None and not some:
+        if layer is None:
+            text = alone_text(self.viewer)
+        elif not some:
             text = "No step has been run on this stack yet."
         elif change is not None:
             text = f"Changed from step {change + 1} on; the layers are still as before. Re-run to bring them up to date."

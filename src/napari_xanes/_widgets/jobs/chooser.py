@@ -9,12 +9,13 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_xanes._widgets.layers.layers import about, find, stack_layers, stack_of
+from napari_xanes._widgets.layers.reopened import alone_text
 from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.layers.words import stack_text
 
 NOTHING = (
     "Open a scan: drag a file or folder into the window, or use File > IO Utilities > Import XANES stack..., or "
-    "File > Open Sample > Ni K-edge scan."
+    "File > Open Sample > Full field (TXM): Ni K edge, simulated (XANES)."
 )
 
 
@@ -101,7 +102,8 @@ class StackChooser(QWidget):
 
     def _on_chosen(self, index: int = 0) -> None:
         layer = self.layer()
-        self.note.setText(NOTHING if layer is None else _describe(layer))
+        nothing = alone_text(self._viewer) or NOTHING
+        self.note.setText(nothing if layer is None else _describe(layer))
         self.changed.emit()
 
 

@@ -15,11 +15,13 @@ class Runner(QWidget):
 
     run_clicked = Signal()
 
-    def __init__(self, text: str = "Run", *, cancel_always: bool = True) -> None:
+    def __init__(self, text: str = "Run", tooltip: str = "", *, cancel_always: bool = True) -> None:
         super().__init__()
+        self._tooltip = f"<p>{tooltip}</p>" if tooltip else ""
         self._cancel_always = cancel_always
         self.background = Background(self)
         self.run = QPushButton(text)
+        self.run.setToolTip(self._tooltip)
         self.cancel = QPushButton("Cancel")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -42,9 +44,10 @@ class Runner(QWidget):
         self._ready = True
         self._idle()
 
-    def set_ready(self, ready: bool) -> None:
-        """Say whether Run makes sense now."""
+    def set_ready(self, ready: bool, why: str = "") -> None:
+        """Say whether Run makes sense now, and if not, why."""
         self._ready = ready
+        self.run.setToolTip(self._tooltip if ready or not why else f"<p>{why}</p>")
         self.run.setEnabled(ready and not self.background.running)
 
     def start(self, job: Any, title: str) -> None:

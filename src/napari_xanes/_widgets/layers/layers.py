@@ -42,6 +42,7 @@ from napari_xanes._widgets.layers.tuples import (
     labels_tuple,
     map_tuple,
     ordered,
+    placed_after,
     stack_tuple,
 )
 from napari_xanes._widgets.layers.undo import one_step
@@ -272,24 +273,9 @@ def show_only(viewer: Any, top: Layer) -> None:
 
 def geometry_of(parent: Layer, skip: int, history: History = ()) -> dict[str, Any]:
     """Return where what was made of a stack lies, without the first `skip` axes; cropped and binned, if so."""
-    space = (
-        np.arange(parent.ndim) >= 1 if about(parent).get("kind") == "stack" else np.ones(parent.ndim, bool)
-    )
-    scale, translate = np.array(parent.scale, float), np.array(parent.translate, float)
-    for entry in history[len(history_of(parent)) :]:
-        if entry.step == "crop" and entry.params.get("roi"):
-            y0, _, x0, _ = entry.params["roi"]
-            translate[-2:] += scale[-2:] * (y0, x0)
-        elif entry.step == "bin":
-            factor = entry.params["factor"]
-            translate[space] += scale[space] * (factor - 1) / 2
-            scale[space] *= factor
-    return {
-        "scale": tuple(scale.tolist())[skip:],
-        "translate": tuple(translate.tolist())[skip:],
-        "units": tuple(parent.units)[skip:],
-        "axis_labels": tuple(parent.axis_labels)[skip:],
-    }
+    where = {key: getattr(parent, key) for key in ("scale", "translate", "units", "axis_labels")}
+    steps = history[len(history_of(parent)) :]
+    return placed_after(where, steps, skip=skip, energy_first=about(parent).get("kind") == "stack")
 
 
 def _output(viewer: Any, made_from: str, role: str) -> Layer | None:

@@ -5,7 +5,6 @@ What stands in their ``metadata`` is said in `layers`, which puts them into a vi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -13,13 +12,11 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data import kinds
-from napari_xanes._core.data.history import History, history_from_json, history_to_json
+from napari_xanes._core.data.history import History, history_to_json
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
+from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.draw.limits import color_limits, with_edge
-from napari_xanes._core.recipe.histories import merge_histories
 from napari_xanes._widgets.layers.label_colors import MOST, label_colors, mask_colors
 from napari_xanes._widgets.layers.limits import LIMITS
 from napari_xanes._widgets.layers.settings import settings
@@ -152,25 +149,34 @@ def _own_geometry(ndim: int, pixel: float | None) -> dict[str, Any]:
     }
 
 
-def result_tuples(result: Result) -> list[LayerTuple]:
-    """Return the layers of a whole result, as a reader gives them: the stack if it was kept, labels, maps."""
-    tuples = []
-    made_from = None
-    if result.stack is not None:
-        title = f"{result.name} {SIGNAL_WORDS[result.stack.signal]}"
-        step = result.maps.get("edge_step")
-        where = None if step is None else with_edge(step)
-        tuples.append(stack_tuple(result.stack, name=title, where=where))
-        made_from = tuples[0][1]["metadata"]["xanes"]["id"]
-    tuples += [labels_tuple(name, result, made_from=made_from) for name in result.labels]
-    shown = [name for name, info in result.info.items() if kinds.kind(info["kind"]).shown] or list(
-        result.maps
-    )
-    for name in ordered(result, shown):
-        tuples.append(map_tuple(name, result, made_from=made_from))
-    for _, kw, _ in tuples[:-1]:
-        kw["visible"] = False
-    return tuples
+def placed_after(
+    parent: Mapping[str, Any], steps: History, *, skip: int = 0, energy_first: bool = True
+) -> dict[str, Any]:
+    """Return where what steps made of a layer lies, without the first `skip` axes: cropped and binned, if so.
+
+    Parameters
+    ----------
+    parent : mapping
+        Scale, translate, units and axis_labels of the layer.
+    energy_first : bool
+        Whether its first axis is energy, which is neither cropped nor binned here.
+    """
+    scale, translate = (np.array(parent[key], float) for key in ("scale", "translate"))
+    space = np.arange(scale.size) >= 1 if energy_first else np.ones(scale.size, bool)
+    for entry in steps:
+        if entry.step == "crop" and entry.params.get("roi"):
+            y0, _, x0, _ = entry.params["roi"]
+            translate[-2:] += scale[-2:] * (y0, x0)
+        elif entry.step == "bin":
+            factor = entry.params["factor"]
+            translate[space] += scale[space] * (factor - 1) / 2
+            scale[space] *= factor
+    return {
+        "scale": tuple(scale.tolist())[skip:],
+        "translate": tuple(translate.tolist())[skip:],
+        "units": tuple(parent["units"])[skip:],
+        "axis_labels": tuple(parent["axis_labels"])[skip:],
+    }
 
 
 def ordered(result: Result, names: list[str]) -> list[str]:
@@ -217,35 +223,3 @@ def thinned(image: np.ndarray) -> np.ndarray:
     """Return about a hundred thousand values of an image, evenly spread."""
     step = max(1, round((image.size / 1e5) ** (1 / image.ndim)))
     return image[(slice(None, None, step),) * image.ndim]
-
-
-def result_from_tuples(tuples: list[LayerTuple]) -> Result:
-    """Return the result that map layers were made from, for a writer that sees only the layers given.
-
-    Raises InputError if they hold no map of this plugin, or maps of several scans.
-    """
-    maps = [(data, kw["metadata"]["xanes"]) for data, kw, _ in tuples if _is(kw, "map")]
-    labels = [(data, kw["metadata"]["xanes"]) for data, kw, _ in tuples if _is(kw, "labels")]
-    if not maps and not labels:
-        raise InputError("none of these layers is a XANES map; run Normalise or Fit, and save their layers.")
-    scans = {json.dumps(said["source"], sort_keys=True) + said["name"] for _, said in (*maps, *labels)}
-    if len(scans) > 1:
-        raise InputError(
-            f"these layers come from {len(scans)} scans; select those of one scan and save again."
-        )
-    all_said = [said for _, said in (*maps, *labels)]
-    said = max(all_said, key=lambda said: len(said["history"]))
-    return Result(
-        maps={one["map"]: np.asarray(data) for data, one in maps},
-        info={one["map"]: {key: one[key] for key in ("kind", "unit", "reference")} for _, one in maps},
-        labels={one["labels"]: np.asarray(data) for data, one in labels},
-        energy=np.array(said["energy"]),
-        history=merge_histories([history_from_json(one["history"]) for one in all_said]),
-        source=said["source"],
-        pixel_size_um=said["pixel_size_um"],
-        name=said["name"],
-    )
-
-
-def _is(kw: Mapping[str, Any], what: str) -> bool:
-    return bool((kw.get("metadata", {}).get("xanes") or {}).get(what))

@@ -34,7 +34,7 @@ class MaskUse(QWidget):
         self.apply = make_button(
             "Apply to all XANES layers",
             "Makes what lies outside invalid in all layers of the scan in which the sample is at the same place, and in "
-            "what is computed from them. Saved results are those that were computed.",
+            "what is computed from them. A saved result holds both, the mask and what it hides.",
         )
         self.paint = make_button(
             "Paint a new mask",

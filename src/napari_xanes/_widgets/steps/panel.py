@@ -200,7 +200,9 @@ class StepPanel(QWidget):
             text = "" if chosen is None else self.missing(lineage(self.viewer, chosen))
         self.plan.setText(text)
         self.plan.setVisible(bool(text))
-        self.runner.set_ready(layer is not None and not lacking)
+        self.runner.set_ready(
+            layer is not None and not lacking, text or "There is no stack yet: open a scan."
+        )
 
     def run(self) -> None:
         """Start the step in the background."""

@@ -20,8 +20,10 @@ from napari_xanes._core.runs.result_file import save_result
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.jobs.groups import Group, Home, group_steps, put_groups, run_groups
 from napari_xanes._widgets.jobs.runner import Runner
+from napari_xanes._widgets.layers.kept import as_seen, result_as_seen
 from napari_xanes._widgets.layers.layers import about, find, lineage, result_of, stack_of
 from napari_xanes._widgets.layers.painted import save_recipe
+from napari_xanes._widgets.layers.reopened import alone, alone_text
 from napari_xanes._widgets.layers.words import history_text
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.parts.spoken import spoken
@@ -49,19 +51,26 @@ class ResultsPanel(QWidget):
         self.text.setMinimumHeight(170)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.runner = Runner("Load recipe and run...", cancel_always=False)
-        self.runner.run.setToolTip("<p>Run all steps of a recipe file on the scan chosen above.</p>")
-        self.buttons = [
-            self._button(
-                "Save recipe...", "What was done, as a small text file to run again.", self._ask_recipe
+        self.runner = Runner(
+            "Load recipe and run...",
+            "Run all steps of a recipe file on the scan chosen above.",
+            cancel_always=False,
+        )
+        offered = (
+            ("Save recipe...", "What was done, as a small text file to run again.", self._ask_recipe),
+            (
+                "Save result...",
+                "All maps with their history, masks and drawn regions in one .h5 file.",
+                self._ask_result,
             ),
-            self._button("Save result...", "All maps with their history in one .h5 file.", self._ask_result),
-            self._button(
+            (
                 "Export TIFF, CSV...",
-                "Each map as a float TIFF, and tables of statistics and drift, in a folder.",
+                "Each map as it is seen as a float TIFF, and tables of statistics and drift, in a folder.",
                 self._ask_export,
             ),
-        ]
+        )
+        self.buttons = {self._button(*one): one[1] for one in offered}
+        self.save = next(iter(self.buttons))
         self.view = self._button(
             "Mix colours, 3D...",
             "Maps in one picture, each in its colour, and volumes in 3D.",
@@ -102,14 +111,19 @@ class ResultsPanel(QWidget):
         """Show the history of what is chosen."""
         made = self._made()
         self.text.setPlainText("" if made is None else history_text(made.name, made.source, made.history))
-        self.runner.set_ready(made is not None)
-        for button in self.buttons:
-            button.setEnabled(made is not None)
+        none = "There is no stack yet: open a scan."
+        self.runner.set_ready(self.chooser.layer() is not None, alone_text(self.viewer) or none)
+        for button, tooltip in self.buttons.items():
+            needs_maps = button is not self.save and not isinstance(made, Result)
+            why = none if made is None else "No step has been run on this stack yet." if needs_maps else ""
+            button.setEnabled(not why)
+            button.setToolTip(f"<p>{why or tooltip}</p>")
 
     def _made(self) -> Result | EnergyStack | None:
         layer = self.chooser.layer()
         if layer is None:
-            return None
+            found = alone(self.viewer)
+            return None if found is None else found[0]
         try:
             return result_of(self.viewer, layer)
         except InputError:
@@ -144,13 +158,17 @@ class ResultsPanel(QWidget):
 
     def export(self, folder: str | Path) -> None:
         """Write all maps of the chosen stack as TIFF files, and tables of their statistics and the drift."""
-        self._guard(lambda: export_maps(self._result(), folder, ("tiff", "csv")), f"maps written to {folder}")
+        self._guard(
+            lambda: export_maps(as_seen(self._result()), folder, ("tiff", "csv")), f"maps written to {folder}"
+        )
 
     def _result(self) -> Result:
-        layer = self.chooser.layer()
-        if layer is None:
+        layer, found = self.chooser.layer(), alone(self.viewer)
+        if layer is not None:
+            return result_as_seen(self.viewer, layer)
+        if found is None:
             raise InputError("there is no stack yet; open a scan first.")
-        return result_of(self.viewer, layer)
+        return found[0]
 
     def _guard(self, action: Callable[[], Any], success: str) -> None:
         try:
@@ -183,8 +201,8 @@ class ResultsPanel(QWidget):
             self.run_recipe(path)
 
     def _start(self, ending: str) -> str:
-        layer = self.chooser.layer()
-        name = "scan" if layer is None else about(layer)["name"].replace(" ", "_") or "scan"
+        made = self._made()
+        name = "scan" if made is None else made.name.replace(" ", "_") or "scan"
         return str(Path.cwd() / f"{name}{ending}")
 
     # -- running a recipe -----------------------------------------------------------------------------

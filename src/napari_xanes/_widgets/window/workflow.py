@@ -10,7 +10,8 @@ from qtpy.QtCore import QTimer
 
 from napari_xanes._core.recipe.steps import step_title
 from napari_xanes._widgets.jobs.chooser import StackChooser
-from napari_xanes._widgets.layers.layers import about, find
+from napari_xanes._widgets.layers.layers import about, find, results_of
+from napari_xanes._widgets.layers.reopened import KEY
 from napari_xanes._widgets.layers.session import forget_workflow, real_viewer, remember_workflow, workflow_of
 from napari_xanes._widgets.layers.undo import Done, last_step, next_step, redo, undo
 from napari_xanes._widgets.parts.buttons import in_line, make_button
@@ -31,7 +32,7 @@ from napari_xanes._widgets.steps.preprocess import PreprocessPanel
 from napari_xanes._widgets.steps.rank import RankPanel
 from napari_xanes._widgets.steps.residual import ResidualPanel
 from napari_xanes._widgets.steps.results import ResultsPanel
-from napari_xanes._widgets.steps.sections import PREPROCESS, SECTIONS, first_section
+from napari_xanes._widgets.steps.sections import PREPROCESS, RESULTS, SECTIONS, first_section
 from napari_xanes._widgets.steps.table import OTHER_PANELS, STEP_PANELS
 from napari_xanes._widgets.window.energy_text import show_energy
 from napari_xanes._widgets.window.keys import ShortcutsDialog, bind_keys, unbind_keys
@@ -137,7 +138,8 @@ class XanesWorkflow(Dock):
         layer = self.chooser.layer()
         chosen = self.chooser.layer_id()
         if layer is not None and chosen != self._shown and not about(layer)["made_from"]:
-            self.open_step(first_section(about(layer)["signal"]).key)
+            reopened = KEY in results_of(layer)
+            self.open_step(RESULTS.key if reopened else first_section(about(layer)["signal"]).key)
         elif layer is None and self._shown is None:
             self.open_step(PREPROCESS.key)
         self._shown = chosen
