@@ -56,4 +56,4 @@ def test_without_a_home_it_goes_to_the_temporary_folder(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(_sample_data.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert Path(tmp_path / "napari-xanes") == _sample_data._cache()
+    assert Path(tmp_path / "napari-xanes") == _sample_data._cache()  # noqa: SLF001  # a sample would take its time

@@ -6,13 +6,17 @@ python tools/reference.py
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import napari_xanes as nx
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reference.md"
+NAMES = ROOT / "src" / "napari_xanes" / "__init__.pyi"
+"""The public names in the order of the work."""
 
 
 def main() -> None:
@@ -25,7 +29,10 @@ def page() -> str:
         "# Reference\n\nAll public names (`import napari_xanes as nx`). Full descriptions with shapes, units, errors and\n"
         "sources are in the docstrings: `help(nx.fit_references)`. Made by `python tools/reference.py`.\n"
     )
-    return head + "".join(_entry(name, getattr(nx, name)) for name in nx.__all__ if name != "__version__")
+    names = NAMES.read_text(encoding="utf-8")
+    return head + "".join(
+        _entry(name, getattr(nx, name)) for name in re.findall(r" as (\w+)$", names, re.MULTILINE)
+    )
 
 
 def _entry(name: str, thing: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
-NOTHING: Any = [(None,)]
+NOTHING: list[Any] = [(None,)]
 """What npe2 takes for "read, and no layer came of it"."""
 ASKABLE = re.compile(r"\b(energy|images|flat|signal|energy_unit)=")
 """Errors that name a keyword of `read_stack` can be mended in the import dialog."""
@@ -98,7 +98,8 @@ def _in_window() -> bool:
     from qtpy.QtCore import QThread
     from qtpy.QtWidgets import QApplication
 
-    return QApplication.instance() is not None and QThread.currentThread().loopLevel() > 0
+    thread = QThread.currentThread()
+    return QApplication.instance() is not None and thread is not None and thread.loopLevel() > 0
 
 
 def _plausible(path: Path) -> bool:

@@ -72,7 +72,7 @@ def sample_file(key: str) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix="part_", dir=folder.parent))
     try:
-        name = _simulation(key)().save(part).name
+        name: str = _simulation(key)().save(part).name
         os.replace(part, folder)
     except OSError:
         if not folder.is_dir():  # else another window was quicker

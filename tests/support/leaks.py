@@ -12,23 +12,23 @@ STAYS = {"napari_xanes._widgets.window.energy_text"}
 """The energy on the canvas lives as long as its viewer, by design."""
 
 
-OTHERS = {"QMenu", "ViewBoxMenu", "QFrame", "QWidget"}
-"""Menus of napari's windows, and the forms that pyqtgraph makes for each plot without a parent."""
-
-
 def open_widgets():
-    """Return the top-level widgets that are alive, after those that were to be deleted have been."""
+    """Return the widgets that nothing holds and that are alive, after those that were to be deleted have been."""
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QApplication.processEvents()
-    return {id(widget): type(widget).__name__ for widget in QApplication.topLevelWidgets()}
+    tops = QApplication.topLevelWidgets()
+    return {id(one): type(one).__name__ for one in tops if one.parent() is None and not _of_a_plot(one)}
+
+
+def _of_a_plot(widget):
+    """Whether it is a form or menu that pyqtgraph makes for each plot without a parent; Python collects them."""
+    return widget.objectName() == "Form" or type(widget).__module__.startswith("pyqtgraph")
 
 
 def left_open(before):
     """Return the kinds of widgets that are open and were not before."""
     left = _new(before)
-    for _ in range(
-        3
-    ):  # parts of a plot go with the plot when Python collects it, some only with what held them
+    for _ in range(3):  # some go only with what held them, when Python collects it
         if left:
             gc.collect()
             left = _new(before)
@@ -36,7 +36,7 @@ def left_open(before):
 
 
 def _new(before):
-    return sorted(kind for key, kind in open_widgets().items() if key not in before and kind not in OTHERS)
+    return sorted(kind for key, kind in open_widgets().items() if key not in before)
 
 
 def listeners(viewer):

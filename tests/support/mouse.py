@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+from napari.utils.interactions import mouse_double_click_callbacks, mouse_move_callbacks
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
@@ -20,6 +23,16 @@ def canvas_mouse(window, kind, layer, y, x, buttons=None, modifiers=None):
     event = QMouseEvent(kind, place, glob, button, pressed, modifiers or Qt.KeyboardModifier.NoModifier)
     QApplication.sendEvent(canvas.native, event)
     QApplication.processEvents()
+
+
+def move_over(viewer, position, *modifiers):
+    """Have a viewer without a window tell its listeners that the cursor moved to a place of the world."""
+    mouse_move_callbacks(viewer, SimpleNamespace(position=position, modifiers=modifiers, is_dragging=False))
+
+
+def double_click_at(viewer, position):
+    """Have a viewer without a window tell its listeners of a double click at a place of the world."""
+    mouse_double_click_callbacks(viewer, SimpleNamespace(position=position, modifiers=()))
 
 
 def drag_line(plot, line, pixels, qtbot):

@@ -79,7 +79,7 @@ def test_cheap_rows_is_said_where_true(tmp_path, options, cheap):
 
 def test_only_the_bytes_of_the_rows_are_read(tmp_path, monkeypatch):
     read = []
-    fill = tiff._fill
+    fill = tiff._fill  # noqa: SLF001  # where every byte is read
     monkeypatch.setattr(tiff, "_fill", lambda file, buffer: (read.append(len(buffer)), fill(file, buffer)))
     open_tiff(written(tmp_path))[2, 3:7]
     assert read == [4 * 17 * 2]

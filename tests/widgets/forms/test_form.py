@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QApplication, QLabel
+from qtpy.QtWidgets import QApplication, QLabel, QPushButton
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
@@ -123,7 +123,7 @@ def test_files_are_listed_once_by_name_and_removed(qtbot):
     assert editor.value() == ("/a/NiO.txt", "/b/LiNiO2.txt")
     assert editor.list.item(1).text() == "LiNiO2.txt"
     editor.list.setCurrentRow(0)
-    editor._remove()
+    next(one for one in editor.findChildren(QPushButton) if one.text() == "Remove").click()
     assert editor.value() == ("/b/LiNiO2.txt",)
 
 

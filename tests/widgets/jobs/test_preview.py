@@ -26,11 +26,7 @@ def previewed(qtbot):
 
 
 def settle(qtbot, panel):
-    preview = panel.preview
-    qtbot.waitUntil(
-        lambda: not preview._timer.isActive() and not preview.background.running and not preview._again,
-        timeout=20_000,
-    )
+    qtbot.waitUntil(lambda: not panel.preview.waiting(), timeout=20_000)
 
 
 def box(y0, y1, x0, x1):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from mouse import move_over
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
@@ -25,7 +24,7 @@ def dock(viewer, qtbot):
 
 
 def wait(dock, qtbot):
-    qtbot.waitUntil(lambda: not dock.background.running and dock._waiting is None, timeout=10_000)
+    qtbot.waitUntil(lambda: not dock.waiting(), timeout=10_000)
 
 
 def data_of(viewer, name):
@@ -102,9 +101,9 @@ def test_the_pixel_under_the_cursor_is_marked(fitted, viewer, dock, qtbot):
     wait(dock, qtbot)
     layer = dock.across.layer()
     position = (0, *layer.data_to_world((23, 43)))
-    dock._on_move(viewer, SimpleNamespace(position=position))
-    qtbot.waitUntil(lambda: not dock._timer.isActive())
-    (x,), (y,) = dock.plot._point.getData()
+    move_over(viewer, position)
+    wait(dock, qtbot)
+    (x,), (y,) = dock.plot.point.getData()
     assert x == pytest.approx(layer.data[23, 43]) and y == pytest.approx(dock.up.layer().data[23, 43])
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from mouse import move_over
 from other_values import other_values
 
 import napari_xanes as nx
@@ -31,10 +30,8 @@ def dock(workflow, viewer, density, qtbot):
 
 def hover(dock, qtbot, y, x):
     layer = dock.stack_layer()
-    event = SimpleNamespace(modifiers=("Shift",), position=layer.data_to_world((0, y, x)))
-    dock._on_move(dock.viewer, event)
-    timers = dock._hover_timer, dock._redraw_timer, dock._region_timer
-    qtbot.waitUntil(lambda: not any(timer.isActive() for timer in timers))
+    move_over(dock.viewer, layer.data_to_world((0, y, x)), "Shift")
+    qtbot.waitUntil(lambda: not dock.waiting())
 
 
 def each_setting(form, given):

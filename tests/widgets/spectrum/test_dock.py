@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mouse import canvas_mouse, drag_line
+from mouse import canvas_mouse, double_click_at, drag_line, move_over
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
@@ -42,13 +41,12 @@ def dock(viewer, qtbot):
 def hover(dock, qtbot, y, x, *plane):
     layer = dock.stack_layer()
     position = layer.data_to_world((0, *plane, y, x))
-    dock._on_move(dock.viewer, SimpleNamespace(modifiers=("Shift",), position=position))
-    qtbot.waitUntil(lambda: not dock._hover_timer.isActive())
+    move_over(dock.viewer, position, "Shift")
+    qtbot.waitUntil(lambda: not dock.waiting())
 
 
 def settle(dock, qtbot):
-    timers = dock._region_timer, dock._redraw_timer
-    qtbot.waitUntil(lambda: not any(timer.isActive() for timer in timers), timeout=2000)
+    qtbot.waitUntil(lambda: not dock.waiting(), timeout=2000)
 
 
 def curve(dock, name):
@@ -73,7 +71,7 @@ def test_the_pixel_under_the_cursor(dock, viewer, density, qtbot):
     np.testing.assert_array_equal(curve(dock, CURSOR), density.data[:, 20, 31])
     assert dock.tools.message.text() == "scan: pixel 20, 31"
     position = dock.stack_layer().data_to_world((0, 40, 5))
-    dock._on_move(viewer, SimpleNamespace(modifiers=(), position=position))
+    move_over(viewer, position)
     qtbot.wait(40)
     assert dock.tools.message.text() == "scan: pixel 20, 31", "without Shift nothing moves"
     hover(dock, qtbot, 500, 5)
@@ -92,8 +90,7 @@ def test_of_a_lazy_file_as_optical_density(dock, viewer, scan, density, qtbot):
 def test_a_double_click_pins(dock, viewer, density, qtbot):
     layer = add_stack(viewer, density)
     for y, x in ((10, 12), (30, 33)):
-        event = SimpleNamespace(position=layer.data_to_world((5, y, x)), modifiers=())
-        dock._on_double_click(viewer, event)
+        double_click_at(viewer, layer.data_to_world((5, y, x)))
     assert viewer.layers.selection.active is layer
     np.testing.assert_array_equal(curve(dock, "pin 1"), density.data[:, 10, 12])
     np.testing.assert_array_equal(curve(dock, "pin 2"), density.data[:, 30, 33])
@@ -194,14 +191,14 @@ def test_windows_follow_the_form_and_the_form_the_windows(viewer, density, qtbot
     dock.plot.windows["pre_edge"].setRegion((8230.0, 8290.0))
     assert editors["pre_edge"].value() == (8230.0, 8290.0)
     line = dock.plot.drawn()["pre-edge line"]
-    qtbot.waitUntil(lambda: not dock._redraw_timer.isActive())
+    qtbot.waitUntil(lambda: not dock.waiting())
     line = dock.plot.drawn()["pre-edge line"]
     expected = nx.normalize_edge(mean, density.energy, e0=automatic.e0, pre_edge=(8230.0, 8290.0)).pre_line
     assert np.interp(8250, line.x, line.y) == pytest.approx(
         expected[0] + expected[1] * (8250 - automatic.e0), abs=1e-6
     )
     editors["post_edge"].set_value((8420.0, 8550.0))
-    qtbot.waitUntil(lambda: not dock._redraw_timer.isActive())
+    qtbot.waitUntil(lambda: not dock.waiting())
     assert dock.plot.windows["post_edge"].getRegion() == pytest.approx((8420.0, 8550.0))
     dock.plot.e0_dragged.emit(8336.5)
     assert editors["e0"].value() == 8336.5
@@ -297,7 +294,7 @@ def test_regions_are_told_in_numbers(dock, viewer, density, references, qtbot):
     labels = viewer.add_labels(np.zeros((64, 72), np.uint8), scale=(0.5, 0.5), name="painted")
     labels.paint(SPOT, 3)
     settle(dock, qtbot)
-    rows = {row.name: row for row in dock.table._rows}
+    rows = {row.name: row for row in dock.table.rows}
     inside = density.data[:, y - 2 : y + 3, x - 2 : x + 3].reshape(41, -1)
     assert rows["regions 1"].pixels == inside.shape[1] == 25
     assert rows["painted 3"].pixels == (labels.data == 3).sum()
@@ -312,7 +309,7 @@ def test_regions_are_told_in_numbers(dock, viewer, density, references, qtbot):
     before = rows["regions 1"].thickness
     regions.data = [regions.data[0] + [0, 3]]
     settle(dock, qtbot)
-    assert dock.table._rows[0].thickness != before, "the table follows"
+    assert dock.table.rows[0].thickness != before, "the table follows"
     lines = dock.table.as_text("\t").splitlines()
     assert len(lines) == 3 and len(lines[1].split("\t")) == 3 + 2 * len(fit.names)
 

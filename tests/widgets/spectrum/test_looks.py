@@ -30,9 +30,8 @@ def open_dock(window, name):
 
 
 def settle(dock, qtbot):
-    timers = dock._region_timer, dock._redraw_timer, dock._hover_timer
     qtbot.wait(50)
-    qtbot.waitUntil(lambda: not any(timer.isActive() for timer in timers), timeout=3000)
+    qtbot.waitUntil(lambda: not dock.waiting(), timeout=3000)
 
 
 def place_in(part, dock):

@@ -39,9 +39,8 @@ def workflow(window, stack):
 
 
 def settle(dock, qtbot):
-    timers = dock._region_timer, dock._redraw_timer
     qtbot.wait(30)
-    qtbot.waitUntil(lambda: not any(timer.isActive() for timer in timers), timeout=3000)
+    qtbot.waitUntil(lambda: not dock.waiting(), timeout=3000)
 
 
 def button(window, name):

@@ -51,7 +51,7 @@ def test_they_are_seen_over_the_picture(window, counts, qtbot):
     np.testing.assert_array_equal(shown(window).data, expected.empty)
     assert tuple(shown(window).scale) == tuple(layer.scale[1:]) and layer.visible
     assert panel.empty.plot.isVisible() and "are taken as empty" in panel.empty.words.text()
-    bars = np.asarray(panel.empty.plot._taken.getData()[1])
+    bars = np.asarray(panel.empty.plot.taken.getData()[1])
     assert np.round(bars**2).sum() == expected.empty.sum()
     before = panel.empty.words.text()
     panel.forms["internal_i0"].editors["share"].set_value(0.2)

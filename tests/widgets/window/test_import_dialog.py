@@ -18,7 +18,7 @@ def dialog(qtbot):
     made = ImportDialog(ViewerModel())
     qtbot.addWidget(made)
     yield made
-    made._background.abandon()
+    made.reject()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +130,7 @@ def _change(
     shifts, sure = [], []
     for quarter in quarters:
         moved = measure_drift(
-            lambda i, quarter=quarter: np.ascontiguousarray(look(i)[quarter]),  # type: ignore[misc]
+            partial(_part, look, quarter),
             energy.size,
             reference,
             progress=progress,
@@ -144,6 +145,10 @@ def _change(
     if used.sum() < 3:
         return 0.0
     return _line(energy[used], scale[used], weight[used])
+
+
+def _part(look: Callable[[int], Float32], part: tuple[slice, slice], i: int) -> Float32:
+    return np.ascontiguousarray(look(i)[part])
 
 
 def _line(x: Float64, y: Float64, weight: Float64) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, get_args
+from collections.abc import Iterable, Sequence
+from typing import Any, SupportsInt, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -115,13 +115,13 @@ def check_window(window: Window, name: str) -> Window:
     return lo, hi
 
 
-def check_roi(roi: object, image_shape: Sequence[int]) -> Roi:
+def check_roi(roi: Iterable[SupportsInt] | None, image_shape: Sequence[int]) -> Roi:
     """Return (y0, y1, x0, x1) that lie within the image, all of it for None, or say what is wrong."""
     height, width = image_shape[-2:]
     if roi is None:
         return 0, height, 0, width
     try:
-        y0, y1, x0, x1 = (int(v) for v in roi)  # type: ignore[attr-defined]
+        y0, y1, x0, x1 = (int(v) for v in roi)
     except (TypeError, ValueError):
         raise InputError(f"roi is {roi!r}, expected four whole numbers (y0, y1, x0, x1).") from None
     if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 
@@ -24,7 +25,7 @@ class _Sink:
     then crashes.  So the first fault is kept here, and told when HDF5 is through with the file.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: FileIO) -> None:
         self.file = file
         self.fault: OSError | None = None
 
@@ -39,7 +40,7 @@ class _Sink:
         return memoryview(data).nbytes
 
     def readinto(self, buffer: Any) -> int:
-        got = self.file.readinto(buffer) or 0  # type: ignore[attr-defined]
+        got = self.file.readinto(buffer) or 0
         view = memoryview(buffer).cast("B")
         view[got:] = bytes(len(view) - got)
         return len(view)

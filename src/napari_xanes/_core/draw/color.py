@@ -142,7 +142,7 @@ def _rgb(color: Color) -> NDArray[np.float32]:
     from matplotlib.colors import to_rgb
 
     try:
-        return np.array(to_rgb(color), dtype=np.float32)  # type: ignore[arg-type]
+        return np.array(to_rgb(color), dtype=np.float32)  # type: ignore[arg-type]  # whatever is none is refused below
     except (TypeError, ValueError):
         raise InputError(
             f"{color!r} is no color, expected a name such as 'red', a code such as '#E69F00' or (r, g, b) in 0..1."

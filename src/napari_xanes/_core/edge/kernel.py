@@ -28,7 +28,7 @@ from napari_xanes._core.edge.params import FloatArray, ResolvedNormalizeParams, 
 from napari_xanes._core.engine import blocks
 
 
-class Curve:
+class CurveProduct:
     """A product of coefficients (m, n) with a fixed matrix (k, m), of whose columns only those not zero are used."""
 
     def __init__(self, matrix: Matrix, dtype: Any) -> None:
@@ -50,11 +50,11 @@ class _Products:
 
     from_pre: FloatArray
     from_post: FloatArray
-    subtract: Curve | None
-    divisor: Curve | None
+    subtract: CurveProduct | None
+    divisor: CurveProduct | None
     area: FloatArray | None
-    fit_pre: Curve
-    fit_post: Curve
+    fit_pre: CurveProduct
+    fit_post: CurveProduct
 
 
 class NormalizeKernel:
@@ -150,11 +150,11 @@ class NormalizeKernel:
         return _Products(
             curves.from_pre.astype(dtype),
             curves.from_post.astype(dtype),
-            None if divide_by == "post" else Curve(subtract, dtype),
-            None if divisor is None else Curve(divisor, dtype),
+            None if divide_by == "post" else CurveProduct(subtract, dtype),
+            None if divisor is None else CurveProduct(divisor, dtype),
             self._area_weights.astype(dtype) if self._area is not None else None,
-            Curve(curves.pre_curve[self.pre], dtype),
-            Curve(curves.post_curve[self.post], dtype),
+            CurveProduct(curves.pre_curve[self.pre], dtype),
+            CurveProduct(curves.post_curve[self.post], dtype),
         )
 
     def divisor_of(self, spectrum: Matrix) -> Matrix:

@@ -26,7 +26,7 @@ _COUNTS = 20.0
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ColumnSpectrum:
     """A spectrum of a table: its name ("" for the only one of a file), its values, and what is to be said of it."""
 
     name: str
@@ -71,7 +71,7 @@ def _from_angle(table: Table, column: int, label: str) -> tuple[Values, str, tup
     return energy, "energy eV", (f"energies from the angle '{name}' and the d-spacing {spacing:g} Å",)
 
 
-def curves_of(table: Table, energy: Values, label: str, wanted: str | None = None) -> list[Curve]:
+def curves_of(table: Table, energy: Values, label: str, wanted: str | None = None) -> list[ColumnSpectrum]:
     """Return the spectra of a table.
 
     Parameters
@@ -89,7 +89,7 @@ def curves_of(table: Table, energy: Values, label: str, wanted: str | None = Non
         If there is none, or it is left open which it is.
     """
     if wanted is not None:
-        return [Curve(wanted, evaluate(wanted, table, label), (f"absorption is {wanted}",))]
+        return [ColumnSpectrum(wanted, evaluate(wanted, table, label), (f"absorption is {wanted}",))]
     roles = [role_of(name) for name in table.names]
     if not roles:
         return _unnamed(table, energy, label)
@@ -108,17 +108,17 @@ def curves_of(table: Table, energy: Values, label: str, wanted: str | None = Non
     return counted or _unknown(table, roles, energy, label)
 
 
-def _unnamed(table: Table, energy: Values, label: str) -> list[Curve]:
+def _unnamed(table: Table, energy: Values, label: str) -> list[ColumnSpectrum]:
     others = [i for i in range(table.values.shape[1]) if not np.array_equal(table.values[:, i], energy)]
     if len(others) != 1:
         raise DataFileError(
             f"{label} has {table.values.shape[1]} columns without names, so which is the absorption cannot be told; "
             f"name them in a header line, or name one after the file, as in {_short(label)}:column 2."
         )
-    return [Curve("", table.values[:, others[0]])]
+    return [ColumnSpectrum("", table.values[:, others[0]])]
 
 
-def _groups(table: Table) -> list[Curve]:
+def _groups(table: Table) -> list[ColumnSpectrum]:
     """Return one spectrum a group for names such as "NiO.norm" and "NiO.flat"."""
     forms: dict[str, dict[str, int]] = {}
     for i, name in enumerate(table.names):
@@ -127,7 +127,7 @@ def _groups(table: Table) -> list[Curve]:
             forms.setdefault(group, {})[form] = i
     chosen = {group: _preferred(list(columns)) for group, columns in forms.items()}
     return [
-        Curve(
+        ColumnSpectrum(
             group, table.values[:, forms[group][form]], (f"absorption is {form}",) * (len(forms[group]) > 1)
         )
         for group, form in chosen.items()
@@ -142,19 +142,21 @@ def _preferred(forms: Sequence[str]) -> str | None:
     return known[0] if known else None
 
 
-def _declared(table: Table, columns: list[int]) -> list[Curve]:
+def _declared(table: Table, columns: list[int]) -> list[ColumnSpectrum]:
     """Return the columns that are absorption by their names."""
     names = [table.names[i] for i in columns]
     if len(columns) == 1:
-        return [Curve("", table.values[:, columns[0]])]
+        return [ColumnSpectrum("", table.values[:, columns[0]])]
     kinds = [re.sub(r"[^a-z]", "", name.lower()) for name in names]
     if len(set(kinds)) < len(kinds):  # mu1, mu2, ...: several samples
-        return [Curve(name, table.values[:, i]) for name, i in zip(_unique(names), columns, strict=True)]
+        return [
+            ColumnSpectrum(name, table.values[:, i]) for name, i in zip(_unique(names), columns, strict=True)
+        ]
     first = _preferred([name.lower() for name in names])
     chosen = next((i for i in columns if table.names[i].lower() == first), columns[0])
     others = ", ".join(name for name in names if name != table.names[chosen])
     return [
-        Curve(
+        ColumnSpectrum(
             "", table.values[:, chosen], (f"absorption is {table.names[chosen]}; the file has {others} too",)
         )
     ]
@@ -175,7 +177,7 @@ def _refuse_doubtful(
             )
 
 
-def _from_counts(table: Table, roles: list[Role], energy: Values, label: str) -> list[Curve]:
+def _from_counts(table: Table, roles: list[Role], energy: Values, label: str) -> list[ColumnSpectrum]:
     """Return absorption from counts, in transmission or fluorescence; nothing if there are no such columns."""
     formulas = _formulas(table.names, roles)
     if not formulas:
@@ -203,7 +205,7 @@ def _from_counts(table: Table, roles: list[Role], energy: Values, label: str) ->
         for formula in formulas
         if formula != chosen
     ]
-    return [Curve("", curves[chosen], tuple(notes))]
+    return [ColumnSpectrum("", curves[chosen], tuple(notes))]
 
 
 def _shape(energy: Values, mu: Values) -> str:
@@ -227,7 +229,7 @@ def _formulas(names: tuple[str, ...], roles: list[Role]) -> list[str]:
     return formulas
 
 
-def _unknown(table: Table, roles: list[Role], energy: Values, label: str) -> list[Curve]:
+def _unknown(table: Table, roles: list[Role], energy: Values, label: str) -> list[ColumnSpectrum]:
     """Return the columns with names of their own, if they look like spectra across one edge."""
     columns = [
         i
@@ -241,7 +243,7 @@ def _unknown(table: Table, roles: list[Role], energy: Values, label: str) -> lis
     edges = all(shape in ("rises", "too few") for shape in shapes)
     if columns and not channels and (not counts or alone or (edges and "i0" not in roles)):
         names = [""] if len(columns) == 1 else _unique([table.names[i] for i in columns])
-        return [Curve(name, table.values[:, i]) for name, i in zip(names, columns, strict=True)]
+        return [ColumnSpectrum(name, table.values[:, i]) for name, i in zip(names, columns, strict=True)]
     raise DataFileError(_question(table, roles, energy, label, [table.names[i] for i in columns]))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +46,7 @@ class FileKind:
 
     title: str
     suffixes: tuple[str, ...]
+    _: KW_ONLY
     magic: tuple[bytes, ...] = ()
     recognise: Callable[[Path, bytes], bool] | None = None
     only_suffix: bool = False
@@ -86,7 +87,8 @@ class ScanFormat(FileKind):
         Whether a file dropped on the window could be a scan; others are left to other plugins.
     """
 
-    open: Callable[[Path, Wanted], Opened] = None  # type: ignore[assignment]
+    _: KW_ONLY
+    open: Callable[[Path, Wanted], Opened]
     single: bool = True
     folder: Callable[[Path], bool] | None = None
     datasets: bool = False
@@ -108,7 +110,8 @@ class SpectraFormat(FileKind):
         references of the file is chosen by its name.
     """
 
-    read: Callable[[Path, str | None], list[Reference]] = None  # type: ignore[assignment]
+    _: KW_ONLY
+    read: Callable[[Path, str | None], list[Reference]]
     read_named: Callable[[Path, str, str | None], list[Reference]] | None = None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import gcd
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,10 +67,10 @@ def _thinned(data: ArrayLike, index: int) -> NDArray[np.float64]:
     return values.ravel()[::step].astype(np.float64)
 
 
-def _is_empty(frames: object) -> bool:
+def _is_empty(frames: Iterable[NDArray[Any]]) -> bool:
     """Whether there is nothing to see: no finite value, or only one."""
     seen: set[float] = set()
-    for frame in frames:  # type: ignore[attr-defined]
+    for frame in frames:
         finite = frame[np.isfinite(frame)]
         if finite.size:
             seen |= {float(finite.min()), float(finite.max())}

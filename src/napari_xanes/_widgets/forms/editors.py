@@ -51,9 +51,10 @@ class Editor(QWidget):
         """Return a value in the words of this editor."""
         return str(value)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Let the wheel scroll the panel rather than change a number or a choice in passing."""
-        if event.type() == QEvent.Type.Wheel and not watched.hasFocus():
+        wheel = event is not None and event.type() == QEvent.Type.Wheel
+        if event and wheel and isinstance(watched, QWidget) and not watched.hasFocus():
             event.ignore()
             return True
         return super().eventFilter(watched, event)

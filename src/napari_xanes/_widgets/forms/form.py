@@ -55,7 +55,7 @@ class ParamsForm(QWidget):
         self.step = step
         self.editors: dict[str, Editor] = {}
         self._defaults: dict[str, Any] = {}
-        layout = QFormLayout(self)
+        self.rows = layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -101,9 +101,8 @@ class ParamsForm(QWidget):
 
     def _show_rare(self, on: bool) -> None:
         self.more.setText(f"{'▾' if on else '▸'} More settings")
-        layout = self.layout()
-        for row in range(self._foot + 1, layout.rowCount()):
-            layout.setRowVisible(row, on)
+        for row in range(self._foot + 1, self.rows.rowCount()):
+            self.rows.setRowVisible(row, on)
 
     def _start(self) -> None:
         """Show what is remembered, and listen to what is typed."""
@@ -144,7 +143,7 @@ class ParamsForm(QWidget):
         lasting = {name: value for name, value in lasting.items() if lasts(fields[name], value)}
         remember(self.step, lasting, typed - set(lasting))
 
-    def hideEvent(self, event: QHideEvent) -> None:
+    def hideEvent(self, event: QHideEvent | None) -> None:
         """Lose nothing when the window is closed."""
         self.keep()
         super().hideEvent(event)
@@ -164,7 +163,7 @@ class ParamsForm(QWidget):
         titles = ", ".join(str(self.cls.model_fields[name].title) for name in different)
         self.defaults.setToolTip(DEFAULTS_TOOLTIP.format(titles))
         self.defaults.setVisible(bool(different))
-        self.layout().setRowVisible(self._foot, bool(different) or not self.more.isHidden())
+        self.rows.setRowVisible(self._foot, bool(different) or not self.more.isHidden())
 
     def values(self) -> dict[str, Any]:
         """Return what is shown, unchecked."""

@@ -123,7 +123,8 @@ class FilesEditor(Editor):
 
     def value(self) -> tuple[str, ...]:
         """Return the paths."""
-        return tuple(self.list.item(i).toolTip() for i in range(self.list.count()))
+        items = [self.list.item(i) for i in range(self.list.count())]
+        return tuple(item.toolTip() for item in items if item is not None)
 
     def set_value(self, value: Sequence[str]) -> None:
         """Show the paths, by the name of the file."""
@@ -148,7 +149,8 @@ class FilesEditor(Editor):
             self.add(paths)
 
     def _remove(self) -> None:
-        for item in self.list.selectedItems() or [self.list.currentItem()]:
-            if item is not None:
-                self.list.takeItem(self.list.row(item))
+        chosen = self.list.selectedItems()
+        rows = [self.list.row(item) for item in chosen] if chosen else [self.list.currentRow()]
+        for row in sorted(rows, reverse=True):
+            self.list.takeItem(row)
         self.changed.emit()

@@ -97,11 +97,15 @@ class Preview(QWidget):
         elif not self._timer.isActive():
             self._timer.start()
 
+    def waiting(self) -> bool:
+        """Whether something was asked for that is not shown yet."""
+        return self._timer.isActive() or self.background.running or self._again
+
     def stop(self) -> None:
         """Take it away; the layers are seen as they were before."""
         self.box.setChecked(False)
 
-    def hideEvent(self, event: QHideEvent) -> None:
+    def hideEvent(self, event: QHideEvent | None) -> None:
         """Stop if the panel is folded; not if its dock lies behind another."""
         parent = self.parentWidget()
         if parent is not None and parent.isHidden():

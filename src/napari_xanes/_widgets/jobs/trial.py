@@ -44,9 +44,10 @@ class Seen:
     def slices(self) -> tuple[slice, slice]:
         """Return rows and columns, of every group of `step` pixels the middle one."""
         middle = self.step // 2
-        return tuple(  # type: ignore[return-value]
+        rows, columns = (
             slice(min(lo + middle, hi - 1), hi, self.step) for lo, hi in (self.rows, self.columns)
         )
+        return rows, columns
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def plane_seen(viewer: Any, layer: Layer) -> int | None:
     """Return the plane of a volume that is shown; None for images."""
     if layer.ndim < 4:
         return None
-    at = round(layer.world_to_data(viewer.dims.point[-layer.ndim :])[1])
-    return min(max(at, 0), layer.data.shape[1] - 1)
+    at: int = round(layer.world_to_data(viewer.dims.point[-layer.ndim :])[1])
+    return min(max(at, 0), int(layer.data.shape[1]) - 1)
 
 
 def _middle(lo: int, hi: int, side: int) -> tuple[int, int]:

@@ -98,7 +98,7 @@ def stack_of(layer: Layer) -> EnergyStack:
     Data that were replaced in the layer since (cropped, edited) are taken as they are now.
     """
     said, data = about(layer), data_of(layer)
-    stack = layer.metadata.get("xanes_stack")
+    stack: EnergyStack | None = layer.metadata.get("xanes_stack")
     if stack is None or stack.signal != said["signal"]:
         stack = EnergyStack(
             data,

@@ -25,7 +25,7 @@ def image_shape(layer: Layer) -> tuple[int, ...]:
 
 def is_collapsed(labels: Layer, layer: Layer) -> bool:
     """Whether labels have an energy axis, over which they are collapsed on a stack or map."""
-    return labels.ndim > len(image_shape(layer))
+    return bool(labels.ndim > len(image_shape(layer)))
 
 
 def labels_on(labels: Layer, layer: Layer) -> NDArray[Any]:

@@ -147,7 +147,7 @@ def undo(viewer: Any) -> Done | None:
     session = session_of(viewer)
     if not _of_scans_here(viewer, session.steps):
         return None
-    done = session.steps.pop()
+    done: Done = session.steps.pop()
     for layer, _ in done.made:
         if layer in viewer.layers:
             viewer.layers.remove(layer)
@@ -163,7 +163,7 @@ def redo(viewer: Any) -> Done | None:
     session = session_of(viewer)
     if not session.undone:
         return None
-    done = session.undone.pop()
+    done: Done = session.undone.pop()
     for layer, index in done.made:
         if layer not in viewer.layers:
             viewer.layers.insert(min(index, len(viewer.layers)), layer)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QWidget,
+)
 
 
 def make_button(text: str, tooltip: str) -> QPushButton:
@@ -38,3 +47,10 @@ def with_label(text: str, part: QWidget) -> QWidget:
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.addRow(text, part)
     return widget
+
+
+def to_clipboard(text: str) -> None:
+    """Put a text on the clipboard; there is none while the program starts or ends."""
+    clipboard = QApplication.clipboard()
+    if clipboard is not None:
+        clipboard.setText(text)

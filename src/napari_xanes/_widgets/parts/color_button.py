@@ -27,9 +27,9 @@ class ColorButton(QToolButton):
         for name, code in zip(NAMES, SAFE_COLORS, strict=True):
             patch = QPixmap(SIDE, SIDE)
             patch.fill(QColor(code))
-            menu.addAction(QIcon(patch), name).triggered.connect(partial(self._choose, code))
+            menu.addAction(QIcon(patch), name, partial(self._choose, code))
         menu.addSeparator()
-        menu.addAction("other...").triggered.connect(self._ask)
+        menu.addAction("other...", self._ask)
         self.setMenu(menu)
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.set_color(color)

@@ -35,9 +35,9 @@ class Dock(QScrollArea):
         self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setWidget(self.body)
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         """Notice being taken out of the dock."""
-        if event.type() == QEvent.Type.ParentChange:
+        if event is not None and event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
                 self.close_down()
                 self.deleteLater()

@@ -10,7 +10,6 @@ import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QApplication,
     QFileDialog,
     QTableWidget,
     QTableWidgetItem,
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_xanes._core.base.csv_cells import csv_text
 from napari_xanes._core.base.files import write_text
-from napari_xanes._widgets.parts.buttons import in_line, make_button
+from napari_xanes._widgets.parts.buttons import in_line, make_button, to_clipboard
 from napari_xanes._widgets.parts.notices import report_error
 
 
@@ -43,14 +42,15 @@ class ColumnsTable(QWidget):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.verticalHeader().setVisible(False)
-        self.table.verticalHeader().setDefaultSectionSize(24)
+        if (header := self.table.verticalHeader()) is not None:
+            header.setVisible(False)
+            header.setDefaultSectionSize(24)
         self.table.itemSelectionChanged.connect(self._on_selected)
         self.copy = make_button("Copy table", "Copies the table, to be pasted into a spreadsheet.")
-        self.copy.clicked.connect(lambda: QApplication.clipboard().setText(self.as_text("\t")))
+        self.copy.clicked.connect(lambda: to_clipboard(self.as_text("\t")))
         self.save = make_button("Save table...", "Saves the table as CSV.")
         self.save.clicked.connect(self._ask)
-        layout = QVBoxLayout(self)
+        self.column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
         layout.addWidget(in_line(self.copy, self.save))

@@ -217,6 +217,10 @@ class XanesScatter(Dock):
 
         self.background.start(job, "Scatter plot")
 
+    def waiting(self) -> bool:
+        """Whether something was asked for that is not shown yet."""
+        return self.background.running or self._waiting is not None or self._timer.isActive()
+
     def _on_ended(self) -> None:
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None

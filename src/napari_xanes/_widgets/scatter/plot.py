@@ -37,7 +37,7 @@ class ScatterPlot(SmallPlot):
     def __init__(self, viewer: Any) -> None:
         self._image = pg.ImageItem()
         self._lasso = pg.PlotCurveItem(pen=pg.mkPen(LASSO, width=2))
-        self._point = pg.ScatterPlotItem(size=11, symbol="o", pen=pg.mkPen(POINT, width=2), brush=None)
+        self.point = pg.ScatterPlotItem(size=11, symbol="o", pen=pg.mkPen(POINT, width=2), brush=None)
         self._path: list[QPointF] | None = None
         self._labels = "", ""
         super().__init__(viewer, "")
@@ -45,7 +45,7 @@ class ScatterPlot(SmallPlot):
         self.getPlotItem().getAxis("bottom").setHeight(42)
         self.getPlotItem().getAxis("left").setWidth(58)
         self._image.setColorMap(pg.colormap.get("viridis"))
-        for item in (self._image, self._lasso, self._point):
+        for item in (self._image, self._lasso, self.point):
             self.addItem(item)
 
     def follow_theme(self, event: Any = None) -> None:
@@ -82,7 +82,7 @@ class ScatterPlot(SmallPlot):
     def mark(self, values: tuple[float, float] | None) -> None:
         """Show where the pixel under the cursor lies."""
         shown = values is not None and np.isfinite(values).all()
-        self._point.setData(*([[v] for v in values] if shown and values else [[], []]))
+        self.point.setData(*([[v] for v in values] if shown and values else [[], []]))
 
     # -- drawing --------------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ class XanesSpectrum(Dock):
         self.setMinimumHeight(190)
         self.column.setAlignment(Qt.AlignmentFlag(0))
         self.column.setContentsMargins(4, 2, 4, 2)
-        self.table.layout().insertWidget(1, self.box)
+        self.table.column.insertWidget(1, self.box)
         self.table.setVisible(False)
         beside = QHBoxLayout()
         beside.addWidget(self.drawing, 1)
@@ -117,6 +117,11 @@ class XanesSpectrum(Dock):
     def stack_layer(self) -> Layer | None:
         """Return the stack that is looked at."""
         return self.model.reading.stack_layer()
+
+    def waiting(self) -> bool:
+        """Whether something was asked for that is not drawn yet."""
+        timers = self._hover_timer, self._region_timer, self._redraw_timer
+        return any(timer.isActive() for timer in timers)
 
     # -- reading and drawing --------------------------------------------------------------------------
 

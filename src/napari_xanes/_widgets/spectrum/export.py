@@ -7,11 +7,12 @@ from pathlib import Path
 from qtpy.QtCore import QBuffer
 from qtpy.QtGui import QImage, QPainter
 from qtpy.QtSvg import QSvgGenerator
-from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_xanes._core.base.csv_cells import csv_text, write_csv
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.files import whole_file
+from napari_xanes._widgets.parts.buttons import to_clipboard
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.spectrum.curves import as_table
 from napari_xanes._widgets.spectrum.plot import SpectrumPlot
@@ -78,4 +79,4 @@ class ExportMenu(QPushButton):
     def copy(self) -> None:
         """Put the curves on the clipboard, for a spreadsheet."""
         head, rows = as_table(self._plot.drawn())
-        QApplication.clipboard().setText(csv_text([head, *rows], delimiter="\t", lineterminator="\n"))
+        to_clipboard(csv_text([head, *rows], delimiter="\t", lineterminator="\n"))

@@ -63,7 +63,8 @@ class CurveKey(QScrollArea):
             self.setMaximumWidth(16777215)
             self.setMaximumHeight(HIGHEST)
             return
-        wanted = self.words.sizeHint().width() + self.verticalScrollBar().sizeHint().width()
+        bar = self.verticalScrollBar()
+        wanted = self.words.sizeHint().width() + (bar.sizeHint().width() if bar else 0)
         self.setFixedWidth(min(-(-wanted // STEP) * STEP, WIDEST))
         self.setMaximumHeight(16777215)
 
@@ -80,9 +81,9 @@ class PlotWithKey(QWidget):
         self._box.addWidget(plot, 1)
         self._box.addWidget(key)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Put the key where there is room for it."""
-        lying = event.size().width() < NARROW
+        lying = self.width() < NARROW
         ways = QBoxLayout.Direction
         self._box.setDirection(ways.BottomToTop if lying else ways.LeftToRight)
         self._key.lie(lying)

@@ -101,7 +101,9 @@ def _calibration(image: Any, stack: EnergyStack, pixels: Pixels) -> NDArray[Any]
     if image.ndim == 1:
         return np.asarray(image[:])
     if image.ndim < len(stack.image_shape) + 1:
-        return np.asarray(image[:])[pixels][None, :]
+        frame: NDArray[Any] = np.asarray(image[:])
+        return frame[pixels][None, :]
     if image.shape[0] == stack.shape[0]:
         return _gather(image, pixels, isinstance(image, np.ndarray))[:, None, :]
-    return np.mean([np.asarray(image[i])[pixels] for i in range(image.shape[0])], axis=0)[None, :]
+    mean: NDArray[Any] = np.mean([np.asarray(image[i])[pixels] for i in range(image.shape[0])], axis=0)
+    return mean[None, :]

@@ -19,14 +19,14 @@ from napari_xanes._core.runs.spectra import SpectraSteps
 from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.spectrum.form_link import FitAsked, FormLink
 from napari_xanes._widgets.spectrum.mean_spectra import MEASURED, NORMALISED
-from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN, Reading, Spectrum
+from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN, Reading, SpectrumRead
 from napari_xanes._widgets.spectrum.rows import Row
 
 Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ToShow:
     """What the user wants to see."""
 
     quantity: str = MEASURED
@@ -41,14 +41,14 @@ class SpectrumModel:
 
     Attributes
     ----------
-    wanted : Wanted
+    wanted : ToShow
     chosen : str
         Name of the spectrum that is fitted and whose edge is shown; another is taken where it is not there.
     """
 
     def __init__(self, viewer: Any) -> None:
         self.reading, self.forms = Reading(viewer), FormLink(viewer)
-        self.wanted = Wanted()
+        self.wanted = ToShow()
         self.chosen = ""
         self._seen: set[str] = set()
         self._picked = False
@@ -163,7 +163,7 @@ class SpectrumModel:
         return self.wanted.quantity != MEASURED or about(layer)["signal"] in ("optical_density", "normalized")
 
 
-def _row(name: str, one: Spectrum, edge: SpectraSteps | None, fit: SpectraSteps | None) -> Row:
+def _row(name: str, one: SpectrumRead, edge: SpectraSteps | None, fit: SpectraSteps | None) -> Row:
     thickness = None if edge is None else edge(one.mean.values).edge_step
     found = None if fit is None else fit(one.mean.values).fit
     fractions = {}

@@ -18,7 +18,7 @@ from napari_xanes._widgets.spectrum.colors import SPOT_COLORS, next_color
 from napari_xanes._widgets.spectrum.curves import FIT_COLORS, WINDOW_COLORS, Curve
 from napari_xanes._widgets.spectrum.mean_spectra import DENSITY, MEASURED, NORMALISED
 from napari_xanes._widgets.spectrum.model import SpectrumModel
-from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN, Spectrum
+from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN, SpectrumRead
 from napari_xanes._widgets.steps.sections import FIT, numbered
 
 Float64 = NDArray[np.float64]
@@ -164,7 +164,7 @@ def _says(model: SpectrumModel, first: str, found: SpectrumFound | None) -> str:
     return what + _validity(one)
 
 
-def _validity(one: Spectrum) -> str:
+def _validity(one: SpectrumRead) -> str:
     """Say so where a mean is not of all its pixels, or of more than was painted at this energy."""
     mean = one.mean
     painted = "; painted at single energies, it counts at all" if one.collapsed else ""

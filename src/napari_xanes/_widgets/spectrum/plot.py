@@ -87,7 +87,7 @@ class SpectrumPlot(pg.PlotWidget):
     def follow_theme(self, event: Any = None) -> None:
         """Take the colours of the viewer's theme."""
         theme = get_theme(self._viewer.theme)
-        self._text = theme.text.as_hex()
+        self._text: str = theme.text.as_hex()
         self.setBackground(theme.background.as_hex())
         for side in ("left", "bottom"):
             axis = self.getPlotItem().getAxis(side)

@@ -24,7 +24,7 @@ CURSOR, MEAN = "cursor", "mean of the stack"
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class SpectrumRead:
     """A spectrum that was read: its mean, the colour of what it is of, and how many pixels that has.
 
     What is `collapsed` was painted at single energies and counts at all.
@@ -49,11 +49,11 @@ class Reading:
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
-        self.spectra: dict[str, Spectrum] = {}
+        self.spectra: dict[str, SpectrumRead] = {}
         self.cursor: tuple[int, ...] | None = None
         self._colors = SpotColors(viewer)
         self._looked_at: str | None = None
-        self._known: dict[str, tuple[str, Spectrum]] = {}
+        self._known: dict[str, tuple[str, SpectrumRead]] = {}
         self._samples: dict[tuple[str, int], tuple[Any, EnergyStack]] = {}
 
     # -- which stack ----------------------------------------------------------------------------------
@@ -122,14 +122,14 @@ class Reading:
     def read_regions(self, layer: Layer, source: Layer, quantity: str) -> None:
         """Read what changed of pins, shapes and labels; the mean of the stack where there are none."""
         kept = {CURSOR: self.spectra[CURSOR]} if self.cursor is not None and CURSOR in self.spectra else {}
-        spectra, known = dict[str, Spectrum](kept), dict[str, tuple[str, Spectrum]]()
+        spectra, known = dict[str, SpectrumRead](kept), dict[str, tuple[str, SpectrumRead]]()
         self._colors.give()
         for spot in every_spot(self.viewer, layer, self._plane(layer)):
             key = f"{about(source)['id']} {quantity == MEASURED} {spot.color} {_mark(spot.pixels)}"
             before = self._known.get(spot.name)
             if before is None or before[0] != key:
                 mean = mean_spectrum(source, spot.pixels, quantity)
-                before = key, Spectrum(mean, spot.color, spot.pixels[0].size, spot.collapsed)
+                before = key, SpectrumRead(mean, spot.color, spot.pixels[0].size, spot.collapsed)
             known[spot.name] = before
             spectra[spot.name] = before[1]
         if not spectra:
@@ -158,9 +158,9 @@ class Reading:
         return int(np.clip(z, 0, layer.data.shape[1] - 1))
 
 
-def _read(source: Layer, pixels: Pixels, quantity: str) -> Spectrum:
+def _read(source: Layer, pixels: Pixels, quantity: str) -> SpectrumRead:
     """Return a spectrum that has no colour of its own."""
-    return Spectrum(mean_spectrum(source, pixels, quantity), None, pixels[0].size)
+    return SpectrumRead(mean_spectrum(source, pixels, quantity), None, pixels[0].size)
 
 
 def _mark(pixels: Pixels) -> str:

@@ -32,13 +32,13 @@ class RegionTable(ColumnsTable):
 
     def __init__(self) -> None:
         super().__init__("regions")
-        self._rows: list[Row] = []
+        self.rows: list[Row] = []
         self._name = ""
-        self.chosen.connect(lambda row: self._look_at(self._rows[row].name))
+        self.chosen.connect(lambda row: self._look_at(self.rows[row].name))
 
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Show these regions and no others; the one that was chosen stays so."""
-        self._rows = list(rows)
+        self.rows = list(rows)
         references = list(dict.fromkeys(name for row in rows for name in row.fractions))
         fixed: dict[str, Sequence[object]] = {
             "region": [row.name for row in rows],
@@ -63,14 +63,16 @@ class RegionTable(ColumnsTable):
             *[f"Fraction ± sigma, of the mean spectrum fitted as {numbered(FIT)} is set."] * len(references),
         ]
         for column, tip in enumerate(tips):
-            self.table.horizontalHeaderItem(column).setToolTip(f"<p>{tip}</p>")
-        for number, row in enumerate(self._rows):
-            if row.color is not None:
-                self.table.item(number, 0).setForeground(QColor(row.color))
+            if (head := self.table.horizontalHeaderItem(column)) is not None:
+                head.setToolTip(f"<p>{tip}</p>")
+        for number, row in enumerate(self.rows):
+            name = self.table.item(number, 0)
+            if row.color is not None and name is not None:
+                name.setForeground(QColor(row.color))
 
     def _choose(self, name: str) -> None:
         """Choose a row by its name."""
-        names = [row.name for row in self._rows]
+        names = [row.name for row in self.rows]
         with QSignalBlocker(self.table):
             self.table.clearSelection()
             if name in names:

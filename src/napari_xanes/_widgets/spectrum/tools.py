@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSizePolic
 from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.spectrum.export import ExportMenu
 from napari_xanes._widgets.spectrum.mean_spectra import QUANTITIES
-from napari_xanes._widgets.spectrum.model import Wanted
+from napari_xanes._widgets.spectrum.model import ToShow
 from napari_xanes._widgets.steps.sections import FIT, numbered
 
 
@@ -72,17 +72,17 @@ class SpectrumTools(QWidget):
         for part in (self.quantity, *boxes):
             row.addWidget(part)
         row.addStretch(1)
-        for part in (self.new_region, self.unpin, export):
-            row.addWidget(part)
+        for button in (self.new_region, self.unpin, export):
+            row.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(1)
         column.addLayout(row)
         column.addWidget(self.message)
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> ToShow:
         """Return what the user wants to see."""
-        return Wanted(
+        return ToShow(
             self.quantity.currentText(),
             self.derivative.isChecked(),
             self.windows.isChecked(),

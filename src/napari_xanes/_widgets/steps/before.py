@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from napari.layers import Layer
 
@@ -14,6 +16,8 @@ from napari_xanes._widgets.layers.layers import about, find, history_of, lineage
 from napari_xanes._widgets.layers.masked import mask_entry
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
 from napari_xanes._widgets.steps.sections import FIT, NORMALIZE, numbered
+
+T = TypeVar("T")
 
 BEFORE = ("normalize", "fit", "mask")
 """Steps whose maps and masks are looked at."""
@@ -77,7 +81,7 @@ class AfterFitPanel(StepPanel):
         for child in children:
             known |= {name for one in results_of(child).values() for name in (*one.maps, *one.labels)}
 
-        def new(values: dict) -> dict:  # type: ignore[type-arg]
+        def new(values: Mapping[str, T]) -> dict[str, T]:
             return {name: value for name, value in values.items() if name not in known}
 
         return replace(

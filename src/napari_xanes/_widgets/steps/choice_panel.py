@@ -30,7 +30,7 @@ class ChoicePanel(StepPanel):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         layout.addRow(self.question, self.combo)
-        self.layout().insertWidget(0, row)
+        self.column.insertWidget(0, row)
         self.combo.currentIndexChanged.connect(lambda _: self.choose(self.combo.currentData()))
         self.choose(self.step)
 

@@ -34,9 +34,9 @@ class BrightnessPlot(SmallPlot):
     def __init__(self, viewer: Any) -> None:
         empty = {"stepMode": "center", "fillLevel": 0}
         self._all = pg.PlotCurveItem([0.0, 1.0], [0.0], **empty)
-        self._taken = pg.PlotCurveItem([0.0, 1.0], [0.0], pen=None, brush=SAFE_COLORS[0], **empty)
+        self.taken = pg.PlotCurveItem([0.0, 1.0], [0.0], pen=None, brush=SAFE_COLORS[0], **empty)
         super().__init__(viewer, "mean brightness")
-        for item in (self._all, self._taken):
+        for item in (self._all, self.taken):
             self.addItem(item)
         self.getPlotItem().hideAxis("left")
         self.setToolTip(
@@ -55,7 +55,7 @@ class BrightnessPlot(SmallPlot):
         valid = np.isfinite(found.mean)
         lo, hi = (float(v) for v in np.percentile(found.mean[valid], (0, 100)))
         edges = np.linspace(lo, hi if hi > lo else lo + 1, BINS + 1)
-        for item, part in ((self._all, valid), (self._taken, valid & found.empty)):
+        for item, part in ((self._all, valid), (self.taken, valid & found.empty)):
             item.setData(edges, np.sqrt(np.histogram(found.mean[part], edges)[0]))
         self.setLabel("bottom", f"{unit}, mean of the frames")
 

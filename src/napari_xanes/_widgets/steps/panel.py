@@ -87,7 +87,7 @@ class StepPanel(QWidget):
         self.preview = Preview(viewer, self.key, self._what_to_try)
         self.preview.found.connect(self._show_chosen)
         self.runner = Runner()
-        layout = QVBoxLayout(self)
+        self.column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for form in self.forms.values():
             form.setVisible(bool(form.editors))

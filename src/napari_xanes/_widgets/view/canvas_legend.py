@@ -27,7 +27,7 @@ def show_legend(viewer: Any) -> CanvasLegend | None:
     """
     viewer, session = real_viewer(viewer), session_of(viewer)
     if session.legend is None and getattr(viewer, "window", None) is not None:
-        session.legend = CanvasLegend(viewer, viewer.window._qt_viewer.canvas.native)  # noqa: SLF001 - there is no other way to the canvas
+        session.legend = CanvasLegend(viewer, viewer.window._qt_viewer.canvas.native)
     legend: CanvasLegend | None = session.legend
     return legend
 
@@ -65,15 +65,16 @@ class CanvasLegend(QFrame):
             self.legend.show_mix(said["names"], said["colors"])
             self._place()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Keep to the corner when the canvas changes its size."""
-        if event.type() == QEvent.Type.Resize:
+        if event is not None and event.type() == QEvent.Type.Resize:
             self._place()
         return False
 
     def _place(self) -> None:
         self.adjustSize()
-        self.move(self.parentWidget().width() - self.width() - EDGE, EDGE)
+        if (canvas := self.parentWidget()) is not None:
+            self.move(canvas.width() - self.width() - EDGE, EDGE)
 
     def _watch(self, layer: Layer) -> None:
         layer.events.visible.connect(self.follow)

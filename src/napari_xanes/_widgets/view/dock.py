@@ -29,7 +29,7 @@ class XanesView(Dock):
             heading.setStyleSheet("font-weight: bold; padding-top: 6px;")
             self.column.addWidget(heading)
             self.column.addWidget(panel)
-        self.mix.layout().addWidget(self.figure)
+        self.mix.column.addWidget(self.figure)
         show_legend(napari_viewer)
 
     def cleanup(self) -> None:

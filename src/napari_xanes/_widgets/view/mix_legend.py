@@ -40,27 +40,27 @@ class MixLegend(QWidget):
         self.setVisible(len(colors) > 1)
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the bar, the triangle or the names."""
         painter = QPainter(self)
         painter.setPen(self.palette().windowText().color())
         if self._image is None:
             self._draw_list(painter)
         elif len(self.colors) == 2:
-            self._draw_bar(painter)
+            self._draw_bar(painter, self._image)
         else:
-            self._draw_triangle(painter)
+            self._draw_triangle(painter, self._image)
         painter.end()
 
-    def _draw_bar(self, painter: QPainter) -> None:
-        painter.drawImage(QRectF(0, 0, self.width(), LINE), self._image)
+    def _draw_bar(self, painter: QPainter, bar: QImage) -> None:
+        painter.drawImage(QRectF(0, 0, self.width(), LINE), bar)
         self._ends(painter, 0, self.width(), LINE + PAD / 2)
 
-    def _draw_triangle(self, painter: QPainter) -> None:
+    def _draw_triangle(self, painter: QPainter, triangle: QImage) -> None:
         left, top = (self.width() - SIDE) / 2, LINE + PAD
         height = SIDE * 0.87
         self._text(painter, QRectF(0, 0, self.width(), LINE), self.names[2], Qt.AlignmentFlag.AlignHCenter)
-        painter.drawImage(QRectF(left, top, SIDE, height), self._image)
+        painter.drawImage(QRectF(left, top, SIDE, height), triangle)
         outer = min(left, 90.0)
         self._ends(painter, left - outer, SIDE + 2 * outer, top + height + PAD / 2)
 

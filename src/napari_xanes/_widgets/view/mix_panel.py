@@ -86,7 +86,7 @@ class MixPanel(QWidget):
         self.fade_limit.setValue(0.3)
         self._column = QVBoxLayout()
         self._column.setSpacing(3)
-        layout = QVBoxLayout(self)
+        self.column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._column)
         buttons = QHBoxLayout()

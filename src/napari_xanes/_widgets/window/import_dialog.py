@@ -67,7 +67,8 @@ class PlaceEdit(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.combo, 1)
         if other:
-            self.combo.lineEdit().setPlaceholderText(f"{AUTO}; or {other}")
+            if (line := self.combo.lineEdit()) is not None:
+                line.setPlaceholderText(f"{AUTO}; or {other}")
             browse = QPushButton("File...")
             browse.setAutoDefault(False)
             browse.clicked.connect(self._ask)
@@ -152,7 +153,7 @@ class ImportDialog(QDialog):
             button.setAutoDefault(False)
             button.clicked.connect(ask)
             path.addWidget(button)
-        rows = self.form.layout()
+        rows = self.form.rows
         rows.insertRow(0, "Scan", path)
         for i, (name, place) in enumerate(self.places.items(), 1):
             info = InputParams.model_fields[name]
@@ -212,7 +213,7 @@ class ImportDialog(QDialog):
             self._again = True
             self._background.cancel()
             return
-        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(False)
+        self._let_open(False)
         self._background.start(partial(_try_to_read, path, self.answers()), f"Reading {Path(path).name}")
         self._background.ended.connect(self._on_ended)
 
@@ -233,7 +234,12 @@ class ImportDialog(QDialog):
     def _show(self, stack: EnergyStack | None, text: str) -> None:
         self.stack = stack
         self.verdict.setText(text)
-        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(stack is not None)
+        self._let_open(stack is not None)
+
+    def _let_open(self, on: bool) -> None:
+        button = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
+        if button is not None:
+            button.setEnabled(on)
 
     def done(self, result: int) -> None:
         """Add the layer on OK; stop reading in any case."""

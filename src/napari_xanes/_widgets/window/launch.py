@@ -58,6 +58,7 @@ def open_files(paths: Sequence[str | Path]) -> None:
 
 def add_workflow(viewer: napari.Viewer) -> XanesWorkflow:
     """Open the workflow in a viewer, and the spectrum below the canvas."""
+    widget: XanesWorkflow
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "XANES workflow")
     viewer.window.add_plugin_dock_widget(PLUGIN, "XANES spectrum")
     QTimer.singleShot(LAID_OUT_MS, viewer.reset_view)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QTimer
 
@@ -37,6 +37,8 @@ from napari_xanes._widgets.steps.table import OTHER_PANELS, STEP_PANELS
 from napari_xanes._widgets.window.energy_text import show_energy
 from napari_xanes._widgets.window.keys import ShortcutsDialog, bind_keys, unbind_keys
 
+P = TypeVar("P", bound=StepPanel)
+
 
 class XanesWorkflow(Dock):
     """The XANES workflow: choose a stack, then run the steps from top to bottom."""
@@ -51,7 +53,7 @@ class XanesWorkflow(Dock):
         self.results = ResultsPanel(napari_viewer, self.chooser, self.panels)
         if names := steps_left((*STEP_PANELS, *OTHER_PANELS)):
             self.panels["more"] = MorePanel(napari_viewer, self.chooser, names)
-        self.panels["clusters"].references_made.connect(lambda path: self.fit_with((path,)))
+        self._panel(ClusterPanel).references_made.connect(lambda path: self.fit_with((path,)))
         self.undo = make_button(
             "", "Takes the last step back: its layers go, what it changed is as it was before."
         )
@@ -119,6 +121,9 @@ class XanesWorkflow(Dock):
             button.setVisible(bool(step))
             button.setText(f"{verb} {words[:1].lower()}{words[1:]}")
 
+    def _panel(self, kind: type[P]) -> P:
+        return next(one for one in self.panels.values() if isinstance(one, kind))
+
     def open_step(self, key: str) -> None:
         """Unfold one step and fold the others."""
         for name, section in self.sections.items():
@@ -130,8 +135,8 @@ class XanesWorkflow(Dock):
         """Bring all of the open step into view, or as much as there is room for from its title on."""
         section, bar = self.sections[self._opened], self.verticalScrollBar()
         top, bottom = section.y(), section.y() + section.height()
-        if bar is not None and bottom > bar.value() + self.viewport().height():
-            bar.setValue(min(top, bottom - self.viewport().height()))
+        if bar is not None and bottom > bar.value() + bar.pageStep():
+            bar.setValue(min(top, bottom - bar.pageStep()))
 
     def _on_stack(self) -> None:
         """Unfold the step that comes next for a stack that was opened from a file."""
@@ -151,7 +156,7 @@ class XanesWorkflow(Dock):
 
     def fit_with(self, paths: Sequence[str], names: Sequence[str] = ()) -> None:
         """Make spectra of files the references of the fit, and show so."""
-        self.panels["fit"].use_references(paths, names)
+        self._panel(FitPanel).use_references(paths, names)
         self.open_step("fit")
 
     def cleanup(self) -> None:

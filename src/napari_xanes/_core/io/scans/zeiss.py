@@ -31,6 +31,9 @@ class _Ole:
     """An OLE file that is opened when it is first needed, and read by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
+        self._start(path)
+
+    def _start(self, path: Path) -> None:
         self.path = path
         self._file: Any = None
         self._lock = threading.Lock()
@@ -39,7 +42,7 @@ class _Ole:
         return {"path": self.path}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+        self._start(state["path"])
 
     def read(self, stream: str) -> bytes | None:
         """Return a stream, None if there is none."""
