@@ -6,7 +6,7 @@ import gc
 from functools import partial
 
 from qtpy.QtCore import QCoreApplication, QEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
 STAYS = {"napari_xanes._widgets.window.energy_text"}
 """The energy on the canvas lives as long as its viewer, by design."""
@@ -17,12 +17,13 @@ def open_widgets():
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QApplication.processEvents()
     tops = QApplication.topLevelWidgets()
-    return {id(one): type(one).__name__ for one in tops if one.parent() is None and not _of_a_plot(one)}
+    return {id(one): type(one).__name__ for one in tops if one.parent() is None and not _of_others(one)}
 
 
-def _of_a_plot(widget):
-    """Whether it is a form or menu that pyqtgraph makes for each plot without a parent; Python collects them."""
-    return widget.objectName() == "Form" or type(widget).__module__.startswith("pyqtgraph")
+def _of_others(widget):
+    """Whether pyqtgraph made it for a plot, whose forms and menus have no parent, or Qt itself, with nothing in it."""
+    of_a_plot = widget.objectName() == "Form" or type(widget).__module__.startswith("pyqtgraph")
+    return of_a_plot or (type(widget) is QWidget and not widget.children())
 
 
 def left_open(before):
