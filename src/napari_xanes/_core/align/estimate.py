@@ -76,6 +76,14 @@ def estimate_drift(
     ------
     InputError
         If an argument does not fit the stack or no frame shows any structure.
+
+    Examples
+    --------
+    >>> from napari_xanes import simulate
+    >>> simulation = simulate((64, 72), n_energies=21, max_drift=3.0, seed=1)
+    >>> drift = estimate_drift(simulation.stack)
+    >>> bool(abs(drift.shifts - simulation.drift).max() < 0.3)  # px
+    True
     """
     given = as_stack(stack)
     if magnification and not isinstance(stack, EnergyStack):

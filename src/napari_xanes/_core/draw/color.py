@@ -67,6 +67,12 @@ def mix_colors(
     ------
     InputError
         If maps differ in shape, or the numbers of maps, colours and limits do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mix_colors([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])], ["red", "blue"], limits=(0, 1)).round(2).tolist()
+    [[[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]]
     """
     images = [np.asarray(m, dtype=np.float32) for m in maps]
     if not images:

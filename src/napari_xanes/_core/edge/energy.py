@@ -70,6 +70,13 @@ def find_e0(
     finer than `RESOLUTION`; the maximum is that of a parabola through the largest slope and those beside it.
     For the half height the spectrum between its points is a monotone cubic; of several such energies the one
     nearest to the steepest rise is taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> energy = np.linspace(8250, 8500, 101)
+    >>> float(find_e0(energy, 1 / (1 + np.exp(-(energy - 8340) / 2))))
+    8340.0
     """
     check_choice("method", method, Method)
     energies = check_energy(energy, label="the spectrum")

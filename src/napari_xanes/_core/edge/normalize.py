@@ -117,6 +117,15 @@ def normalize_edge(
     ----------
     M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071.
     B. Ravel and M. Newville, J. Synchrotron Rad. 12, 537 (2005), doi:10.1107/S0909049505012719 (flattening).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> energy = np.linspace(8250, 8500, 101)
+    >>> mu = 0.3 + 0.8 / (1 + np.exp(-(energy - 8340) / 2))
+    >>> found = normalize_edge(mu, energy, pre_edge=(8250, 8320), post_edge=(8380, 8500))
+    >>> print(f"{found.edge_step:.3f}, {found.normalized[0]:.3f} to {found.normalized[-1]:.3f}")
+    0.800, 0.000 to 1.000
     """
     values, energies = check_mu(mu, energy)
     spectra = sampled_spectra(values)

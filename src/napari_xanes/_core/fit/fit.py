@@ -121,6 +121,17 @@ def fit_references(
     References
     ----------
     M. Ge and W.-K. Lee, J. Synchrotron Rad. 27, 567 (2020), doi:10.1107/S1600577520001071.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_xanes import Reference
+    >>> energy = np.linspace(8250, 8500, 101)
+    >>> reduced, oxidized = (1 / (1 + np.exp(-(energy - e0) / 2)) for e0 in (8340, 8343))
+    >>> known = [Reference("NiO", energy, reduced), Reference("LiNiO2", energy, oxidized)]
+    >>> fit = fit_references(0.25 * reduced + 0.75 * oxidized, energy, known)
+    >>> {name: round(float(value), 3) for name, value in zip(fit.names, fit.fractions)}
+    {'NiO': 0.25, 'LiNiO2': 0.75}
     """
     values, energies = check_mu(mu, energy)
     check_choice("constraint", constraint, Constraint)

@@ -111,6 +111,14 @@ def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: flo
     ----------
     C. H. Reinsch, Numer. Math. 10, 177 (1967), doi:10.1007/BF02162161; P. Craven and G. Wahba, Numer. Math. 31, 377
     (1978), doi:10.1007/BF01404567.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> energy = np.linspace(8300, 8400, 51)
+    >>> line = np.exp(-(((energy - 8350.5) / 6) ** 2))
+    >>> round(float(peak_map(line, energy, (8340, 8360)).energy), 1)
+    8350.5
     """
     values, energies = check_mu(mu, energy)
     sample = sampled_spectra(values)

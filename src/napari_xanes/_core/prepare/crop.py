@@ -85,6 +85,12 @@ def bin_pixels(images: ArrayLike, factor: int, *, axes: int = 2) -> NDArray[np.f
     ------
     InputError
         If fewer than `factor` pixels lie along an axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bin_pixels(np.arange(8.0).reshape(1, 2, 4), 2)
+    array([[[2.5, 4.5]]])
     """
     values = unmasked(images)
     values = values if values.dtype == np.float64 else values.astype(np.float32)

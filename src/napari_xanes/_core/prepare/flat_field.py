@@ -55,6 +55,13 @@ def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLik
     ------
     InputError
         If shapes do not fit, or the dark is nowhere below the flat.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts = np.array([[[400.0, 200.0]], [[300.0, 100.0]]])  # two energies of a row of two pixels
+    >>> flat_field(counts, flat=np.full((1, 2), 500.0), dark=np.full((1, 2), 100.0))[:, 0].tolist()
+    [[0.75, 0.25], [0.5, 0.0]]
     """
     images, flat = measured(counts), measured(flat)
     if any(np.asarray(a).dtype.kind not in "fiub" for a in (images, flat, 0 if dark is None else dark)):

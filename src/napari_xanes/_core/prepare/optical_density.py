@@ -37,6 +37,12 @@ def optical_density(transmission: ArrayLike) -> Float32:
     -------
     array
         Optical density of the same shape; NaN where the transmission is not above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [f"{value:.3f}" for value in optical_density(np.array([0.8, 0.5, 0.0]))]
+    ['0.223', '0.693', 'nan']
     """
     values = unmasked(transmission)
     if values.dtype.kind not in "fiub":

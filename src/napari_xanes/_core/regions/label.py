@@ -55,6 +55,12 @@ def label_particles(
     ----------
     S. Beucher and F. Meyer, in Mathematical Morphology in Image Processing (Dekker, 1993), p. 433; centres: P. Soille,
     Morphological Image Analysis (2004), ch. 6, doi:10.1007/978-3-662-05088-0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> label_particles(np.array([[True, True, False, True]]), min_pixels=1).tolist()
+    [[1, 1, 0, 2]]
     """
     from skimage.segmentation import watershed
 

@@ -41,6 +41,13 @@ def threshold_mask(
     ------
     InputError
         If no limit is given, a limit is not a number, or `above` is greater than `below`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> threshold_mask(np.array([[0.1, 0.4], [0.6, np.nan]]), above=0.3)
+    array([[False,  True],
+           [ True, False]])
     """
     values = _real(image)
     if above is None and below is None:
@@ -78,6 +85,13 @@ def polygon_mask(x: ArrayLike, y: ArrayLike, corners: ArrayLike) -> NDArray[np.b
     ------
     InputError
         If the shapes differ, or there are no three corners of two finite numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nickel, oxidation = np.array([[0.2, 0.5]]), np.array([[0.2, 0.9]])
+    >>> polygon_mask(nickel, oxidation, [(0, 0), (0.4, 0), (0.4, 0.4), (0, 0.4)])
+    array([[ True, False]])
     """
     from matplotlib.path import Path
 

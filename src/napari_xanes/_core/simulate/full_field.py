@@ -129,6 +129,12 @@ def simulate(
     ------
     InputError
         If the element is unknown or a number is out of range.
+
+    Examples
+    --------
+    >>> simulation = simulate((32, 40), n_energies=21, seed=1)
+    >>> simulation.stack.data.shape, simulation.stack.signal
+    ((21, 32, 40), 'counts')
     """
     check_sizes(shape, n_energies, counts, max_drift, n_particles)
     rng = np.random.default_rng(seed)
