@@ -5,7 +5,6 @@ How a frame is moved is in `move`, how it is turned or scaled in `affine`.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, overload
 
 import numpy as np
@@ -14,12 +13,13 @@ from numpy.typing import NDArray
 from napari_xanes._core.align.affine import transformed_rows
 from napari_xanes._core.align.move import INTERPOLATIONS, Interpolation, moved_rows
 from napari_xanes._core.align.params import AlignParams
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_choice
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.data.drift import Drift
 from napari_xanes._core.data.history import Entry
-from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader, peek
+from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader
 from napari_xanes._core.engine import blocks
 
 
@@ -69,7 +69,7 @@ def apply_drift(
     given = as_stack(stack)
     check_drift(drift, given.shape)
     check_memory(4 * int(np.prod(given.shape)), f"the aligned stack {given.shape}")
-    read = aligned_reader(partial(peek, given.data), given.image_shape, drift, interpolation)
+    read = aligned_reader(given.peek, given.image_shape, drift, interpolation)
     out = np.empty(given.shape, np.float32)
 
     def move(i: int) -> None:
@@ -123,7 +123,7 @@ def as_stack(stack: EnergyStack | NDArray[Any]) -> EnergyStack:
     """Return an EnergyStack to read from; frames of a bare array are numbered in place of energies."""
     if isinstance(stack, EnergyStack):
         return stack
-    array = np.asarray(stack)
+    array = unmasked(stack)
     if array.ndim not in (3, 4) or array.dtype.kind not in "fiub" or 0 in array.shape:
         raise InputError(
             f"stack has shape {array.shape} and type {array.dtype}, "

@@ -6,7 +6,6 @@ How it is found is in `search`, how two frames are compared in `correlation`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from napari_xanes._core.base.params import Roi
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.drift import Drift, Method, ReferenceFrame, Transform
 from napari_xanes._core.data.history import Found
-from napari_xanes._core.data.stack import EnergyStack, FrameReader, peek
+from napari_xanes._core.data.stack import EnergyStack, FrameReader
 
 
 def estimate_drift(
@@ -89,7 +88,7 @@ def estimate_drift(
     if magnification and not isinstance(stack, EnergyStack):
         raise InputError("magnification changes with the energy; give an EnergyStack, which has energies.")
     how = How(method, transform, reference, roi, mask, on, magnification)
-    read = partial(peek, given.data)
+    read = given.peek
     return measure(read, given.energy, given.shape, how, progress or no_progress, workers)[0]
 
 

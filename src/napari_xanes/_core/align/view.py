@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, shift
 
+from napari_xanes._core.base.arrays import inside_of
 from napari_xanes._core.base.checks import check_roi
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Roi
@@ -56,7 +57,7 @@ def view(
 
 def check_mask(mask: NDArray[Any], image_shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return a mask as bool, or say why it does not fit."""
-    inside: NDArray[np.bool_] = np.asarray(mask) != 0
+    inside: NDArray[np.bool_] = inside_of(mask) != 0
     if inside.shape != image_shape:
         raise InputError(
             f"the mask has shape {inside.shape}, the images {image_shape}; they must be the same."

@@ -22,7 +22,7 @@ def check_energy(energy: ArrayLike, n: int | None = None, label: str = "the stac
     Energies must be finite, positive and strictly ascending, and there must be `n` of them if `n` is given.
     """
     try:
-        values = np.asarray(energy, dtype=np.float64)
+        values = np.asarray(unmasked(energy), dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"the energies of {label} are not numbers; give them in eV.") from None
     if values.ndim == 2 and 1 in values.shape:

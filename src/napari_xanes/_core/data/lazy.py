@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from itertools import chain
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.arrays import valid_mean
+from napari_xanes._core.base.arrays import measured, valid_mean
 from napari_xanes._core.data.stack import ArrayLike, rows_are_cheap
 
 AnyArray = NDArray[Any]
@@ -111,34 +110,38 @@ class Gathered(LazyArray):
         (N, ...).
     groups : sequence of tuple of int
         Indices into the first axis of `source`.
+    counts : bool
+        Whether the values are counts, in which a detector's marks are left out of a mean.
     """
 
-    def __init__(self, source: ArrayLike, groups: Sequence[tuple[int, ...]]) -> None:
+    def __init__(self, source: ArrayLike, groups: Sequence[tuple[int, ...]], *, counts: bool = False) -> None:
         self.averaged = any(len(group) > 1 for group in groups)
         double = self.averaged and np.dtype(source.dtype) == np.float64
         dtype = np.dtype(source.dtype if not self.averaged else np.float64 if double else np.float32)
         super().__init__((len(groups), *source.shape[1:]), dtype, cheap_rows=rows_are_cheap(source))
         self.source = source
         self.groups = [tuple(group) for group in groups]
+        self._take: Any = measured if counts else np.asarray
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of the mean of a group, of its valid values where some are lost."""
         group = self.groups[index]
-        first = np.asarray(self.source[group[0], rows])
+        if not self.averaged:
+            return np.asarray(self.source[group[0], rows]).astype(self.dtype, copy=False)
+        members = (self._take(self.source[member, rows]) for member in group)
         if len(group) == 1:
-            return first.astype(self.dtype, copy=False)
-        others = (np.asarray(self.source[member, rows]) for member in group[1:])
-        return valid_mean(chain([first], others)).astype(self.dtype, copy=False)
+            return np.asarray(next(members)).astype(self.dtype, copy=False)
+        return valid_mean(members).astype(self.dtype, copy=False)
 
 
-def gathered(source: ArrayLike, groups: Sequence[tuple[int, ...]]) -> ArrayLike:
+def gathered(source: ArrayLike, groups: Sequence[tuple[int, ...]], *, counts: bool = False) -> ArrayLike:
     """Return `source` in groups, itself where there is nothing to change; 1-D arrays are changed at once."""
     if list(groups) == [(i,) for i in range(source.shape[0])]:
         return source
     if source.ndim == 1:
         values = np.asarray(source[:], dtype=np.float64)
         return np.array([values[list(group)].mean() for group in groups])
-    return Gathered(source, groups)
+    return Gathered(source, groups, counts=counts)
 
 
 class Stacked(LazyArray):

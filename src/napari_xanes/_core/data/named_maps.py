@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_energy
 from napari_xanes._core.data.kinds import info_of
 from napari_xanes._core.data.result import Result
@@ -61,14 +62,16 @@ def make_result(
     """
     energies = stack.energy if energy is None else check_energy(energy)
     info = {name: info_of(name, signal or stack.signal) for name in maps}
-    wanted = {name: image for name, image in maps.items() if not kinds or info[name]["kind"] in kinds}
+    wanted = {
+        name: unmasked(image) for name, image in maps.items() if not kinds or info[name]["kind"] in kinds
+    }
     return Result(
         maps=wanted,
         info={name: info[name] for name in wanted},
         energy=energies,
         history=(),
         source=stack.source,
-        labels=dict(labels or {}),
+        labels={name: inside_of(one) for name, one in (labels or {}).items()},
         tables=dict(tables or {}),
         pixel_size_um=None if stack.pixel_size_um is None else binned * stack.pixel_size_um,
         name=stack.name,

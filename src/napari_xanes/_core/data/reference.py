@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import in_window
 from napari_xanes._core.base.errors import InputError
 
@@ -41,7 +42,7 @@ class Reference:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        energy, mu = np.asarray(self.energy, dtype=np.float64), np.asarray(self.mu, dtype=np.float64)
+        energy, mu = (np.asarray(unmasked(v), dtype=np.float64) for v in (self.energy, self.mu))
         object.__setattr__(self, "energy", energy)
         object.__setattr__(self, "mu", mu)
         if energy.ndim != 1 or energy.shape != mu.shape or energy.size < 2:

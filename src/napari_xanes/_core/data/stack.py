@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.arrays import marks_of, not_measured, unmasked
 from napari_xanes._core.base.checks import check_energy
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.history import History, history_from_json
@@ -102,6 +103,9 @@ class EnergyStack:
             raise InputError(
                 f"{label} has shape {tuple(self.data.shape)}, expected (energy, y, x) or (energy, z, y, x)."
             )
+        for name in ("data", "flat", "dark", "thickness"):
+            if isinstance(getattr(self, name), np.ma.MaskedArray):
+                object.__setattr__(self, name, unmasked(getattr(self, name)))
         object.__setattr__(self, "energy", check_energy(self.energy, self.data.shape[0], label))
         object.__setattr__(self, "history", history_from_json(self.history))
         if self.signal not in SIGNALS:
@@ -127,13 +131,19 @@ class EnergyStack:
         return dataclasses.replace(self, **changes)
 
     def read(self, index: int, rows: slice = slice(None)) -> Float32:
-        """Return rows of frame `index` as a fresh float32 array of shape (rows, ...)."""
-        return np.array(self.data[index, rows], dtype=np.float32)
+        """Return rows of frame `index` as a fresh float32 array of shape (rows, ...); counts not measured are NaN."""
+        stored = self.data[index, rows]
+        gaps = not_measured(np.asarray(stored)) if self.signal == "counts" else None
+        frame = np.array(stored, dtype=np.float32)
+        if gaps is not None:
+            frame[gaps] = np.nan
+        return frame
 
-
-def peek(data: ArrayLike, index: int, rows: slice = slice(None)) -> Float32:
-    """Return rows of frame `index` as float32, where possible a view that must not be written to."""
-    return np.asarray(data[index, rows], dtype=np.float32)
+    def peek(self, index: int, rows: slice = slice(None)) -> Float32:
+        """Return what `read` returns, where possible as a view that must not be written to."""
+        if self.signal == "counts" and marks_of(self.data.dtype):
+            return self.read(index, rows)
+        return np.asarray(self.data[index, rows], dtype=np.float32)
 
 
 def rows_are_cheap(data: ArrayLike) -> bool:

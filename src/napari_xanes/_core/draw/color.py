@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 
 Color = str | Sequence[float]
@@ -74,7 +75,7 @@ def mix_colors(
     >>> mix_colors([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])], ["red", "blue"], limits=(0, 1)).round(2).tolist()
     [[[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]]
     """
-    images = [np.asarray(m, dtype=np.float32) for m in maps]
+    images = [unmasked(m).astype(np.float32) for m in maps]
     if not images:
         raise InputError("mix_colors got no map; give at least one.")
     for k, image in enumerate(images):
@@ -110,7 +111,7 @@ def _share(image: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[n
 
 
 def _alike(values: ArrayLike, image: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    given = np.asarray(values, np.float32)
+    given = unmasked(values).astype(np.float32)
     if given.shape != image.shape:
         raise InputError(f"{name} has shape {given.shape}, the maps {image.shape}; they must be the same.")
     return given
@@ -122,7 +123,7 @@ def _covered(
     """Return the picture with the background shining through where sigma is large."""
     if not (np.isfinite(limit) and limit > 0):
         raise InputError(f"sigma_limit is {limit}, expected a positive number.")
-    given = np.asarray(sigma, np.float32)
+    given = unmasked(sigma).astype(np.float32)
     each = [given] if given.shape == image.shape else list(given)
     largest = np.max([_alike(one, image, "sigma") for one in each], axis=0)
     opacity = 1 - _share(np.where(np.isnan(largest), np.float32(limit), largest), (0.0, limit))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data import kinds
 from napari_xanes._core.data.kinds import Scale, told_by_name
@@ -61,7 +62,7 @@ def read_panels(maps: Result | Mapping[str, ArrayLike], plane: int | None) -> di
     """Return all maps as panels by name, of volumes one plane, checked to be of one shape."""
     given = maps.maps if isinstance(maps, Result) else maps
     info = maps.info if isinstance(maps, Result) else {}
-    arrays = {name: np.asarray(data) for name, data in given.items()}
+    arrays = {name: unmasked(data) for name, data in given.items()}
     if not arrays:
         raise InputError("there are no maps to draw; give a result that holds some.")
     first, *others = arrays

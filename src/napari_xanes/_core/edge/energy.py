@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_choice, check_energy, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
@@ -80,7 +81,7 @@ def find_e0(
     """
     check_choice("method", method, Method)
     energies = check_energy(energy, label="the spectrum")
-    values = np.asarray(mu, dtype=np.float64)
+    values = unmasked(mu).astype(np.float64)
     if values.shape != energies.shape:
         raise InputError(
             f"the spectrum has shape {values.shape}, its energies {energies.shape}; give one value per energy."

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_choice, check_mu
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
@@ -183,7 +184,7 @@ def _sample(values: NDArray[Any], mask: ArrayLike | None) -> NDArray[Any]:
     spectra = sampled_spectra(values)
     if mask is None or values.ndim == 1:
         return spectra
-    return spectra[:, sampled_spectra(np.asarray(mask, bool)[None])[0]]
+    return spectra[:, sampled_spectra(inside_of(mask).astype(bool)[None])[0]]
 
 
 def _as_references(
@@ -195,7 +196,7 @@ def _as_references(
                 "references are a list of Reference, as read_references returns it, or an array (K, E)."
             )
         return list(spectra)
-    table = np.atleast_2d(np.asarray(spectra, dtype=np.float64))
+    table = np.atleast_2d(unmasked(spectra).astype(np.float64))
     if table.ndim != 2 or table.shape[1] != energy.size:
         raise InputError(
             f"references have shape {table.shape}, expected (number of references, {energy.size} energies)."
@@ -206,7 +207,7 @@ def _as_references(
 def _as_noise(noise: ArrayLike | None, image_shape: tuple[int, ...]) -> NDArray[Any] | None:
     if noise is None:
         return None
-    image = np.asarray(noise, dtype=np.float64)
+    image = unmasked(noise).astype(np.float64)
     if image.shape not in ((), image_shape):
         raise InputError(f"noise has shape {image.shape}, expected one number or an image {image_shape}.")
     if (image <= 0).any():
@@ -217,7 +218,7 @@ def _as_noise(noise: ArrayLike | None, image_shape: tuple[int, ...]) -> NDArray[
 def _as_mask(mask: ArrayLike | None, image_shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
     if mask is None:
         return None
-    inside = np.ascontiguousarray(mask)
+    inside = np.ascontiguousarray(inside_of(mask))
     if inside.shape != image_shape:
         raise InputError(
             f"the mask has shape {inside.shape}, the images {image_shape}; they must be the same."

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -198,7 +199,7 @@ def _columns(references: Any, energy: Float64, spectra: Spectra, slopes: bool) -
             raise InputError(
                 f"references have shape {references.shape}, expected (number of references, {energy.size} energies)."
             )
-        known = references[:, spectra.used].T.astype(np.float64)
+        known = unmasked(references)[:, spectra.used].T.astype(np.float64)
     elif references and all(isinstance(r, Reference) for r in references):
         known = np.stack([interpolate_reference(r, at) for r in references], axis=1)
     else:

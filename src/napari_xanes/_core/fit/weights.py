@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.sampling import sampled_spectra
@@ -45,7 +46,7 @@ def check_weights(
         valid = np.isfinite(sample)
         total = np.where(valid, sample, 0).sum(axis=1, dtype=np.float64)
         return counting_weights(total / np.maximum(valid.sum(axis=1), 1))
-    values = np.asarray(weights, dtype=np.float64)
+    values = unmasked(weights).astype(np.float64)
     if values.shape != mu.shape[:1]:
         raise InputError(
             f"weights have shape {values.shape}, expected one number for each of {len(mu)} energies."
@@ -73,5 +74,8 @@ def beam_spectrum(chain: Chain) -> Matrix | None:
     first = max(0, (stack.image_shape[0] - BEAM_ROWS) // 2)
     rows = slice(first, first + BEAM_ROWS)
     below = dark[rows] if isinstance(dark, np.ndarray) else dark
-    counts = np.array([np.nanmean(np.asarray(beam(int(i), rows), np.float64) - below) for i in at])
+    seen = (np.asarray(beam(int(i), rows), np.float64) - below for i in at)
+    counts = np.array(
+        [np.mean(level, where=np.isfinite(level)) if np.isfinite(level).any() else np.nan for level in seen]
+    )
     return counts if (np.isfinite(counts) & (counts > 0)).all() else None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike as Numbers
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack, FloatArray
@@ -74,7 +74,7 @@ def mean_spectra(
     """
     frames = _frames(stack)
     image_shape = tuple(frames.shape[1:])
-    regions = np.asarray(labels)
+    regions = inside_of(labels)
     if regions.shape != image_shape:
         raise InputError(
             f"the labels have shape {regions.shape}, the images {image_shape}; they must be the same."
@@ -99,8 +99,8 @@ def mean_spectra(
 def _frames(stack: Any) -> ArrayLike:
     if isinstance(stack, EnergyStack):
         return stack.data
-    stack = unmasked(stack) if isinstance(stack, np.ma.MaskedArray) else stack
-    array: ArrayLike = stack if isinstance(stack, ArrayLike) else np.asarray(stack)
+    lazy = isinstance(stack, ArrayLike) and not isinstance(stack, np.ma.MaskedArray)
+    array: ArrayLike = stack if lazy else unmasked(stack)
     if array.ndim < 1 or np.dtype(array.dtype).kind not in "fiub":
         raise InputError(
             f"the stack has shape {tuple(array.shape)} and type {array.dtype}, "

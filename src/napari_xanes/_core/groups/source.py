@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_mu, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
@@ -199,7 +199,7 @@ def _thin(pixels: int) -> int:
 
 
 def _inside(mask: ArrayLike | None, image_shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    inside = np.ones(image_shape, bool) if mask is None else np.asarray(mask)
+    inside = np.ones(image_shape, bool) if mask is None else inside_of(mask)
     if inside.shape != image_shape:
         raise InputError(
             f"the mask has shape {inside.shape}, the images {image_shape}; they must be the same."

@@ -79,7 +79,7 @@ def _matched(opened: Opened, flats: Calibration, groups: Sequence[tuple[int, ...
     if flats.over_energy or flats.data.ndim == 2 or (count == 1 and flats.data.ndim == 3):
         return flats
     if count == n_images:
-        return replace(flats, data=gathered(flats.data, groups))
+        return replace(flats, data=gathered(flats.data, groups, counts=True))
     if flats.data.ndim == 1:
         raise InputError(
             f"{flats.given} has {count} values but {opened.name} has {n_images} images; "

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.io.column_formula import evaluate
 from napari_xanes._core.io.column_roles import role_of
@@ -70,7 +71,7 @@ def from_range(text: str) -> EnergyList | None:
 def from_array(values: Any) -> EnergyList:
     """Return energies given as numbers."""
     try:
-        numbers = np.asarray(values, dtype=np.float64)
+        numbers = unmasked(values).astype(np.float64)
     except (TypeError, ValueError):
         raise InputError(
             "energy holds something that is not a number, expected one number per image."

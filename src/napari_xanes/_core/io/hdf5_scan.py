@@ -161,7 +161,7 @@ def _by_key(opened: Opened, key: NDArray[np.int64]) -> Opened:
     if frames[IS_FLAT] and opened.flat is None:
         opened.flat = _keyed_flats(opened, key)
     if frames[IS_DARK] and opened.dark is None:
-        opened.dark = (gathered(every, frames[IS_DARK]), f"{opened.images}, image_key 2")
+        opened.dark = (gathered(every, frames[IS_DARK], counts=True), f"{opened.images}, image_key 2")
     opened.data = gathered(every, frames[SAMPLE])
     opened.energy, opened.proposed = _subset(opened.energy, sample), _subset(opened.proposed, sample)
     opened.warnings.append(
@@ -182,7 +182,7 @@ def _keyed_flats(opened: Opened, key: NDArray[np.int64]) -> tuple[ArrayLike, str
             for i in np.flatnonzero(key == SAMPLE)
         ]
         if all(own):
-            return gathered(every, own), name
+            return gathered(every, own, counts=True), name
     return gathered(every, [(int(i),) for i in flats]), name
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike as Numbers
 
+from napari_xanes._core.base.arrays import marks_of, measured
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import SIGNALS, EnergyStack, Signal
@@ -23,7 +24,7 @@ from napari_xanes._core.io.calibration import Calibration, open_calibration
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import scan_format
 from napari_xanes._core.io.opened import Opened, Wanted, absolute, find_file
-from napari_xanes._core.io.signal import already_divided, glance, same_scale, tell_signal
+from napari_xanes._core.io.signal import Glance, already_divided, glance, same_scale, tell_signal
 from napari_xanes._core.io.sources import open_images, open_list
 from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
 
@@ -101,7 +102,10 @@ def read_stack(
     sorted_energy = in_ev.values[[group[0] for group in groups]]
     flats = open_calibration(opened, flat or None, "flat", sorted_energy, groups)
     darks = open_calibration(opened, dark or None, "dark", sorted_energy, groups)
-    told, flats, said = _signal(opened, signal, flats)
+    seen = glance(gathered(opened.data, [group[:1] for group in groups]), opened.name)  # in order of energy
+    told, flats, said = _signal(opened, seen, signal, flats)
+    if told == "counts":
+        said += _unmeasured(opened, seen)
     if told != "counts":
         darks = None
     source = _source(opened, found, in_ev, flats, darks, told, energy_unit, pixel_size_um, axis)
@@ -114,7 +118,7 @@ def read_stack(
         *((flats.doubt,) if flats is not None and flats.doubt else ()),
     )
     stack = EnergyStack(
-        data=gathered(opened.data, groups),
+        data=gathered(opened.data, groups, counts=told == "counts"),
         energy=sorted_energy,
         signal=told,
         flat=None if flats is None else flats.data,
@@ -242,18 +246,17 @@ def _energies_of_file(opened: Opened, text: str) -> EnergyList:
 
 
 def _signal(
-    opened: Opened, given: Signal | None, flats: Calibration | None
+    opened: Opened, seen: Glance, given: Signal | None, flats: Calibration | None
 ) -> tuple[Signal, Calibration | None, list[str]]:
     """Return what the values are, the flats if they are still to be divided out, and what is to be said."""
-    seen = glance(opened.data, opened.name)
     integer, volume = np.dtype(opened.data.dtype).kind in "iu", opened.data.ndim == 4
-    sample = None if flats is None else np.asarray(flats.data[0], dtype=np.float64).ravel()
+    sample = None if flats is None else measured(flats.data[0]).astype(np.float64).ravel()
     if given is not None:
         told, doubt = given, ""
     elif sample is not None and same_scale(seen.values, sample):
         told, doubt = "counts", ""
     else:
-        told, doubt = tell_signal(seen, integer=integer, volume=volume)
+        told, doubt = tell_signal(seen, integer=integer, volume=volume, beam=sample is not None)
     if sample is None or flats is None:
         return told, flats, [doubt] * bool(doubt)
     if told == "counts":
@@ -262,6 +265,15 @@ def _signal(
     scale = f" (median {np.median(seen.values):.3g}, flats {np.nanmedian(sample):.3g})" if divided else ""
     said = f"the images are {told.replace('_', ' ')} already{scale}; the flats {flats.given} are not applied again"
     return told, None, [said, *[doubt] * bool(doubt)]
+
+
+def _unmeasured(opened: Opened, seen: Glance) -> list[str]:
+    """Return the sentence on pixels whose counts are a detector's mark."""
+    if not seen.unmeasured:
+        return []
+    marks = " or ".join(map(str, marks_of(opened.data.dtype)))
+    said = f"{seen.unmeasured} pixels of a frame hold {marks}, a detector's mark for what was not measured or was too bright"
+    return [f"{said}; they are invalid"]
 
 
 # -- where it came from -------------------------------------------------------------------------------

@@ -54,7 +54,10 @@ def _calibrations(
             f"{first.files[0].name if found[0] is None else 'another one'}; give files that all have it."
         )
     shape = tuple(every[0][0].shape[-2:])
-    arrays = [data if data.ndim == 2 else gathered(data, [tuple(range(data.shape[0]))]) for data, _ in every]
+    arrays = [
+        data if data.ndim == 2 else gathered(data, [tuple(range(data.shape[0]))], counts=True)
+        for data, _ in every
+    ]
     if any(tuple(array.shape[-2:]) != shape for array in arrays):
         raise DataFileError(
             f"{every[0][1]} has different shapes in the files of the scan; all must have the same."

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.arrays import not_measured
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.data.stack import ArrayLike, Signal
 
@@ -17,6 +18,13 @@ MOST_VALUES = 50_000
 """Values looked at in a frame."""
 LEAST_COUNTS = 20.0
 """Neither transmission nor optical density of a usable scan reaches this."""
+LEAST_GROWTH, SURE_GROWTH = 1.5, 2.0
+"""By how much fluorescence grows at an edge: a beam does not become so much brighter in one scan."""
+LEAST_OVERALL = 1.2
+STAYS = (0.8, 1.4)
+"""By how much what shows none of the element may change meanwhile."""
+GROUPED, LEAST_GROUPS = 16, 100
+"""Neighbouring pixels looked at together, as long as there are enough such groups."""
 SURE_EDGE = 0.6
 """Part of the strongest changes over the scan that goes one way, from which on an edge is sure."""
 
@@ -27,6 +35,8 @@ class Glance:
 
     early: NDArray[np.float64]
     late: NDArray[np.float64]
+    unmeasured: int = 0
+    """Most pixels of one of the frames that hold a detector's mark for what it did not measure."""
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -46,21 +56,27 @@ def glance(data: ArrayLike, name: str) -> Glance:
     """
     n = data.shape[0]
     picks = sorted({0, 1, 2, n // 2, n - 3, n - 2, n - 1} & set(range(n)))
-    frames = {i: _thinned(data, i) for i in picks}
+    marked = [0]
+    frames = {i: _thinned(data, i, marked) for i in picks}
     if _is_empty(frames.values()):
         for i in range(n):
-            frames[i] = _thinned(data, i)
+            frames[i] = _thinned(data, i, marked)
             if not _is_empty(frames.values()):
                 break
         else:
             _refuse(name, list(frames.values()), n)
     order = [i for i in sorted(frames) if np.isfinite(frames[i]).any()]
     half = max(1, min(3, len(order) // 2))
-    return Glance(np.stack([frames[i] for i in order[:half]]), np.stack([frames[i] for i in order[-half:]]))
+    early, late = (np.stack([frames[i] for i in part]) for part in (order[:half], order[-half:]))
+    return Glance(early, late, max(marked))
 
 
-def _thinned(data: ArrayLike, index: int) -> NDArray[np.float64]:
+def _thinned(data: ArrayLike, index: int, marked: list[int]) -> NDArray[np.float64]:
     values = np.asarray(data[index])
+    gaps = not_measured(values)
+    if gaps is not None:
+        marked.append(int(gaps.sum()))
+        values = np.where(gaps, np.nan, values)
     step = max(1, values.size // MOST_VALUES)
     while gcd(step, values.shape[-1]) > 1:  # not the same columns in every row
         step += 1
@@ -87,8 +103,8 @@ def _refuse(name: str, frames: list[NDArray[np.float64]], n: int) -> None:
     raise DataFileError(f"every value of {name} is {finite[0]:g}; there is nothing to be seen in it.")
 
 
-def tell_signal(seen: Glance, *, integer: bool, volume: bool) -> tuple[Signal, str]:
-    """Return what the values are, and a sentence of doubt if they might be something else.
+def tell_signal(seen: Glance, *, integer: bool, volume: bool, beam: bool = False) -> tuple[Signal, str]:
+    """Return what the values are, and a sentence of doubt if they might be something else; `beam`: flats are known.
 
     Counts are large.  Across an absorption edge, absorption rises and transmission falls; beside the sample,
     absorption is near 0 and transmission near 1.
@@ -96,7 +112,7 @@ def tell_signal(seen: Glance, *, integer: bool, volume: bool) -> tuple[Signal, s
     values = seen.values
     low, median, high = (float(q) for q in np.quantile(values, (0.02, 0.5, 0.995)))
     if integer or high > LEAST_COUNTS:
-        return "counts", ""
+        return ("counts", "") if beam or volume else _counts_or_fluorescence(seen)
     if volume or low < -0.02 or high > 1.6:
         return "optical_density", ""
     edge = _edge_sign(seen)
@@ -115,6 +131,51 @@ def tell_signal(seen: Glance, *, integer: bool, volume: bool) -> tuple[Signal, s
         f"the values, {values.min():.3g} to {values.max():.3g}, were taken for {signal.replace('_', ' ')} but "
         f"might be {other.replace('_', ' ')}; if so, say signal='{other}'"
     )
+
+
+def _counts_or_fluorescence(seen: Glance) -> tuple[Signal, str]:
+    """Return whether large values are counts behind the sample, or fluorescence, which rises where the element is.
+
+    A beam that becomes brighter does so everywhere; fluorescence rises by as much as there is of the element, over a
+    background that stays.
+    """
+    usual, most = _growth(seen)
+    if most < LEAST_GROWTH:
+        return "counts", ""
+    if most > SURE_GROWTH and STAYS[0] < usual < STAYS[1]:
+        return "optical_density", (
+            f"the values grow up to {most:.2g} times across the scan, unevenly over the image, as fluorescence does, which "
+            "needs no flats and no -ln: they were taken for absorption (optical_density); if they are counts behind the "
+            "sample, say signal='counts'"
+        )
+    return "counts", (
+        f"the counts grow {most:.2g} times across the scan, as of fluorescence; if they are fluorescence, which needs no "
+        "flats and no -ln, say signal='optical_density'"
+    )
+
+
+def _growth(seen: Glance) -> tuple[float, float]:
+    """Return by how much values grow from before to after the edge, where they grow little and where they grow most."""
+    early, late = (_in_groups(frames) for frames in (seen.early, seen.late))
+    valid = np.isfinite(early) & np.isfinite(late) & (np.minimum(early, late) >= 0)
+    if valid.sum() < 4:
+        return 1.0, 1.0
+    early, late = early[valid], late[valid]
+    floor = max(1.0, 0.02 * float(late.max()))
+    if (late + floor).sum() < LEAST_OVERALL * (early + floor).sum():
+        return 1.0, 1.0
+    usual, most = np.quantile((late + floor) / (early + floor), (0.1, 0.95))
+    return float(usual), float(most)
+
+
+def _in_groups(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return means over frames and neighbouring pixels, which single counts need."""
+    group = max(1, min(GROUPED, frames.shape[1] // LEAST_GROUPS))
+    used = frames[:, : frames.shape[1] // group * group].reshape(len(frames), -1, group)
+    known = np.isfinite(used).any(axis=(0, 2))
+    mean = np.full(known.size, np.nan)
+    mean[known] = np.nanmean(used[:, known], axis=(0, 2))
+    return mean
 
 
 def _edge_sign(seen: Glance) -> float:

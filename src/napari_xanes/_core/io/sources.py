@@ -136,7 +136,7 @@ def _per_energy(opened: Opened, flats: Opened) -> tuple[ArrayLike, str]:
     if ours is not None and theirs is not None and ours.unit == theirs.unit:
         own = [tuple(np.flatnonzero(np.abs(theirs.values - e) <= 1e-6 * e).tolist()) for e in ours.values]
         if all(own):
-            return gathered(flats.data, own), "those of each energy"
+            return gathered(flats.data, own, counts=True), "those of each energy"
     return flats.data, "in their order if there is one for each image, else averaged"
 
 

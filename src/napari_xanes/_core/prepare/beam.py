@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.engine.judge import named_energies
@@ -38,7 +39,7 @@ def suspect_energies(level: ArrayLike, *, times: float = TIMES, least: float = L
     InputError
         If the level is no spectrum.
     """
-    values = np.asarray(level, np.float64)
+    values = unmasked(level).astype(np.float64)
     if values.ndim != 1:
         raise InputError(f"level has shape {values.shape}, expected one brightness per energy.")
     known = np.isfinite(values) & (values > 0)

@@ -56,7 +56,11 @@ def combine_scans(scans: Sequence[EnergyStack], *, tolerance: float = 0.02) -> E
     groups = [order[group] for group in energy_groups(energy[order], tolerance)]
     frames = _Concatenated(scans, divided)
     return EnergyStack(
-        data=gathered(frames, [tuple(sorted(group.tolist())) for group in groups]),
+        data=gathered(
+            frames,
+            [tuple(sorted(group.tolist())) for group in groups],
+            counts=not divided and first.signal == "counts",
+        ),
         energy=np.array([energy[group].mean() for group in groups]),
         signal="transmission" if divided else first.signal,
         pixel_size_um=first.pixel_size_um,

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike as NumpyArrayLike
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.arrays import marks_of, measured, not_measured, unmasked, valid_mean
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import Found
-from napari_xanes._core.data.stack import ArrayLike, Float32
+from napari_xanes._core.data.stack import ArrayLike, EnergyStack, Float32
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.code import Before, Lines
 from napari_xanes._core.engine.sampling import sampled_values
@@ -82,18 +82,6 @@ def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLik
     return out[0] if single else out
 
 
-def measured(counts: Any) -> NDArray[Any]:
-    """Return counts with NaN where nothing was measured: what numpy masks, and the largest 32-bit whole number.
-
-    Detectors of modules write that number into the gaps between them.
-    """
-    values = unmasked(counts)
-    if values.dtype.kind not in "ui" or values.dtype.itemsize != 4:
-        return values
-    gap = values == np.iinfo(values.dtype).max
-    return np.where(gap, np.nan, values) if gap.any() else values
-
-
 def mean_dark(dark: ArrayLike | None, image_shape: Sequence[int]) -> Float32 | np.float32:
     """Return the dark as one float32 image or one number; several are averaged."""
     if dark is None:
@@ -107,7 +95,7 @@ def beam_reader(flat: ArrayLike, n: int, image_shape: Sequence[int]) -> BeamRead
     """Return how to get the counts without sample of each frame; flats per energy are read when asked for."""
     shape, image_shape = tuple(flat.shape), tuple(image_shape)
     if shape == (n,):
-        spectrum = np.asarray(flat[:], dtype=np.float32)
+        spectrum = measured(flat[:]).astype(np.float32)
         return lambda i, rows: spectrum[i]
     if shape == (n, *image_shape) and n > 1:
         return lambda i, rows: measured(flat[i, rows]).astype(np.float32)
@@ -122,16 +110,13 @@ def beam_reader(flat: ArrayLike, n: int, image_shape: Sequence[int]) -> BeamRead
 def _one_image(frames: ArrayLike, image_shape: tuple[int, ...], what: str) -> Float32:
     shape = tuple(frames.shape)
     if shape == image_shape:
-        return np.asarray(frames[:], dtype=np.float32)
+        return measured(frames[:]).astype(np.float32)
     if shape[1:] != image_shape or not shape[0]:
         raise InputError(
             f"the {what} has shape {shape}, the images {image_shape}; "
             f"give one {what} of the images' shape, or several with their number first."
         )
-    total = np.zeros(image_shape, np.float64)
-    for i in range(shape[0]):
-        total += frames[i]
-    return (total / shape[0]).astype(np.float32)
+    return valid_mean(measured(frames[i]) for i in range(shape[0])).astype(np.float32)
 
 
 def check_beam(beam: BeamReader, dark: Float32 | np.float32, n: int) -> int:
@@ -190,11 +175,18 @@ def beam_changes(flat: ArrayLike, n: int, image_shape: Sequence[int]) -> bool:
 
 
 def beam_level(beam: BeamReader, dark: Float32 | np.float32, chain: Chain) -> NDArray[np.float64]:
-    """Return the beam at each energy (E,), the median of a few rows less the dark."""
+    """Return the beam at each energy (E,), the median of a few rows less the dark; NaN where it is not known."""
     n = chain.image_shape[0]
-    rows = slice(n // 2, n // 2 + max(1, n // 64))
-    less = dark[rows] if isinstance(dark, np.ndarray) else dark
-    return np.array([np.nanmedian(beam(i, rows) - less) for i in range(chain.energy.size)], np.float64)
+    less: Any = dark
+
+    def seen(i: int, rows: slice) -> Any:
+        values = beam(i, rows) - (less[rows] if isinstance(less, np.ndarray) else less)
+        return values[np.isfinite(values)]
+
+    places = [slice(k * n // 8, k * n // 8 + max(1, n // 64)) for k in (4, 3, 5, 2, 6, 1, 7)]
+    rows = next((one for one in places if seen(0, one).size), places[0])  # the middle may be a detector's gap
+    levels = (seen(i, rows) for i in range(chain.energy.size))
+    return np.array([np.median(level) if level.size else np.nan for level in levels], np.float64)
 
 
 def flat_field_step(
@@ -207,13 +199,18 @@ def flat_field_step(
     if stack.flat is None:
         raise InputError(
             "the stack holds counts but no flats; name the dataset or file with flat=..., "
-            "or say signal=... if the values are transmission or optical density."
+            "or say signal=... if the values are transmission or optical density; fluorescence is optical density here and "
+            "needs no -ln."
         )
     read = chain.frames(progress)
     dark = mean_dark(stack.dark, chain.image_shape)
     beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
     found = Found()
     blank = chain.blank_frames(found)
+    if unmeasured := _unmeasured(stack):
+        found["unmeasured_pixels"] = unmeasured
+    if marks_of(stack.data.dtype):
+        chain.usable_energies(found)  # names frames that hold nothing but marks
     black = chain.sample().spectra <= (sampled_values(dark) if isinstance(dark, np.ndarray) else dark)
     warn_of_darkness(float(black[~blank].mean()), found)
     if bad := check_beam(beam, dark, chain.energy.size):
@@ -236,6 +233,15 @@ def flat_field_step(
 
     chain.wrap(read_transmission, "transmission")
     return params, found
+
+
+def _unmeasured(stack: EnergyStack) -> int:
+    """Return how many pixels of the first, middle or last frame hold a detector's mark for what it did not measure."""
+    n = stack.energy.size
+    if not marks_of(stack.data.dtype):
+        return 0
+    gaps = [not_measured(np.asarray(stack.data[i])) for i in sorted({0, n // 2, n - 1})]
+    return max((int(gap.sum()) for gap in gaps if gap is not None), default=0)
 
 
 def _flat_field_code(given: dict[str, Any], before: Before) -> Lines:

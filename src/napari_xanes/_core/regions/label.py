@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.regions.masks import as_mask
 
@@ -119,7 +119,7 @@ def check_image(image: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[
 
 def check_labels(labels: ArrayLike) -> NDArray[np.integer[Any]]:
     """Return labels of particles (Y, X) or (Z, Y, X), a mask being one particle, or say what is wrong with them."""
-    array = np.asarray(labels)
+    array = inside_of(labels)
     if array.dtype.kind not in "iub" or array.ndim not in (2, 3):
         raise InputError(
             f"the labels have shape {array.shape} and type {array.dtype}, expected whole numbers (Y, X) or (Z, Y, X)."

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_choice
 from napari_xanes._core.base.errors import InputError
 
@@ -225,7 +225,7 @@ def apply_mask(data: ArrayLike, mask: ArrayLike) -> NDArray[np.floating[Any]]:
 
 def as_mask(mask: ArrayLike) -> NDArray[np.bool_]:
     """Return labels or a mask as bool."""
-    array = np.asarray(mask)
+    array = inside_of(mask)
     if array.dtype.kind not in "iub":
         raise InputError(
             f"the mask has type {array.dtype}, expected bool or whole numbers; use threshold_mask."
