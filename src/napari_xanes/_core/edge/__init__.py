@@ -1,1 +1,1 @@
-"""The absorption edge: found, and spectra normalised to it."""
+"""The absorption edge, and spectra normalised to it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ CLOSER = 8
 """Steps of Newton's method, or halvings of the bracket where that leaves it; a handful is enough nearly always."""
 
 
-class EdgeKernel:
+class EdgeKernel(ABC):
     """One edge a pixel; the spectra stay as they are.
 
     Fills "edge_energy", and "without" if asked: whether a spectrum that is valid has no edge.
@@ -44,9 +45,9 @@ class EdgeKernel:
         if "without" in out:
             out["without"][...] = known & ~found
 
+    @abstractmethod
     def _find(self, parts: FloatArray) -> tuple[NDArray[np.intp], FloatArray, NDArray[np.bool_]]:
         """Return the interval of each edge, where it is in there from 0 to 1, and whether there is one."""
-        raise NotImplementedError
 
 
 class HalfHeightKernel(EdgeKernel):
