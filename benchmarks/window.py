@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from common import make_stack
-from napari.utils.interactions import mouse_move_callbacks
 
 import napari_xanes as nx
 
@@ -94,18 +93,16 @@ def main() -> None:
 
     def hover(k: int) -> None:
         position = layer.data_to_world((0, *places[k]))
-        mouse_move_callbacks(
-            viewer, SimpleNamespace(modifiers=("Shift",), position=position, is_dragging=False)
-        )
+        dock._on_move(dock.viewer, SimpleNamespace(modifiers=("Shift",), position=position))
 
     def drag(k: int) -> None:
         hi = energy[args.energies // 4] - 0.2 * (k % 5)
         dock.plot.windows["pre_edge"].setRegion((energy[1], hi))
 
     quiet = {
-        "hover": lambda: not dock.waiting(),
-        "painting": lambda: not dock.waiting(),
-        "drag": lambda: not dock.waiting(),
+        "hover": lambda: not dock._hover_timer.isActive(),
+        "painting": lambda: not dock._region_timer.isActive(),
+        "drag": lambda: not dock._redraw_timer.isActive(),
     }
     nothing = np.zeros(REPEATS - 3)
     print(f"{args.energies} x {args.size} x {args.size} float32; milliseconds")
@@ -117,7 +114,7 @@ def main() -> None:
     workflow.open_step("normalize")
     preview.box.setChecked(True)
     settled(app, lambda: preview.layer() is not None)
-    quiet["preview"] = lambda: not preview.waiting()
+    quiet["preview"] = lambda: not (preview._timer.isActive() or preview.background.running)
     settled(app, quiet["preview"])
     line("window drag with preview", nothing, timed(app, drag, quiet["drag"]))
     settled(app, quiet["preview"])

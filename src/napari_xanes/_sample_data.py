@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +51,25 @@ def fe_fluorescence() -> list[LayerData]:
 
 def _sample(key: str, name: str, suggested: Mapping[str, Any] | None = None) -> list[LayerData]:
     """Return the layer of a sample, with what its forms are to be filled with."""
-    from napari_xanes._core.io import read_stack
-    from napari_xanes._widgets.layers.tuples import stack_tuple
+    from napari_xanes._widgets.parts.busy import wait_for
+
+    made = wait_for(partial(_layer, key, name, suggested), f"Simulating the sample '{name}'")
     from napari_xanes._widgets.window.energy_text import show_energy_in_window
 
     show_energy_in_window()
+    return [made]
+
+
+def _layer(key: str, name: str, suggested: Mapping[str, Any] | None) -> LayerData:
+    from napari_xanes._core.io import read_stack
+    from napari_xanes._widgets.layers.tuples import stack_tuple
+
     scan = sample_file(key)
     references = sorted(str(path) for path in (scan.parent / "references").glob("*.txt"))
     fit = {"references": references, "significance": SIGNIFICANCE}
     stack = read_stack(scan)
     stack = stack.replace(name=name, source={**stack.source, "suggested": {"fit": fit, **(suggested or {})}})
-    return [stack_tuple(stack)]
+    return stack_tuple(stack)
 
 
 def sample_file(key: str) -> Path:

@@ -14,7 +14,6 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from pystackreg import StackReg
 from scipy import ndimage
 
 from napari_xanes._core.align.search import Measured, measure_drift
@@ -41,12 +40,13 @@ BY_CHANCE, NEVER = 6.0, 0.5
 DOUBT = 0.6
 """Share of the best frame's confidence below which a frame is not what others are first matched with."""
 
-KINDS: dict[str, int] = {
-    "translation": StackReg.TRANSLATION,
-    "rigid": StackReg.RIGID_BODY,
-    "similarity": StackReg.SCALED_ROTATION,
-    "affine": StackReg.AFFINE,
+KINDS = {
+    "translation": "TRANSLATION",
+    "rigid": "RIGID_BODY",
+    "similarity": "SCALED_ROTATION",
+    "affine": "AFFINE",
 }
+"""What the library calls the kinds of transforms."""
 
 
 def register_frames(
@@ -188,9 +188,11 @@ def matched(
 def _matched(
     fixed: Frame, moving: Frame, transform: Transform, start: tuple[int, int]
 ) -> tuple[FloatMatrix, float]:
+    from pystackreg import StackReg
+
     in_moving = tuple(slice(max(s, 0), n + min(s, 0)) for s, n in zip(start, fixed.shape, strict=True))
     in_fixed = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(start, fixed.shape, strict=True))
-    in_xy = StackReg(KINDS[transform]).register(fixed[in_fixed], moving[in_moving])
+    in_xy = StackReg(getattr(StackReg, KINDS[transform])).register(fixed[in_fixed], moving[in_moving])
     swap = np.eye(3)[[1, 0, 2]]
     matrix = _moved_by(in_moving, 1) @ swap @ in_xy @ swap @ _moved_by(in_fixed, -1)
     back = _moved_back(moving, matrix)

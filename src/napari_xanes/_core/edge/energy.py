@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import PchipInterpolator
 
 from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_choice, check_energy, window_indices
@@ -182,6 +181,8 @@ def _half_height(
     params: NormalizeParams,
 ) -> float:
     """Return where a spectrum rises through the middle of its two curves, next to its steepest `rise`."""
+    from scipy.interpolate import PchipInterpolator  # long to load
+
     least = least_energies(params)
     windows = choose_windows(energy, rise, edge, params.pre_edge, params.post_edge, least)
     before, after = (window_indices(energy, window, "window") for window in windows)

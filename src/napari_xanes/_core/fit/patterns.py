@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from napari_xanes._core.data.reference import Reference
 
@@ -91,6 +90,8 @@ class _Curve:
     """A reference between its points, by a cubic spline, as these may be far apart."""
 
     def __init__(self, reference: Reference) -> None:
+        from scipy.interpolate import CubicSpline  # long to load
+
         self._ends = reference.energy[0], reference.energy[-1]
         self._spline = CubicSpline(reference.energy, reference.mu)
 

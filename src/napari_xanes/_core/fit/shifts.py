@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline
-from scipy.optimize import least_squares, lsq_linear
 
 from napari_xanes._core.base.checks import check_mu, in_window
 from napari_xanes._core.base.errors import InputError
@@ -144,6 +142,8 @@ class _Problem:
         return np.concatenate([self._columns(shifts), np.stack(slopes, axis=1)], axis=1)
 
     def solve(self, limit: float, *, nonnegative: bool) -> ReferenceShifts:
+        from scipy.optimize import least_squares, lsq_linear  # long to load
+
         k, b = len(self._curves), self._background.shape[1]
         lowest = np.r_[np.full(b, -np.inf), np.full(k, 0.0 if nonnegative else -np.inf)]
         start = lsq_linear(self._columns(np.zeros(k)), self._y, bounds=(lowest, np.inf)).x
@@ -186,6 +186,8 @@ class _Curve:
                 f"reference '{reference.name}' covers {first:.2f} to {last:.2f} eV, but the energies go from "
                 f"{energy[0]:.2f} to {energy[-1]:.2f} eV; fit fewer energies or leave it out."
             )
+        from scipy.interpolate import CubicSpline  # long to load
+
         self._ends = first, last
         self._spline = CubicSpline(reference.energy, reference.mu)
 

@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_xanes._core.base.errors import Cancelled
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._widgets.parts.busy import is_busy
 from napari_xanes._widgets.parts.notices import logger, report_error
 
 POLL_MS = 100
@@ -139,8 +140,12 @@ class Background(QObject):
         logger.warning("%s: %s", self._work, warning[0])
 
     def _on_finished(self) -> None:
+        if is_busy():  # other layers are half done
+            QTimer.singleShot(POLL_MS, self, self._on_finished)
+            return
         work, outcome = self._work, self._outcome
-        assert work is not None
+        if work is None:  # abandoned meanwhile
+            return
         stopped = self._worker.abort_requested
         self._timer.stop()
         work.job = None  # napari's list of tasks may hold the worker; it must not hold the data too

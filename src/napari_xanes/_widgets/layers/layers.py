@@ -46,6 +46,7 @@ from napari_xanes._widgets.layers.tuples import (
     stack_tuple,
 )
 from napari_xanes._widgets.layers.undo import one_step
+from napari_xanes._widgets.parts.busy import breathe
 
 OUTLINE = 2
 """Width of the outline of particles, px."""
@@ -266,9 +267,11 @@ def put_labels(viewer: Any, like: Layer, name: str, result: Result) -> Layer:
 
 def show_only(viewer: Any, top: Layer) -> None:
     """Hide our other layers: invalid pixels of a map are transparent and would show what lies under it."""
-    for layer in viewer.layers:
-        if about(layer):
-            layer.visible = about(layer)["id"] == about(top)["id"]
+    for layer in list(viewer.layers):
+        shown = bool(about(layer)) and about(layer)["id"] == about(top)["id"]
+        if about(layer) and layer.visible is not shown:
+            layer.visible = shown
+            breathe()
 
 
 def geometry_of(parent: Layer, skip: int, history: History = ()) -> dict[str, Any]:
@@ -290,6 +293,7 @@ def _put(viewer: Any, made: LayerTuple, role: str) -> Layer:
     data, kw, kind = made
     said = kw["metadata"]["xanes"]
     said["role"] = role
+    breathe()
     old = _output(viewer, said["made_from"], role)
     if old is None:
         return viewer.add_layer(Layer.create(data, kw, kind))

@@ -26,6 +26,7 @@ from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
 from napari_xanes._widgets.layers.seen_labels import image_shape, is_collapsed, labels_on
 from napari_xanes._widgets.layers.undo import one_step
+from napari_xanes._widgets.parts.busy import breathe
 
 PREVIEW_NAME = "mask preview"
 OWNER = "masks"
@@ -145,6 +146,7 @@ def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
     with one_step(viewer, "apply mask"):
         for layer, inside in fellows:
             _apply(layer, inside, _entry(mask, inside))
+            breathe()
         mask.visible = False  # what is inside is seen better without it
     return Applied(len(fellows), len(scan) - len(fellows), is_collapsed(mask, fellows[0][0]))
 
@@ -156,6 +158,7 @@ def remove_from_all(viewer: Any) -> int:
         with one_step(viewer, "remove mask"):
             for layer in masked:
                 _restore(layer)
+                breathe()
     return len(masked)
 
 

@@ -19,6 +19,7 @@ from napari.layers import Layer
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
 from napari_xanes._widgets.layers.session import session_of
+from napari_xanes._widgets.parts.busy import breathe
 
 MOST_STEPS = 20
 SHARE = 0.25
@@ -46,7 +47,8 @@ class Looks:
         if layer.data is not self.data:
             layer.data = self.data
         for key, value in self.kept.items():
-            setattr(layer, key, value)
+            if not _same(getattr(layer, key), value):
+                setattr(layer, key, value)
         if renewed:
             give_limits(layer, limits)
 
@@ -151,9 +153,11 @@ def undo(viewer: Any) -> Done | None:
     for layer, _ in done.made:
         if layer in viewer.layers:
             viewer.layers.remove(layer)
+            breathe()
     for layer, before, _ in done.changed:
         if layer in viewer.layers:
             before.give(layer)
+            breathe()
     session.undone.append(done)
     return done
 
@@ -167,11 +171,20 @@ def redo(viewer: Any) -> Done | None:
     for layer, index in done.made:
         if layer not in viewer.layers:
             viewer.layers.insert(min(index, len(viewer.layers)), layer)
+            breathe()
     for layer, _, after in done.changed:
         if layer in viewer.layers:
             after.give(layer)
+            breathe()
     session.steps.append(done)
     return done
+
+
+def _same(ours: Any, other: Any) -> bool:
+    """Whether what is kept of a layer is what it has: setting it again takes napari as long as if it were another."""
+    if isinstance(ours, dict):
+        return ours.keys() == other.keys() and all(ours[key] is other[key] for key in ours)
+    return bool(np.array_equal(ours, other))
 
 
 def _held(viewer: Any, steps: list[Done]) -> int:

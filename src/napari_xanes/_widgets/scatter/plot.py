@@ -8,7 +8,6 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, Qt, Signal
-from skimage.measure import approximate_polygon
 
 from napari_xanes._core.draw.color import SAFE_COLORS
 from napari_xanes._core.draw.density import MapDensity
@@ -112,6 +111,8 @@ class ScatterPlot(SmallPlot):
         if self._path is None:
             super().mouseReleaseEvent(event)
             return
+        from skimage.measure import approximate_polygon  # long to load
+
         at = np.array([(point.x(), point.y()) for point in self._path])
         simpler = approximate_polygon(at, SMOOTHED_PX)  # few corners, for the recipe
         self._path = [QPointF(*point) for point in simpler]

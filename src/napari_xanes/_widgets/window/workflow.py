@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from qtpy.QtCore import QTimer
 
@@ -14,9 +14,10 @@ from napari_xanes._widgets.layers.layers import about, find, results_of
 from napari_xanes._widgets.layers.reopened import KEY
 from napari_xanes._widgets.layers.session import forget_workflow, real_viewer, remember_workflow, workflow_of
 from napari_xanes._widgets.layers.undo import Done, last_step, next_step, redo, undo
+from napari_xanes._widgets.parts.busy import is_busy
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.dock import Dock
-from napari_xanes._widgets.parts.section import FoldedSection
+from napari_xanes._widgets.parts.section import FoldedSection, Lazy
 from napari_xanes._widgets.parts.view import View
 from napari_xanes._widgets.steps.align import AlignPanel
 from napari_xanes._widgets.steps.cluster import ClusterPanel
@@ -32,12 +33,13 @@ from napari_xanes._widgets.steps.preprocess import PreprocessPanel
 from napari_xanes._widgets.steps.rank import RankPanel
 from napari_xanes._widgets.steps.residual import ResidualPanel
 from napari_xanes._widgets.steps.results import ResultsPanel
-from napari_xanes._widgets.steps.sections import PREPROCESS, RESULTS, SECTIONS, first_section
+from napari_xanes._widgets.steps.sections import MASKS, PREPROCESS, RESULTS, SECTIONS, first_section
 from napari_xanes._widgets.steps.table import OTHER_PANELS, STEP_PANELS
 from napari_xanes._widgets.window.energy_text import show_energy
 from napari_xanes._widgets.window.keys import ShortcutsDialog, bind_keys, unbind_keys
 
-P = TypeVar("P", bound=StepPanel)
+REST_MS = 30
+"""ms between the panels that are made one by one."""
 
 
 class XanesWorkflow(Dock):
@@ -48,12 +50,7 @@ class XanesWorkflow(Dock):
         self.viewer = napari_viewer
         View(real_viewer(napari_viewer)).fit_soon()
         self.chooser = StackChooser(napari_viewer)
-        self.panels = {panel.key: panel(napari_viewer, self.chooser) for panel in STEP_PANELS}
-        self.masks = MaskPanel(napari_viewer, self.chooser)
-        self.results = ResultsPanel(napari_viewer, self.chooser, self.panels)
-        if names := steps_left((*STEP_PANELS, *OTHER_PANELS)):
-            self.panels["more"] = MorePanel(napari_viewer, self.chooser, names)
-        self._panel(ClusterPanel).references_made.connect(lambda path: self.fit_with((path,)))
+        self._make_sections()
         self.undo = make_button(
             "", "Takes the last step back: its layers go, what it changed is as it was before."
         )
@@ -62,19 +59,8 @@ class XanesWorkflow(Dock):
         self.redo.clicked.connect(self.redo_step)
         self.column.addWidget(self.chooser)
         self.column.addWidget(in_line(self.undo, self.redo))
-        self.sections: dict[str, FoldedSection] = {}
-        panels: dict[str, Any] = {**self.panels, "masks": self.masks, "results": self.results}
-        keys = [one.key for one in SECTIONS]
-        shown = {key: panels[key] for key in (*keys, *(panels.keys() - keys))}
-        for number, (key, panel) in enumerate(shown.items(), 1):
-            section = FoldedSection(number, panel.title, panel)
-            self.sections[key] = section
+        for section in self.sections.values():
             self.column.addWidget(section)
-            if isinstance(panel, StepPanel | MaskPanel):
-                panel.headline.connect(section.say)
-                panel.refresh()
-            if isinstance(panel, StepPanel):
-                panel.done.connect(partial(self._advance, key))
         self._shown: str | None = None
         remember_workflow(napari_viewer, self)
         bind_keys(napari_viewer)
@@ -91,6 +77,62 @@ class XanesWorkflow(Dock):
         self._on_stack()
         self._show_undo()
         show_energy(napari_viewer)
+        self._rest.start()
+
+    def _make_sections(self) -> None:
+        """Make the sections; the panels in them are made when they are asked for, else one by one when there is time."""
+        viewer, chooser = self.viewer, self.chooser
+        makers: dict[str, Callable[[], StepPanel]] = {
+            panel.key: partial(panel, viewer, chooser) for panel in STEP_PANELS
+        }
+        if names := steps_left((*STEP_PANELS, *OTHER_PANELS)):
+            makers["more"] = partial(MorePanel, viewer, chooser, names)
+        self.panels = Lazy(makers, self._on_made)
+        others = {MASKS.key: partial(MaskPanel, viewer, chooser)}
+        others[RESULTS.key] = partial(ResultsPanel, viewer, chooser, self.panels)
+        self._others: Lazy[Any] = Lazy(others, self._on_made)
+        titles = {one.key: one.title for one in SECTIONS}
+        titles |= {key: MorePanel.title for key in makers if key not in titles}
+        self.sections = {
+            key: FoldedSection(
+                number, title, partial((self.panels if key in makers else self._others).__getitem__, key)
+            )
+            for number, (key, title) in enumerate(titles.items(), 1)
+        }
+        self._rest = QTimer(self)
+        self._rest.setInterval(REST_MS)
+        self._rest.timeout.connect(self._make_next)
+
+    @property
+    def masks(self) -> MaskPanel:
+        """The panel of masks."""
+        return self._others[MASKS.key]
+
+    @property
+    def results(self) -> ResultsPanel:
+        """The panel of recipes and results."""
+        return self._others[RESULTS.key]
+
+    def _make_next(self) -> None:
+        missing = [*self.panels.missing(), *self._others.missing()]
+        if is_busy():
+            return
+        if missing:
+            self.sections[missing[0]].panel  # noqa: B018 - which makes it
+        else:
+            self._rest.stop()
+
+    def _on_made(self, key: str, panel: Any) -> None:
+        """Put a panel that was just made into its section, and listen to it."""
+        section = self.sections[key]
+        section.hold(panel)
+        if isinstance(panel, StepPanel | MaskPanel):
+            panel.headline.connect(section.say)
+            panel.refresh()
+        if isinstance(panel, StepPanel):
+            panel.done.connect(partial(self._advance, key))
+        if isinstance(panel, ClusterPanel):
+            panel.references_made.connect(lambda path: self.fit_with((path,)))
 
     def open_spectrum(self) -> None:
         """Open the spectrum below the canvas."""
@@ -120,9 +162,6 @@ class XanesWorkflow(Dock):
             words = step_title(step)
             button.setVisible(bool(step))
             button.setText(f"{verb} {words[:1].lower()}{words[1:]}")
-
-    def _panel(self, kind: type[P]) -> P:
-        return next(one for one in self.panels.values() if isinstance(one, kind))
 
     def open_step(self, key: str) -> None:
         """Unfold one step and fold the others."""
@@ -156,17 +195,18 @@ class XanesWorkflow(Dock):
 
     def fit_with(self, paths: Sequence[str], names: Sequence[str] = ()) -> None:
         """Make spectra of files the references of the fit, and show so."""
-        self._panel(FitPanel).use_references(paths, names)
+        fit = self.panels["fit"]
+        assert isinstance(fit, FitPanel)
+        fit.use_references(paths, names)
         self.open_step("fit")
 
     def cleanup(self) -> None:
         """Stop work and disconnect from the viewer."""
+        self._rest.stop()
         forget_workflow(self.viewer, self)
         unbind_keys(self.viewer)
-        for panel in self.panels.values():
+        for panel in (*self.panels.there().values(), *self._others.there().values()):
             panel.cleanup()
-        self.masks.cleanup()
-        self.results.cleanup()
         self.chooser.cleanup()
 
 

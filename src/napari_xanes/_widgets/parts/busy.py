@@ -1,0 +1,118 @@
+"""A window that lives on while something takes long: it is waited for in another thread, or done in portions.
+
+Meanwhile the window draws itself and its timers run; keys and the mouse wait, so that nobody changes what is half done.
+Who is called by a timer, or by another thread, and would change layers, asks `is_busy` and comes back later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from qtpy.QtCore import QCoreApplication, QEventLoop, Qt, QThread, QTimer
+from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QProgressBar, QVBoxLayout, QWidget
+
+SIGN_MS, MOVE_MS, LOOK_MS = 250, 40, 10
+"""ms: until the busy sign appears, between its movements, and between looks whether all is done."""
+WITHOUT_INPUT = QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents
+T = TypeVar("T")
+
+_inside = 0
+
+
+def is_busy() -> bool:
+    """Whether events are being processed in the middle of something."""
+    return _inside > 0
+
+
+@contextmanager
+def _in_the_middle() -> Iterator[None]:
+    global _inside
+    _inside += 1
+    try:
+        yield
+    finally:
+        _inside -= 1
+
+
+def breathe() -> None:
+    """Let the window draw itself and its timers run, between two portions of work."""
+    if _has_window():
+        with _in_the_middle():
+            QApplication.processEvents(WITHOUT_INPUT)
+
+
+def wait_for(job: Callable[[], T], words: str) -> T:
+    """Return what a job gives that touches no widget and no layer: it runs in another thread while the window lives on.
+
+    If it takes long, `words` say what is going on, over a bar that moves.
+    """
+    if not _has_window():
+        return job()
+    with ThreadPoolExecutor(1) as pool, _in_the_middle():
+        future = pool.submit(job)
+        _follow(future, words)
+    return future.result()
+
+
+def _follow(future: Future[T], words: str) -> None:
+    """Let the window live until something is done."""
+    loop, look, sign = QEventLoop(), QTimer(), BusySign(words)
+    look.setInterval(LOOK_MS)
+    look.timeout.connect(lambda: loop.quit() if future.done() else None)
+    look.start()
+    sign.show_after(SIGN_MS)
+    loop.exec(WITHOUT_INPUT)
+    look.stop()
+    sign.take_away()
+
+
+def _has_window() -> bool:
+    app = QCoreApplication.instance()
+    return isinstance(app, QApplication) and QThread.currentThread() is app.thread()
+
+
+class BusySign(QWidget):
+    """Says what is going on in the middle of the window, over a bar that moves; it takes no focus."""
+
+    def __init__(self, words: str) -> None:
+        windows = [one for one in QApplication.topLevelWidgets() if isinstance(one, QMainWindow)]
+        window = next((one for one in windows if one.isVisible()), None)
+        super().__init__(window, Qt.WindowType.ToolTip | Qt.WindowType.FramelessWindowHint)
+        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setRange(0, 50)
+        layout = QVBoxLayout(self)
+        layout.addWidget(QLabel(words))
+        layout.addWidget(self.bar)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._move)
+        self._wait = QTimer(self)
+        self._wait.setSingleShot(True)
+        self._wait.timeout.connect(self._appear)
+
+    def show_after(self, ms: int) -> None:
+        """Appear if it takes longer than this; only where there is a window to appear in."""
+        if self.parentWidget() is not None:
+            self._wait.start(ms)
+
+    def _appear(self) -> None:
+        self.adjustSize()
+        window = self.parentWidget()
+        self.move(window.mapToGlobal(window.rect().center()) - self.rect().center())
+        self.show()
+        self._timer.start(MOVE_MS)
+
+    def _move(self) -> None:
+        self.bar.setValue((self.bar.value() + 1) % (self.bar.maximum() + 1))
+
+    def take_away(self) -> None:
+        """Be gone."""
+        self._wait.stop()
+        self._timer.stop()
+        self.hide()
+        self.setParent(None)
+        self.deleteLater()
