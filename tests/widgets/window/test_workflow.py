@@ -157,3 +157,23 @@ def test_a_series_of_volumes_is_shown_in_three_dimensions(window, run_step):
     layer.visible = True
     window.dims.set_current_step(0, 20)
     assert "(21 of 21)" in show_energy(window).text
+
+
+def test_panels_are_made_when_they_are_unfolded_or_asked_for(workflow, viewer):
+    assert set(workflow.panels.there()) == {"preprocess"}, "the open one"
+    workflow.sections["clusters"].button.click()
+    assert "clusters" in workflow.panels.there()
+    assert not workflow.panels["clusters"].isHidden()
+    fit = workflow.panels["fit"]
+    assert fit.isHidden() and workflow.panels["fit"] is fit
+    assert workflow.masks.isHidden() and workflow.sections["masks"].panel is workflow.masks
+
+
+def test_in_time_all_panels_are_made_and_what_was_found_stands_behind_their_titles(
+    normalised, workflow, viewer, qtbot
+):
+    other = type(workflow)(viewer)
+    qtbot.addWidget(other)
+    qtbot.waitUntil(lambda: not other.panels.missing(), timeout=20_000)
+    assert other.sections["normalize"].headline.text() == workflow.sections["normalize"].headline.text() != ""
+    other.close_down()

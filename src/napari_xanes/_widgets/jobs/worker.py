@@ -141,7 +141,7 @@ class Background(QObject):
 
     def _on_finished(self) -> None:
         if is_busy():  # other layers are half done
-            QTimer.singleShot(POLL_MS, self, self._on_finished)
+            QTimer.singleShot(POLL_MS, self._on_finished)
             return
         work, outcome = self._work, self._outcome
         if work is None:  # abandoned meanwhile

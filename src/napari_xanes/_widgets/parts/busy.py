@@ -28,7 +28,8 @@ def is_busy() -> bool:
 
 
 @contextmanager
-def _in_the_middle() -> Iterator[None]:
+def in_the_middle() -> Iterator[None]:
+    """Say meanwhile that events are being processed in the middle of something."""
     global _inside
     _inside += 1
     try:
@@ -40,7 +41,7 @@ def _in_the_middle() -> Iterator[None]:
 def breathe() -> None:
     """Let the window draw itself and its timers run, between two portions of work."""
     if _has_window():
-        with _in_the_middle():
+        with in_the_middle():
             QApplication.processEvents(WITHOUT_INPUT)
 
 
@@ -51,7 +52,7 @@ def wait_for(job: Callable[[], T], words: str) -> T:
     """
     if not _has_window():
         return job()
-    with ThreadPoolExecutor(1) as pool, _in_the_middle():
+    with ThreadPoolExecutor(1) as pool, in_the_middle():
         future = pool.submit(job)
         _follow(future, words)
     return future.result()
@@ -102,6 +103,8 @@ class BusySign(QWidget):
     def _appear(self) -> None:
         self.adjustSize()
         window = self.parentWidget()
+        if window is None:
+            return
         self.move(window.mapToGlobal(window.rect().center()) - self.rect().center())
         self.show()
         self._timer.start(MOVE_MS)

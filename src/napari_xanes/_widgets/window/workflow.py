@@ -88,9 +88,11 @@ class XanesWorkflow(Dock):
         if names := steps_left((*STEP_PANELS, *OTHER_PANELS)):
             makers["more"] = partial(MorePanel, viewer, chooser, names)
         self.panels = Lazy(makers, self._on_made)
-        others = {MASKS.key: partial(MaskPanel, viewer, chooser)}
-        others[RESULTS.key] = partial(ResultsPanel, viewer, chooser, self.panels)
-        self._others: Lazy[Any] = Lazy(others, self._on_made)
+        others: dict[str, Callable[[], MaskPanel | ResultsPanel]] = {
+            MASKS.key: partial(MaskPanel, viewer, chooser),
+            RESULTS.key: partial(ResultsPanel, viewer, chooser, self.panels),
+        }
+        self._others = Lazy(others, self._on_made)
         titles = {one.key: one.title for one in SECTIONS}
         titles |= {key: MorePanel.title for key in makers if key not in titles}
         self.sections = {
@@ -106,12 +108,16 @@ class XanesWorkflow(Dock):
     @property
     def masks(self) -> MaskPanel:
         """The panel of masks."""
-        return self._others[MASKS.key]
+        panel = self._others[MASKS.key]
+        assert isinstance(panel, MaskPanel)
+        return panel
 
     @property
     def results(self) -> ResultsPanel:
         """The panel of recipes and results."""
-        return self._others[RESULTS.key]
+        panel = self._others[RESULTS.key]
+        assert isinstance(panel, ResultsPanel)
+        return panel
 
     def _make_next(self) -> None:
         missing = [*self.panels.missing(), *self._others.missing()]

@@ -1,0 +1,73 @@
+"""A window that lives on while something takes long."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QMainWindow
+
+from napari_xanes._widgets.jobs.worker import Background
+from napari_xanes._widgets.parts import busy
+
+
+@pytest.fixture
+def main_window(qtbot):
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    window.resize(400, 300)
+    window.show()
+    qtbot.waitExposed(window)
+    return window
+
+
+def signs():
+    return [
+        one for one in QApplication.topLevelWidgets() if isinstance(one, busy.BusySign) and one.isVisible()
+    ]
+
+
+def test_timers_run_and_a_sign_moves_while_a_job_is_waited_for(main_window):
+    enough, seen = threading.Event(), []
+
+    def look():
+        seen.extend(sign.bar.value() for sign in signs())
+        if len(set(seen)) > 3:
+            enough.set()
+
+    timer = QTimer()
+    timer.timeout.connect(look)
+    timer.start(20)
+    assert busy.wait_for(lambda: enough.wait(30), "Loading") is True
+    timer.stop()
+    assert not signs() and not busy.is_busy()
+
+
+def test_what_goes_wrong_in_the_job_is_raised_where_it_was_waited_for(qapp):
+    with pytest.raises(ZeroDivisionError):
+        busy.wait_for(lambda: 1 // 0, "Dividing")
+    assert not busy.is_busy()
+
+
+def test_a_job_runs_in_another_thread_and_only_there(qapp):
+    assert busy.wait_for(threading.get_ident, "Looking") != threading.get_ident()
+    here = []
+    thread = threading.Thread(
+        target=lambda: here.append((busy.wait_for(threading.get_ident, ""), threading.get_ident()))
+    )
+    thread.start()
+    thread.join()
+    assert here[0][0] == here[0][1], "a thread without a window waits for itself"
+
+
+def test_a_result_that_arrives_in_the_middle_of_something_waits_for_its_end(qapp, qtbot):
+    background, arrived, finished = Background(), [], threading.Event()
+    background.delivered.connect(lambda _: arrived.append(busy.is_busy()))
+    background.start(lambda progress: finished.set(), "Job")
+    with busy.in_the_middle():
+        assert finished.wait(10)
+        qtbot.wait(400)
+        assert background.running and not arrived, "layers are half done"
+    qtbot.waitUntil(lambda: not background.running)
+    assert arrived == [False]
