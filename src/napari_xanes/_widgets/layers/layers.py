@@ -46,7 +46,7 @@ from napari_xanes._widgets.layers.tuples import (
     stack_tuple,
 )
 from napari_xanes._widgets.layers.undo import one_step
-from napari_xanes._widgets.parts.busy import breathe
+from napari_xanes._widgets.parts.portions import breathe
 
 OUTLINE = 2
 """Width of the outline of particles, px."""

@@ -26,7 +26,7 @@ from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
 from napari_xanes._widgets.layers.seen_labels import image_shape, is_collapsed, labels_on
 from napari_xanes._widgets.layers.undo import one_step
-from napari_xanes._widgets.parts.busy import breathe
+from napari_xanes._widgets.parts.portions import breathe
 
 PREVIEW_NAME = "mask preview"
 OWNER = "masks"

@@ -19,7 +19,7 @@ from napari.layers import Layer
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
 from napari_xanes._widgets.layers.session import session_of
-from napari_xanes._widgets.parts.busy import breathe
+from napari_xanes._widgets.parts.portions import breathe
 
 MOST_STEPS = 20
 SHARE = 0.25

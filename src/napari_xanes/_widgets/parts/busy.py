@@ -14,6 +14,8 @@ from typing import TypeVar
 from qtpy.QtCore import QCoreApplication, QEventLoop, Qt, QThread, QTimer
 from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QProgressBar, QVBoxLayout, QWidget
 
+from napari_xanes._widgets.parts.portions import when_between
+
 SIGN_MS, MOVE_MS, LOOK_MS = 250, 40, 10
 """ms: until the busy sign appears, between its movements, and between looks whether all is done."""
 WITHOUT_INPUT = QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents
@@ -38,7 +40,8 @@ def in_the_middle() -> Iterator[None]:
         _inside -= 1
 
 
-def breathe() -> None:
+@when_between
+def _live_on() -> None:
     """Let the window draw itself and its timers run, between two portions of work."""
     if _has_window():
         with in_the_middle():

@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from napari_xanes._widgets.parts.busy import breathe, wait_for
+from napari_xanes._widgets.parts.busy import wait_for
+from napari_xanes._widgets.parts.portions import breathe
 
 _WIDGETS = __name__.rsplit(".", 2)[0]
 _HOMES = {
