@@ -119,14 +119,12 @@ def test_from_volumes_to_fractions_seen_in_three_dimensions(window, clicked, qtb
 
 def test_a_scan_without_flats_takes_its_beam_from_the_empty_part(window, clicked, qtbot):
     _, workflow = open_sample(window, "fe_stxm")
-    assert "Corrections..." in workflow.panels["preprocess"].plan.text()
-    qtbot.mouseClick(workflow.panels["preprocess"].more, Qt.MouseButton.LeftButton)
-    dock = next(one for one in window.window.dock_widgets.values() if hasattr(one, "panel"))
-    dock.panel.combo.setCurrentIndex(dock.panel.combo.findData("internal_i0"))
-    with qtbot.waitSignal(dock.panel.done, timeout=30_000):
-        qtbot.mouseClick(dock.panel.runner.run, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not dock.panel.runner.background.running)
-    for key in ("preprocess", "align", "normalize", "fit"):
+    panel = workflow.panels["preprocess"]
+    assert "no flats" in panel.plan.text()
+    with qtbot.waitSignal(panel.done, timeout=30_000):
+        qtbot.mouseClick(panel.advice.button("I0 from an empty region"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not panel.runner.background.running)
+    for key in ("align", "normalize", "fit"):
         clicked(window, key)
     assert_fractions(window, "fe_stxm", 0.035)
 

@@ -8,7 +8,7 @@ from napari.layers import Labels
 
 import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import about, add_stack, history_of, results_of
-from napari_xanes._widgets.layers.tuples import result_tuples
+from napari_xanes._widgets.layers.reopened import result_tuples
 
 
 @pytest.fixture

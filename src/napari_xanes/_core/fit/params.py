@@ -29,6 +29,7 @@ class LibraryParams(Params):
         (),
         "Which spectra",
         "Names of the spectra to use, where files hold more. Empty: all.",
+        widget="spectra",
         example=["NiO"],
     )
     constraint: Constraint = field(

@@ -34,6 +34,7 @@ class ClusterParams(Params):
         (),
         "Maps",
         "Group pixels by the values of these maps, each divided by its spread. Empty: by their spectra.",
+        widget="maps",
         example=["thickness"],
     )
     seed: int = field(0, "Seed", "Start of the random numbers; the same seed gives the same clusters.", ge=0)

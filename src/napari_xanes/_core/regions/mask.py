@@ -30,7 +30,9 @@ from napari_xanes._core.regions.masks import (
 class MaskParams(Params):
     """Parameters of a mask."""
 
-    of: str = field("thickness", "Map", "Name of the map that the limits are for, made by an earlier step.")
+    of: str = field(
+        "thickness", "Map", "Name of the map that the limits are for, made by an earlier step.", widget="maps"
+    )
     above: float | None = field(
         None, "At least", "Pixels of at least this value are inside. Empty: no limit.", example=0.1
     )

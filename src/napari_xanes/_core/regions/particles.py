@@ -28,6 +28,7 @@ class ParticlesParams(Params):
         None,
         "Map",
         "Map in which particles stand out. Empty: the mask that a step before made, or else the thickness.",
+        widget="maps",
         example="thickness",
     )
     above: float | None = field(
@@ -51,6 +52,7 @@ class ParticlesParams(Params):
         None,
         "Part by",
         "Map that is lowest where touching particles meet. Empty: they are parted at their necks.",
+        widget="maps",
         example="thickness",
         rare=True,
     )
@@ -58,12 +60,14 @@ class ParticlesParams(Params):
         (),
         "Maps in the table",
         "Maps whose mean in every particle is wanted. Empty: all.",
+        widget="maps",
         example=["thickness"],
     )
     profile: str | None = field(
         None,
         "Profile of",
         "Map that is followed from rim to core. Empty: the first fraction, or else the map of the particles.",
+        widget="maps",
         example="thickness",
     )
     bins: int = field(10, "Bins", "Number of steps from rim to core.", ge=1, le=1000)

@@ -17,10 +17,18 @@ from napari_xanes._widgets.forms.editors import (
     NumberEditor,
     SeveralEditor,
 )
-from napari_xanes._widgets.forms.list_editors import FilesEditor, NamesEditor, NumbersEditor, WindowsEditor
+from napari_xanes._widgets.forms.list_editors import (
+    FilesEditor,
+    NameEditor,
+    NamesEditor,
+    NumbersEditor,
+    WindowsEditor,
+)
 from napari_xanes._widgets.parts.spoken import choice_text
 
-FILE_HINTS = ("references", "files")
+SPECTRA, MAPS = "spectra", "maps"
+NAME_HINTS = (SPECTRA, MAPS)
+"""Hints of names that are chosen from lists: spectra of the reference files, maps that earlier steps made."""
 BACKGROUNDS: dict[tuple[int, ...], str] = {
     (): "none",
     (0,): "constant",
@@ -40,8 +48,10 @@ def make_editor(info: FieldInfo) -> Editor:
     optional = NoneType in members
     members = [m for m in members if m is not NoneType]
     editor = _editor_of(members, info)
-    says_none = members == [str] or (
-        isinstance(editor, MagicEditor) and None in getattr(editor.widget, "choices", ())
+    says_none = (
+        members == [str]
+        or isinstance(editor, NameEditor)
+        or (isinstance(editor, MagicEditor) and None in getattr(editor.widget, "choices", ()))
     )
     return AutoEditor(editor) if optional and not says_none else editor
 
@@ -66,18 +76,23 @@ def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
     kind = members[0]
     if kind is bool:
         return MagicEditor(widgets.CheckBox(text=""))
+    if kind is str and hint in NAME_HINTS:
+        return NameEditor("automatic" if NoneType in _members(info.annotation) else "none chosen")
     if kind is str:
         return MagicEditor(widgets.LineEdit())
     if kind in (int, float):
         return NumberEditor(kind is int, *_limits(info), unit)
     if get_origin(kind) is tuple:
+        if get_args(kind) == (str, ...) and hint in NAME_HINTS:
+            every = "Empty: all" in str(info.description)
+            return NamesEditor("all" if every else "none", all_is_none=every)
         return _tuple_editor(get_args(kind), hint, unit)
     raise TypeError(f"there is no editor for {info.title!r} of type {info.annotation}")
 
 
 def _tuple_editor(items: tuple[Any, ...], hint: str, unit: str) -> Editor:
     if items == (str, ...):
-        return FilesEditor() if hint in FILE_HINTS else NamesEditor("all")
+        return FilesEditor()
     if items == (int, ...) and hint == "background":
         return MagicEditor(
             widgets.ComboBox(choices=[(text, orders) for orders, text in BACKGROUNDS.items()]),

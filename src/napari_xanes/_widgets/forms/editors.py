@@ -6,7 +6,7 @@ are magicgui widgets.  Which editor a parameter gets is decided in `choice`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from magicgui import widgets
@@ -213,11 +213,19 @@ class FrameEditor(Editor):
 
 
 class AutoEditor(Editor):
-    """Any editor with an "auto" box before it: ticked, the value is None and what was chosen is shown."""
+    """Any editor with an "auto" box before it: ticked, the value is None and what was chosen is shown.
+
+    Attributes
+    ----------
+    start : callable or None
+        Called when the box is unticked before anything was chosen: returns the value that would be, or None.
+    """
 
     def __init__(self, inner: Editor) -> None:
         super().__init__()
         self.inner = inner
+        self.start: Callable[[], Any] | None = None
+        self._known = False
         self.auto = QCheckBox("auto")
         self.auto.setToolTip("<p>Ticked: chosen for you when the step runs. Untick to set it yourself.</p>")
         self.auto.setChecked(True)
@@ -238,6 +246,10 @@ class AutoEditor(Editor):
         inner.changed.connect(self.changed)
 
     def _on_auto(self, auto: bool) -> None:
+        if not auto and not self._known and self.start is not None and (value := self.start()) is not None:
+            self.inner.blockSignals(True)
+            self.inner.set_value(value)
+            self.inner.blockSignals(False)
         self.chosen.setVisible(auto)
         self.inner.setVisible(not auto)
         self.changed.emit()
@@ -250,13 +262,16 @@ class AutoEditor(Editor):
         """Show a value; None ticks the box."""
         if value is not None:
             self.inner.set_value(value)
+        known, self._known = self._known, True  # a value that is given needs no start
         self.auto.setChecked(value is None)
+        self._known = known
         self.changed.emit()
 
     def show_chosen(self, value: Any) -> None:
         """Say what was chosen; unticking the box starts from there.  What the user typed stays."""
         if not self.auto.isChecked():
             return
+        self._known = value is not None
         if value is None:
             self.chosen.setText("")
             return

@@ -7,7 +7,7 @@ name starts from what was typed before, see `remembered`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,10 @@ from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from napari_xanes._core.base.params import Params, make_params
-from napari_xanes._widgets.forms.choice import extra_of, make_editor
+from napari_xanes._widgets.forms.choice import SPECTRA, extra_of, make_editor
 from napari_xanes._widgets.forms.editors import AutoEditor, Editor
-from napari_xanes._widgets.forms.list_editors import FilesEditor
+from napari_xanes._widgets.forms.library import names_in
+from napari_xanes._widgets.forms.list_editors import FilesEditor, NameEditor, NamesEditor
 from napari_xanes._widgets.forms.remembered import forget, lasts, recall, remember
 from napari_xanes._widgets.parts.spoken import spoken
 
@@ -94,6 +95,7 @@ class ParamsForm(QWidget):
         editor.changed.connect(self.changed)
         self.editors[name] = editor
         if isinstance(editor, FilesEditor):
+            editor.changed.connect(lambda: self._offer_spectra(editor))
             editor.title.setText(label.text())
             layout.addRow(editor)
         else:
@@ -131,6 +133,24 @@ class ParamsForm(QWidget):
                 self._typed.add(name)
                 self._timer.start()
             self._offer_defaults()
+
+    def offer(self, kind: str, names: Sequence[str]) -> None:
+        """Offer names, of spectra or of maps, where one is to be chosen."""
+        for name, editor in self.editors.items():
+            if (
+                isinstance(editor, NameEditor | NamesEditor)
+                and extra_of(self.cls.model_fields[name])["widget"] == kind
+            ):
+                editor.offer(names)
+
+    def start_from(self, automatic: Callable[[str], Any]) -> None:
+        """Have a box "auto" that is unticked before the step ran start from `automatic(name)`."""
+        for name, editor in self.editors.items():
+            if isinstance(editor, AutoEditor):
+                editor.start = partial(automatic, name)
+
+    def _offer_spectra(self, files: FilesEditor) -> None:
+        self.offer(SPECTRA, names_in(files.value()))
 
     def keep(self) -> None:
         """Remember what was typed; a value that is the default again is forgotten."""

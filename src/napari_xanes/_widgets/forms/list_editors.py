@@ -10,6 +10,7 @@ from magicgui import widgets
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -77,23 +78,121 @@ def _number(text: str) -> float | str:
 
 
 class NamesEditor(Editor):
-    """Any number of names, with commas between."""
+    """Any number of the names that are offered, each with a box to tick.
+
+    Parameters
+    ----------
+    nothing : str
+        What no choice means, such as "all".
+    all_is_none : bool
+        Whether all being ticked is no choice, so that what is offered later is ticked, too.
+    """
+
+    ROWS = 5
+
+    def __init__(self, nothing: str, *, all_is_none: bool) -> None:
+        super().__init__()
+        self._all_is_none = all_is_none
+        self._given: tuple[str, ...] = ()
+        self.list = QListWidget()
+        narrow(self.list)
+        self.none = QLabel(nothing)
+        self._row(self.list, self.none, stretch=0)
+        self._show_rows()
+        self.list.itemChanged.connect(self._on_ticked)
+
+    def offer(self, names: Sequence[str]) -> None:
+        """Offer names; those that are chosen stay, also where they are not among these."""
+        chosen = self.value()
+        if list(names) == self._names() and not set(chosen) - set(names):
+            return
+        self._list(names, chosen)
+        if self.value() != chosen:
+            self.changed.emit()
+
+    def _names(self) -> list[str]:
+        return [self.list.item(i).text() for i in range(self.list.count())]
+
+    def _list(self, names: Sequence[str], chosen: Sequence[str]) -> None:
+        self.list.blockSignals(True)
+        self.list.clear()
+        for name in dict.fromkeys((*names, *chosen)):
+            item = QListWidgetItem(name)
+            ticked = name in chosen or (self._all_is_none and not chosen)
+            item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
+            item.setToolTip(name)
+            self.list.addItem(item)
+        self.list.blockSignals(False)
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        count = self.list.count()
+        self.list.setVisible(count > 0)
+        self.none.setVisible(count == 0)
+        if count:
+            self.list.setFixedHeight(min(count, self.ROWS) * (self.list.sizeHintForRow(0) + 1) + 6)
+
+    def _on_ticked(self, item: QListWidgetItem) -> None:
+        self._given = ()
+        if self._all_is_none and not self._ticked():  # none of them would be no fit
+            item.setCheckState(Qt.CheckState.Checked)
+        else:
+            self.changed.emit()
+
+    def _ticked(self) -> list[str]:
+        items = [self.list.item(i) for i in range(self.list.count())]
+        return [one.text() for one in items if one.checkState() == Qt.CheckState.Checked]
+
+    def value(self) -> tuple[str, ...]:
+        """Return the names that were given or are ticked; none if all were ticked and that is no choice."""
+        if self._given:
+            return self._given
+        ticked = self._ticked()
+        return () if self._all_is_none and len(ticked) == self.list.count() else tuple(ticked)
+
+    def set_value(self, value: Sequence[str]) -> None:
+        """Tick names; a recipe may name others than are offered."""
+        before = self.value()
+        self._given = tuple(value)
+        self._list(self._names(), value)
+        if self.value() != before:
+            self.changed.emit()
+
+
+class NameEditor(Editor):
+    """One of the names that are offered, or none of them."""
 
     def __init__(self, nothing: str) -> None:
         super().__init__()
-        self.text = widgets.LineEdit()
-        self.text.native.setPlaceholderText(nothing)
-        self._row(self.text.native, stretch=0)
-        narrow(self.text.native)
-        self.text.changed.connect(lambda _: self.changed.emit())
+        self.combo = QComboBox()
+        self.combo.addItem(nothing, None)
+        self._leave_wheel(self.combo)
+        self._row(self.combo, stretch=0)
+        self.combo.currentIndexChanged.connect(lambda _: self.changed.emit())
 
-    def value(self) -> tuple[str, ...]:
-        """Return the names."""
-        return tuple(name.strip() for name in self.text.value.split(",") if name.strip())
+    def offer(self, names: Sequence[str]) -> None:
+        """Offer names; the one that is chosen stays."""
+        chosen, nothing = self.value(), self.combo.itemText(0)
+        wanted = [None, *dict.fromkeys((*names, *([chosen] if chosen else [])))]
+        if wanted == [self.combo.itemData(i) for i in range(self.combo.count())]:
+            return
+        self.combo.blockSignals(True)
+        self.combo.clear()
+        for name in wanted:
+            self.combo.addItem(nothing if name is None else name.replace("_", " "), name)
+        self.combo.setCurrentIndex(max(self.combo.findData(chosen), 0))
+        self.combo.blockSignals(False)
 
-    def set_value(self, value: Sequence[str]) -> None:
-        """Show the names."""
-        self.text.value = ", ".join(value)
+    def value(self) -> str | None:
+        """Return the name, or None."""
+        chosen: str | None = self.combo.currentData()
+        return chosen
+
+    def set_value(self, value: str | None) -> None:
+        """Choose a name; a recipe may name another than is offered."""
+        if value and self.combo.findData(value) < 0:
+            self.combo.addItem(value.replace("_", " "), value)
+        self.combo.setCurrentIndex(max(self.combo.findData(value or None), 0))
 
 
 class FilesEditor(Editor):

@@ -331,3 +331,12 @@ def result_of(viewer: Any, layer: Layer) -> Result:
     history = merge_histories([result.history for result in found])
     warnings = tuple(dict.fromkeys(text for result in found for text in result.warnings))
     return replace(last, **merged, history=history, warnings=warnings)
+
+
+def known_maps(viewer: Any, layer: Layer) -> list[str]:
+    """Return the names of the maps that were made of a stack, of those it was made from, and of those made from it."""
+    line = lineage(viewer, layer)
+    line += [one for one in stack_layers(viewer) if layer in lineage(viewer, one)[1:]]
+    return list(
+        dict.fromkeys(name for one in line for result in results_of(one).values() for name in result.maps)
+    )

@@ -14,7 +14,9 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._widgets.layers.layers import about, results_of, show_maps
 from napari_xanes._widgets.layers.tuples import thinned
 from napari_xanes._widgets.layers.words import facts, frames_text
+from napari_xanes._widgets.parts.advice import Told
 from napari_xanes._widgets.parts.buttons import in_line, make_button
+from napari_xanes._widgets.steps.library_advice import advice_on
 from napari_xanes._widgets.steps.on_the_way import normalized_first
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
 from napari_xanes._widgets.steps.sections import FIT
@@ -82,6 +84,10 @@ class FitPanel(StepPanel):
         background = self.forms["fit"].editors["background"].value()
         advice = "" if background else " Choose a Background: optical density has one."
         return f"{text}, as optical density.{advice}"
+
+    def proposals(self, layer: Layer) -> list[Told]:
+        """Return what is to be known of references that do not fit the scan."""
+        return advice_on(self.forms["fit"], np.array(about(layer)["energy"]))
 
     def wants_more(self) -> bool:
         """Whether the box is ticked."""

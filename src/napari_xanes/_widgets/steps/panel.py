@@ -6,6 +6,7 @@ A step's panel says which stack it takes, which steps it runs and how to put the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from napari.layers import Layer
@@ -19,6 +20,7 @@ from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._widgets.forms.choice import MAPS
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.jobs.preview import Preview
@@ -29,14 +31,17 @@ from napari_xanes._widgets.layers.layers import (
     find,
     has_old_result,
     is_stale,
+    known_maps,
     lineage,
     put_result,
     results_of,
     stack_of,
 )
+from napari_xanes._widgets.parts.advice import Advice, Told
 from napari_xanes._widgets.parts.notices import report_error
-from napari_xanes._widgets.parts.spoken import spoken
+from napari_xanes._widgets.steps.automatic import automatic
 from napari_xanes._widgets.steps.sections import what_is_missing
+from napari_xanes._widgets.steps.warned import warnings_of
 
 Steps = Sequence[tuple[str, Params]]
 
@@ -59,6 +64,8 @@ class StepPanel(QWidget):
     """Names the panel, and the result that is kept with its stack."""
     names: tuple[str, ...] = ()
     """The steps, keys of `STEPS`."""
+    also: tuple[str, ...] = ()
+    """Steps without a form here that Run may carry out with them."""
     hidden: tuple[str, ...] = ()
     """Parameters that have no meaning in the window."""
     stack_name = ""
@@ -81,6 +88,7 @@ class StepPanel(QWidget):
         }
         self.plan = QLabel()
         self.plan.setWordWrap(True)
+        self.advice, self.warned = Advice(), Advice()
         self.result = QLabel()
         self.result.setWordWrap(True)
         self._excerpts = Excerpts()
@@ -93,9 +101,11 @@ class StepPanel(QWidget):
             form.setVisible(bool(form.editors))
             layout.addWidget(form)
             form.changed.connect(self.update_plan)
+            form.start_from(partial(self.automatic, form.step))
         for option in self.options():
             layout.addWidget(option)
-        for part in (self.plan, self.preview, self.runner, self.result, *self.below()):
+        parts = (self.plan, self.advice, self.preview, self.runner, self.result, self.warned)
+        for part in (*parts, *self.below()):
             layout.addWidget(part)
         self.runner.run_clicked.connect(self.run)
         self.runner.background.delivered.connect(self._on_delivered)
@@ -136,6 +146,10 @@ class StepPanel(QWidget):
         """Say what Run will do."""
         return ""
 
+    def proposals(self, layer: Layer) -> list[Told]:
+        """Return what is proposed before Run, with the reasons."""
+        return []
+
     def steps(self, layer: Layer) -> Steps:
         """Return the steps that Run carries out on a layer."""
         return [(name, form.params()) for name, form in self.forms.items()]
@@ -160,6 +174,11 @@ class StepPanel(QWidget):
         """Return under which the result of a step is kept with its stack; of the one that Run carries out now."""
         return self.key
 
+    def automatic(self, step: str, name: str) -> Any:
+        """Return what a parameter of a step would be, were it left automatic; None if that cannot be told."""
+        layer = self.input_layer()
+        return None if layer is None else automatic(stack_of(layer), step, name, self.forms[step].values())
+
     # -- how every step runs --------------------------------------------------------------------------
 
     def input_layer(self) -> Layer | None:
@@ -172,6 +191,8 @@ class StepPanel(QWidget):
         layer = self.input_layer()
         new_id = None if layer is None else about(layer)["id"]
         changed, self._input_id = new_id != self._input_id, new_id
+        for form in self.forms.values():
+            form.offer(MAPS, [] if layer is None else known_maps(self.viewer, layer))
         key = self.result_key()
         found = None if layer is None else results_of(layer).get(key)
         if found is not None:
@@ -200,6 +221,7 @@ class StepPanel(QWidget):
             text = "" if chosen is None else self.missing(lineage(self.viewer, chosen))
         self.plan.setText(text)
         self.plan.setVisible(bool(text))
+        self.advice.tell([] if layer is None else self.proposals(layer))
         self.runner.set_ready(
             layer is not None and not lacking, text or "There is no stack yet: open a scan."
         )
@@ -238,8 +260,6 @@ class StepPanel(QWidget):
         if last is not parent:  # else what was chosen stays, which may be made of it
             self.chooser.choose(last)
         self.refresh()
-        for warning in result.warnings[len(stack_of(parent).warnings) :]:
-            show_info(spoken(warning))
         self.done.emit(self.chooser.layer())
 
     # -- trying it ------------------------------------------------------------------------------------
@@ -267,15 +287,23 @@ class StepPanel(QWidget):
         self._show_chosen(result)
         short, sentence = self.tell(result)
         self._say(sentence)
+        notes = warnings_of(result.history, (*self.names, *self.also), self.forms, self.follow)
+        self.warned.tell(notes)
         self.result.setProperty("told", True)
-        self.headline.emit(short)
+        self.headline.emit(f"{short}, {len(notes)} note{'s' * (len(notes) > 1)}" if notes else short)
 
     def _say(self, sentence: str) -> None:
         self.result.setText(sentence)
         self.result.setVisible(bool(sentence))
         self.result.setProperty("told", False)
+        self.warned.tell([])
         if not sentence:
             self.headline.emit("")
+
+    def follow(self, step: str, name: str, value: Any) -> None:
+        """Set a parameter as a sentence advises, as if it were typed, and run the step again."""
+        self.forms[step].editors[name].set_value(value)
+        self.run()
 
     def cleanup(self) -> None:
         """Stop working and listening: the panel goes away."""

@@ -16,7 +16,9 @@ from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.layers.layers import about, results_of
 from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.layers.words import facts, frames_text, resolved
+from napari_xanes._widgets.parts.advice import Told
 from napari_xanes._widgets.parts.buttons import make_button
+from napari_xanes._widgets.steps.library_advice import advice_on
 from napari_xanes._widgets.steps.on_the_way import normalized_first
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
 
@@ -74,6 +76,10 @@ class RankPanel(StepPanel):
         """Say what Run will do."""
         way = ", normalised on the way as step 3 did" if normalized_first(layer) else ""
         return f"Tries combinations of the references on every pixel and on the mean of {frames_text(layer)}{way}."
+
+    def proposals(self, layer: Layer) -> list[Told]:
+        """Return what is to be known of references that do not fit the scan."""
+        return advice_on(self.forms["rank"], np.array(about(layer)["energy"]))
 
     def steps(self, layer: Layer) -> Steps:
         """Return the ranking, after the normalisation and the clusters that it looks at."""
