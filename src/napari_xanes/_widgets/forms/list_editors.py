@@ -111,7 +111,11 @@ class NamesEditor(Editor):
             self.changed.emit()
 
     def _names(self) -> list[str]:
-        return [self.list.item(i).text() for i in range(self.list.count())]
+        return [one.text() for one in self._items()]
+
+    def _items(self) -> list[QListWidgetItem]:
+        found = (self.list.item(i) for i in range(self.list.count()))
+        return [one for one in found if one is not None]
 
     def _list(self, names: Sequence[str], chosen: Sequence[str]) -> None:
         self.list.blockSignals(True)
@@ -140,8 +144,7 @@ class NamesEditor(Editor):
             self.changed.emit()
 
     def _ticked(self) -> list[str]:
-        items = [self.list.item(i) for i in range(self.list.count())]
-        return [one.text() for one in items if one.checkState() == Qt.CheckState.Checked]
+        return [one.text() for one in self._items() if one.checkState() == Qt.CheckState.Checked]
 
     def value(self) -> tuple[str, ...]:
         """Return the names that were given or are ticked; none if all were ticked and that is no choice."""
