@@ -94,9 +94,9 @@ def measure_magnified(
     return Magnified(matrices, found.confidence, found.reference, per_ev, found.sigma)
 
 
-def _scale_about(centre: Float64, scale: float) -> Float64:
+def _scale_about(center: Float64, scale: float) -> Float64:
     matrix = np.diag([scale, scale, 1.0])
-    matrix[:2, 2] = (1 - scale) * centre
+    matrix[:2, 2] = (1 - scale) * center
     return matrix
 
 
@@ -125,8 +125,8 @@ def _change(
     """Return the relative change of scale per eV that the drift of the quarters of the frame shows."""
     halves = [(slice(0, n // 2), slice(n - n // 2, n)) for n in shape]
     quarters = [(rows, columns) for rows in halves[0] for columns in halves[1]]
-    centres = np.array([[(part.start + part.stop - 1) / 2 for part in quarter] for quarter in quarters])
-    arms = centres - centres.mean(axis=0)
+    centers = np.array([[(part.start + part.stop - 1) / 2 for part in quarter] for quarter in quarters])
+    arms = centers - centers.mean(axis=0)
     shifts, sure = [], []
     for quarter in quarters:
         moved = measure_drift(

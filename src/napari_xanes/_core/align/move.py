@@ -235,13 +235,13 @@ def grow_valid(values: Float32, rounds: int) -> None:
     for _ in range(rounds):
         if valid.all():
             return
-        total, count = _neighbourhood(values), _neighbourhood(valid.astype(np.float32))
+        total, count = _neighborhood(values), _neighborhood(valid.astype(np.float32))
         grown = ~valid & (count > 0)
         values[grown] = total[grown] / count[grown]
         valid |= grown
 
 
-def _neighbourhood(values: Float32) -> Float32:
+def _neighborhood(values: Float32) -> Float32:
     """Sum over each sample and its direct and diagonal neighbours, nothing beyond the border."""
     for axis in range(values.ndim):
         lead = (slice(None),) * axis

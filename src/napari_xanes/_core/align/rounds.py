@@ -64,7 +64,7 @@ def without_pattern(search: Search, anchor: int) -> None:
             return
 
 
-def by_neighbours(search: Search) -> None:
+def by_neighbors(search: Search) -> None:
     """Measure every frame against the usable one before it and add up."""
     order = np.flatnonzero(search.usable)
     before = dict(zip(order[1:].tolist(), order[:-1].tolist(), strict=True))
@@ -106,7 +106,7 @@ def to_mean(search: Search) -> None:
             frame, polish = search.frames[i], search.matcher.polish
             tries = [] if own is None else [polish(frame, others, before[i], own)]
             if astray[i]:
-                tries += [polish(frame, others, start) for start in _neighbours(before, astray, i)]
+                tries += [polish(frame, others, start) for start in _neighbors(before, astray, i)]
             return max(tries, key=lambda t: t[1], default=(np.full(others.ndim, np.nan), 0.0))
 
         search.each(measure, np.flatnonzero(search.usable).tolist(), "Measuring drift against the mean")
@@ -118,7 +118,7 @@ def to_mean(search: Search) -> None:
     search.shifts -= search.shifts[search.known].mean(axis=0)
 
 
-def _neighbours(shifts: FloatMatrix, astray: NDArray[np.bool_], index: int) -> list[Vector]:
+def _neighbors(shifts: FloatMatrix, astray: NDArray[np.bool_], index: int) -> list[Vector]:
     """Return the shifts of the nearest trusted frames before and after."""
     trusted = np.flatnonzero(np.all(np.isfinite(shifts), axis=1) & ~astray)
     before, after = trusted[trusted < index][-1:], trusted[trusted > index][:1]

@@ -20,7 +20,7 @@ from napari_xanes._core.align.frames import Search, bridge, clear_frame, doubtfu
 from napari_xanes._core.align.rounds import (
     MEAN_PASSES,
     aligned_sum,
-    by_neighbours,
+    by_neighbors,
     mean_of_others,
     to_mean,
     to_one,
@@ -97,7 +97,7 @@ def measure_drift(
     if max(bins) == 1:
         search.least = LEAST_ERROR
     if reference == "previous":
-        by_neighbours(search)
+        by_neighbors(search)
         told = what_is_told(search.matcher, _with_the_one_before(search), search.known, search.least, workers)
         shifts, sigma = told.projected(search.shifts), _added_up(told.sigma, search.usable)
         return Measured(shifts * bins, search.confidence, reference, sigma * bins, told.blind)

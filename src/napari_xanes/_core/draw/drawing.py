@@ -192,20 +192,20 @@ def _legend_triangle(ax: Axes, panels: Sequence[Panel]) -> float:
     return _write_below(ax, (first, second), (left, left + long), base - 0.03) - 0.05
 
 
-def _write_below(ax: Axes, texts: tuple[str, str], centres: tuple[float, float], top: float) -> float:
+def _write_below(ax: Axes, texts: tuple[str, str], centers: tuple[float, float], top: float) -> float:
     """Write two texts at their places, the second a line lower if they touch; return where they end."""
     width, _ = panel_inches(ax)
-    first, second = (_within(text, x, width) for text, x in zip(texts, centres, strict=True))
+    first, second = (_within(text, x, width) for text, x in zip(texts, centers, strict=True))
     touch = first + text_inches(texts[0], SMALL) + 0.05 > second
     _write(ax, texts[0], first, top)
     _write(ax, texts[1], second, top - (LINE_INCHES if touch else 0))
     return top - LINE_INCHES * (2 if touch else 1)
 
 
-def _within(text: str, centre: float, width: float) -> float:
+def _within(text: str, center: float, width: float) -> float:
     """Return where a text starts that is centred, as far as it stays within the width."""
     long = text_inches(text, SMALL)
-    return max(0.0, min(centre - long / 2, width - long))
+    return max(0.0, min(center - long / 2, width - long))
 
 
 def _write(ax: Axes, text: str, x: float, y: float, ha: str = "left", va: str = "top") -> None:

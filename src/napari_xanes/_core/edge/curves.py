@@ -127,11 +127,11 @@ def _fit(columns: Matrix) -> Matrix:
 
 def _fit_powers(x: Matrix, order: int) -> Matrix:
     """Return the matrix that gives the coefficients of powers of x, fitted about the middle of x."""
-    centre, width = x.mean(), np.ptp(x) or 1.0
-    about = np.linalg.pinv(np.vander((x - centre) / width, order + 1, increasing=True))
+    center, width = x.mean(), np.ptp(x) or 1.0
+    about = np.linalg.pinv(np.vander((x - center) / width, order + 1, increasing=True))
     about /= width ** np.arange(order + 1)[:, None]
     shift = [
-        [comb(k, j) * (-centre) ** (k - j) if k >= j else 0.0 for k in range(order + 1)]
+        [comb(k, j) * (-center) ** (k - j) if k >= j else 0.0 for k in range(order + 1)]
         for j in range(order + 1)
     ]
     return np.asarray(shift) @ about

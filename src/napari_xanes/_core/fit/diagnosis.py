@@ -236,12 +236,12 @@ def _scale(found: Findings, residuals: FloatArray) -> FloatArray | None:
         return None
     rest = found.rest.astype(np.float32) @ residuals
     level = 0.5 * np.log(np.maximum(np.einsum("ij,ij->j", rest, rest), 1e-30))
-    centre, spread = float(np.median(level)), float(level.var())
+    center, spread = float(np.median(level)), float(level.var())
     own = float(polygamma(1, len(rest) / 2)) / 4
     real = max(0.0, 1 - own / spread) if spread > 0 else 0.0
     if real < LEAST_SPREAD:
         return None
-    scale: FloatArray = np.exp(-real * (level - centre)).astype(np.float32)
+    scale: FloatArray = np.exp(-real * (level - center)).astype(np.float32)
     return scale
 
 

@@ -100,8 +100,8 @@ class _Curve:
         return values
 
 
-def _along(energy: Matrix, centre: float) -> Matrix:
-    return (energy - centre) / max(float(np.ptp(energy)), 1e-12)
+def _along(energy: Matrix, center: float) -> Matrix:
+    return (energy - center) / max(float(np.ptp(energy)), 1e-12)
 
 
 def explained_columns(patterns: Patterns, mean: Matrix, slopes: bool) -> Matrix:

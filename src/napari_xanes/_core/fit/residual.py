@@ -136,10 +136,10 @@ def residual_components(
         progress=progress,
         workers=workers,
     )
-    return analyse_residuals(spectra, energies, references, slopes)
+    return analyze_residuals(spectra, energies, references, slopes)
 
 
-def analyse_residuals(
+def analyze_residuals(
     spectra: Spectra,
     energies: Float64,
     references: ReferenceFit | Sequence[Reference] | NDArray[Any],
@@ -148,7 +148,7 @@ def analyse_residuals(
 ) -> ResidualComponents:
     """Do what `residual_components` does, with spectra that are chosen already, and maybe the fit's diagnosis."""
     columns, n = _columns(references, energies, spectra, slopes)
-    sample = spectra.sample(SAMPLE_PIXELS, 0).astype(np.float64) + spectra.centre[spectra.used]
+    sample = spectra.sample(SAMPLE_PIXELS, 0).astype(np.float64) + spectra.center[spectra.used]
     if len(sample) < LEAST_PIXELS or columns.shape[0] < columns.shape[1] + LEAST_ENERGIES:
         raise InputError(
             f"there are {len(sample)} valid pixels and {columns.shape[0]} energies for {columns.shape[1]} unknowns, at least "

@@ -11,7 +11,7 @@ from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.step import Step
-from napari_xanes._core.fit.residual import analyse_residuals
+from napari_xanes._core.fit.residual import analyze_residuals
 from napari_xanes._core.fit.step import Fitted
 from napari_xanes._core.groups.source import spectra_of_chain
 
@@ -37,7 +37,7 @@ def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> t
     spectra = spectra_of_chain(chain, None, found, progress, chosen=chosen)
     references = np.zeros((len(fitted.references), chain.energy.size))
     references[:, fitted.indices] = fitted.references
-    made = analyse_residuals(spectra, chain.energy, references, params.slopes, chain.extra.get("diagnosis"))
+    made = analyze_residuals(spectra, chain.energy, references, params.slopes, chain.extra.get("diagnosis"))
     columns = {"energy": chain.energy, "noise": made.noise}
     for k, (spectrum, image) in enumerate(zip(made.spectra, made.maps, strict=True), start=1):
         columns[f"residual_{k}"] = spectrum

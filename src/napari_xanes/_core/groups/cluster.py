@@ -18,7 +18,7 @@ from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.groups.covariance import Float64, Spectra, alone, check_number
-from napari_xanes._core.groups.kmeans import SAMPLE_PIXELS, find_centres, mean_of_clusters, reduce, settle
+from napari_xanes._core.groups.kmeans import SAMPLE_PIXELS, find_centers, mean_of_clusters, reduce, settle
 from napari_xanes._core.groups.source import spectra_of
 
 
@@ -182,7 +182,7 @@ def cluster_quality(
     if not numbers:
         raise InputError("n_clusters is empty, expected numbers of clusters such as range(2, 9).")
     space = reduce(spectra, max(numbers), seed)
-    runs = [find_centres(space, n, seed, spectra) for n in numbers]
+    runs = [find_centers(space, n, seed, spectra) for n in numbers]
     return ClusterQuality(
         np.array(numbers),
         np.array([spectra.count * (run.spread + space.left_out) for run in runs]),
@@ -194,8 +194,8 @@ def cluster(spectra: Spectra, n_clusters: int, seed: int) -> Clusters:
     """Group the spectra; see `cluster_spectra`."""
     n = _check_clusters(spectra, n_clusters)
     space = reduce(spectra, n, seed)
-    run = find_centres(space, n, seed, spectra)
-    labels = settle(spectra, space, run.centres)
+    run = find_centers(space, n, seed, spectra)
+    labels = settle(spectra, space, run.centers)
     means = mean_of_clusters(spectra, labels, n)
     sizes = np.bincount(labels, minlength=n + 1)[1:]
     order = np.argsort(-sizes, kind="stable")

@@ -61,7 +61,7 @@ class Spectra:
 
     source: Bands
     used: NDArray[np.intp]
-    centre: FloatArray
+    center: FloatArray
     valid: NDArray[np.bool_]
     thin: int = 1
     progress: Progress = no_progress
@@ -101,7 +101,7 @@ class Spectra:
             raw = spectra[:, start : start + blocks.CHUNK_PIXELS]
             pixels = slice(first + start, first + start + raw.shape[1])
             with np.errstate(invalid="ignore"):  # infinities, which are invalid
-                y = np.subtract(raw[self.rows], self.centre[self.rows, None], order="C")
+                y = np.subtract(raw[self.rows], self.center[self.rows, None], order="C")
             outside = ~self.valid[pixels]
             if outside.any():
                 y[:, outside] = 0
@@ -147,7 +147,7 @@ class Spectra:
             raise InputError(
                 "there are values too large to be squared; mask those pixels or set them to NaN."
             )
-        return self.centre[self.used] + shift, covariance
+        return self.center[self.used] + shift, covariance
 
     def sample(self, most: int, seed: int, axes: Float64 | None = None) -> FloatArray:
         """Return at most `most` valid spectra minus `centre` (n, e), or their products with axes (d, e).
@@ -159,8 +159,8 @@ class Spectra:
         count = int(before[-1])
         edges = np.arange(min(most, count) + 1) * count // min(most, count)
         ranks = edges[:-1] + (np.random.default_rng(seed).random(edges.size - 1) * np.diff(edges)).astype(int)
-        turn = None if axes is None else axes.astype(self.centre.dtype)
-        drawn = np.empty((ranks.size, self.used.size if axes is None else len(axes)), self.centre.dtype)
+        turn = None if axes is None else axes.astype(self.center.dtype)
+        drawn = np.empty((ranks.size, self.used.size if axes is None else len(axes)), self.center.dtype)
 
         def draw(band: int) -> None:
             first, last = np.searchsorted(ranks, before[band : band + 2])
@@ -171,7 +171,7 @@ class Spectra:
             for start in range(first, last, blocks.CHUNK_PIXELS):
                 stop = min(start + blocks.CHUNK_PIXELS, last)
                 y = np.ascontiguousarray(spectra[:, columns[start - first : stop - first]])
-                y -= self.centre[self.rows, None]
+                y -= self.center[self.rows, None]
                 drawn[start:stop] = y.T if turn is None else (turn @ y).T
 
         self.run(draw, "Sample of spectra")
@@ -179,9 +179,9 @@ class Spectra:
 
     def project(self, axes: Float64, origin: Float64) -> FloatArray:
         """Return the coordinates (n, ...) of all pixels along axes (n, e) from an origin (e,), NaN where invalid."""
-        dtype = self.centre.dtype
+        dtype = self.center.dtype
         along = axes.astype(dtype)
-        offset = (axes @ (origin - self.centre[self.used])).astype(dtype)[:, None]
+        offset = (axes @ (origin - self.center[self.used])).astype(dtype)[:, None]
         scores = np.empty((len(axes), self.valid.size), dtype)
 
         def one_band(band: int) -> None:
@@ -195,7 +195,7 @@ class Spectra:
 
     def placed(self, values: Float64) -> Float64:
         """Return values (..., e) at the energies used as values at all energies, (..., E), NaN elsewhere."""
-        whole = np.full((*values.shape[:-1], self.centre.size), np.nan)
+        whole = np.full((*values.shape[:-1], self.center.size), np.nan)
         whole[..., self.used] = values
         return whole
 

@@ -170,7 +170,7 @@ def _principal(spectra: Spectra, n: int) -> Components:
 
 
 def _non_negative(spectra: Spectra, n: int) -> Components:
-    sample = spectra.sample(SAMPLE_PIXELS, 0) + spectra.centre[spectra.used]
+    sample = spectra.sample(SAMPLE_PIXELS, 0) + spectra.center[spectra.used]
     clipped = _clip(sample)
     found = _find_spectra(sample, n)
     maps, error = _amounts(spectra, found)
@@ -240,13 +240,13 @@ def _amounts(spectra: Spectra, found: Float64) -> tuple[FloatArray, float]:
     names = [f"component {k + 1}" for k in range(n)]
     basis = design(np.arange(1.0, energies + 1), list(found), names, ())
     kernel = FitKernel(basis, np.arange(energies), "nonnegative", None)
-    dtype = spectra.centre.dtype
+    dtype = spectra.center.dtype
     maps, errors = np.empty((n, spectra.valid.size), dtype), np.zeros(len(spectra.bands))
-    centre = spectra.centre[spectra.used][:, None]
+    center = spectra.center[spectra.used][:, None]
 
     def fit(band: int) -> None:
         for pixels, _, y in spectra.pieces(band):
-            y += centre
+            y += center
             out = {name: np.empty((*lead, y.shape[1]), dtype) for name, lead in kernel.maps.items()}
             kernel(y, out)
             valid = spectra.valid[pixels]

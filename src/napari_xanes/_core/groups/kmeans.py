@@ -56,7 +56,7 @@ class Space:
 class Best:
     """The best of several runs of k-means on the sample: centres (n, d) and mean square distance to them."""
 
-    centres: FloatArray
+    centers: FloatArray
     spread: float
     silhouette: float
 
@@ -71,7 +71,7 @@ def reduce(spectra: Spectra, n: int, seed: int) -> Space:
     return Space(axes[:kept].astype(scores.dtype), scores, float(variances[kept:].sum()))
 
 
-def find_centres(space: Space, n: int, seed: int, spectra: Spectra) -> Best:
+def find_centers(space: Space, n: int, seed: int, spectra: Spectra) -> Best:
     """Return the centres (n, d) of the best of several runs of k-means on the sample."""
     from sklearn.cluster import KMeans
 
@@ -118,18 +118,18 @@ def _silhouette(scores: FloatArray, labels: NDArray[np.integer[Any]]) -> float:
     return float(value.mean())
 
 
-def settle(spectra: Spectra, space: Space, centres: FloatArray) -> NDArray[np.int32]:
+def settle(spectra: Spectra, space: Space, centers: FloatArray) -> NDArray[np.int32]:
     """Go on with k-means from the sample's centres (n, d) with all pixels; return their labels, 1 to n, 0 if invalid."""
-    n, valid = len(centres), spectra.valid
+    n, valid = len(centers), spectra.valid
     if n == 1:
         return valid.astype(np.int32)
-    scores, centres = _in_plane(spectra, space, centres)
+    scores, centers = _in_plane(spectra, space, centers)
     chunks = [slice(i, i + SETTLE_CHUNK) for i in range(0, valid.size, SETTLE_CHUNK)]
-    sums, sizes = np.zeros((len(chunks), *centres.shape)), np.zeros((len(chunks), n))
+    sums, sizes = np.zeros((len(chunks), *centers.shape)), np.zeros((len(chunks), n))
 
     def distances(z: FloatArray) -> FloatArray:
         """Half the square distance of pixels (d, m) from the centres, less what is common to all (n, m)."""
-        distance: FloatArray = (centres**2).sum(axis=1, keepdims=True) / 2 - centres @ z
+        distance: FloatArray = (centers**2).sum(axis=1, keepdims=True) / 2 - centers @ z
         return distance
 
     def gather(i: int) -> None:
@@ -142,32 +142,32 @@ def settle(spectra: Spectra, space: Space, centres: FloatArray) -> NDArray[np.in
     def label(i: int) -> None:
         labels[chunks[i]] = np.where(valid[chunks[i]], distances(scores[:, chunks[i]]).argmin(axis=0) + 1, 0)
 
-    step, before = 1.0, np.zeros(centres.shape)
+    step, before = 1.0, np.zeros(centers.shape)
     for done in range(PASSES):
         spectra.progress(done, PASSES, "k-means of all pixels")
         blocks.run(gather, range(len(chunks)), workers=spectra.workers)
         size = sizes.sum(axis=0)[:, None]
-        move = np.where(size > 0, sums.sum(axis=0) / np.maximum(size, 1) - centres, 0)
+        move = np.where(size > 0, sums.sum(axis=0) / np.maximum(size, 1) - centers, 0)
         if (move**2).sum() <= SETTLED**2 * spectra.variance:
             break
         step = _step_length(step, before, move) if done else 1.0
-        centres = (centres + step * move).astype(scores.dtype)
+        centers = (centers + step * move).astype(scores.dtype)
         before = move
     labels = np.empty(valid.size, np.int32)
     blocks.run(label, range(len(chunks)), workers=spectra.workers)
     return labels
 
 
-def _in_plane(spectra: Spectra, space: Space, centres: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _in_plane(spectra: Spectra, space: Space, centers: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return coordinates of all pixels (n - 1, N), 0 if invalid, and centres (n, n - 1) in the plane of the centres.
 
     Which centre is nearest shows there, so nothing else is kept.
     """
-    plane = np.linalg.qr((centres[1:] - centres[0]).T.astype(np.float64))[0]
-    scores = spectra.project(plane.T @ space.axes, spectra.centre[spectra.used].astype(np.float64))
+    plane = np.linalg.qr((centers[1:] - centers[0]).T.astype(np.float64))[0]
+    scores = spectra.project(plane.T @ space.axes, spectra.center[spectra.used].astype(np.float64))
     scores = scores.reshape(len(scores), -1)
     scores[:, ~spectra.valid] = 0
-    return scores, centres @ plane.astype(scores.dtype)
+    return scores, centers @ plane.astype(scores.dtype)
 
 
 def _step_length(step: float, before: Float64, move: Float64) -> float:
@@ -188,8 +188,8 @@ def _members(labels: NDArray[np.int32], n: int, dtype: Any) -> FloatArray:
 
 def mean_of_clusters(spectra: Spectra, labels: NDArray[np.int32], n: int) -> Float64:
     """Return the mean spectrum (n, E) of the pixels of each label (N,), of what is valid at energies not used."""
-    others = np.setdiff1d(np.arange(spectra.centre.size), spectra.used)
-    sums = np.zeros((len(spectra.bands), n, spectra.centre.size))
+    others = np.setdiff1d(np.arange(spectra.center.size), spectra.used)
+    sums = np.zeros((len(spectra.bands), n, spectra.center.size))
     numbers = np.zeros(sums.shape)
 
     def one_band(band: int) -> None:
@@ -198,12 +198,12 @@ def mean_of_clusters(spectra: Spectra, labels: NDArray[np.int32], n: int) -> Flo
             sums[band][:, spectra.used] += member @ y.T
             numbers[band][:, spectra.used] += member.sum(axis=1)[:, None]
             if others.size:
-                rest = raw[others] - spectra.centre[others, None]
+                rest = raw[others] - spectra.center[others, None]
                 finite = np.isfinite(rest)
                 sums[band][:, others] += member @ np.where(finite, rest, 0).T
                 numbers[band][:, others] += member @ finite.T.astype(y.dtype)
 
     spectra.run(one_band, "Mean spectra of clusters")
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a lost image
-        means: Float64 = spectra.centre + sums.sum(axis=0) / numbers.sum(axis=0)
+        means: Float64 = spectra.center + sums.sum(axis=0) / numbers.sum(axis=0)
     return means

@@ -78,10 +78,10 @@ def spectra_of(
     numbers: Any = np.arange(1, len(array) + 1) if energy is None and array.ndim else energy
     values, energies = check_mu(array, numbers)
     inside = _inside(mask, values.shape[1:])
-    usable, centre = _look(values.reshape(energies.size, -1), inside)
+    usable, center = _look(values.reshape(energies.size, -1), inside)
     used = _used(energies, usable if chosen is None else usable & chosen, energy_range)
     thin = _thin(int(np.count_nonzero(inside))) if thinned else 1
-    return Spectra(ArrayBands(values), used, centre, inside, thin, progress, workers)
+    return Spectra(ArrayBands(values), used, center, inside, thin, progress, workers)
 
 
 def spectra_of_chain(
@@ -105,12 +105,12 @@ def spectra_of_chain(
         chain.compute(progress)
     usable = chain.usable_energies(found)
     used = _used(chain.energy, usable if chosen is None else usable & chosen, energy_range)
-    centre = np.where(usable, chain.sample().mean, 0).astype(np.float32)
+    center = np.where(usable, chain.sample().mean, 0).astype(np.float32)
     inside = np.ones(prod(chain.image_shape), bool)
     if without_empty:
         inside = _holding_something(chain, usable, found)
     thin = _thin(int(np.count_nonzero(inside))) if thinned else 1
-    return Spectra(chain, used, centre, inside, thin, progress, chain.workers)
+    return Spectra(chain, used, center, inside, thin, progress, chain.workers)
 
 
 def _holding_something(chain: Chain, usable: NDArray[np.bool_], found: Found) -> NDArray[np.bool_]:
@@ -220,8 +220,8 @@ def _look(values: FloatArray, inside: NDArray[np.bool_]) -> tuple[NDArray[np.boo
     if not usable.any():
         raise InputError("mu has no valid value inside the mask; choose another mask or stack.")
     total = np.sum(drawn, axis=1, where=finite, dtype=np.float64)
-    centre: FloatArray = (total / np.maximum(finite.sum(axis=1), 1)).astype(values.dtype)
-    return usable, centre
+    center: FloatArray = (total / np.maximum(finite.sum(axis=1), 1)).astype(values.dtype)
+    return usable, center
 
 
 def _used(energy: Float64, usable: NDArray[np.bool_], energy_range: Window | None) -> NDArray[np.intp]:

@@ -41,8 +41,8 @@ def edge_shape(energy: NDArray[np.float64], mu: NDArray[np.float64]) -> Shape:
         mean = np.bincount(which, y, minlength=steps) / count
         at = np.bincount(which, e, minlength=steps) / count
     filled = count > 0
-    centres = (edges[:-1] + edges[1:]) / 2
-    curve = np.interp(centres, at[filled], mean[filled])
+    centers = (edges[:-1] + edges[1:]) / 2
+    curve = np.interp(centers, at[filled], mean[filled])
     if np.ptp(curve) <= 1e-9 * max(abs(curve).max(), 1e-300):
         return "no edge"
     width = 2  # the slope over two steps, so that an edge between two of them is seen whole

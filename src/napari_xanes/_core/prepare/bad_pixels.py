@@ -173,9 +173,9 @@ def _second_largest(image: Float32) -> Float32:
     second = first.copy()
     for offset in product((0, 1, 2), repeat=image.ndim):
         if offset != (1,) * image.ndim:
-            neighbour = padded[tuple(slice(o, o + n) for o, n in zip(offset, image.shape, strict=True))]
-            np.maximum(second, np.minimum(first, neighbour), out=second)
-            np.maximum(first, neighbour, out=first)
+            neighbor = padded[tuple(slice(o, o + n) for o, n in zip(offset, image.shape, strict=True))]
+            np.maximum(second, np.minimum(first, neighbor), out=second)
+            np.maximum(first, neighbor, out=first)
     return second
 
 
@@ -204,7 +204,7 @@ def _find(
             bad = always | high | low
         where[i] = np.flatnonzero(bad)
         values[i] = (
-            _neighbours_median(image, bad) if params.replace else np.full(where[i].size, np.nan, np.float32)
+            _neighbors_median(image, bad) if params.replace else np.full(where[i].size, np.nan, np.float32)
         )
 
     blocks.run(look, range(n), progress=progress, text="Looking for bad pixels", workers=workers)
@@ -230,7 +230,7 @@ def _static(read: Reader, n: int, limit: float) -> tuple[Bool, Bool]:
     return hot, (low | stuck) & ~hot
 
 
-def _neighbours_median(image: Float32, bad: Bool) -> Float32:
+def _neighbors_median(image: Float32, bad: Bool) -> Float32:
     """Return the median of the good neighbours of every bad pixel (n,), NaN where there are none."""
     good: NDArray[Any] = np.pad(np.where(bad, np.nan, image), 1, constant_values=np.nan)
     at = np.argwhere(bad)

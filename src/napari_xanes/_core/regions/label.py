@@ -78,9 +78,9 @@ def label_particles(
     if inside.all():
         return np.full(inside.shape, int(inside.size >= min_pixels), np.int32)
     distance = np.where(inside, ndimage.distance_transform_edt(inside), -RIPPLE)
-    centres = _centres(distance, inside, min_distance)
+    centers = _centers(distance, inside, min_distance)
     ground = distance if heights is None else heights
-    grown = watershed(-ground, centres, mask=inside, connectivity=inside.ndim)
+    grown = watershed(-ground, centers, mask=inside, connectivity=inside.ndim)
     return _by_size(grown, min_pixels)
 
 
@@ -91,7 +91,7 @@ def _heights(image: ArrayLike, inside: NDArray[np.bool_]) -> NDArray[np.float64]
     return np.where(finite, values, lowest if finite.any() else 0.0)
 
 
-def _centres(
+def _centers(
     distance: NDArray[np.float64], inside: NDArray[np.bool_], min_distance: float
 ) -> NDArray[np.int32]:
     """Return a label for each centre; maxima nearer than `min_distance` inside the mask have the same."""

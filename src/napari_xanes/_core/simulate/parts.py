@@ -83,11 +83,11 @@ def make_sample(rng: np.random.Generator, shape: tuple[int, int], n: int) -> tup
         radius = np.hypot(u, v) * (1 + 0.05 * texture)
         thick = rng.uniform(0.5, 1.1) * np.sqrt(np.clip(1 - radius**2, 0, None)) * (1 + 0.12 * texture)
         core, rim = rng.uniform(0, 0.45), rng.uniform(0.55, 1)
-        oxidised = (
+        oxidized = (
             core + (rim - core) * special.expit((radius - rng.uniform(0.5, 0.75)) / 0.07) + 0.04 * texture
         )
-        oxidised = np.clip(oxidised, 0, 1)
-        amounts += np.clip(thick, 0, None) * np.stack([1 - oxidised, oxidised])
+        oxidized = np.clip(oxidized, 0, 1)
+        amounts += np.clip(thick, 0, None) * np.stack([1 - oxidized, oxidized])
     amounts = ndimage.gaussian_filter(amounts, (0, 0.8, 0.8))
     amounts[:, amounts.sum(axis=0) < 1e-3] = 0
     return amounts, 0.12 + 0.015 * random_texture(rng, shape, 6)

@@ -86,15 +86,15 @@ def _solids(rng: np.random.Generator, shape: tuple[int, ...], pad: int, n: int) 
     filled = np.zeros((2, *padded))
     for _ in range(n):
         turn, out = rng.uniform(0, 2 * np.pi), 0.36 * np.sqrt(rng.uniform())
-        centre = (rng.uniform(0.15, 0.85), 0.5 + out * np.sin(turn), 0.5 + out * np.cos(turn))
+        center = (rng.uniform(0.15, 0.85), 0.5 + out * np.sin(turn), 0.5 + out * np.cos(turn))
         radii = min(shape[1:]) * rng.uniform(0.08, 0.16) * rng.uniform(0.8, 1.25, 3)
-        away = [(at - c * size) / r for at, c, size, r in zip(grid, centre, shape, radii, strict=True)]
+        away = [(at - c * size) / r for at, c, size, r in zip(grid, center, shape, radii, strict=True)]
         radius = np.sqrt(sum(d**2 for d in away)) * (1 + 0.05 * texture)
         solid = left * special.expit((1 - radius) * radii.mean() / 0.5)
         core, rim = rng.uniform(0, 0.4), rng.uniform(0.6, 1)
-        oxidised = core + (rim - core) * special.expit((radius - rng.uniform(0.5, 0.75)) / 0.07)
-        oxidised = np.clip(oxidised + 0.03 * texture, 0, 1)
-        filled += solid * np.stack([1 - oxidised, oxidised])
+        oxidized = core + (rim - core) * special.expit((radius - rng.uniform(0.5, 0.75)) / 0.07)
+        oxidized = np.clip(oxidized + 0.03 * texture, 0, 1)
+        filled += solid * np.stack([1 - oxidized, oxidized])
         left -= solid
     filled[:, filled.sum(axis=0) < 1e-3] = 0
     return filled

@@ -28,7 +28,7 @@ class FitAsked:
     """
 
     params: FitParams
-    normalised_first: bool
+    normalized_first: bool
     references: tuple[Reference, ...] | None = None
 
 
@@ -82,9 +82,9 @@ class FormLink:
             return None
         params: Any = form.params()
         assert isinstance(params, FitParams)
-        return FitAsked(params, self._normalises_first(family, params))
+        return FitAsked(params, self._normalizes_first(family, params))
 
-    def _normalises_first(self, family: Sequence[Layer], params: FitParams) -> bool:
+    def _normalizes_first(self, family: Sequence[Layer], params: FitParams) -> bool:
         """Return what Fit does with a stack; one that was not normalised yet is, unless a background is fitted."""
         panel = workflow_of(self._viewer).panels["fit"]
         fitted = panel.input_layer()

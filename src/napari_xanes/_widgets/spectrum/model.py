@@ -115,7 +115,7 @@ class SpectrumModel:
         asked = self.forms.fit(self.reading.family(layer))
         if asked is None:
             return None
-        first = asked.normalised_first and about(source)["signal"] != "normalized"
+        first = asked.normalized_first and about(source)["signal"] != "normalized"
         normalize = self.forms.normalization(source) if first else None
         return self._ready("fit", source, normalize, asked)
 
@@ -138,7 +138,7 @@ class SpectrumModel:
         spectra = self.reading.spectra
         return self.chosen if self.chosen in spectra else next(iter(spectra), "")
 
-    def is_normalised(self) -> bool:
+    def is_normalized(self) -> bool:
         """Return whether what is read is normalised already."""
         layer = self.reading.stack_layer()
         return layer is not None and about(self._source(layer))["signal"] == "normalized"

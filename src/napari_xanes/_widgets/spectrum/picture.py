@@ -70,13 +70,13 @@ def picture_of(model: SpectrumModel) -> Picture:
 
 
 def _spectra(model: SpectrumModel, energy: Float64, steps: SpectraSteps | None) -> dict[str, Curve]:
-    normalise = model.wanted.quantity == NORMALISED
+    normalize = model.wanted.quantity == NORMALISED
     curves = {}
     for name, one in model.reading.spectra.items():
         y = one.mean.values
-        if normalise and steps is not None:
+        if normalize and steps is not None:
             y = steps(y).spectrum
-        elif normalise and not model.is_normalised():
+        elif normalize and not model.is_normalized():
             y = np.full(energy.size, np.nan)
         curves[name] = Curve(energy, y, one.color, width=2)
     return curves
@@ -84,7 +84,7 @@ def _spectra(model: SpectrumModel, energy: Float64, steps: SpectraSteps | None) 
 
 def _left_label(model: SpectrumModel, layer: Layer) -> str:
     quantity = model.wanted.quantity
-    if model.wanted.fit and model.is_normalised():
+    if model.wanted.fit and model.is_normalized():
         return SIGNAL_WORDS["normalized"]
     return SIGNAL_WORDS[about(layer)["signal"]] if quantity == MEASURED else quantity
 
@@ -127,7 +127,7 @@ def _with_fit(model: SpectrumModel, shown: Picture, layer: Layer, first: str) ->
             message=f"'{first}' cannot be fitted: it shows no edge, or is invalid at some energies.",
         )
     color = model.reading.spectra[first].color
-    left = "normalised" if steps.normalization is not None or model.is_normalised() else DENSITY
+    left = "normalised" if steps.normalization is not None or model.is_normalized() else DENSITY
     said = f"fit of '{first}', residual {float(fit.rms):.2g} rms."
     if not np.isfinite(fit.fractions).all():
         said = f"'{first}' holds too little of the element for fractions."

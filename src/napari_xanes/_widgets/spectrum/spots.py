@@ -115,10 +115,10 @@ def shape_pixels(shapes: Shapes, index: int, layer: Layer, plane: int) -> Pixels
 
 def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return points of the ellipse inside a box of four corners."""
-    centre = corners.mean(axis=0)
+    center = corners.mean(axis=0)
     half = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
     angle = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)[:, None]
-    points: NDArray[np.float64] = centre + np.cos(angle) * half[0] + np.sin(angle) * half[1]
+    points: NDArray[np.float64] = center + np.cos(angle) * half[0] + np.sin(angle) * half[1]
     return points
 
 

@@ -30,7 +30,7 @@ class AfterFitPanel(StepPanel):
 
     def take(self, line: list[Layer]) -> Layer | None:
         """Return the stack that was normalised; or the chosen one, if it was opened as absorption."""
-        found = next((one for one in line if _was_normalised(one)), None)
+        found = next((one for one in line if _was_normalized(one)), None)
         return found or (line[0] if "fit" in results_of(line[0]) else None)
 
     def missing(self, line: list[Layer]) -> str:
@@ -93,7 +93,7 @@ class AfterFitPanel(StepPanel):
         )
 
 
-def _was_normalised(layer: Layer) -> bool:
+def _was_normalized(layer: Layer) -> bool:
     """Whether a stack was normalised by what was run on it."""
     own = len(history_of(layer))
     made = [result.history[own:] for result in results_of(layer).values()]

@@ -77,7 +77,7 @@ class FitPanel(StepPanel):
         """Say what Run will do."""
         files = len(self.forms["fit"].editors["references"].value())
         text = f"Fits {frames_text(layer)} with the spectra of {files} file{'s' if files > 1 else ''}"
-        if self._normalises_first(layer):
+        if self._normalizes_first(layer):
             return f"{text}, normalised on the way as step 3 did."
         if about(layer)["signal"] == "normalized":
             return f"{text}."
@@ -123,7 +123,7 @@ class FitPanel(StepPanel):
     def steps(self, layer: Layer) -> Steps:
         """Return the fit, after the normalisation as it was resolved in step 3 where that is asked for."""
         fit = super().steps(layer)
-        return [*normalized_first(layer), *fit] if self._normalises_first(layer) else fit
+        return [*normalized_first(layer), *fit] if self._normalizes_first(layer) else fit
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return how good the fit is and how many pixels have none."""
@@ -146,7 +146,7 @@ class FitPanel(StepPanel):
             return None
         return "normalised" if self.what.currentIndex() == NORMALISED else "optical density"
 
-    def _normalises_first(self, layer: Layer) -> bool:
+    def _normalizes_first(self, layer: Layer) -> bool:
         return self.what_is_fitted() == "normalised"
 
     def _on_more(self, more: bool) -> None:

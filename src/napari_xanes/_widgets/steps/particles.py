@@ -89,8 +89,8 @@ class ParticlesPanel(AfterFitPanel):
         labels.selected_label = label
         labels.show_selected_label = True
         self.viewer.layers.selection.active = labels
-        centre = [float(table[f"centroid_{axis}"][row]) for axis in "zyx" if f"centroid_{axis}" in table]
-        world = np.atleast_1d(labels.data_to_world(centre))
+        center = [float(table[f"centroid_{axis}"][row]) for axis in "zyx" if f"centroid_{axis}" in table]
+        world = np.atleast_1d(labels.data_to_world(center))
         self.viewer.scene.camera.center = tuple(np.r_[np.zeros(max(0, 3 - world.size)), world])
         if world.size == 3 and self.viewer.dims.ndisplay == 2:
             self.viewer.dims.set_point(self.viewer.dims.ndim - 3, world[0])
