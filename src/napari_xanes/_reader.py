@@ -107,8 +107,10 @@ def _plausible(path: Path) -> bool:
     from napari_xanes._core.io.formats import scan_formats, scan_suffixes
 
     if path.is_dir():
-        whole = any(kind.folder is not None and kind.folder(path) for kind in scan_formats())
-        return whole or (path.suffix.lower() not in (".zarr", ".n5") and _holds_scan(path, scan_suffixes()))
+        whole = next((kind for kind in scan_formats() if kind.folder is not None and kind.folder(path)), None)
+        if whole is not None:
+            return whole.looks_like_scan is None or whole.looks_like_scan(path)
+        return path.suffix.lower() not in (".zarr", ".n5") and _holds_scan(path, scan_suffixes())
     kinds = [kind for kind in scan_formats() if path.suffix.lower() in kind.suffixes]
     return any(kind.looks_like_scan is None or kind.looks_like_scan(path) for kind in kinds)
 

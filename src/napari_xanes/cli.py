@@ -113,10 +113,14 @@ def inspect(
         Text,
         typer.Option(help="Which axis is energy, counted from 0, or a letter for each axis, such as yxe."),
     ] = None,
+    complex_as: Annotated[
+        Text, typer.Option("--complex", help="Of complex images take optical_density or phase.")
+    ] = None,
 ) -> None:
     """Print what the reader sees in scans, one "key: value" a line."""
     from napari_xanes._core.base.params import make_params
     from napari_xanes._core.io import inspect_stack, read_stack
+    from napari_xanes._core.io.describe import in_options
     from napari_xanes._core.recipe.input_params import InputParams
 
     given = {
@@ -128,6 +132,7 @@ def inspect(
         "signal": kind,
         "pixel_size_um": pixel_size_um,
         "axis": axis,
+        "complex_as": complex_as,
     }
     keywords = make_params(InputParams, given, "the options").model_dump()
     failed = 0
@@ -139,7 +144,7 @@ def inspect(
                 _say(f"{key}: {value}")
         except Exception as error:  # noqa: BLE001 - the others are of interest all the same
             failed += 1
-            _note(f"error: {_sentence(error, file)}")
+            _note(f"error: {in_options(_sentence(error, file))}")
     if failed:
         raise typer.Exit(1)
 

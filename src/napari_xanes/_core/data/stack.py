@@ -108,6 +108,10 @@ class EnergyStack:
                 object.__setattr__(self, name, unmasked(getattr(self, name)))
         object.__setattr__(self, "energy", check_energy(self.energy, self.data.shape[0], label))
         object.__setattr__(self, "history", history_from_json(self.history))
+        if np.dtype(self.data.dtype).kind == "c":
+            raise InputError(
+                f"{label} holds complex numbers, expected real ones; give -2 ln of the amplitude, or the phase."
+            )
         if self.signal not in SIGNALS:
             raise InputError(f"signal is {self.signal!r}, expected one of {', '.join(SIGNALS)}.")
 

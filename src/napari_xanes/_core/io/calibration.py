@@ -167,6 +167,8 @@ def _beam_column(
 
 
 def _check_shape(opened: Opened, found: Calibration, what: str) -> None:
+    if np.dtype(found.data.dtype).kind == "c":
+        raise InputError(f"the {what} {found.given} holds complex numbers, expected counts; give another.")
     shape, image = tuple(found.data.shape), tuple(opened.data.shape[1:])
     if len(shape) == 1 and what == "flat":
         return

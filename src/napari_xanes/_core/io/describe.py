@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack
 
 
@@ -37,3 +39,27 @@ def inspect_stack(stack: EnergyStack) -> list[tuple[str, str]]:
 
 def _shape_words(data: ArrayLike | None) -> str:
     return "none" if data is None else " x ".join(map(str, data.shape))
+
+
+OPTIONS = {
+    "complex_as": "--complex",
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in ("energy_unit", "energy", "images", "flat", "dark", "signal", "pixel_size_um", "axis")
+    },
+}
+"""Keywords of `read_stack` as options of the command line."""
+
+
+def in_options(sentence: str) -> str:
+    """Return a sentence on what to say to `read_stack` in the words of the command line: energy= is --energy."""
+    names = "|".join(OPTIONS)
+    return re.sub(
+        rf"(?<![\w.-])({names})\s?=(?:\s?(?=['\"])|(?=[\s,;.:)]|$))",
+        lambda m: (
+            f"{OPTIONS[m[1]]} "
+            if sentence[m.end() : m.end() + 1] in "'\"" and m.end() < len(sentence)
+            else OPTIONS[m[1]]
+        ),
+        sentence,
+    )

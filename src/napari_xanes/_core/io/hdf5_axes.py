@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.hdf5_energy import named_energies
 from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
+from napari_xanes._core.io.lengths import LENGTHS
 from napari_xanes._core.io.nexus import axis_entry, axis_letter, declared_axes, is_energy_name
 from napari_xanes._core.io.permuted import order_of
 from napari_xanes._core.io.plausible import energy_unit_of
@@ -116,17 +117,3 @@ def spacing_um(tree: Tree, images: TreeEntry) -> float | None:
         if factor is not None and step > 0:
             return float(step * factor)
     return None
-
-
-LENGTHS = {
-    "nm": 1e-3,
-    "um": 1.0,
-    "µm": 1.0,
-    "μm": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "mm": 1e3,
-    "m": 1e6,
-}
-LENGTHS |= {"micrometre": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "angstrom": 1e-4}

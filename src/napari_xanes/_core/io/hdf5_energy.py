@@ -23,6 +23,8 @@ NO_ENERGY = re.compile(
 )
 EXACT = re.compile(r"energy|energies|photon_?energy|x_eng|eng_list", re.IGNORECASE)
 ANGLE = re.compile(r".*(bragg|theta|mono|angle).*", re.IGNORECASE)
+JOULES_PER_EV, JOULES = 1.602176634e-19, (1e-18, 1e-13)
+"""CXI files hold energies in joules."""
 HC_EV_ANGSTROM = 12398.419843320026
 
 
@@ -50,7 +52,10 @@ def entry_energies(entry: TreeEntry, why: str) -> EnergyList:
     if entry.ndim > 1 and entry.size != max(entry.shape or (0,)):
         raise DataFileError(f"{path}: {entry.name} has shape {entry.shape}, expected one energy per image.")
     label, hint = f"{path.name}:{entry.name}", f"{entry.units} {entry.name}"
-    return EnergyList(entry.numbers(), label, hint, entry.name, why, energy_unit_of(entry.units) or "")
+    values, unit = entry.numbers(), energy_unit_of(entry.units) or ""
+    if unit == "J" or (not unit and ((values > JOULES[0]) & (values < JOULES[1])).all()):
+        values, unit, hint = values / JOULES_PER_EV, "eV", "eV"
+    return EnergyList(values, label, hint, entry.name, why, unit)
 
 
 def of_same_scan(tree: Tree, entry: TreeEntry, images: TreeEntry) -> bool:

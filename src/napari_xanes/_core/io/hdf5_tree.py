@@ -76,6 +76,11 @@ class TreeEntry:
         return self.shape is not None and self.dtype.kind in "iuf"
 
     @property
+    def is_complex(self) -> bool:
+        """Whether the values are complex numbers."""
+        return self.shape is not None and self.dtype.kind == "c"
+
+    @property
     def is_list(self) -> bool:
         """Whether it holds one number after the other."""
         return self.is_numeric and self.size > 0 and self.ndim > 0 and self.size == max(self.shape or (0,))

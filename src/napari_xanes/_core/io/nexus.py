@@ -17,11 +17,13 @@ from napari_xanes._core.io.plausible import ENERGY_NAME
 
 IMAGES = re.compile(r"img_?xanes|xanes_?img|img|images?|data|stack|counts?", re.IGNORECASE)
 NO_IMAGES = re.compile(
-    r"(^|/)(scalers?|positions?|pos|xrfmap|maps|mca|spectr\w*|monitors?|thumbnails?|control)(/|$)",
+    r"(^|/)(scalers?|positions?|pos|xrfmap|maps|mca|spectr(a|um|e)|monitors?|thumbnails?|control)(/|$)",
     re.IGNORECASE,
 )
 """Parts of a path that hold scalers, positions or spectra of pixels, which look like images by their shapes."""
 NO_IMAGE_CLASSES = ("NXmonitor", "NXlog", "NXpositioner", "NXsensor", "NXgeometry", "NXtransformations")
+PTYCHOGRAPHY = re.compile(r"(^|/)(image_\d+/data|content/obj/.*data)$")
+"""Where CXI and PtyPy files hold the images that were reconstructed, beside those that were measured."""
 SMALLEST = 4
 """An image of fewer rows and columns is a matrix."""
 
@@ -51,7 +53,8 @@ def choose_images(
         _check_shape(tree, entry, single)
         return Chosen(entry)
     known = {entry.name for other in others if (entry := _known(tree, other)) is not None}
-    found = [e for e in tree.numeric() if e.name not in known and could_be_images(tree, e, single)]
+    every = [e for e in tree.entries.values() if e.is_numeric or e.is_complex]
+    found = [e for e in every if e.name not in known and could_be_images(tree, e, single)]
     if not found:
         raise _no_images(tree, single)
     samples = [e for e in found if not (FLAT_DATASET.match(e.leaf) or DARK_DATASET.match(e.leaf))] or found
@@ -100,7 +103,7 @@ def _lists_elements(tree: Tree, entry: TreeEntry) -> bool:
 
 
 def _check_shape(tree: Tree, entry: TreeEntry, single: bool) -> None:
-    if not entry.is_numeric:
+    if not (entry.is_numeric or entry.is_complex):
         raise DataFileError(
             f"{tree.path}: {entry.name} holds values of type {entry.dtype}, expected real numbers."
         )
@@ -117,7 +120,7 @@ def _no_images(tree: Tree, single: bool) -> DataFileError:
     if tree.missing:
         return tree.lost(next(iter(tree.missing)))
     dims = (2, 3) if single else (3, 4)
-    odd = [e for e in tree.entries.values() if not e.is_numeric and e.ndim in dims]
+    odd = [e for e in tree.entries.values() if not (e.is_numeric or e.is_complex) and e.ndim in dims]
     if odd:
         return DataFileError(
             f"{tree.path}: {odd[0].name} holds values of type {odd[0].dtype}, expected real numbers."
@@ -217,6 +220,7 @@ def _likeliest(tree: Tree, found: list[TreeEntry]) -> list[TreeEntry]:
     """Narrow candidates: those with an energy for every image, then FXI's name, then a usual name."""
     lengths = {e.size for e in tree.numeric() if e.is_list}
     rules: tuple[Callable[[TreeEntry], bool], ...] = (
+        lambda e: PTYCHOGRAPHY.search(e.name) is not None,
         lambda e: (e.shape or (0,))[0] in lengths,
         lambda e: e.leaf.lower() == "img_xanes",
         lambda e: IMAGES.fullmatch(e.leaf) is not None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_xanes._core.base.errors import DataFileError, InputError
-from napari_xanes._core.data.stack import ArrayLike
+from napari_xanes._core.data.stack import ArrayLike, Signal
 from napari_xanes._core.io.energies import EnergyList
 
 LONGEST_PATH = 4000
@@ -58,6 +58,8 @@ class Opened:
         Energies that are only plausible: a text file beside the scan goes before.
     fault : DataFileError or None
         Why there are no energies, to be raised if there are none elsewhere.
+    signal : str or None
+        What the values are, where the format says so.
     flat, dark : (array-like, dataset name) or None
         Found in the file, or the dataset the user named.
     holds : str
@@ -72,6 +74,7 @@ class Opened:
     energy: EnergyList | None = None
     proposed: EnergyList | None = None
     fault: DataFileError | None = None
+    signal: Signal | None = None
     flat: tuple[ArrayLike, str] | None = None
     dark: tuple[ArrayLike, str] | None = None
     pixel_size_um: float | None = None

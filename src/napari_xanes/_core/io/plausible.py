@@ -24,6 +24,7 @@ LEAST_SPAN, MOST_SPAN = 1.5, 3000.0
 """eV; a scan of an absorption edge is not narrower or wider."""
 _LEVELS = ("K", "L1", "L2", "L3", "M1", "M2", "M3", "M4", "M5", "N4", "N5")
 _UNITS = {"ev": "eV", "kev": "keV", "electronvolt": "eV", "electronvolts": "eV", "kiloelectronvolt": "keV"}
+_UNITS |= {"j": "J", "joule": "J", "joules": "J"}
 _UNITS |= {
     "electron_volt": "eV",
     "electron volt": "eV",
@@ -33,7 +34,7 @@ _UNITS |= {
 
 
 def energy_unit_of(unit: str) -> str | None:
-    """Return "eV" or "keV" if a declared unit is one of energies of a scan; "" if none is declared; None for others."""
+    """Return "eV", "keV" or "J" if a declared unit is one of energies of a scan; "" if none is declared; None for others."""
     words = unit.strip().strip("[]()").lower()
     if words in ("", "any", "nx_any", "nx_energy", "none", "-", "1"):
         return ""

@@ -21,9 +21,11 @@ from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import SIGNALS, EnergyStack, Signal
 from napari_xanes._core.io import energies as lists
 from napari_xanes._core.io.calibration import Calibration, open_calibration
+from napari_xanes._core.io.complex_images import make_real
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import scan_format
 from napari_xanes._core.io.opened import Opened, Wanted, absolute, find_file
+from napari_xanes._core.io.pyxrf_log import logged_energies
 from napari_xanes._core.io.signal import Glance, already_divided, glance, same_scale, tell_signal
 from napari_xanes._core.io.sources import open_images, open_list
 from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
@@ -47,6 +49,7 @@ def read_stack(
     signal: Signal | None = None,
     pixel_size_um: float | None = None,
     axis: int | str | None = None,
+    complex_as: str | None = None,
 ) -> EnergyStack:
     """Open a scan; images are read when they are needed, and no file stays open.
 
@@ -71,6 +74,8 @@ def read_stack(
     axis : int or str, optional
         Which axis of the images in the file is energy, counted from 0; or a letter for each axis out of e, z, y and x,
         such as "yxe".  As the file declares, else the first one, if not given.
+    complex_as : {"optical_density", "phase"}, optional
+        What is taken of complex images, as of ptychography: -2 ln of their amplitude, or their phase in radians.
 
     Returns
     -------
@@ -86,6 +91,7 @@ def read_stack(
     """
     _check_options(energy_unit, signal, pixel_size_um)
     opened = _open(path, images or None, energy, flat, dark, axis)
+    make_real(opened, complex_as or None)
     found = _energies(opened, energy)
     n = opened.data.shape[0]
     if found.values.size != n:
@@ -103,12 +109,13 @@ def read_stack(
     flats = open_calibration(opened, flat or None, "flat", sorted_energy, groups)
     darks = open_calibration(opened, dark or None, "dark", sorted_energy, groups)
     seen = glance(gathered(opened.data, [group[:1] for group in groups]), opened.name)  # in order of energy
-    told, flats, said = _signal(opened, seen, signal, flats)
+    told, flats, said = _signal(opened, seen, signal or opened.signal, flats)
     if told == "counts":
         said += _unmeasured(opened, seen)
     if told != "counts":
         darks = None
     source = _source(opened, found, in_ev, flats, darks, told, energy_unit, pixel_size_um, axis)
+    source["complex_as"] = complex_as or None
     warnings = (
         *opened.warnings,
         *in_ev.warnings,
@@ -180,7 +187,10 @@ def _energies(opened: Opened, energy: Any) -> EnergyList:
 
 def _not_declared(opened: Opened) -> EnergyList:
     """Return energies that the file does not declare: those of a text file beside it, else what it could mean."""
-    beside = lists.find_sidecar(opened.folder, opened.files[0].stem, opened.data.shape[0], opened.name)
+    logged = logged_energies(opened.folder, opened.data.shape[0])
+    beside = logged or lists.find_sidecar(
+        opened.folder, opened.files[0].stem, opened.data.shape[0], opened.name
+    )
     told = opened.proposed
     if beside is not None and told is not None and told.label == "the file names":
         return _agreed(beside, told)

@@ -34,7 +34,7 @@ def open_series(paths: Sequence[Path], kind: ScanFormat, wanted: Wanted) -> Open
     opened = Opened(data, paths[0].stem, list(paths), "", first.images)
     opened.pixel_size_um = next((part.pixel_size_um for part in parts if part.pixel_size_um), None)
     opened.energy = _energies(parts)
-    opened.holds = first.holds
+    opened.holds, opened.signal = first.holds, first.signal
     opened.flat = _calibrations([part.flat for part in parts], first)
     opened.dark = _calibrations([part.dark for part in parts], first)
     opened.warnings = list(dict.fromkeys(said for part in parts for said in part.warnings))[:3]

@@ -34,6 +34,9 @@ from napari_xanes._core.io.permuted import order_of, permuted
 from napari_xanes._core.io.series import open_series
 from napari_xanes._core.io.unread import not_read
 
+SUM = "SUM_"
+"""How PyXRF begins the name of the sum of a stack, which lies beside it."""
+
 
 def open_images(path: Path, wanted: Wanted) -> Opened:
     """Open a file or folder."""
@@ -94,6 +97,8 @@ def _open_folder(folder: Path, wanted: Wanted) -> Opened:
         key=lambda path: natural_key(path.name),
     )
     files = [path for path in within if path.suffix.lower() in suffixes]
+    sums = {path for path in files if path.name.startswith(SUM) and folder / path.name[len(SUM) :] in files}
+    files = [path for path in files if path not in sums]
     if not files:
         raise DataFileError(f"{folder} {_nothing_in(within)}")
     series = _series(folder, files)

@@ -142,7 +142,7 @@ def _frame_shape(path: Path, series: Any) -> tuple[int, ...]:
             f"{path} holds colour images ({key.samplesperpixel} values a pixel), expected grey ones; "
             "export the measured intensities."
         )
-    if key.dtype is None or key.dtype.kind not in "iuf":
+    if key.dtype is None or key.dtype.kind not in "iufc":
         raise DataFileError(f"{path} holds values of type {key.dtype}, expected real numbers.")
     shape = tuple(int(n) for n in series.shape)
     planes = tuple(n for n in shape[:-2] if n != 1)

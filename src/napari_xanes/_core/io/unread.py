@@ -12,7 +12,6 @@ _UNREAD: dict[tuple[str, ...], tuple[str, str]] = {
         "export it as TIFF from DigitalMicrograph or ImageJ",
     ),
     (".czi", ".lif", ".nd2", ".oif", ".oib"): ("a light microscope's file", f"open it in ImageJ and {TIFF}"),
-    (".edf",): ("an ESRF .edf image", f"convert it with FabIO or PyMca and {TIFF}"),
     (".xim",): ("an image of an SDF scan", "open the header (.hdr) beside it"),
     (".txm",): ("a reconstructed Zeiss volume", "export it as TIFF and give one volume per energy"),
     (".mda",): ("an EPICS .mda scan", "fit it with XRF-Maps or PyXRF, or save its image as TIFF or HDF5"),

@@ -41,6 +41,13 @@ class InputParams(Params):
     signal: Literal["counts", "transmission", "optical_density", "normalized"] | None = param(
         None, "Signal", "What the values are. Empty: told from the numbers.", example="counts"
     )
+    complex_as: Literal["optical_density", "phase"] | None = param(
+        None,
+        "Complex images",
+        "What is taken of complex images, as of ptychography: -2 ln of their amplitude, which is optical density, or "
+        "their phase. Empty: images are real numbers.",
+        example="optical_density",
+    )
     pixel_size_um: float | None = param(
         None, "Pixel size", "Size of a pixel. Empty: as the file says.", unit="um", gt=0, example=0.02
     )

@@ -125,7 +125,7 @@ def test_header_values():
     ("name", "said"),
     [
         ("s_a000.xim", r"open the header \(\.hdr\) beside it"),
-        ("m.edf", "convert it with FabIO"),
+        ("m.cbf", "convert it with FabIO"),
         ("v.txm", "export it as TIFF"),
     ],
 )

@@ -31,7 +31,7 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
 
 FORMAT = ScanFormat(
     "HDF5/NeXus",
-    (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".he5", ".nx", ".stxm"),
+    (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".he5", ".nx", ".stxm", ".cxi", ".ptyr"),
     magic=(SIGNATURE,),
     recognise=recognise,
     open=open_scan,

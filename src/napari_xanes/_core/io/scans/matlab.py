@@ -43,7 +43,7 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     data = np.asarray(arrays[name])
     if wanted.one_of_many:
         return put_together(path, data[None], name, None, wanted)
-    lists = {n: np.asarray(arrays[n], dtype=np.float64).ravel() for n in listed}
+    lists = {n: np.asarray(arrays[n], np.float64).ravel() for n in listed if np.isrealobj(arrays[n])}
     return put_together(path, data, name, find_energies(path, lists, data.shape), wanted)
 
 

@@ -14,7 +14,7 @@ from napari_xanes._core.io.formats import ScanFormat
 from napari_xanes._core.io.frames import PlainFrames, check_shape
 from napari_xanes._core.io.opened import Opened, Wanted
 
-_MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_MODES = {0: "i1", 1: "i2", 2: "f4", 4: "c8", 6: "u2", 12: "f2"}
 _HEADER = 1024
 _STACKED_VOLUMES = range(401, 631)
 

@@ -43,7 +43,7 @@ def _plain(path: Path) -> ArrayLike:
             offset = file.tell()
     except (ValueError, OSError) as error:
         raise DataFileError(f"{path} is a damaged .npy file ({error}); save it again.") from error
-    if dtype.hasobject or dtype.kind not in "iufb":
+    if dtype.hasobject or dtype.kind not in "iufbc":
         raise DataFileError(f"{path} holds values of type {dtype}, expected real numbers.")
     check_shape(path, shape or (1,))
     data = PlainFrames(path, shape[::-1] if fortran else shape, dtype, offset)
@@ -57,7 +57,7 @@ def _open_npz(path: Path, wanted: Wanted) -> Opened:
             shapes: dict[str, tuple[int, ...]] = {}
             for name in file.files:
                 array = file[name]
-                if array.dtype.kind in "iuf":
+                if array.dtype.kind in "iufc":
                     shapes[name] = array.shape
                     arrays[name] = array
     except (ValueError, OSError, zipfile.BadZipFile) as error:
@@ -68,7 +68,10 @@ def _open_npz(path: Path, wanted: Wanted) -> Opened:
     lists = {
         key: array.ravel().astype(np.float64)
         for key, array in arrays.items()
-        if 0 < array.size <= _MOST_NUMBERS and array.size == max(array.shape, default=0) and key != name
+        if array.dtype.kind != "c"
+        and 0 < array.size <= _MOST_NUMBERS
+        and array.size == max(array.shape, default=0)
+        and key != name
     }
     if wanted.energy is not None:
         lists = {key: values for key, values in lists.items() if key == wanted.energy}
