@@ -50,7 +50,8 @@ def test_a_pixel_with_energies_enough_and_few_pixels_speak_for_themselves():
     curves, energy = np.tile(CURVES, 8), 8250 + 5.0 * np.arange(48)
     mu = curves.T @ [[0.6], [0.4]] + rng.normal(0, 0.01, (48, 500))
     one, all_of_them = fit_references(mu[:, :1], energy, curves), fit_references(mu, energy, curves)
-    np.testing.assert_allclose(all_of_them.sigma[:, :1], one.sigma, rtol=1e-12)
+    # but for how noise is spread over the energies, which is learned
+    np.testing.assert_allclose(all_of_them.sigma[:, :1], one.sigma, rtol=0.01)
     few = fit_references(mu[:6, :20], energy[:6], curves[:, :6])
     each = fit_references(mu[:6, 3], energy[:6], curves[:, :6])
     np.testing.assert_allclose(few.sigma[:, 3], each.sigma, rtol=1e-6)

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import make_params
-from napari_xanes._core.data.history import last_entry
+from napari_xanes._core.data.history import Entry, last_entry
+from napari_xanes._core.data.jacobian import Jacobian
+from napari_xanes._core.edge.curves import STEP, fitted_curves
+from napari_xanes._core.edge.kernel import NormalizeKernel, window_energies
 from napari_xanes._core.edge.params import ResolvedNormalizeParams
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.sampling import sampled_pixels
@@ -27,11 +31,14 @@ class Normalization:
         The standard error of the edge step divided out, for noise of one in optical density.
     sampled : array (n,) or None
         The thickness of the sampled pixels (see `engine.sampling`), while the map of it is not made yet.
+    jacobian : Jacobian or None
+        How the spectra answer to noise, if that is known.
     """
 
     params: ResolvedNormalizeParams
     step_noise: float
     sampled: NDArray[np.floating[Any]] | None = field(default=None, compare=False)
+    jacobian: Jacobian | None = field(default=None, compare=False)
 
 
 def normalization_of(chain: Chain) -> Normalization | None:
@@ -41,7 +48,28 @@ def normalization_of(chain: Chain) -> Normalization | None:
     if handed is not None or entry is None or chain.signal != "normalized":
         return handed
     params = make_params(ResolvedNormalizeParams, entry.params, "the history's normalize")
-    return Normalization(params, float(entry.facts.get("step_noise", 0.0)))
+    return Normalization(
+        params, float(entry.facts.get("step_noise", 0.0)), jacobian=_jacobian_again(params, entry, chain)
+    )
+
+
+def _jacobian_again(params: ResolvedNormalizeParams, entry: Entry, chain: Chain) -> Jacobian | None:
+    """Return the Jacobian of an earlier run's normalisation, from the lines of its mean spectrum; None if not known."""
+    lines, sample = np.asarray(entry.facts.get("mean_lines", ()), np.float64), chain.sample()
+    try:
+        pre, post = window_energies(params, chain.energy, sample.usable)
+        alone = params.divide_by == "post"
+        curves = fitted_curves(chain.energy, params.e0, pre, post, params.pre, params.post_order, alone=alone)
+        if lines.shape != (len(curves.from_pre),):
+            return None
+        divisor = (curves.post_curve if alone else curves.difference) @ lines
+        if params.divide_by in ("step", "area"):
+            divisor = lines[STEP] / sample.mean[post].mean()
+        mean = sample.mean * divisor + (0 if alone else curves.pre_curve @ lines)
+        kernel = NormalizeKernel(params, chain.energy, sample.usable, mean[:, None])
+    except InputError:  # energies of the windows have been left out since
+        return None
+    return kernel.jacobian(np.where(sample.usable, mean, np.nan))
 
 
 def sampled_thickness(

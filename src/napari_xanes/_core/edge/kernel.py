@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.checks import window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
+from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.edge.curves import (
     STEP,
     Matrix,
@@ -24,6 +25,7 @@ from napari_xanes._core.edge.curves import (
     fitted_curves,
     shared_curves,
 )
+from napari_xanes._core.edge.jacobian import edge_jacobian, taken_off
 from napari_xanes._core.edge.params import FloatArray, ResolvedNormalizeParams, least_energies
 from napari_xanes._core.engine import blocks
 
@@ -102,7 +104,8 @@ class NormalizeKernel:
         self._set_noise()
         self._pre, self._post = as_slice(self.pre), as_slice(self.post)
         self._mean_step = self.curves.difference[self.post].mean(axis=0)
-        self._products = {np.dtype(t): self._make(energy, t) for t in (np.float32, np.float64)}
+        self._subtract = taken_off(params, energy, self.curves)
+        self._products = {np.dtype(t): self._make(t) for t in (np.float32, np.float64)}
         self._scratch = blocks.Scratch()
 
     def _set_area(self, energy: Matrix, usable: NDArray[np.bool_]) -> None:
@@ -139,22 +142,32 @@ class NormalizeKernel:
             whole[self.post] -= under @ self.curves.from_post
             self.divisor_noise = float(np.linalg.norm(whole))
 
-    def _make(self, energy: Matrix, dtype: Any) -> _Products:
+    def _make(self, dtype: Any) -> _Products:
         curves, divide_by = self.curves, self._params.divide_by
-        subtract = curves.pre_curve.copy()
-        if self._params.flatten:
-            above = energy > self._params.e0
-            subtract[above] += curves.difference[above]
-            subtract[above, STEP] -= 1
         divisor = {"line": curves.difference, "post": curves.post_curve}.get(divide_by)
         return _Products(
             curves.from_pre.astype(dtype),
             curves.from_post.astype(dtype),
-            None if divide_by == "post" else CurveProduct(subtract, dtype),
+            None if divide_by == "post" else CurveProduct(self._subtract, dtype),
             None if divisor is None else CurveProduct(divisor, dtype),
             self._area_weights.astype(dtype) if self._area is not None else None,
             CurveProduct(curves.pre_curve[self.pre], dtype),
             CurveProduct(curves.post_curve[self.post], dtype),
+        )
+
+    def lines_of(self, mean: Matrix) -> list[float]:
+        """Return the coefficients of the curves (m,) of a mean spectrum (E,)."""
+        return [float(c) for c in self.curves.coefficients(mean[self.pre], mean[self.post])]
+
+    def jacobian(self, mean: Matrix) -> Jacobian:
+        """Return how normalised spectra answer to noise; `mean` is the mean spectrum (E,), NaN where there is none."""
+        area = None
+        if self._area is not None:
+            area = np.zeros(mean.size)
+            area[self._area] = self._area_weights
+        windows = (self.pre, self.post)
+        return edge_jacobian(
+            self._params, self.curves, windows, area, self._subtract, self._mean_step, np.nan_to_num(mean)
         )
 
     def divisor_of(self, spectrum: Matrix) -> Matrix:

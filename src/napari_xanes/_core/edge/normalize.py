@@ -18,6 +18,7 @@ from scipy.special import stdtrit
 from napari_xanes._core.base.checks import check_mu, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, make_params
+from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.edge.curves import STEP, fitted_curves
 from napari_xanes._core.edge.energy import choose_e0, missing_side
 from napari_xanes._core.edge.kernel import NormalizeKernel, window_energies
@@ -150,7 +151,8 @@ def normalize_edge(
     kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
     normalized = np.empty_like(values)
     (maps,) = blocks.run_kernels([kernel], values, out=normalized)
-    return _as_result(resolved, edge, normalized, maps, kernel.divisor_noise)
+    jacobian = kernel.jacobian(np.where(usable, mean_spectrum(spectra, usable), np.nan))
+    return _as_result(resolved, edge, normalized, maps, kernel.divisor_noise, jacobian)
 
 
 def _as_result(
@@ -159,6 +161,7 @@ def _as_result(
     normalized: FloatArray,
     maps: Mapping[str, FloatArray],
     step_noise: float,
+    jacobian: Jacobian,
 ) -> EdgeNormalization:
     return EdgeNormalization(
         normalized=normalized,
@@ -172,6 +175,7 @@ def _as_result(
         edge_step_sigma=maps["edge_step_sigma"][()] if "edge_step_sigma" in maps else None,
         n_gated=count_flags(maps["gated"]) if "gated" in maps else 0,
         step_noise=step_noise,
+        jacobian=jacobian,
     )
 
 
@@ -184,7 +188,7 @@ def resolve(
 ) -> tuple[ResolvedNormalizeParams, str | None]:
     """Fill in what was left to choose, from the energies and sampled spectra (E, n); also name the edge."""
     check_choices(params)
-    mean, x, least = _mean_spectrum(spectra, usable)[usable], energy[usable], least_energies(params)
+    mean, x, least = mean_spectrum(spectra, usable)[usable], energy[usable], least_energies(params)
     check_given(x, params.pre_edge, params.post_edge, least)
     e0, edge = choose_e0(x, mean, params)
     pre_edge, post_edge = choose_windows(x, e0, edge, params.pre_edge, params.post_edge, least)
@@ -242,7 +246,7 @@ def _refuse_flat(
         )
 
 
-def _mean_spectrum(spectra: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+def mean_spectrum(spectra: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the mean of the pixels that are valid in all usable frames, of whatever is valid if there are none.
 
     Pixels at a border that drifts out of view would otherwise put steps of their own into the mean.

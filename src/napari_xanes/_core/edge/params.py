@@ -6,6 +6,7 @@ Apart from the arithmetic, because references, fits and maps need to know how a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
+from napari_xanes._core.data.jacobian import Jacobian
 
 FloatArray = NDArray[np.floating[Any]]
 Slope = Literal["pixel", "shared"]
@@ -159,6 +161,8 @@ class EdgeNormalization:
         Number of pixels whose step is below the gate.
     step_noise : float
         Standard error of what was divided by, for noise of one in `mu`.
+    jacobian : Jacobian
+        How the normalised spectra answer to noise, for errors of what is made from them.
     """
 
     normalized: FloatArray
@@ -175,6 +179,7 @@ class EdgeNormalization:
     edge_step_sigma: FloatArray | None = None
     n_gated: int = 0
     step_noise: float = 0.0
+    jacobian: Jacobian | None = attribute(default=None, repr=False)
 
 
 def check_choices(params: NormalizeParams) -> None:

@@ -14,7 +14,7 @@ from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.edge.handover import Normalization
 from napari_xanes._core.edge.kernel import NormalizeKernel
-from napari_xanes._core.edge.normalize import SHORT, count_flags, resolve
+from napari_xanes._core.edge.normalize import SHORT, count_flags, mean_spectrum, resolve
 from napari_xanes._core.edge.params import (
     FloatArray,
     NormalizeParams,
@@ -72,8 +72,15 @@ def normalize_step(
     resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
     found["edge"] = edge
     kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
-    chain.hand_over(Normalization(resolved, kernel.divisor_noise, kernel.thickness_of(sample.spectra)))
-    found["step_noise"] = kernel.divisor_noise
+    chain.hand_over(
+        Normalization(
+            resolved,
+            kernel.divisor_noise,
+            kernel.thickness_of(sample.spectra),
+            kernel.jacobian(np.where(usable, mean_spectrum(sample.spectra, usable), np.nan)),
+        )
+    )
+    found["step_noise"], found["mean_lines"] = kernel.divisor_noise, kernel.lines_of(sample.mean)
     if doubts := _doubts(params, resolved, kernel, sample.mean):
         found.warn(*doubts)
 

@@ -18,6 +18,7 @@ from napari_xanes._core.base.checks import check_choice, check_mu
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference
+from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.fit.diagnosis import diagnose
@@ -70,6 +71,7 @@ def fit_references(
     weights: ArrayLike | Weights | None = None,
     noise: ArrayLike | None = None,
     reference_shifts: Mapping[str, float] | Sequence[float] | None = None,
+    normalization: EdgeNormalization | None = None,
 ) -> ReferenceFit:
     """Fit every spectrum with a linear combination of references.
 
@@ -108,6 +110,8 @@ def fit_references(
         `reduced_chi_square`; by default taken from the residual.
     reference_shifts : dict or sequence of float, optional
         eV by which references are moved up in energy, by name or in order, as `fit_reference_shifts` finds them.
+    normalization : EdgeNormalization, optional
+        How `mu` was normalised, by which `sigma` also holds the errors of the lines before and after the edge.
 
     Returns
     -------
@@ -153,8 +157,10 @@ def fit_references(
         keep=leftover,
         noise=_as_noise(noise, values.shape[1:]),
         mask=_as_mask(mask, values.shape[1:]),
+        jacobian=None if normalization is None else normalization.jacobian,
+        step_noise=0.0 if normalization is None else normalization.step_noise,
     )
-    kernel.learn_noise(_sample(values, mask))
+    kernel.learn_noise(_sample(values, mask), *_thickness(normalization, values, mask))
     (maps,) = blocks.run_kernels([kernel], values)
     unconverged = count_unconverged(maps)
     diagnosis = diagnose(
@@ -177,6 +183,20 @@ def fit_references(
         _fitted=fitted,
         _basis=(basis.background, basis.references),
     )
+
+
+def _thickness(
+    normalization: EdgeNormalization | None, values: NDArray[Any], mask: ArrayLike | None
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Return the thickness that was divided out, of the pixels of `_sample` and of all."""
+    if normalization is None:
+        return None, None
+    image = np.asarray(normalization.thickness, values.dtype)
+    if image.shape != values.shape[1:]:
+        raise InputError(
+            f"normalization is of images {image.shape}, mu of {values.shape[1:]}; give the one that mu comes from."
+        )
+    return _sample(image[None], mask)[0], np.ascontiguousarray(image)
 
 
 def _sample(values: NDArray[Any], mask: ArrayLike | None) -> NDArray[Any]:

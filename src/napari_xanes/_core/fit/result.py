@@ -38,8 +38,8 @@ class ReferenceFit:
     fractions : array (K, ...)
         Coefficients divided by their sum; NaN where the sum is not positive (or not significant).
     sigma : array (K, ...)
-        Standard error of each fraction, from the noise given or else from the residual of its own pixel.  Where
-        coefficients are held at zero, the others have the error of the smaller fit, and those held the one-sided
+        Standard error of each fraction, from the noise given or else from residuals: of its own pixel, and with few
+        energies of others.  How noise is spread over the energies is learned from many pixels.  Where coefficients are held at zero, the others have the error of the smaller fit, and those held the one-sided
         width that the data leave them.
     error : array (...)
         Sum over the fitted energies of (y - fit)^2.

@@ -20,8 +20,8 @@ from napari_xanes._core.data.stack import Signal
 from napari_xanes._core.edge.handover import normalization_of, sampled_thickness
 from napari_xanes._core.edge.references import normalize_references
 from napari_xanes._core.engine.chain import Chain, count_invalid
-from napari_xanes._core.engine.code import Before, Lines, call, list_lines, literal
 from napari_xanes._core.engine.step import Step
+from napari_xanes._core.fit.code import fit_code
 from napari_xanes._core.fit.diagnosis import Divisor, diagnose
 from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
@@ -82,11 +82,12 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
         fitted,
         params.constraint,
         params.significance,
+        jacobian=None if direct or normalized is None else normalized.jacobian,
         step_noise=0.0 if direct or normalized is None else normalized.step_noise,
         solver=params.solver,
         keep=leftover,
     )
-    kernel.learn_noise(chain.sample().spectra, *((None, None) if direct else sampled_thickness(chain)))
+    _learn_noise(kernel, chain, direct, found)
     if not direct:  # else the thickness is their sum
         kernel.optional = {**kernel.optional, "coefficients": "coefficient"}
     names = tuple(r.name for r in references)
@@ -101,6 +102,25 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
         "shift_references": False,
     }
     return params.model_copy(update=resolved), found
+
+
+def _learn_noise(kernel: FitKernel, chain: Chain, direct: bool, found: Found) -> None:
+    """Let the kernel learn the noise from sampled spectra, and say what its sigma does not hold."""
+    made = {entry.step for entry in (*chain.stack.history, *chain.entries)}
+    kernel.learn_noise(
+        chain.sample().spectra,
+        *((None, None) if direct else sampled_thickness(chain)),
+        counted="optical_density" in made,
+    )
+    if kernel.noise_unknown:
+        found.warn(
+            "the fit has as many unknowns as independent values, so nothing is left to tell the noise by, and there is no "
+            "sigma; measure at more energies"
+        )
+    if "denoise" in made:
+        found.warn(
+            "the images were denoised, so sigma holds the noise that is left, not the detail that was smoothed away"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,39 +312,6 @@ def _name_maps(raw: Mapping[str, FloatArray], names: Sequence[str], signal: Sign
     return maps
 
 
-def _fit_code(given: dict[str, Any], before: Before) -> Lines | None:
-    """Return the step in Python."""
-    as_data = given.pop("references_as", "given") == "data"
-    if {"significance", "weights", "shift_references"} & given.keys() or as_data > before.normalized_here:
-        return None
-    given.pop("shift_limit", None)
-    paths, names = given.pop("references"), given.pop("names", ())
-    lines = call("references", "nx.read_references", *map(literal, paths))
-    if names:
-        lines.append("by_name = {one.name: one for one in references}")
-        lines += list_lines("references", [f"by_name[{literal(name)}]" for name in names])
-    if as_data:
-        lines.append("references = nx.normalize_references(references, edge, energy=energy)")
-    lines += call("fit", "nx.fit_references", "images", "energy", "references", **given)
-    return [*lines, *_code_of_maps(before)]
-
-
-def _code_of_maps(before: Before) -> Lines:
-    """Return the lines that name the maps of a fit."""
-    normalized = before.signal == "normalized"
-    lines = [] if normalized else ['maps["thickness"] = fit.coefficients.sum(axis=0)']
-    note = "  # without the noise of the edge step" if normalized else ""
-    lines += [
-        "for k, name in enumerate(fit.names):",
-        '    maps[f"fraction_{name}"] = fit.fractions[k]',
-        f'    maps[f"sigma_{{name}}"] = fit.sigma[k]{note}',
-        '    maps[f"coefficient_{name}"] = fit.coefficients[k]',
-    ]
-    if before.normalized_here or not normalized:
-        lines.append('    maps[f"amount_{name}"] = fit.fractions[k] * maps["thickness"]')
-    return [*lines, 'maps |= {"error": fit.error, "rms": fit.rms, "r_factor": fit.r_factor}']
-
-
 FIT = Step(
     name="fit",
     title="Fit",
@@ -337,5 +324,5 @@ FIT = Step(
     map_count=lambda params: 4 * len(choose_references(params)) + 4,
     measures=True,
     after=("flat_field", "optical_density", "normalize"),
-    code=_fit_code,
+    code=fit_code,
 )

@@ -13,14 +13,22 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.engine.blocks import Scratch
-from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, sums_to_one
+from napari_xanes._core.data.jacobian import Jacobian
+from napari_xanes._core.engine.blocks import Scratch, one_blas_thread
+from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, covariance, sums_to_one
 from napari_xanes._core.solve.admm import AdmmSolver, Solver
 from napari_xanes._core.solve.design import ALIKE, Constraint, Design, FloatArray, Matrix, design
 from napari_xanes._core.solve.pooled import ENOUGH, PooledNoise
+from napari_xanes._core.solve.propagation import Propagation
 from napari_xanes._core.solve.sigma import FractionSigma
 
 __all__ = ["ALIKE", "MOST_CONSTRAINED", "Constraint", "Design", "FitKernel", "Matrix", "design"]
+
+CLEAR = 5.0
+"""Standard errors of the sum of coefficients from which a pixel says how noise is spread."""
+
+LEARNED_FROM = 5000
+"""Pixels from which the noise is learned, at most."""
 
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -46,6 +54,7 @@ class FitKernel:
         constraint: Constraint,
         significance: float | None,
         *,
+        jacobian: Jacobian | None = None,
         step_noise: float = 0.0,
         solver: Solver = "direct",
         noise: NDArray[Any] | None = None,
@@ -54,9 +63,9 @@ class FitKernel:
     ) -> None:
         """Set up.
 
-        What is left of some pixels goes to `keep`.  `step_noise` is the error of the edge step that was divided out, for noise of one.  `noise` is an image of
-        the standard deviation of a spectrum's values (at an energy of weight one).  Outside `mask` nothing is
-        fitted.
+        What is left of some pixels goes to `keep`.  `jacobian` says how the spectra were normalised, `step_noise` is the
+        error of the edge step that was divided out, for noise of one.  `noise` is an image of the standard deviation of
+        a spectrum's values (at an energy of weight one).  Outside `mask` nothing is fitted.
         """
         k = basis.references.shape[1]
         maps: dict[str, tuple[int, ...]] = {
@@ -93,16 +102,35 @@ class FitKernel:
         self.reads: Mapping[str, NDArray[Any]] = reads
         self._freedom = self._n - basis.q.shape[1] + (1 if sums_to_one(constraint) else 0)
         self._significance = significance or 0.0
+        self._constraint: Constraint = constraint
         self._step_noise = step_noise
-        self._sigma = {t: FractionSigma(r, constraint, t) for t in PRECISIONS}
+        every = covariance(r, tuple(range(k)), sums_to_one(constraint))
+        self._of_sum = max(float(every.sum()), 0.0)
+        self._propagation = Propagation(basis, fitted, jacobian)
+        self._use_propagation()
         self._pool: PooledNoise | None = None
         self._trend = False
         self.follows: tuple[str, ...] = ()
 
+    @property
+    def noise_unknown(self) -> bool:
+        """Whether neither the residuals nor the caller tell the noise."""
+        return "noise" not in self.reads and self._n > self.basis.q.shape[1] and not self._propagation.freedom
+
+    def _use_propagation(self) -> None:
+        made, k = self._propagation, self.maps["coefficients"][0]
+        r = self.basis.r[-k:, -k:]
+        self._sigma = {t: FractionSigma(r, self._constraint, made.covariances, t) for t in PRECISIONS}
+        self._left: dict[Any, FloatArray] = {t: made.left.astype(t) for t in PRECISIONS}
+
     def learn_noise(
-        self, spectra: FloatArray, thickness: FloatArray | None = None, image: FloatArray | None = None
+        self,
+        spectra: FloatArray,
+        thickness: FloatArray | None = None,
+        image: FloatArray | None = None,
+        counted: bool = False,
     ) -> None:
-        """Learn the noise from sampled spectra (E, n), where there are too few energies for each pixel's own.
+        """Learn from sampled spectra (E, n) how noise is spread, and how strong, where a pixel's own does not tell.
 
         Parameters
         ----------
@@ -111,28 +139,66 @@ class FitKernel:
             By which they were divided, if the noise is to follow it; by default it follows the mean of the spectrum.
         image : array, optional
             The thickness of all pixels, where no kernel of the same pass fills a map "thickness".
+        counted : bool
+            Whether the spectra were made from counts.
         """
-        if self._freedom >= ENOUGH or "noise" in self.reads:
+        if "noise" in self.reads or self._freedom <= 0:
             return
-        data = np.ascontiguousarray(spectra[self._fitted], np.float64)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        every = slice(None, None, max(1, -(-spectra.shape[1] // LEARNED_FROM)))
+        data = np.ascontiguousarray(spectra[:, every][self._fitted], np.float64)
+        thickness = None if thickness is None else thickness[every]
+        with one_blas_thread, np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             residual = self._residuals[data.dtype]
             projected = residual.project(data)
             k = self.maps["coefficients"][0]
             z, out = projected[-k:].copy(), {n: np.empty(data.shape[1]) for n in ADMM_MAPS}
             x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
-            _, _, weighted, _ = residual(data, projected, x, None)
-            count = self._sigma[data.dtype].free(x)[1] if self._sigma[data.dtype].bounded else None
-            freedom = np.broadcast_to(self._free_energies(count, data.dtype), weighted.shape)
+            _, _, weighted, left = residual(data, projected, x, np.arange(data.shape[1]))
+            assert left is not None
             level = _level(data, thickness)
-        pool = PooledNoise(weighted, np.nan_to_num(freedom), level)
-        if not pool.known:
-            return
-        self._pool, self._trend = pool, thickness is not None
+            part = np.ones(data.shape[1]) if thickness is None else thickness
+            clear = np.flatnonzero(self._clear(x, weighted, part, level))
+            kept, scale = left[:, clear], part[clear]
+            density = scale * (data[:, clear] - kept)
+            self._propagation.learn(x[:, clear], scale * kept, level[clear], density, counted)
+            self._use_propagation()
+            squares, freedom = self._squares(x, weighted, level)
+        self._trend = thickness is not None
         if self._trend and image is not None:
             self.reads = {**self.reads, "thickness": image}
         elif self._trend:
             self.follows = ("thickness",)
+        pool = PooledNoise(squares, np.nan_to_num(np.broadcast_to(freedom, squares.shape)), level)
+        self._pool = pool if pool.known and self._propagation.freedom < ENOUGH else None
+
+    def _squares(self, x: FloatArray, weighted: FloatArray, level: FloatArray) -> tuple[FloatArray, Any]:
+        sigma = self._sigma[x.dtype]
+        counted = self._free_energies(sigma.free(x)[1] if sigma.bounded else None, x.dtype)
+        return self._in_even_noise(weighted, counted, self._propagation.features(x, level))
+
+    def _clear(
+        self, x: FloatArray, weighted: FloatArray, part: FloatArray, level: FloatArray
+    ) -> NDArray[np.bool_]:
+        """Return which pixels (n,) hold clearly more of the element than the noise of a typical one."""
+        squares, freedom = self._squares(x, weighted, level)
+        noise = np.sqrt(squares / freedom) * part
+        typical = np.median(noise[np.isfinite(noise)]) if np.isfinite(noise).any() else np.inf
+        of_sum = self._sigma[x.dtype].terms(self._propagation.features(x, level))[-1]
+        clear: NDArray[np.bool_] = x.sum(axis=0) * part > CLEAR * typical * np.sqrt(np.maximum(of_sum, 0))
+        return clear
+
+    def _in_even_noise(
+        self, weighted: FloatArray, counted: Any, features: FloatArray
+    ) -> tuple[FloatArray, Any]:
+        """Return squares and degrees of freedom whose ratio is the variance of the noise, of one at each energy."""
+        plain = self._n - self.basis.q.shape[1]
+        if not plain:  # then only a constraint leaves anything
+            return weighted, counted
+        if not self._propagation.freedom:
+            return np.full_like(weighted, np.nan), counted
+        expected = self._left[weighted.dtype] @ features
+        freedom = (counted * (self._propagation.freedom / plain)).astype(weighted.dtype)
+        return weighted * (self._propagation.freedom / expected), freedom
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
         if "inside" not in out or out["inside"].all():
@@ -172,17 +238,17 @@ class FitKernel:
         np.divide(error, power, out=out["r_factor"])
         sigma = self._sigma[data.dtype]
         free, count = sigma.free(x) if sigma.bounded else (None, None)
-        freedom = self._free_energies(count, data.dtype)
-        if self._pool is None:
-            noise = np.sqrt(weighted / freedom)
-        else:
-            level = _level(data, out["thickness"] if self._trend else None)
-            noise = np.sqrt(self._pool(weighted, freedom, level))
+        level = _level(data, out["thickness"] if self._trend else None)
+        features = self._propagation.features(x, level)
+        squares, freedom = self._in_even_noise(weighted, self._free_energies(count, data.dtype), features)
+        noise = np.sqrt(squares / freedom if self._pool is None else self._pool(squares, freedom, level))
         if "noise" in out:
-            noise = out["noise"].astype(noise.dtype)
-            np.divide(weighted / freedom, noise**2, out=out["reduced_chi_square"])
-        self._fill_fractions(x, noise, sigma.of_sum, out["fractions"])
-        sigma.fill(x, z, out["fractions"], noise, free, out["sigma"])
+            given = out["noise"].astype(noise.dtype)
+            np.divide(noise**2, given**2, out=out["reduced_chi_square"])
+            noise = given
+        terms = sigma.terms(features)
+        self._fill_fractions(x, noise, out["fractions"])
+        sigma.fill(x, z, out["fractions"], noise, free, features, terms, out["sigma"])
 
     def _free_energies(self, count: NDArray[Any] | None, dtype: Any) -> Any:
         """Return the degrees of freedom that are left by all coefficients, or by `count` (n,) that are not held."""
@@ -192,13 +258,13 @@ class FitKernel:
         left[left <= 0] = np.nan
         return left
 
-    def _fill_fractions(self, x: FloatArray, noise: FloatArray, of_sum: float, fractions: FloatArray) -> None:
-        """Divide by the sum where it is positive and significant."""
+    def _fill_fractions(self, x: FloatArray, noise: FloatArray, fractions: FloatArray) -> None:
+        """Divide by the sum where it is positive and significant: where there is nothing, steps are of noise as well."""
         total = x.sum(axis=0)
         np.divide(x, total, out=fractions)
         valid = total > 0
         if self._significance:
-            error_of_sum = noise * np.sqrt(of_sum + (self._step_noise * total) ** 2, dtype=total.dtype)
+            error_of_sum = noise * np.sqrt(self._of_sum + (self._step_noise * total) ** 2, dtype=total.dtype)
             valid &= total > self._significance * error_of_sum
         if not valid.all():
             fractions[:, ~valid] = np.nan

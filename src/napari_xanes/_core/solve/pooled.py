@@ -26,6 +26,9 @@ FEWEST = 40
 PER_KNOT, MOST_KNOTS = 150, 16
 """Pixels at least for each knot of the trend with thickness, and knots at most."""
 
+SPREAD = 0.2
+"""Range of levels (optical density, or logarithm of the thickness) below which they are taken for one."""
+
 ALIKE = 1e6
 """Degrees of freedom of what others tell that stand for infinitely many."""
 
@@ -78,12 +81,17 @@ def _trend(
     at: Float64, scatter: Float64, squares: Float64 | None = None, freedom: Float64 | None = None
 ) -> tuple[Float64, Float64]:
     """Return knots and the mean of the logarithm there; of the logarithm of the mean where squares are given."""
-    count = max(1, min(MOST_KNOTS, at.size // PER_KNOT)) if np.ptp(at) > 0 else 1
+    count = max(1, min(MOST_KNOTS, at.size // PER_KNOT)) if differs(at) else 1
     groups = np.array_split(np.argsort(at, kind="stable"), count)
     knots = np.array([at[g].mean() for g in groups])
     if squares is None or freedom is None:
         return knots, np.array([scatter[g].mean() for g in groups])
     return knots, np.array([np.log(squares[g].sum() / freedom[g].sum()) for g in groups])
+
+
+def differs(level: FloatArray) -> bool:
+    """Return whether levels (n,) differ by more than noise, which they would otherwise be sorted by."""
+    return bool(np.ptp(np.quantile(level, (0.05, 0.95))) > SPREAD)
 
 
 def _inverse_trigamma(value: float) -> float:

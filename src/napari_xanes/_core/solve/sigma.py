@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.solve.active_sets import bounded, covariance, sums_to_one
+from napari_xanes._core.solve.active_sets import bounded, covariance, solution, sums_to_one
 from napari_xanes._core.solve.design import Constraint, FloatArray, Matrix
+from napari_xanes._core.solve.propagation import for_fractions, of_set
 
 FARTHEST = 1e6
 """Distance beyond the bound, in standard errors, that is told from none: where there is no noise it is infinite."""
@@ -27,24 +28,30 @@ FARTHEST = 1e6
 class _Widths:
     """Of one set of free references, for noise of one: see `FractionSigma._widths`."""
 
-    errors: FloatArray
+    own: FloatArray
+    let_in: FloatArray
+    farther: FloatArray
     polynomial: FloatArray
 
 
 class FractionSigma:
-    """Fills the standard error of fractions (K, n) = coefficients over their sum, in one precision."""
+    """Fills the standard error of fractions (K, n) = coefficients over their sum, in one precision.
 
-    def __init__(self, r: Matrix, constraint: Constraint, dtype: Any) -> None:
+    `covariances` (F, K, K) are those of the projected spectra, by features of each pixel (see `propagation`).
+    """
+
+    def __init__(self, r: Matrix, constraint: Constraint, covariances: Matrix, dtype: Any) -> None:
         k = r.shape[1]
-        self._r, self._dtype = r, np.dtype(dtype)
+        self._r, self._dtype, self._covariances = r, np.dtype(dtype), covariances
         self._r_rounded = r.astype(dtype)
         self._to_one, self.bounded = sums_to_one(constraint), bounded(constraint)
-        full = covariance(r, tuple(range(k)), self._to_one)
-        self._diagonal, self._with_sum = np.diag(full), full.sum(axis=1)
-        self.of_sum = max(float(full.sum()), 0.0)
+        self._every = for_fractions(self._of_set(tuple(range(k))), dtype)
         self._all = (1 << k) - 1
         self._bits = next(t for t in (np.uint8, np.uint16, np.uint32, np.uint64) if k <= np.iinfo(t).bits)
         self._known: dict[int, _Widths] = {}
+
+    def _of_set(self, chosen: tuple[int, ...]) -> Matrix:
+        return of_set(self._covariances, solution(self._r, chosen, self._to_one)[0])
 
     def free(self, x: FloatArray) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """Return which coefficients are not held at zero (n,), bit k set where coefficient k is positive; and how many."""
@@ -56,6 +63,13 @@ class FractionSigma:
             count += positive
         return free, count
 
+    def terms(self, features: FloatArray) -> FloatArray:
+        """Return (2K + 1, n), for noise of one: variances of coefficients, covariances with their sum, that of their sum."""
+        if len(features) == 1:  # spares a matrix product that is none
+            return self._every * features
+        terms: FloatArray = self._every @ features
+        return terms
+
     def fill(
         self,
         x: FloatArray,
@@ -63,6 +77,8 @@ class FractionSigma:
         fractions: FloatArray,
         noise: FloatArray,
         free: NDArray[Any] | None,
+        features: FloatArray,
+        terms: FloatArray,
         sigma: FloatArray,
     ) -> None:
         """Fill `sigma` from coefficients `x`, projected spectra `z` and the noise (n,) of one spectrum's values.
@@ -70,38 +86,47 @@ class FractionSigma:
         It is NaN where the fractions are.
         """
         scale = noise / x.sum(axis=0)
-        for k, f in enumerate(fractions):
-            variance = (self.of_sum * f - 2 * self._with_sum[k]) * f + self._diagonal[k]
+        k = len(x)
+        for own, with_sum, f, out in zip(terms[:k], terms[k : 2 * k], fractions, sigma, strict=True):
+            variance = (terms[-1] * f - 2 * with_sum) * f + own
             np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
-            np.multiply(variance, scale, out=sigma[k])
+            np.multiply(variance, scale, out=out)
         if free is not None and (held := np.flatnonzero((free != self._all) & (free != 0))).size:
             held = held[np.argsort(free[held], kind="stable")]
-            x, z, f = (a.take(held, axis=1) for a in (x, z, fractions))
-            variance = self._variances_held(x, z, f, noise[held], free[held])
+            x, z, f, features = (a.take(held, axis=1) for a in (x, z, fractions, features))
+            variance = self._variances_held(x, z, f, noise[held], free[held], features)
             np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
             variance *= scale[held]
             for row, values in zip(sigma, variance, strict=True):
                 row[held] = values
 
     def _variances_held(
-        self, x: FloatArray, z: FloatArray, f: FloatArray, noise: FloatArray, free: NDArray[Any]
+        self,
+        x: FloatArray,
+        z: FloatArray,
+        f: FloatArray,
+        noise: FloatArray,
+        free: NDArray[Any],
+        features: FloatArray,
     ) -> FloatArray:
         """Return variances for noise and sum of one where a coefficient is zero, pixels being sorted by `free`."""
-        r, (k, n) = self._r_rounded, x.shape
+        r, (k, n), tiny = self._r_rounded, x.shape, np.finfo(self._dtype).tiny
         slope = r.T @ (r @ x - z)
         if self._to_one:
             slope -= np.einsum("ij,ij->j", slope, x)  # what all free ones have in common
-        slope /= np.maximum(noise, np.finfo(self._dtype).tiny)
+        slope /= np.maximum(noise, tiny)
         starts = np.flatnonzero(np.diff(free, prepend=free[0] + self._bits(1)))
         parts = [slice(a, b) for a, b in zip(starts, [*starts[1:], n], strict=True)]
-        sets = [self._widths(int(free[start])) for start in starts]
-        for part, w in zip(parts, sets, strict=True):
-            slope[:, part] *= w.errors
-        width = np.ones((k + 1, n), self._dtype)
-        width[:k] = cut_normal(slope)
-        terms = np.empty((3 * k, n), self._dtype)
-        for part, w in zip(parts, sets, strict=True):
+        width, terms = np.empty((k, n), self._dtype), np.empty((3 * k, n), self._dtype)
+        for part in parts:
+            w, here = self._widths(int(free[part.start])), features[:, part]
+            own, error = w.own @ here, np.sqrt(np.maximum(w.let_in @ here, 0))
+            beyond = slope[:, part] * w.farther / np.maximum(error, tiny)
+            np.multiply(cut_normal(beyond), error**2, out=width[:, part])
             np.matmul(w.polynomial, width[:, part], out=terms[:, part])
+            terms[:k, part] += own[:k]
+            terms[k : 2 * k, part] -= 2 * own[k : 2 * k]
+            terms[2 * k :, part] += own[-1]
         constant, linear, square = terms.reshape(3, k, n)
         variance: FloatArray = square
         variance *= f
@@ -113,26 +138,32 @@ class FractionSigma:
     def _widths(self, free: int) -> _Widths:
         """Return what is needed of the set whose bits are in `free`.
 
-        For each held reference j (others being zero) that is the standard error of its coefficient if it is let in,
-        and the polynomial in a fraction f (coefficients of f^0, f^1, f^2 for each reference) that says how its
-        variance goes on into that fraction: (v_k - f sum(v))^2, with the direction v in which the coefficients then
-        go.  The polynomial's last column is that of the free references' own covariance.
+        That is what features are multiplied with for the free references' own covariance (`own`) and for the variance
+        of the coefficient of each held reference j (others being zero) if it is let in; how far it then goes for a
+        slope of one; and the polynomial in a fraction f (coefficients of f^0, f^1, f^2 for each reference) that
+        says how its variance goes on into that fraction: (v_k - f sum(v))^2, with the direction v in which the coefficients
+        then go.
         """
         if (known := self._known.get(free)) is not None:
             return known
         k = self._r.shape[1]
         chosen = tuple(i for i in range(k) if free >> i & 1)
-        inner = covariance(self._r, chosen, self._to_one)
-        directions, errors = np.zeros((k, k)), np.zeros(k)
+        directions, farther = np.zeros((k, k)), np.zeros((k, 1))
+        let_in = np.zeros((k, len(self._covariances)))
         for j in set(range(k)) - set(chosen):
-            column = covariance(self._r, tuple(sorted((*chosen, j))), self._to_one)[:, j]
+            both = tuple(sorted((*chosen, j)))
+            column = covariance(self._r, both, self._to_one)[:, j]
             if column[j] > 0:
-                directions[:, j], errors[j] = column / column[j], np.sqrt(column[j])
+                directions[:, j], farther[j] = column / column[j], column[j]
+                let_in[j] = self._of_set(both)[:, j, j]
         sums = directions.sum(axis=0)
         terms = (directions**2, -2 * directions * sums, np.broadcast_to(sums**2, (k, k)))
-        own = np.r_[np.diag(inner), -2 * inner.sum(axis=1), np.full(k, inner.sum())]
-        polynomial = np.c_[np.concatenate(terms) * errors**2, own]
-        widths = _Widths(errors[:, None].astype(self._dtype), polynomial.astype(self._dtype))
+        widths = _Widths(
+            for_fractions(self._of_set(chosen), self._dtype),
+            let_in.astype(self._dtype),
+            farther.astype(self._dtype),
+            np.concatenate(terms).astype(self._dtype),
+        )
         self._known[free] = widths
         return widths
 

@@ -1,0 +1,196 @@
+"""How noise of the measured values goes into the coefficients of a fit, and into what the fit leaves.
+
+Two things make that more than a covariance matrix for white noise.  Spectra that were normalised share the errors of
+their lines, which depend on the spectrum itself (see `data.jacobian`); so covariances are polynomials of second
+order in the coefficients.  And noise is not the same at all energies: counts are fewer after the edge, more so in thick
+pixels, and images that were moved or merged have less.  How it is spread over the energies is learned from what the fit
+leaves of many pixels, at a few levels of their thickness: the covariance is the pooled form of that of H. White,
+Econometrica 48, 817 (1980), doi:10.2307/1912934.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.data.jacobian import Jacobian
+from napari_xanes._core.solve.design import Design, FloatArray, Matrix
+from napari_xanes._core.solve.pooled import differs
+
+MOST_QUADRATIC = 8
+"""References up to which covariances follow the coefficients of each pixel; of more, those of the mean pixel are taken."""
+
+LIMITS = (-1.0, 2.0)
+"""Coefficients of normalised spectra beyond these are noise, and are taken to be at them."""
+
+FEWEST, PER_KNOT, MOST_KNOTS = 100, 400, 4
+"""Pixels from which on it is learned how noise is spread over the energies; at least for each level; levels at most."""
+
+WILD = 10.0
+"""Pixels that leave this many times the median are not learned from."""
+
+NOTHING = 1e-6
+"""Share of the noise that must be left for its strength to be told."""
+
+TOLD = 1e-3
+"""By how much noise of counting must agree better or worse with what is left than even noise for that to tell."""
+
+ROUNDS, FLOOR = 60, 1e-3
+"""Rounds in which variances are found, and the smallest, in units of their mean."""
+
+
+class Propagation:
+    """Covariances of the projected spectra z (K,) of a fit, and what it leaves, as features of each pixel.
+
+    Attributes
+    ----------
+    covariances : array (F, K, K)
+        Multiplied with the features of a pixel and added, they are the covariance of its z.
+    left : array (F,)
+        In the same way, the sum of (weighted) squared residuals.
+    freedom : float
+        Of those, in a pixel as the mean; 0 where nothing but rounding is left.
+    """
+
+    def __init__(self, basis: Design, fitted: NDArray[np.intp], jacobian: Jacobian | None) -> None:
+        n, k = basis.references.shape
+        root = np.ones(n) if basis.weights is None else np.sqrt(basis.weights)
+        project = (basis.q.T * root)[-k:]
+        rest = (np.eye(n) - basis.q @ basis.q.T) * root
+        columns = fitted if jacobian is None else np.union1d(fitted, jacobian.used)
+        if jacobian is None:
+            changes = [np.eye(n)]
+        else:
+            first, second = jacobian.parts(fitted, columns)
+            changes = [first, *(-row[:, None] * second for row in basis.references.T)]
+        self._into_z, self._into_rest = [project @ c for c in changes], [rest @ c for c in changes]
+        self._root, self._seen = root, np.searchsorted(columns, fitted)
+        self._nearest = np.abs(np.arange(columns.size)[:, None] - self._seen).argmin(axis=1)
+        self._knots = np.zeros(1)
+        self._typical = np.full(k, 1 / k)
+        self._quadratic = jacobian is not None and k <= MOST_QUADRATIC
+        self._set([np.ones(columns.size)])
+
+    def learn(
+        self,
+        coefficients: FloatArray,
+        residuals: FloatArray,
+        level: FloatArray,
+        density: FloatArray,
+        counted: bool = False,
+    ) -> None:
+        """Learn from pixels (n,) how noise is spread: by what was left (e, n), in units that are alike for all.
+
+        They should hold clearly more of the element than noise: others would be sorted by their noise.
+
+        `level` is what it may depend on, such as the thickness.  `density` (e, n) is the optical density but for a constant
+        of each pixel; where energies are too few to tell more, it is told whether noise is that of counting photons
+        behind it, or the same at all energies; and where they do not tell that, whether it was `counted` decides.
+        """
+        left = self._root[:, None] * residuals
+        power = np.einsum("ij,ij->j", left, left)
+        valid = np.isfinite(power) & np.isfinite(level) & np.isfinite(coefficients).all(axis=0)
+        if valid.sum() < FEWEST or not np.median(power[valid]) > 0:
+            return
+        valid &= power <= WILD * np.median(power[valid])
+        chosen = np.flatnonzero(valid)
+        count = max(1, min(MOST_KNOTS, chosen.size // PER_KNOT)) if differs(level[chosen]) else 1
+        groups = np.array_split(chosen[np.argsort(level[chosen], kind="stable")], count)
+        self._typical = np.median(coefficients[:, chosen], axis=1).astype(np.float64)
+        self._knots = np.array([level[g].mean() for g in groups])
+        squares = [np.square(left[:, g], dtype=np.float64).mean(axis=1) for g in groups]
+        even = [np.ones(len(left)) for _ in groups]
+        typical = [np.median(density[:, g], axis=1).astype(np.float64) for g in groups]
+        counting = [np.maximum(np.exp(d - d.max()), FLOOR) for d in typical]
+        better = self._unlikely(squares, even) - self._unlikely(squares, counting)
+        starts = counting if better > TOLD or (counted and better > -TOLD) else even
+        self._set([self._spread(mean, start) for mean, start in zip(squares, starts, strict=True)])
+
+    def _answer(self) -> Matrix:
+        """Return what is left at each energy (e, e) of a variance of one at each."""
+        answer = np.zeros((self._root.size, self._seen.size))
+        np.add.at(answer.T, self._nearest, (self._typical_change(self._into_rest) ** 2).T)
+        return answer
+
+    def _unlikely(self, squares: list[Matrix], variances: list[Matrix]) -> float:
+        """Return how badly variances (e,), but for a factor, agree with the mean squares that are left at each level."""
+        answer, total = self._answer(), 0.0
+        for mean, variance in zip(squares, variances, strict=True):
+            expected = answer @ variance
+            told = expected > NOTHING * expected.max()
+            ratio = np.maximum(mean[told] / expected[told], FLOOR * mean.sum() / expected.sum())
+            total += float(np.log(ratio.mean()) - np.log(ratio).mean())
+        return total
+
+    def _spread(self, squares: Matrix, start: Matrix) -> Matrix:
+        """Return the variance at each energy that measured values have, of mean one, from the mean squares (e,) left.
+
+        It begins as `start` (e,), and is corrected step by step, which is maximum likelihood; so where residuals do not
+        tell, it stays.  Energies outside the fit have that of the nearest one in it.
+        """
+        answer = self._answer()
+        variance = start.astype(np.float64) * (squares.sum() / (answer @ start).sum())
+        floor = FLOOR * variance.mean()
+        for _ in range(ROUNDS):
+            expected = np.maximum(answer @ variance, FLOOR * squares.mean())
+            gain = (answer.T @ (squares / expected**2)) / np.maximum(answer.T @ (1 / expected), 1e-30)
+            variance = np.maximum(variance * np.sqrt(gain), floor)
+        return np.asarray(variance[self._nearest] / variance.mean())
+
+    def _typical_change(self, parts: list[Matrix]) -> Matrix:
+        change = parts[0].copy()
+        for x, part in zip(self._typical, parts[1:], strict=False):
+            change += x * part
+        return change
+
+    def _set(self, variances: list[Matrix]) -> None:
+        """Work out the covariances for noise that is spread so at each level."""
+        z, rest = self._into_z, self._into_rest
+        if not self._quadratic:
+            z, rest = [self._typical_change(z)], [self._typical_change(rest)]
+        pairs = list(combinations_with_replacement(range(len(z)), 2))
+        covariances, left = [], []
+        for a, b in pairs:
+            twice = 1 if a == b else 2
+            for v in variances:
+                both = (z[a] * v) @ z[b].T
+                covariances.append(twice * (both + both.T) / 2)
+                left.append(twice * float(((rest[a] * rest[b]).sum(axis=0) * v).sum()))
+        self.covariances, self.left, self._pairs = np.stack(covariances), np.array(left), pairs
+        whole = self._typical_change(self._into_rest) * np.sqrt(np.mean(variances, axis=0))
+        of_rest = whole @ whole.T
+        told = float(np.trace(of_rest)) > NOTHING * float(np.mean(variances)) * len(of_rest)
+        self.freedom = float(np.trace(of_rest) ** 2 / (of_rest**2).sum()) if told else 0.0
+
+    def features(self, x: FloatArray, level: FloatArray | None) -> FloatArray:
+        """Return the features (F, n) of pixels with coefficients (K, n)."""
+        n, dtype = x.shape[1], x.dtype
+        near = np.ones((1, n), dtype) if level is None or self._knots.size == 1 else self._near(level)
+        if len(self._pairs) == 1:
+            return near
+        ones = np.ones(n, dtype)
+        rows = [ones, *np.clip(x, *LIMITS)]
+        return np.concatenate([near * (rows[a] * rows[b]) for a, b in self._pairs])
+
+    def _near(self, level: FloatArray) -> FloatArray:
+        """Return how near each level (n,) is to each knot (B, n), 0 to 1, their sum one."""
+        at = np.interp(np.nan_to_num(level, nan=self._knots[0]), self._knots, np.arange(self._knots.size))
+        near: FloatArray = np.maximum(1 - np.abs(at - np.arange(self._knots.size)[:, None]), 0)
+        return near.astype(level.dtype)
+
+
+def of_set(covariances: Matrix, gain: Matrix) -> Matrix:
+    """Return the covariances (F, K, K) of coefficients that are ``gain @ z``."""
+    out: Matrix = gain @ covariances @ gain.T
+    return out
+
+
+def for_fractions(covariances: Matrix, dtype: Any) -> FloatArray:
+    """Return what features are multiplied with (2K + 1, F) for variances of coefficients, with their sum, of their sum."""
+    diagonal = np.einsum("fkk->kf", covariances)
+    with_sum = covariances.sum(axis=2).T
+    terms: FloatArray = np.concatenate([diagonal, with_sum, with_sum.sum(axis=0)[None]]).astype(dtype)
+    return terms
