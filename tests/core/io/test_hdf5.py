@@ -140,7 +140,7 @@ def test_pixel_size(tmp_path, value, attrs, size):
             {"dark": "d"},
             r"dark /d has shape \(5, 5\) .* have \(6, 5\)",
         ),
-        ({"a": RAW.astype(complex), "e": ENERGY}, {}, rr"images of scan are complex.*complex_as='phase'"),
+        ({"a": RAW.astype(complex), "e": ENERGY}, {}, r"images of scan are complex.*complex_as='phase'"),
         ({"a": ENERGY}, {}, r"holds no stack \(energy, y, x\); it holds /a \(4,\)"),
         ({"a": "text"}, {}, "it holds no numeric dataset"),
         ({"a": np.zeros((2, 6, 5, 3), np.uint8), "e": ENERGY[:2]}, {}, "holds colour images"),
