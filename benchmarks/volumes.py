@@ -103,12 +103,16 @@ def bytes_asked() -> int:
 
 
 class Phases:
-    """Seconds and bytes of each phase, as the progress tells them apart."""
+    """Seconds, seconds of all processors, and bytes of each phase, as the progress tells them apart."""
 
     def __init__(self) -> None:
         self.told: dict[str, list[float]] = {}
         self.text = "before"
-        self.since, self.asked = time.perf_counter(), bytes_asked()
+        self.since = self.now()
+
+    @staticmethod
+    def now() -> tuple[float, float, float]:
+        return time.perf_counter(), time.process_time(), bytes_asked()
 
     def __call__(self, done: int, total: int, text: str) -> None:
         if text and text != self.text:
@@ -116,11 +120,11 @@ class Phases:
             self.text = text
 
     def close(self) -> None:
-        now, asked = time.perf_counter(), bytes_asked()
-        phase = self.told.setdefault(self.text, [0.0, 0.0])
-        phase[0] += now - self.since
-        phase[1] += asked - self.asked
-        self.since, self.asked = now, asked
+        now = self.now()
+        phase = self.told.setdefault(self.text, [0.0, 0.0, 0.0])
+        for k, (a, b) in enumerate(zip(now, self.since, strict=True)):
+            phase[k] += a - b
+        self.since = now
 
 
 def run_job(folder: Path) -> None:
@@ -132,10 +136,10 @@ def run_job(folder: Path) -> None:
     before = psutil.Process().memory_info().rss
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     phases = Phases()
-    start, asked = time.perf_counter(), bytes_asked()
-    result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases, in_memory=False)
+    start = phases.now()
+    result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases)
     phases.close()
-    seconds, asked = time.perf_counter() - start, bytes_asked() - asked
+    seconds, work, asked = (a - b for a, b in zip(phases.now(), start, strict=True))
     status = Path("/proc/self/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
     error = result.extra["drift"].shifts - np.loadtxt(folder / "shifts.txt")
@@ -145,6 +149,7 @@ def run_job(folder: Path) -> None:
             digest.update(np.where(np.isnan(plane), np.float32(np.nan), plane).tobytes())
     answer = {
         "seconds": seconds,
+        "work": work,
         "bytes": asked,
         "memory": peak - before,
         "maps": sum(data.nbytes for data in result.maps.values()),
@@ -173,12 +178,15 @@ def read_all(files: list[Path], *, cold: bool) -> float:
 
 def tell(name: str, answer: dict[str, Any], size: int, warm: float) -> None:
     print(
-        f"{name}: {answer['seconds']:.1f} s = {answer['seconds'] / warm:.1f} x reading warm, {answer['bytes'] / size:.2f} x the "
+        f"{name}: {answer['seconds']:.1f} s = {answer['seconds'] / warm:.1f} x reading warm, {answer['work']:.1f} s of processors, {answer['bytes'] / size:.2f} x the "
         f"bytes, {answer['memory'] / 2**20:.0f} MiB above the interpreter (maps {answer['maps'] / 2**20:.0f} MiB), "
         f"drift {answer['drift']:.3f} voxel"
     )
-    for text, (seconds, asked) in answer["phases"].items():
-        print(f"    {text:45}{seconds:8.1f} s{asked / size:8.2f} x the bytes")
+    for text, (seconds, work, asked) in answer["phases"].items():
+        print(
+            f"    {text:45}{seconds:8.1f} s{work:8.1f} s of processors{asked / size:8.2f} x the bytes",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -48,10 +48,13 @@ def small_copies(read: Callable[[int], Float32], n: int, progress: Progress, wor
     nothing = np.empty(0, np.float32)
     bins = _choose_bins(example.shape)
     fine = [min(b, _DETAIL) for b in bins]
-    window = _detailed_window(_small(example, bins), bins) if max(bins) >= _LARGE else None
-    del example  # not to be held besides those that are being looked at
     frames = [nothing] * n
+    frames[clear] = _small(example, bins)
+    window = _detailed_window(frames[clear], bins) if max(bins) >= _LARGE else None
     details = [nothing] * n if window else []
+    if window:
+        details[clear] = _small(example[window], fine)
+    del example  # not to be held besides those that are being looked at
 
     def load(i: int) -> None:
         frame = read(i)
@@ -59,7 +62,8 @@ def small_copies(read: Callable[[int], Float32], n: int, progress: Progress, wor
         if window:
             details[i] = _small(frame[window], fine)
 
-    blocks.run(load, range(n), progress=progress, text="Reading frames", workers=workers)
+    others = [i for i in range(n) if i != clear]
+    blocks.run(load, others, progress=progress, text="Reading frames", workers=workers)
     return Copies(frames, np.array(bins, float), details, np.array(bins) / np.array(fine))
 
 

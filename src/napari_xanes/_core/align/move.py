@@ -188,8 +188,12 @@ def _convolve(
     source: Float32, weights: Sequence[NDArray[np.float32] | None], out: NDArray[np.float32]
 ) -> None:
     """Apply the taps of each axis, the first axis first, in blocks of rows that fit the cache."""
-    step = max(1, _BLOCK_BYTES // (4 * prod(source.shape[1:])))
     reach = 0 if weights[0] is None else len(weights[0]) - 1
+    if source.ndim == 3 and 4 * prod(source.shape[1:]) > _BLOCK_BYTES:
+        for z in range(len(out)):
+            _convolve(_one_plane(source[z : z + reach + 1], weights[0]), weights[1:], out[z])
+        return
+    step = max(1, _BLOCK_BYTES // (4 * prod(source.shape[1:])))
     for a in range(0, len(out), step):
         b = min(a + step, len(out))
         block = source[a : b + reach]
@@ -197,6 +201,18 @@ def _convolve(
             if taps is not None:
                 block = _along(block, axis, taps)
         out[a:b] = block
+
+
+def _one_plane(planes: Float32, taps: NDArray[np.float32] | None) -> Float32:
+    """Return the weighted sum of a few planes, in strips that fit the cache."""
+    plane: Float32 = planes[0]
+    if taps is None:
+        return plane
+    plane = np.empty_like(plane)
+    step = max(1, _BLOCK_BYTES // (4 * planes.shape[2]))
+    for a in range(0, len(plane), step):
+        plane[a : a + step] = _along(planes[:, a : a + step], 0, taps)[0]
+    return plane
 
 
 def _along(block: Float32, axis: int, taps: NDArray[np.float32]) -> Float32:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.arrays import measured, valid_mean
-from napari_xanes._core.data.stack import ArrayLike, rows_are_cheap
+from napari_xanes._core.data.stack import ArrayLike, pieces, read_block, rows_are_cheap
 
 AnyArray = NDArray[Any]
 
@@ -29,10 +29,16 @@ class LazyArray(ABC):
         self.ndim = len(self.shape)
         self.cheap_rows = cheap_rows
         """Whether some rows of a frame can be read without unpacking all of it."""
+        self.pieces = (1, 1) if cheap_rows else (1, self.shape[1] if self.ndim > 1 else 1)
+        """How many frames and rows are packed together."""
 
     @abstractmethod
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows start:stop (both given, within the frame) of frame `index` as a fresh array."""
+
+    def read_block(self, frames: slice, rows: slice) -> AnyArray:
+        """Return rows of some frames (n, rows, ...); start and stop of both are given."""
+        return np.stack([self.read_rows(index, rows) for index in range(frames.start, frames.stop)])
 
     @property
     def size(self) -> int:
@@ -122,6 +128,8 @@ class Gathered(LazyArray):
         self.source = source
         self.groups = [tuple(group) for group in groups]
         self._take: Any = measured if counts else np.asarray
+        together, rows = pieces(source)
+        self.pieces = (len(groups) if together > 1 and not self.averaged else 1, rows)
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of the mean of a group, of its valid values where some are lost."""
@@ -132,6 +140,16 @@ class Gathered(LazyArray):
         if len(group) == 1:
             return np.asarray(next(members)).astype(self.dtype, copy=False)
         return valid_mean(members).astype(self.dtype, copy=False)
+
+    def read_block(self, frames: slice, rows: slice) -> AnyArray:
+        """Return rows of some frames, read together where they are packed together."""
+        if self.pieces[0] == 1:
+            return super().read_block(frames, rows)
+        wanted = np.array([group[0] for group in self.groups[frames]])
+        first = int(wanted.min())
+        block = read_block(self.source, slice(first, int(wanted.max()) + 1), rows)
+        ordered: AnyArray = block[wanted - first].astype(self.dtype, copy=False)
+        return ordered
 
 
 def gathered(source: ArrayLike, groups: Sequence[tuple[int, ...]], *, counts: bool = False) -> ArrayLike:
@@ -159,12 +177,20 @@ class Stacked(LazyArray):
         cheap = all(_frame_rows_are_cheap(source, len(frame_shape)) for source in sources)
         super().__init__((len(sources), *frame_shape), dtype, cheap_rows=cheap)
         self.sources = list(sources)
+        self.pieces = (1, max(_rows_together(source, len(frame_shape)) for source in sources))
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of one source."""
         source = self.sources[index]
         key: Any = (0, rows) if source.ndim == self.ndim else rows
         return np.asarray(source[key]).astype(self.dtype, copy=False)
+
+
+def _rows_together(source: ArrayLike, frame_ndim: int) -> int:
+    if source.ndim > frame_ndim:
+        return pieces(source)[1]
+    chunks = getattr(source, "chunks", None)
+    return 1 if chunks is None else int(chunks[0])
 
 
 def _frame_rows_are_cheap(source: ArrayLike, frame_ndim: int) -> bool:

@@ -136,18 +136,46 @@ class EnergyStack:
 
     def read(self, index: int, rows: slice = slice(None)) -> Float32:
         """Return rows of frame `index` as a fresh float32 array of shape (rows, ...); counts not measured are NaN."""
-        stored = self.data[index, rows]
-        gaps = not_measured(np.asarray(stored)) if self.signal == "counts" else None
-        frame = np.array(stored, dtype=np.float32)
-        if gaps is not None:
-            frame[gaps] = np.nan
-        return frame
+        return as_frame(np.asarray(self.data[index, rows]), counts=self.signal == "counts")
 
     def peek(self, index: int, rows: slice = slice(None)) -> Float32:
         """Return what `read` returns, where possible as a view that must not be written to."""
         if self.signal == "counts" and marks_of(self.data.dtype):
             return self.read(index, rows)
         return np.asarray(self.data[index, rows], dtype=np.float32)
+
+
+def as_frame(stored: NDArray[Any], *, counts: bool) -> Float32:
+    """Return what is stored of a frame as a fresh float32 array; counts not measured are NaN."""
+    gaps = not_measured(stored) if counts else None
+    frame = np.array(stored, dtype=np.float32)
+    if gaps is not None:
+        frame[gaps] = np.nan
+    return frame
+
+
+def pieces(data: ArrayLike) -> tuple[int, int]:
+    """Return how many energies and rows are packed together in the source, which are then best read together."""
+    own = getattr(data, "pieces", None)
+    if own is not None:
+        return int(own[0]), int(own[1])
+    chunks = getattr(
+        data, "chunks", None
+    )  # h5py and zarr: None or shape of a chunk; dask: lengths of all chunks
+    if chunks is None:
+        return 1, 1
+    energies, rows = (n if isinstance(n, int) else max(n) for n in chunks[:2])
+    return min(energies, data.shape[0]), min(rows, data.shape[1])
+
+
+def read_block(data: ArrayLike, frames: slice, rows: slice) -> NDArray[Any]:
+    """Return rows of some frames (n, rows, ...) as they are stored."""
+    own = getattr(data, "read_block", None)
+    if own is not None:
+        return np.asarray(own(frames, rows))
+    if frames.stop - frames.start == 1:
+        return np.asarray(data[frames.start, rows])[None]
+    return np.asarray(data[frames, rows])
 
 
 def rows_are_cheap(data: ArrayLike) -> bool:

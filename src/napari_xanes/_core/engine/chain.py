@@ -7,7 +7,7 @@ case only maps are kept.  Which frames can be used is decided in `judge`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -20,26 +20,15 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.history import Entry, Found
+from napari_xanes._core.data.kept_rows import kept_rows
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader, Signal
-from napari_xanes._core.engine import blocks, judge, passes
+from napari_xanes._core.engine import blocks, judge, passes, slabs
 from napari_xanes._core.engine.judge import Sample
-from napari_xanes._core.engine.passes import MaskKernel, Repeated
+from napari_xanes._core.engine.passes import Collect, MaskKernel, Pending, Repeated
 from napari_xanes._core.engine.sampling import sampled_pixels
 
 T = TypeVar("T")
-
-Collect = Callable[[Mapping[str, NDArray[Any]]], tuple[dict[str, NamedMap], Found]]
-"""Turns a kernel's raw maps into named maps and what is found in them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pending:
-    """A kernel that waits for a pass, who names its maps, and the entry of the history that they belong to."""
-
-    kernel: blocks.PixelKernel
-    collect: Collect | None = None
-    entry: int | None = None
 
 
 @dataclass(eq=False)
@@ -88,7 +77,8 @@ class Chain:
         self.image_shape: tuple[int, ...] = self.stack.image_shape
         self.pixel_size_um: float | None = self.stack.pixel_size_um
         self.thickness: blocks.FloatArray | None = self.stack.thickness
-        self.read: FrameReader = self.stack.read
+        self._kept = kept_rows(self.stack)
+        self.read: FrameReader = self._kept or self.stack.read
         self._cheap = self.stack.cheap_rows
         ready = isinstance(data, np.ndarray) and data.dtype == np.float32 and data.flags.c_contiguous
         self._array: Float32 | None = data if isinstance(data, np.ndarray) and ready else None
@@ -148,6 +138,7 @@ class Chain:
             self.image_shape, self.thickness = tuple(image_shape), None
         self.pixel_size_um = pixel_size_um or self.pixel_size_um
         self._cheap = self._cheap and cheap_rows
+        self._kept = self._kept if cheap_rows else None
         self._array, self._owned, self._sample, self._unsampled = None, False, None, []
 
     def add_kernel(
@@ -191,7 +182,12 @@ class Chain:
         if self._sample is None:
             by_rows = self._cheap or self._array is not None
             spectra = judge.read_sample(
-                self.read, self.energy.size, self.image_shape, by_rows=by_rows, workers=self.workers
+                self.read,
+                self.energy.size,
+                self.image_shape,
+                by_rows=by_rows,
+                workers=self.workers,
+                kept=None if self._array is not None else self._kept,
             )
             self._resample(spectra, [Repeated(one.kernel) for one in self._pending if one.kernel.writes])
         elif self._unsampled:
@@ -253,7 +249,8 @@ class Chain:
             data = self._materialize(progress)
             self._run_in_memory(data if self._owned else None, progress)
             return
-        maps = passes.run_streamed(
+        run = partial(slabs.run_slabs, kept=self._kept) if self._kept else passes.run_bands
+        maps = run(
             [one.kernel for one in self._pending],
             self.read,
             self.shape,

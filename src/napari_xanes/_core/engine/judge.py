@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.kept_rows import KeptRows
 from napari_xanes._core.data.stack import Float32, FrameReader
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.sampling import sampled_columns, sampled_rows
@@ -32,11 +34,30 @@ class Sample:
 
 
 def read_sample(
-    read: FrameReader, n: int, image_shape: tuple[int, ...], *, by_rows: bool, workers: int | None
+    read: FrameReader,
+    n: int,
+    image_shape: tuple[int, ...],
+    *,
+    by_rows: bool,
+    workers: int | None,
+    kept: KeptRows | None = None,
 ) -> Float32:
-    """Return the spectra (E, n) of the sampled pixels; `by_rows` says that a few rows are read quickly."""
+    """Return the spectra (E, n) of the sampled pixels; `by_rows` says that a few rows are read quickly.
+
+    What must not be read twice for neighbouring rows stays in `kept` meanwhile, of one frame or of one row.
+    """
     rows, columns = sampled_rows(image_shape), sampled_columns(image_shape)
     spectra = np.empty((n, rows.size * columns.size), np.float32)
+
+    if kept is not None and kept.group > 1:
+        by_row = spectra.reshape(n, rows.size, columns.size)
+        with kept.keeping():
+            for k, row in enumerate(rows.tolist()):
+                for i in range(n):
+                    by_row[i, k] = read(i, slice(row, row + 1)).reshape(-1)[columns]
+                    kept.leave(0)
+                kept.end_band(0)
+        return spectra
 
     def measure(i: int) -> None:
         if by_rows and rows.size < image_shape[0]:
@@ -44,9 +65,12 @@ def read_sample(
         else:
             values = read(i, slice(None))[rows]
         spectra[i] = values.reshape(rows.size, -1)[:, columns].reshape(-1)
+        if kept is not None:
+            kept.drop()
 
-    # by rows, so little is read at a time that threads would only wait
-    blocks.run(measure, range(n), workers=1 if by_rows else workers)
+    # by rows of images, so little is read at a time that threads would only wait
+    with nullcontext() if kept is None else kept.keeping():
+        blocks.run(measure, range(n), workers=1 if by_rows and len(image_shape) < 3 else workers)
     return spectra
 
 

@@ -7,18 +7,34 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.stack import Float32, FrameReader
 from napari_xanes._core.engine import blocks
 
 RawMaps = list[dict[str, blocks.FloatArray]]
 """The maps of each kernel, by the kernel's names for them."""
+
+Collect = Callable[[Mapping[str, NDArray[Any]]], tuple[dict[str, NamedMap], Found]]
+"""Turns a kernel's raw maps into named maps and what is found in them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A kernel that waits for a pass, who names its maps, and the entry of the history that they belong to."""
+
+    kernel: blocks.PixelKernel
+    collect: Collect | None = None
+    entry: int | None = None
 
 
 class Repeated:
@@ -73,7 +89,7 @@ def load(read: FrameReader, target: Float32, progress: Progress, workers: int | 
     blocks.run(one, range(len(target)), progress=progress, text="Preparing frames", workers=workers)
 
 
-def run_streamed(
+def run_bands(
     kernels: Sequence[blocks.PixelKernel],
     read: FrameReader,
     shape: Sequence[int],

@@ -108,6 +108,7 @@ class Scaled(LazyArray):
     def __init__(self, source: LazyArray, divisor: float) -> None:
         super().__init__(source.shape, np.float32, cheap_rows=source.cheap_rows)
         self.source, self.divisor = source, divisor
+        self.pieces = source.pieces
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of one frame."""

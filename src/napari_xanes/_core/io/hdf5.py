@@ -21,7 +21,7 @@ import numpy as np
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.data.lazy import AnyArray, LazyArray
-from napari_xanes._core.data.stack import rows_are_cheap
+from napari_xanes._core.data.stack import pieces, rows_are_cheap
 from napari_xanes._core.io.packing import Packing
 
 MOST_PACKED = 20_000
@@ -39,11 +39,18 @@ class Hdf5Array(LazyArray):
         cheap = rows_are_cheap(dataset) if dataset.ndim > 2 else True
         super().__init__(dataset.shape, dtype, cheap_rows=cheap)
         self.chunks = dataset.chunks
+        if dataset.ndim > 2:
+            self.pieces = pieces(dataset)
         self.path, self.dataset_name, self.packing = path, name, packing
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of one frame."""
         values: AnyArray = self._read((index, rows), index)
+        return values
+
+    def read_block(self, frames: slice, rows: slice) -> AnyArray:
+        """Return rows of some frames, in one go."""
+        values: AnyArray = self._read((frames, rows), frames.start)
         return values
 
     def __getitem__(self, key: Any) -> Any:

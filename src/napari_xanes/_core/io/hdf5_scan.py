@@ -225,6 +225,7 @@ class OneFrame(LazyArray):
         chunks = getattr(source, "chunks", None)
         cheap = chunks is None or chunks[0] * 8 <= source.shape[0]
         super().__init__((1, *source.shape), source.dtype, cheap_rows=bool(cheap))
+        self.pieces = (1, 1 if chunks is None else int(chunks[0]))
         self.source = source
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:

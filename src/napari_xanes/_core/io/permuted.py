@@ -26,6 +26,11 @@ class Permuted(LazyArray):
         cheap = rows_are_cheap(source) if leading and order[1] == order[0] + 1 else True
         super().__init__(shape, source.dtype, cheap_rows=cheap)
         self.source = source
+        chunks = getattr(source, "chunks", None) or (1,) * source.ndim
+        self.pieces = (
+            1 if leading else shape[0],
+            chunks[order[1]] if isinstance(chunks[order[1]], int) else 1,
+        )
         self._leading = leading
         self._kept: tuple[int, int, slice, AnyArray] | None = None
         self._lock = threading.Lock()
@@ -49,6 +54,10 @@ class Permuted(LazyArray):
                 self._kept = (first, last, rows, self._block(first, last, rows))
             first, _, kept, block = self._kept
         return np.array(block[index - first, rows.start - kept.start : rows.stop - kept.start])
+
+    def read_block(self, frames: slice, rows: slice) -> AnyArray:
+        """Return rows of some frames, in one go."""
+        return self._block(frames.start, frames.stop, rows)
 
     @property
     def _row_bytes(self) -> int:

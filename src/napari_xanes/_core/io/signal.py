@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.base.arrays import not_measured
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.data.stack import ArrayLike, Signal
+from napari_xanes._core.data.stack import ArrayLike, Signal, pieces
 
 MOST_VALUES = 50_000
 """Values looked at in a frame."""
+PLANES = 8
+"""Looked at in a volume."""
 LEAST_COUNTS = 20.0
 """Neither transmission nor optical density of a usable scan reaches this."""
 LEAST_GROWTH, SURE_GROWTH = 1.5, 2.0
@@ -72,11 +74,21 @@ def glance(data: ArrayLike, name: str) -> Glance:
 
 
 def _thinned(data: ArrayLike, index: int, marked: list[int]) -> NDArray[np.float64]:
+    """Return values spread over a frame, of a volume over some of its planes if there is anything to see in them."""
+    if data.ndim == 4 and data.shape[1] > 2 * PLANES * pieces(data)[1]:
+        picks = np.linspace(0, data.shape[1] - 1, PLANES).round().astype(int).tolist()
+        planes = np.stack([np.asarray(data[index, z]) for z in picks])
+        if not_measured(planes) is None and not _is_empty([planes]):
+            return _every(planes)
     values = np.asarray(data[index])
     gaps = not_measured(values)
     if gaps is not None:
         marked.append(int(gaps.sum()))
         values = np.where(gaps, np.nan, values)
+    return _every(values)
+
+
+def _every(values: NDArray[Any]) -> NDArray[np.float64]:
     step = max(1, values.size // MOST_VALUES)
     while gcd(step, values.shape[-1]) > 1:  # not the same columns in every row
         step += 1

@@ -34,6 +34,7 @@ class TiffArray(LazyArray):
         rows_per_segment = layout.keyframe.chunks[0] if not layout.plain else 1
         cheap = volume or layout.plain or rows_per_segment * 8 <= layout.shape[0]
         super().__init__(shape, layout.stored, cheap_rows=bool(cheap))
+        self.pieces = (1, 1 if volume else min(rows_per_segment, shape[1]))
         self.path = path
         self.pixel_size_um: float | None = None
         self.labels: list[tuple[str, list[str]]] = []

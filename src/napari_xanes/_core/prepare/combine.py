@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.lazy import AnyArray, LazyArray, gathered
-from napari_xanes._core.data.stack import EnergyStack, rows_are_cheap
+from napari_xanes._core.data.stack import EnergyStack, pieces, rows_are_cheap
 from napari_xanes._core.prepare.energies import energy_groups
 from napari_xanes._core.prepare.flat_field import BeamDivision, beam_changes, beam_reader, mean_dark
 
@@ -90,6 +90,7 @@ class _Concatenated(LazyArray):
         types = {np.dtype(np.float32) if divided else np.dtype(scan.data.dtype) for scan in scans}
         cheap = all(rows_are_cheap(scan.data) for scan in scans)
         super().__init__((len(self.where), *scans[0].image_shape), np.result_type(*types), cheap_rows=cheap)
+        self.pieces = (1, max(pieces(scan.data)[1] for scan in scans))
         self.divisions = {
             id(scan): BeamDivision(
                 beam_reader(scan.flat, scan.shape[0], scan.image_shape),

@@ -27,7 +27,7 @@ from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.kinds import kind
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
-from napari_xanes._core.engine import blocks
+from napari_xanes._core.engine.slabs import working_bytes
 from napari_xanes._core.fit.fit import FitParams, choose_references
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.prepare.combine import combine_scans
@@ -36,8 +36,9 @@ from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.beside import FACT, all_in_place, are_complete, check_own, replace_exports
 from napari_xanes._core.runs.export import WRITERS
 from napari_xanes._core.runs.made_from import check_unchanged, is_made_of, made_from
-from napari_xanes._core.runs.pipeline import choose_memory, run_recipe
+from napari_xanes._core.runs.pipeline import run_recipe
 from napari_xanes._core.runs.result_file import check_result, is_result_file, load_result, save_result
+from napari_xanes._core.runs.unpack import fits_memory, stored_bytes
 
 MARK = "# made by napari-xanes"
 """How a recipe begins that stands beside a result; such a file may be replaced when its result is made anew."""
@@ -290,14 +291,13 @@ def memory_needed(recipe: Recipe, stack: EnergyStack, workers: int | None = None
         If they are not free.
     """
     pixels, energies = prod(stack.image_shape), stack.shape[0]
-    streamed = not (recipe.output.stack or choose_memory(stack))
-    if streamed:
-        band = blocks.row_blocks(stack.image_shape, energies)[0]
-        share = (band.stop - band.start) / stack.image_shape[0] * (workers or blocks.default_workers())
-        held = int(2 * min(share, 1) * pixels * energies)
+    unpacks = fits_memory(stack.data)
+    streamed = not (recipe.output.stack or unpacks)
+    if recipe.output.stack:
+        held = 4 * pixels * energies
     else:
-        held = pixels * energies
-    needed = 4 * (held + _count_maps(recipe) * pixels)
+        held = working_bytes(stack, workers) + (stored_bytes(stack.data) if unpacks else 0)
+    needed = held + 4 * _count_maps(recipe) * pixels
     check_memory(needed, f"{stack.name} {stack.shape}")
     return needed, streamed
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from napari_xanes._core.io import read_stack
 from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS, check_takes
+from napari_xanes._core.runs.unpack import unpacked
 
 logger = logging.getLogger("napari_xanes")
 
@@ -48,7 +50,8 @@ def run_recipe(
         ``progress(done, total, text)``; raises `Cancelled` to stop.
     in_memory : bool, optional
         True keeps the whole stack in memory as float32, False streams it in bands of rows and keeps only maps;
-        None streams whenever rows can be read cheaply or memory would not do.  The numbers are the same.
+        None streams, too, and first unpacks what would have to be unpacked again and again, see `unpack`.  The numbers
+        are the same.
     workers : int, optional
         Number of threads.
 
@@ -93,16 +96,13 @@ def run_steps(
     See `run_recipe` for the other parameters.  The input stack is never written to.
     """
     report = progress or no_progress
-    in_memory = choose_memory(stack) if in_memory is None else in_memory
-    chain = Chain(stack, in_memory, workers, kinds)
-    with files_kept_open():
-        for name, params in steps:
-            logger.info("%s: %s", stack.name, name)
-            try:
-                check_takes(STEPS[name], chain.signal)
-                STEPS[name].carry_out(chain, params, report)
-            except InputError as error:
-                raise InputError(f"{stack.name or 'the stack'}, {name}: {error}") from None
+    with ExitStack() as open_files:
+        open_files.enter_context(files_kept_open())
+        ready = stack
+        if in_memory is None and not keep_stack:
+            ready = open_files.enter_context(unpacked(stack, steps, report, workers))
+        chain = Chain(ready, choose_memory(ready) if in_memory is None else in_memory, workers, kinds)
+        _carry_out(chain, steps, report)
         data = chain.run(keep_stack=keep_stack, progress=report)
     history = (*stack.history, *chain.entries)
     kept = None
@@ -137,6 +137,17 @@ def run_steps(
         extra=chain.extra,
         warnings=warnings,
     )
+
+
+def _carry_out(chain: Chain, steps: Sequence[tuple[str, Params]], progress: Progress) -> None:
+    """Add the steps to the chain."""
+    for name, params in steps:
+        logger.info("%s: %s", chain.stack.name, name)
+        try:
+            check_takes(STEPS[name], chain.signal)
+            STEPS[name].carry_out(chain, params, progress)
+        except InputError as error:
+            raise InputError(f"{chain.stack.name or 'the stack'}, {name}: {error}") from None
 
 
 def choose_memory(stack: EnergyStack) -> bool:

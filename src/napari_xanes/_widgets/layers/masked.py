@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.data.history import Entry
-from napari_xanes._core.data.stack import ArrayLike, rows_are_cheap
+from napari_xanes._core.data.stack import ArrayLike, pieces, rows_are_cheap
 
 MASKED = "xanes_mask"
 """Where a layer's metadata keep what a mask hides.
@@ -32,7 +32,7 @@ class MaskedStack:
         self.base, self.inside = base, inside
         self.shape, self.ndim = tuple(base.shape), base.ndim
         self.dtype = base.dtype if np.dtype(base.dtype).kind == "f" else np.dtype(np.float32)
-        self.cheap_rows = rows_are_cheap(base)
+        self.cheap_rows, self.pieces = rows_are_cheap(base), pieces(base)
 
     def __getitem__(self, key: Any) -> Any:
         """Return a part as a new array."""
