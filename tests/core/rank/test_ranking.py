@@ -16,6 +16,7 @@ from napari_xanes import (
     combination_map,
     fit_references,
     rank_combinations,
+    read_references,
     run_recipe,
 )
 
@@ -200,3 +201,61 @@ def test_step_refuses_counts(scan):
         InputError, match="rank needs optical density or normalised data, the data are counts"
     ):
         run_recipe(recipe, stack.replace(signal="counts"))
+
+
+def correlated(weights, noise, seed, n):
+    """Spectra with errors that neighbouring energies share, as those of flats and of energy scales are."""
+    from scipy.ndimage import gaussian_filter1d
+
+    rough = gaussian_filter1d(np.random.default_rng(seed).standard_normal((ENERGY.size, n)), 2, axis=0)
+    return (np.asarray(weights) @ TABLE)[:, None] + noise * rough / rough.std()
+
+
+def test_errors_that_neighbours_share_do_not_ask_for_more_references():
+    mu = correlated([0, 1, 0, 0, 0], 0.01, 1, 300)
+    alone = sum(rank_combinations(y, ENERGY, LIBRARY).best.names == ("oxide",) for y in mu.T[:60])
+    assert alone > 50
+    assert combination_map(mu, ENERGY, LIBRARY).counts[0] > 270
+    said = rank_combinations(mu[:, 0], ENERGY, LIBRARY)
+    assert said.correlation > 0.6 and said.n_independent < 20
+    assert "what is left is not noise" in said.sentence() and "60 energies count for" in said.sentence()
+    assert "±" not in said.sentence().split(";")[0]  # that one reference alone is 100 % says nothing
+
+
+def test_noise_counts_at_every_energy():
+    ranking = rank_combinations(noisy([0.4, 0, 0, 0, 0.6]), ENERGY, LIBRARY)
+    assert ranking.n_independent == 60 and ranking.correlation == 0 and "not noise" not in ranking.sentence()
+
+
+def test_a_spectrum_that_none_describes_has_no_shares():
+    strange = 0.5 + 0.5 * np.sin(ENERGY / 7)
+    said = rank_combinations(strange, ENERGY, LIBRARY).sentence()
+    assert said.startswith("none of 25 combinations describes the spectrum") and "±" not in said
+
+
+def test_required_references_are_in_every_combination():
+    y = noisy([0.4, 0, 0, 0, 0.6], 0.002)
+    ranking = rank_combinations(y, ENERGY, LIBRARY, required=["sulfide"])
+    assert ranking.tried == 1 + 4 + 6 and all("sulfide" in c.names for c in ranking.combinations)
+    assert {"sulfide", "peroxide"} <= set(ranking.best.names)
+    chosen = combination_map(
+        noisy([0.4, 0, 0, 0.6, 0], n=20), ENERGY, LIBRARY, at_most=2, required=["sulfide"]
+    )
+    assert chosen.combinations == (("metal", "sulfide"),)
+    steps = [{"do": "rank", "references": ["x.csv"], "required": ["sulfide"]}]
+    assert Recipe.from_dict({"schema": 1, "step": steps}).steps[0][1].required == ("sulfide",)
+    with pytest.raises(InputError, match="required names 'gold', but the library holds metal, oxide"):
+        rank_combinations(y, ENERGY, LIBRARY, required=["gold"])
+    with pytest.raises(InputError, match="2 references are required but at_most is 1"):
+        rank_combinations(y, ENERGY, LIBRARY, required=["metal", "oxide"], at_most=1)
+
+
+def test_a_known_mixture_is_not_given_a_compound_that_is_not_there(data_dir):
+    """LFP, pyrite, steel and hematite; with all 73 energies counted, 12 +- 3 % of goethite would be found as well."""
+    library = read_references(data_dir / "refs/fe/FeLibNov2021.nor")
+    file = data_dir / "refs/hxn_lcf_check/xanes_fit_plot.csv"
+    x, y = np.loadtxt(file, delimiter=",", skiprows=1, usecols=(0, 1)).T
+    ranking = rank_combinations(y, x, library, at_most=5, extrapolate="hold")
+    there = {"LiFe(II)PO4", "Pyrite", "StainlessSteelNP", "Hematite_NP"}
+    assert "Goethite" not in ranking.best.names and ranking.n_independent < 20
+    assert any(set(c.names) == there and c.weight > 0.05 for c in ranking.combinations)

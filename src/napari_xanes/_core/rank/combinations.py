@@ -7,7 +7,7 @@ smaller set, which is a candidate itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations
 from math import comb
 from typing import Any
@@ -24,6 +24,15 @@ Matrix = NDArray[np.float64]
 
 MOST_SETS = 20_000
 """Sets that are tried at most."""
+
+CHANCE = 3.0
+"""Correlation of neighbouring residuals that noise may have, in standard errors."""
+
+LOOKED_AT = 500
+"""Spectra from which it is told how many values are independent, about."""
+
+FEWEST_FREE = 2.5
+"""Degrees of freedom that are left at least; a correlated residual is taken for no fewer independent values."""
 
 SINGULAR = 1e12
 """Condition number of its products from which a set's references are one spectrum."""
@@ -44,7 +53,9 @@ class Combinations:
     at_most : int
         References in a set.
     constraint : str
-        See `lincombo.fit_references`.
+        See `fit_references`.
+    required : collection of int
+        Indices of references that are in every set.
 
     Attributes
     ----------
@@ -64,6 +75,7 @@ class Combinations:
         background: Sequence[int],
         at_most: int,
         constraint: Constraint,
+        required: Collection[int] = (),
     ) -> None:
         self._background = np.empty((energy.size, 0))
         for spectrum, name in zip(spectra, names, strict=True):
@@ -73,8 +85,10 @@ class Combinations:
         self._library = library - self._background @ (self._background.T @ library)
         self._bounded, self._to_one = constraint.startswith("nonnegative"), constraint.endswith("sum_to_one")
         self.n_energies = energy.size
+        self.correlation, self.n_effective = 0.0, float(energy.size)
         at_most = min(at_most, len(names))
-        total = sum(comb(len(names), k) for k in range(1, at_most + 1))
+        least = max(1, len(required))
+        total = sum(comb(len(names) - len(required), k - len(required)) for k in range(least, at_most + 1))
         if total > MOST_SETS:
             raise InputError(
                 f"{len(names)} references give {total} combinations of up to {at_most}, at most {MOST_SETS} are tried; "
@@ -83,7 +97,12 @@ class Combinations:
         products = self._library.T @ self._library
         scale = np.sqrt(np.diag(products))
         alike = products / np.outer(scale, scale)
-        every = [s for k in range(1, at_most + 1) for s in combinations(range(len(names)), k)]
+        others = [i for i in range(len(names)) if i not in required]
+        every = [
+            tuple(sorted((*required, *s)))
+            for k in range(least, at_most + 1)
+            for s in combinations(others, k - len(required))
+        ]
         self.sets = [s for s in every if np.linalg.cond(alike[np.ix_(s, s)]) < SINGULAR]
         self._inverses = [np.linalg.inv(products[np.ix_(s, s)]) for s in self.sets]
         self.sizes = np.array([len(s) for s in self.sets])
@@ -120,11 +139,41 @@ class Combinations:
         np.maximum(errors, 1e-14 * power, out=errors)  # of an exact fit rounding is left, of either sign
         return errors, solutions
 
+    def count_independent(self, data: FloatArray, errors: Matrix) -> None:
+        """Find how many independent values there are, from what the closest set leaves of spectra (n, N).
+
+        Where that is not noise but the shape of what is missing, neighbouring energies agree, and count for less: for
+        residuals whose correlation falls off as r^k, n values are worth n (1 - r) / (1 + r)
+        (G. V. Bayley and J. M. Hammersley, J. R. Stat. Soc. Suppl. 8, 184 (1946), doi:10.2307/2983560).
+        """
+        along = np.flatnonzero(np.isfinite(errors).any(axis=0))
+        if not along.size:
+            return
+        y = data[:, along].astype(np.float64)
+        y -= self._background @ (self._background.T @ y)
+        best = np.where(np.isfinite(errors[:, along]), errors[:, along], np.inf).argmin(axis=0)
+        for index in np.unique(best):
+            columns = self._library[:, list(self.sets[index])]
+            mine = best == index
+            y[:, mine] -= columns @ np.linalg.lstsq(columns, y[:, mine], rcond=None)[0]
+        together = float((y[1:] * y[:-1]).sum() / max(float((y**2).sum()), 1e-300))
+        if together > CHANCE / np.sqrt(y.size):
+            self.correlation = min(together, 0.999)
+            worth = self.n_energies * (1 - self.correlation) / (1 + self.correlation)
+            self.n_effective = max(worth, float(self.unknowns.max()) + FEWEST_FREE)
+
+    def count_independent_of_many(self, spectra: FloatArray) -> None:
+        """Do the same for some of the spectra (n, N) that are valid."""
+        valid = spectra[:, np.isfinite(spectra).all(axis=0)]
+        some = valid[:, :: max(1, valid.shape[1] // LOOKED_AT)]
+        if some.shape[1]:
+            self.count_independent(some, self.solve(some)[0])
+
     def akaike(self, errors: Matrix) -> Matrix:
         """Return Akaike's criterion (M, N), corrected for few data; the smaller the better."""
-        n, p = self.n_energies, (self.unknowns + 1)[:, None]
+        n, p = self.n_effective, (self.unknowns + 1)[:, None]
         penalty: Matrix = 2 * p + 2 * p * (p + 1) / (n - p - 1)
-        return n * np.log(errors / n) + penalty
+        return n * np.log(errors / self.n_energies) + penalty
 
     def chances(self, errors: Matrix) -> Matrix:
         """Return for each number of references (at_most, N) the chance that its best set is no real improvement.
@@ -134,9 +183,9 @@ class Combinations:
         """
         best = self.best_errors(errors)
         chances = np.zeros_like(best)
-        n, library = self.n_energies, self._library.shape[1]
+        library, sizes = self._library.shape[1], np.unique(self.sizes)
         for k in range(1, len(best)):
-            free = n - int(self.unknowns[self.sizes == k + 1].min(initial=n - 1))
+            free = self.n_effective - int(self.unknowns[self.sizes == sizes[k]].min())
             with np.errstate(invalid="ignore", over="ignore"):
                 ratio = (best[k - 1] - best[k]) / (best[k] / free)
             chances[k] = np.minimum(1, (library - k) * fdtrc(1, free, np.maximum(ratio, 0)))
@@ -155,7 +204,7 @@ class Combinations:
                 chosen = np.argmin(np.where(np.isnan(errors), np.inf, self.akaike(errors)), axis=0)
         else:
             accepted = np.logical_and.accumulate(self.chances(errors) < significance, axis=0)
-            size = np.maximum(accepted.sum(axis=0), 1)
+            size = np.unique(self.sizes)[np.maximum(accepted.sum(axis=0), 1) - 1]
             allowed = np.where(self.sizes[:, None] == size, errors, np.inf)
             chosen = np.argmin(np.where(np.isnan(allowed), np.inf, allowed), axis=0)
         return np.where(valid, chosen, -1)

@@ -51,6 +51,13 @@ class RankParams(LibraryParams):
     significance: float = field(
         0.05, "Significance", "Of the F-test, for the library as a whole.", gt=0, lt=1
     )
+    required: tuple[str, ...] = field(
+        (),
+        "Required",
+        "Names of references that are known to be there, and are in every combination.",
+        example=["NiO"],
+        rare=True,
+    )
 
 
 def rank_step(chain: Chain, params: RankParams, progress: Progress) -> tuple[RankParams, Found]:
@@ -72,7 +79,9 @@ def rank_step(chain: Chain, params: RankParams, progress: Progress) -> tuple[Ran
         params.constraint,
         params.criterion,
         params.extrapolate,
+        params.required,
     )
+    tried.count_independent_of_many(chain.sample().spectra[fitted])
     kernel = CombinationKernel(tried, fitted, len(library), params.criterion, params.significance)
     rankings = _rank_regions(chain, params, library, usable, found)
     found["mean_spectrum"] = rankings[0].sentence()
@@ -129,6 +138,7 @@ def _rank_regions(
                 background=params.background,
                 criterion=params.criterion,
                 significance=params.significance,
+                required=params.required,
                 energy_range=params.energy_range,
                 exclude=params.exclude,
                 extrapolate=params.extrapolate,

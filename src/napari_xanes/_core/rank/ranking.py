@@ -18,6 +18,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.engine import blocks
+from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.fit.fit import Extrapolate, fit_references
 from napari_xanes._core.fit.library import fitted_indices, usable_frames
 from napari_xanes._core.rank.combinations import Combinations
@@ -29,15 +30,18 @@ Criterion = Literal["aic", "f_test"]
 KEPT = 20
 """Combinations that a ranking lists."""
 
+POOR = 0.05
+"""R-factor from which on a fit is said not to describe the spectrum; good ones have 0.001."""
+
 UNDECIDED = 0.05
 """Akaike weight from which a combination is said to be possible as well."""
 
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """A fit with some of the references: see `lincombo.ReferenceFit` for the numbers.
+    """A fit with some of the references: see `ReferenceFit` for the numbers.
 
-    `aic` is Akaike's criterion corrected for few data, `weight` the share of belief that it gives this combination
+    `sigma` is for as many values as are independent of one another.  `aic` is Akaike's criterion corrected for few data, `weight` the share of belief that it gives this combination
     among all, and `chance` the F-test's chance that the best fit with this many references is no improvement.
     """
 
@@ -66,26 +70,48 @@ class Ranking:
         How many there were.
     at_limit : bool
         Whether the chosen one has as many references as were allowed, though there are more.
+    n_energies : int
+        How many energies were fitted.
+    n_independent : float
+        How many values these are worth: fewer where what is left is not noise, and neighbouring energies agree.
+    correlation : float
+        Of what is left at neighbouring energies, 0 where it may be noise.
     """
 
     combinations: tuple[Combination, ...]
     best: Combination
     tried: int
     at_limit: bool = False
+    n_energies: int = 0
+    n_independent: float = 0.0
+    correlation: float = 0.0
 
     def sentence(self) -> str:
         """Return the outcome in words."""
         b = self.best
+        what = " + ".join(b.names)
+        if b.r_factor > POOR:
+            return (
+                f"none of {self.tried} combinations describes the spectrum: {what}, the closest that the data ask for, has an "
+                f"R-factor of {b.r_factor:.2g}; another compound may be there, or the energies or the normalisation differ."
+            )
         parts = ", ".join(
             f"{100 * f:.1f} ± {100 * s:.1f} % {name}"
             for name, f, s in zip(b.names, b.fractions, b.sigma, strict=True)
         )
+        shares = f" ({parts})" if len(b.names) > 1 else ""
         others = [" + ".join(c.names) for c in self.combinations if c is not b and c.weight > UNDECIDED]
         also = f"; {', '.join(others[:3])} would do as well" if others else ""
         more = ""
         if self.at_limit:
             more = f"; more than {len(b.names)} were not tried and may fit better, so raise at_most"
-        return f"of {self.tried} combinations the data ask for {' + '.join(b.names)} ({parts}){also}{more}."
+        rest = ""
+        if self.correlation:
+            rest = (
+                f"; what is left is not noise, as neighbouring energies agree (correlation {self.correlation:.2f}), so "
+                f"{self.n_energies} energies count for {self.n_independent:.0f}"
+            )
+        return f"of {self.tried} combinations the data ask for {what}{shares}{also}{more}{rest}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +149,7 @@ def rank_combinations(
     background: Sequence[int] = (),
     criterion: Criterion = "f_test",
     significance: float = 0.05,
+    required: Sequence[str] = (),
     energy_range: Window | None = None,
     exclude: Sequence[Window] = (),
     extrapolate: Extrapolate | None = None,
@@ -146,6 +173,8 @@ def rank_combinations(
         criterion, corrected for few data, which takes a reference too many more often.
     significance : float
         Of the F-test, for the library as a whole.
+    required : sequence of str
+        Names of references that are known to be there, and are in every combination.
 
     Returns
     -------
@@ -168,9 +197,10 @@ def rank_combinations(
         )
     fitted = fitted_indices(energies, np.isfinite(mu), energy_range, exclude)
     tried = tried_combinations(
-        library, energies[fitted], background, at_most, constraint, criterion, extrapolate
+        library, energies[fitted], background, at_most, constraint, criterion, extrapolate, required
     )
     errors, _ = tried.solve(mu[fitted, None])
+    tried.count_independent(mu[fitted, None], errors)
     chosen = int(tried.choose(errors, criterion, significance)[0])
     if chosen < 0:
         raise InputError("no combination of the references explains the spectrum; check its sign and units.")
@@ -193,18 +223,19 @@ def rank_combinations(
         numbers = (
             found.coefficients,
             found.fractions,
-            found.sigma,
+            found.sigma * np.sqrt(fitted.size / tried.n_effective),
             float(found.error),
             float(found.r_factor),
         )
-        chance = float(chances[len(found.names) - 1])
+        chance = float(chances[len(found.names) - int(tried.sizes.min())])
         return Combination(found.names, *numbers, float(aic[index]), float(weights[index]), chance)
 
     order = [i for i in np.argsort(aic, kind="stable")[:KEPT] if np.isfinite(aic[i])]
     listed = {i: fit(i) for i in [*order, chosen]}
     ranked = sorted(listed.values(), key=lambda c: c.aic)
     at_limit = len(tried.sets[chosen]) == at_most < len(library)
-    return Ranking(tuple(ranked), listed[chosen], len(tried.sets), at_limit)
+    independent = (fitted.size, tried.n_effective, tried.correlation)
+    return Ranking(tuple(ranked), listed[chosen], len(tried.sets), at_limit, *independent)
 
 
 def combination_map(
@@ -217,6 +248,7 @@ def combination_map(
     background: Sequence[int] = (),
     criterion: Criterion = "f_test",
     significance: float = 0.05,
+    required: Sequence[str] = (),
     energy_range: Window | None = None,
     exclude: Sequence[Window] = (),
     extrapolate: Extrapolate | None = None,
@@ -228,7 +260,7 @@ def combination_map(
     mu : array (E, ...)
     energy : array (E,)
         eV, ascending.
-    library, at_most, constraint, background, criterion, significance, energy_range, exclude, extrapolate
+    library, at_most, constraint, background, criterion, significance, required, energy_range, exclude, extrapolate
         See `rank_combinations`.
 
     Returns
@@ -243,8 +275,9 @@ def combination_map(
     values, energies = check_mu(mu, energy)
     fitted = fitted_indices(energies, usable_frames(values), energy_range, exclude)
     tried = tried_combinations(
-        library, energies[fitted], background, at_most, constraint, criterion, extrapolate
+        library, energies[fitted], background, at_most, constraint, criterion, extrapolate, required
     )
+    tried.count_independent_of_many(sampled_spectra(values)[fitted])
     kernel = CombinationKernel(tried, fitted, len(library), criterion, significance)
     (raw,) = blocks.run_kernels([kernel], values)
     return named_combinations(raw, tried, tuple(r.name for r in library))
@@ -258,6 +291,7 @@ def tried_combinations(
     constraint: Constraint,
     criterion: Criterion,
     extrapolate: Extrapolate | None,
+    required: Sequence[str] = (),
 ) -> Combinations:
     """Return the combinations that are tried at the given energies, or say why they cannot be."""
     check_choice("constraint", constraint, Constraint)
@@ -267,7 +301,15 @@ def tried_combinations(
     if not library:
         raise InputError("the library is empty; give at least one reference.")
     spectra = [interpolate_reference(r, energy, extrapolate=extrapolate) for r in library]
-    return Combinations(energy, spectra, [r.name for r in library], background, at_most, constraint)
+    names = [r.name for r in library]
+    if unknown := [name for name in required if name not in names]:
+        raise InputError(f"required names '{unknown[0]}', but the library holds {', '.join(names)}.")
+    if len(set(required)) > at_most:
+        raise InputError(
+            f"{len(set(required))} references are required but at_most is {at_most}; raise it or require fewer."
+        )
+    indices = [names.index(name) for name in dict.fromkeys(required)]
+    return Combinations(energy, spectra, names, background, at_most, constraint, indices)
 
 
 class CombinationKernel:
