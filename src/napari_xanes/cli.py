@@ -116,32 +116,26 @@ def inspect(
     complex_as: Annotated[
         Text, typer.Option("--complex", help="Of complex images take optical_density or phase.")
     ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also list every dataset with its size.")] = False,
 ) -> None:
     """Print what the reader sees in scans, one "key: value" a line."""
     from napari_xanes._core.base.params import make_params
     from napari_xanes._core.io import inspect_stack, read_stack
-    from napari_xanes._core.io.describe import in_options
+    from napari_xanes._core.io.describe import OPTIONS, in_options, list_contents
     from napari_xanes._core.recipe.input_params import InputParams
 
-    given = {
-        "images": images,
-        "energy": energy,
-        "flat": flat,
-        "dark": dark,
-        "energy_unit": energy_unit,
-        "signal": kind,
-        "pixel_size_um": pixel_size_um,
-        "axis": axis,
-        "complex_as": complex_as,
-    }
+    said = (complex_as, energy_unit, energy, images, flat, dark, kind, pixel_size_um, axis)
+    given = dict(zip(OPTIONS, said, strict=True))
     keywords = make_params(InputParams, given, "the options").model_dump()
     failed = 0
     for number, file in enumerate(files):
         if number:
             _say("")
         try:
-            for key, value in inspect_stack(read_stack(file, **keywords)):
+            for key, value in list_contents(file) if everything else ():
                 _say(f"{key}: {value}")
+            for key, value in inspect_stack(read_stack(file, **keywords)):
+                _say(f"{key}: {in_options(value) if key == 'warning' else value}")
         except Exception as error:  # noqa: BLE001 - the others are of interest all the same
             failed += 1
             _note(f"error: {in_options(_sentence(error, file))}")

@@ -30,6 +30,7 @@ class Calibration:
     data: ArrayLike
     given: str
     doubt: str = ""
+    why: str = "as named"
     over_energy: bool = False
     """Whether they are at the energies of the stack already."""
 
@@ -64,7 +65,8 @@ def open_calibration(
     """
     in_file = opened.flat if what == "flat" else opened.dark
     if in_file is not None and (given is None or in_file[1].endswith(str(given).strip("/"))):
-        found = Calibration(*in_file)
+        why = "as named" if given is not None else f"found with the images, as their {what}s"
+        found = Calibration(*in_file, why=why)
     elif given is not None:
         found = _named(opened, str(given), what, energy)
     else:

@@ -65,6 +65,16 @@ class FileKind:
 
 
 @dataclass(frozen=True)
+class Held:
+    """An array of a file that holds several: its name, shape, type and size in bytes."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
 class ScanFormat(FileKind):
     """A format of scans.
 
@@ -83,6 +93,8 @@ class ScanFormat(FileKind):
         Whether `open` itself takes up `axis`; else the axes of what it gives are turned afterwards.
     parts : bool
         Whether `images` chooses one of several parts of a file by name, such as a region, channel or element.
+    contents : callable, optional
+        Lists the arrays of a file that have names: path -> list of Held.
     looks_like_scan : callable, optional
         Whether a file dropped on the window could be a scan; others are left to other plugins.
     """
@@ -94,6 +106,7 @@ class ScanFormat(FileKind):
     datasets: bool = False
     axes: bool = False
     parts: bool = False
+    contents: Callable[[Path], list[Held]] | None = None
     looks_like_scan: Callable[[Path], bool] | None = None
 
 

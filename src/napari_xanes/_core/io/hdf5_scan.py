@@ -55,7 +55,12 @@ def _opened(tree: Tree, images: TreeEntry, order: Sequence[int], warnings: list[
         raise DataFileError(f"{tree.path}: {images.name} {shape} holds colour images, expected grey ones.")
     data = permuted(_array(tree, images, warnings), order)
     opened = Opened(data, tree.path.stem, [tree.path], str(tree.path), images.name, warnings=warnings)
-    opened.pixel_size_um = pixel_size(tree, images) or spacing_um(tree, images)
+    opened.pixel_size_um = pixel_size(tree, images)
+    if opened.pixel_size_um is None:
+        opened.pixel_size_um, opened.pixel_size_why = (
+            spacing_um(tree, images),
+            "the steps of the axes of the images",
+        )
     return opened
 
 

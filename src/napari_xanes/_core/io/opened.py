@@ -78,6 +78,7 @@ class Opened:
     flat: tuple[ArrayLike, str] | None = None
     dark: tuple[ArrayLike, str] | None = None
     pixel_size_um: float | None = None
+    pixel_size_why: str = "stated in the file"
     holds: str = ""
     warnings: list[str] = field(default_factory=list)
 

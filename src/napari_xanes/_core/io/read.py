@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,11 @@ from napari_xanes._core.io.complex_images import make_real
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import scan_format
 from napari_xanes._core.io.opened import Opened, Wanted, absolute, find_file
+from napari_xanes._core.io.provenance import Asked, source_of
 from napari_xanes._core.io.pyxrf_log import logged_energies
 from napari_xanes._core.io.signal import Glance, already_divided, glance, same_scale, tell_signal
 from napari_xanes._core.io.sources import open_images, open_list
-from napari_xanes._core.io.units import Energies, sorted_groups, to_ev
+from napari_xanes._core.io.units import sorted_groups, to_ev
 
 logger = logging.getLogger("napari_xanes")
 
@@ -114,8 +114,8 @@ def read_stack(
         said += _unmeasured(opened, seen)
     if told != "counts":
         darks = None
-    source = _source(opened, found, in_ev, flats, darks, told, energy_unit, pixel_size_um, axis)
-    source["complex_as"] = complex_as or None
+    asked = Asked(energy_unit, pixel_size_um, None if axis is None else str(axis), complex_as or None)
+    source = source_of(opened, found, in_ev, (flats, darks), told, asked)
     warnings = (
         *opened.warnings,
         *in_ev.warnings,
@@ -284,41 +284,3 @@ def _unmeasured(opened: Opened, seen: Glance) -> list[str]:
     marks = " or ".join(map(str, marks_of(opened.data.dtype)))
     said = f"{seen.unmeasured} pixels of a frame hold {marks}, a detector's mark for what was not measured or was too bright"
     return [f"{said}; they are invalid"]
-
-
-# -- where it came from -------------------------------------------------------------------------------
-
-
-def _source(
-    opened: Opened,
-    found: EnergyList,
-    in_ev: Energies,
-    flats: Calibration | None,
-    darks: Calibration | None,
-    signal: Signal,
-    energy_unit: str | None,
-    pixel_size_um: float | None,
-    axis: int | str | None,
-) -> dict[str, Any]:
-    """Return what json can write and `read_stack` can read again."""
-    states = [file.stat() for file in opened.files]
-    newest = max(state.st_mtime for state in states)
-    source: dict[str, Any] = {
-        "path": opened.path,
-        "images": opened.images,
-        "energy": found.given,
-        "flat": None if flats is None else flats.given,
-        "dark": None if darks is None else darks.given,
-        "energy_unit": energy_unit,
-        "signal": signal,
-        "pixel_size_um": pixel_size_um,
-        "size": sum(state.st_size for state in states),
-        "modified": datetime.fromtimestamp(newest, tz=UTC).isoformat(timespec="seconds"),
-        "file_energy_unit": in_ev.unit,
-        "energy_source": found.label,
-        "energy_reason": found.why,
-        "axis": None if axis is None else str(axis),
-    }
-    if found.label == "the given energies":
-        source["energy_values"] = found.values.tolist()
-    return source

@@ -33,6 +33,7 @@ def open_series(paths: Sequence[Path], kind: ScanFormat, wanted: Wanted) -> Open
     data = Stacked([part.data for part in parts], tuple(first.data.shape[1:]))
     opened = Opened(data, paths[0].stem, list(paths), "", first.images)
     opened.pixel_size_um = next((part.pixel_size_um for part in parts if part.pixel_size_um), None)
+    opened.pixel_size_why = first.pixel_size_why
     opened.energy = _energies(parts)
     opened.holds, opened.signal = first.holds, first.signal
     opened.flat = _calibrations([part.flat for part in parts], first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_xanes._core.io.formats import ScanFormat
+from napari_xanes._core.io.formats import Held, ScanFormat
 from napari_xanes._core.io.opened import Opened, Wanted
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -29,6 +29,17 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     return open_scan(path, wanted)
 
 
+def contents(path: Path) -> list[Held]:
+    """Return all datasets of a file."""
+    from napari_xanes._core.io.hdf5_tree import Tree
+
+    with Tree(path) as tree:
+        return [
+            Held(entry.name, entry.shape or (), str(entry.dtype), entry.size * entry.dtype.itemsize)
+            for entry in tree.entries.values()
+        ]
+
+
 FORMAT = ScanFormat(
     "HDF5/NeXus",
     (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".he5", ".nx", ".stxm", ".cxi", ".ptyr"),
@@ -37,5 +48,6 @@ FORMAT = ScanFormat(
     open=open_scan,
     datasets=True,
     axes=True,
+    contents=contents,
     general=True,
 )

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io.energies import EnergyList
-from napari_xanes._core.io.formats import ScanFormat
+from napari_xanes._core.io.formats import Held, ScanFormat
 from napari_xanes._core.io.lengths import LENGTHS
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.permuted import order_of, permuted
 from napari_xanes._core.io.plausible import ENERGY_NAME, energy_unit_of
+from napari_xanes._core.io.scans.hdf5 import contents as hdf5_contents
+from napari_xanes._core.io.scans.ome_zarr import contents as store_contents
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +174,11 @@ def is_store(path: Path) -> bool:
     return path.suffix.lower() == ".zspy"
 
 
+def contents(path: Path) -> list[Held]:
+    """Return the arrays of a file or store."""
+    return (store_contents if path.is_dir() else hdf5_contents)(path)
+
+
 FORMAT = ScanFormat(
     "HyperSpy",
     (".hspy", ".zspy"),
@@ -180,4 +187,5 @@ FORMAT = ScanFormat(
     folder=is_store,
     axes=True,
     parts=True,
+    contents=contents,
 )

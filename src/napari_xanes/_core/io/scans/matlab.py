@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.io.formats import ScanFormat
+from napari_xanes._core.io.formats import Held, ScanFormat
 from napari_xanes._core.io.named_arrays import choose_images, find_energies, put_together
 from napari_xanes._core.io.opened import Opened, Wanted
 
@@ -47,9 +47,21 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     return put_together(path, data, name, find_energies(path, lists, data.shape), wanted)
 
 
+def contents(path: Path) -> list[Held]:
+    """Return the arrays of a file."""
+    import scipy.io
+
+    sizes = {"double": 8, "single": 4}
+    return [
+        Held(name, shape, kind, int(np.prod(shape)) * (sizes.get(kind) or int(kind.strip("uint")) // 8))
+        for name, shape, kind in scipy.io.whosmat(str(path))
+        if kind in _NUMERIC
+    ]
+
+
 def recognise(path: Path, start: bytes) -> bool:
     """Whether a file begins as MATLAB 5 files do; those of -v7.3 say so and are HDF5."""
     return start.startswith(b"MATLAB 5.0 MAT-file")
 
 
-FORMAT = ScanFormat("MATLAB", (".mat",), recognise=recognise, open=open_scan, parts=True)
+FORMAT = ScanFormat("MATLAB", (".mat",), recognise=recognise, open=open_scan, parts=True, contents=contents)

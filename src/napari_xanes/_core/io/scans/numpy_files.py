@@ -11,7 +11,7 @@ import numpy as np
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.data.lazy import AnyArray
 from napari_xanes._core.data.stack import ArrayLike
-from napari_xanes._core.io.formats import ScanFormat
+from napari_xanes._core.io.formats import Held, ScanFormat
 from napari_xanes._core.io.frames import PlainFrames, check_shape
 from napari_xanes._core.io.named_arrays import choose_images, find_energies, put_together
 from napari_xanes._core.io.opened import Opened, Wanted
@@ -96,11 +96,30 @@ def _check(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], 
         raise DataFileError(f"{path}{f':{name}' if name else ''} has shape {shape}, expected {what}.")
 
 
+def contents(path: Path) -> list[Held]:
+    """Return the arrays of an .npz file, or the one of an .npy file, whose name is that of the file."""
+    if not zipfile.is_zipfile(path):
+        data = _plain(path)
+        return [
+            Held(
+                path.stem, tuple(data.shape), str(data.dtype), int(np.prod(data.shape)) * data.dtype.itemsize
+            )
+        ]
+    with np.load(path, allow_pickle=False) as file:
+        return [Held(name, array.shape, str(array.dtype), array.nbytes) for name, array in file.items()]
+
+
 def recognise(path: Path, start: bytes) -> bool:
     """Whether a file is NumPy's; other archives are .zip too."""
     return path.suffix.lower() == ".npz" and start[:2] == b"PK"
 
 
 FORMAT = ScanFormat(
-    "NumPy", (".npy", ".npz"), magic=(b"\x93NUMPY",), recognise=recognise, open=open_scan, parts=True
+    "NumPy",
+    (".npy", ".npz"),
+    magic=(b"\x93NUMPY",),
+    recognise=recognise,
+    open=open_scan,
+    parts=True,
+    contents=contents,
 )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.energies import EnergyList
-from napari_xanes._core.io.formats import ScanFormat
+from napari_xanes._core.io.formats import Held, ScanFormat
 from napari_xanes._core.io.lengths import LENGTHS
 from napari_xanes._core.io.named_arrays import choose_images, find_energies, put_together
 from napari_xanes._core.io.names import energies_in
@@ -154,6 +154,17 @@ def _mark(path: Path) -> Path:
     return next(path / name for name in MARKS if (path / name).is_file())
 
 
+def contents(path: Path) -> list[Held]:
+    """Return the arrays of a store."""
+    store = open_store(path)
+    arrays = [("", store)] if hasattr(store, "shape") else list(store.members(max_depth=None))
+    return [
+        Held(f"/{name}", tuple(one.shape), str(one.dtype), int(one.nbytes))
+        for name, one in arrays
+        if hasattr(one, "shape")
+    ]
+
+
 def is_store(path: Path) -> bool:
     """Whether a folder is a Zarr store."""
     return path.suffix.lower() != ".zspy" and any((path / name).is_file() for name in MARKS)
@@ -176,5 +187,6 @@ FORMAT = ScanFormat(
     single=False,
     axes=True,
     parts=True,
+    contents=contents,
     looks_like_scan=looks_like_scan,
 )

@@ -21,6 +21,7 @@ from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import ScanFormat
 from napari_xanes._core.io.frames import Frames
 from napari_xanes._core.io.opened import Opened, Wanted
+from napari_xanes._core.io.scans.hdf5 import contents
 
 FITS = (
     ("/xrfmap/detsum/xrf_fit", "/xrfmap/detsum/xrf_fit_name"),
@@ -230,4 +231,5 @@ FORMAT = ScanFormat(
     recognise=recognise,
     open=open_scan,
     parts=True,
+    contents=contents,
 )
