@@ -43,6 +43,11 @@ class ParamsForm(QWidget):
         Parameters that are not shown and keep their default.
     step : str
         Under which name it is remembered what the user types, and a button offers the defaults; empty: never.
+
+    Attributes
+    ----------
+    carried : set of str
+        Parameters that were chosen in an earlier session or for a scan of another element.
     """
 
     changed = Signal()
@@ -56,6 +61,7 @@ class ParamsForm(QWidget):
         self.step = step
         self.editors: dict[str, Editor] = {}
         self._defaults: dict[str, Any] = {}
+        self._labels: dict[str, QLabel] = {}
         self.rows = layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
@@ -99,6 +105,7 @@ class ParamsForm(QWidget):
             editor.title.setText(label.text())
             layout.addRow(editor)
         else:
+            self._labels[name] = label
             layout.addRow(label, editor)
 
     def _show_rare(self, on: bool) -> None:
@@ -110,6 +117,7 @@ class ParamsForm(QWidget):
         """Show what is remembered, and listen to what is typed."""
         self._filling = False
         self._typed: set[str] = set()
+        self.carried: set[str] = set()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(KEEP_AFTER_MS)
@@ -118,6 +126,7 @@ class ParamsForm(QWidget):
         known = {name: value for name, value in remembered.items() if name in self.editors}
         for name, value in known.items():
             self.editors[name].set_value(value)
+        self.carried |= known.keys()
         fields = self.cls.model_fields
         self.more.setChecked(any(extra_of(fields[name]).get("rare") for name in known))
         self._last = self.values()
@@ -129,6 +138,7 @@ class ParamsForm(QWidget):
         value = self.editors[name].value()
         if value != self._last[name]:
             self._last[name] = value
+            self.carried.discard(name)
             if not self._filling:
                 self._typed.add(name)
                 self._timer.start()
@@ -180,10 +190,38 @@ class ParamsForm(QWidget):
     def _offer_defaults(self) -> None:
         """Show the button while it has something to do."""
         different = self.different() if self.step else []
+        for name, label in self._labels.items():  # those that differ are bold
+            font = label.font()
+            if font.bold() != (name in different):
+                font.setBold(name in different)
+                label.setFont(font)
         titles = ", ".join(str(self.cls.model_fields[name].title) for name in different)
         self.defaults.setToolTip(DEFAULTS_TOOLTIP.format(titles))
         self.defaults.setVisible(bool(different))
         self.rows.setRowVisible(self._foot, bool(different) or not self.more.isHidden())
+
+    def labels(self) -> dict[str, QLabel]:
+        """Return the labels by their texts; bold are those of values that are not the defaults."""
+        return {label.text(): label for label in self._labels.values()}
+
+    def carry_over(self) -> None:
+        """Note that the scan is of another element now: what belongs to one is automatic again, the rest is carried over."""
+        fields = self.cls.model_fields
+        of_scan = [n for n in self.different() if str(extra_of(fields[n]).get("unit", "")).startswith("eV")]
+        self.fill({name: self._defaults[name] for name in of_scan})
+        self.carried = {n for n in self.different() if lasts(fields[n], self.values()[n])}
+
+    def carried_text(self) -> str:
+        """Return what was chosen for another scan and still holds, in words; empty if nothing was."""
+        names = [name for name in self.different() if name in self.carried]
+        return "; ".join(f"{self.cls.model_fields[n].title}: {self._in_words(n)}" for n in names)
+
+    def _in_words(self, name: str) -> str:
+        value = self.values()[name]
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        editor = self.editors[name]
+        return (editor.inner if isinstance(editor, AutoEditor) else editor).as_text(value)
 
     def values(self) -> dict[str, Any]:
         """Return what is shown, unchecked."""

@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_xanes._widgets.jobs.worker import Background, remaining_text
+from napari_xanes._widgets.parts.dock import LASTING
 
 
 class Runner(QWidget):
@@ -20,6 +21,7 @@ class Runner(QWidget):
         self._tooltip = f"<p>{tooltip}</p>" if tooltip else ""
         self._cancel_always = cancel_always
         self.background = Background(self)
+        self.background.setProperty(LASTING, True)
         self.run = QPushButton(text)
         self.run.setToolTip(self._tooltip)
         self.cancel = QPushButton("Cancel")

@@ -83,6 +83,11 @@ class Background(QObject):
         """Whether a job is under way, one being cancelled included."""
         return self._work is not None
 
+    @property
+    def title(self) -> str:
+        """What is under way."""
+        return "" if self._work is None else str(self._work)
+
     def start(self, job: Job, title: str) -> None:
         """Start `job(progress)` in another thread; `title` names it where napari lists running tasks."""
         if self.running:

@@ -8,12 +8,17 @@ deleted in the thread of a running step, which crashes.
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from qtpy.QtCore import QEvent, Qt, QTimer
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 OF_NAPARI = re.compile(r"^XANES | \((napari-xanes|XANES)\)$")
 """What the name of a dock has besides what it is: ours in front, and what napari adds."""
+LASTING = "lasting"
+"""Property of background work (with `running`, `title` and the signal `ended`) that outlives a dock that is closed."""
+_leaving: set[QWidget] = set()
 NARROW = 330
 """px; what is in a dock must fit into this width, so that the picture has room on a small screen."""
 
@@ -39,8 +44,7 @@ class Dock(QScrollArea):
         """Notice being taken out of the dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
-                self.close_down()
-                self.deleteLater()
+                self._leave()
             self._docked = self.parent() is not None
             if self._docked:
                 QTimer.singleShot(0, self._shorten_title)  # napari makes it after this
@@ -60,11 +64,44 @@ class Dock(QScrollArea):
             if label.text() == name:
                 label.setText(short)
 
+    def _leave(self) -> None:
+        """Go away: at once, or out of sight as soon as a run that is under way has put its result into the layers."""
+        work = self._work()
+        if not work or self._clean:
+            self.close_down()
+            self.deleteLater()
+            return
+        _leaving.add(self)
+        self.hand_over()
+        for one in work:
+            one.ended.connect(self._left)
+        show_info(
+            f"{', '.join(one.title for one in work)}: goes on; the result will appear among the layers."
+        )
+
+    def _work(self) -> list[Any]:
+        """Return the runs that are under way."""
+        lasting: list[Any] = [one for one in self.findChildren(QObject) if one.property(LASTING)]
+        return [one for one in lasting if one.running]
+
+    def _left(self) -> None:
+        if self._work():
+            return
+        _leaving.discard(self)
+        QTimer.singleShot(0, self._gone)
+
+    def _gone(self) -> None:
+        self.close_down()
+        self.deleteLater()
+
     def close_down(self) -> None:
         """Clean up, once."""
         if not self._clean:
             self._clean = True
             self.cleanup()
+
+    def hand_over(self) -> None:
+        """Be no longer what others look at: only the run that is under way is left."""
 
     def cleanup(self) -> None:
         """Stop work and disconnect from the viewer."""

@@ -37,7 +37,7 @@ from napari_xanes._widgets.layers.layers import (
     results_of,
     stack_of,
 )
-from napari_xanes._widgets.parts.advice import Advice, Told
+from napari_xanes._widgets.parts.advice import Advice, Told, Way
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.automatic import automatic
 from napari_xanes._widgets.steps.sections import what_is_missing
@@ -81,6 +81,7 @@ class StepPanel(QWidget):
         super().__init__()
         self.viewer, self.chooser = viewer, chooser
         self._input_id: str | None = None
+        self._span: tuple[float, float] | None = None
         self._running_on: str | None = None
         self._running_as = self.key
         self.forms = {
@@ -191,6 +192,7 @@ class StepPanel(QWidget):
         layer = self.input_layer()
         new_id = None if layer is None else about(layer)["id"]
         changed, self._input_id = new_id != self._input_id, new_id
+        self._notice_element(layer)
         for form in self.forms.values():
             form.offer(MAPS, [] if layer is None else known_maps(self.viewer, layer))
         key = self.result_key()
@@ -207,6 +209,26 @@ class StepPanel(QWidget):
             self._say("")
         self.update_plan()
 
+    def _notice_element(self, layer: Layer | None) -> None:
+        """Note that the scan is of another element than the one before: their energies have nothing in common."""
+        if layer is None:
+            return
+        energy = about(layer)["energy"]
+        before, self._span = self._span, (energy[0], energy[-1])
+        if before is not None and (before[0] > energy[-1] or before[1] < energy[0]):
+            for form in self.forms.values():
+                form.carry_over()
+
+    def _carried_over(self) -> list[Told]:
+        """Return which choices were made in an earlier session or for another element, and the way back."""
+        told = []
+        for name in self.chosen_steps():
+            form = self.forms[name]
+            if form.isVisibleTo(self) and (text := form.carried_text()):
+                way = Way("Use the defaults", "Sets everything in the form back.", form.set_defaults)
+                told.append(Told(f"Chosen before, for another scan: {text}.", (way,)))
+        return told
+
     def update_plan(self) -> None:
         """Say what Run will do, or what is missing, and show it if a preview is wanted."""
         self.asked.emit()
@@ -221,7 +243,7 @@ class StepPanel(QWidget):
             text = "" if chosen is None else self.missing(lineage(self.viewer, chosen))
         self.plan.setText(text)
         self.plan.setVisible(bool(text))
-        self.advice.tell([] if layer is None else self.proposals(layer))
+        self.advice.tell([] if layer is None else [*self._carried_over(), *self.proposals(layer)])
         self.runner.set_ready(
             layer is not None and not lacking, text or "There is no stack yet: open a scan."
         )

@@ -14,6 +14,7 @@ from napari.components.overlays import TextOverlay
 from napari.layers import Layer
 
 from napari_xanes._widgets.layers.layers import about, stack_layers
+from napari_xanes._widgets.layers.one_scan import show_one_scan
 from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
 
@@ -100,6 +101,9 @@ class EnergyText:
         layer.events.metadata.connect(self.update)
 
     def _on_inserted(self, event: Any) -> None:
+        viewer = self._viewer()
+        if viewer is not None:
+            show_one_scan(viewer, event.value)
         self._watch(event.value)
         self._show_scale(event.value)
         self.update()

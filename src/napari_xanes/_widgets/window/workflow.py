@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer
 from napari_xanes._core.recipe.steps import step_title
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.layers.layers import about, find, results_of
+from napari_xanes._widgets.layers.one_scan import show_scan_of
 from napari_xanes._widgets.layers.reopened import KEY
 from napari_xanes._widgets.layers.session import forget_workflow, real_viewer, remember_workflow, workflow_of
 from napari_xanes._widgets.layers.undo import Done, last_step, next_step, redo, undo
@@ -192,6 +193,8 @@ class XanesWorkflow(Dock):
             self.open_step(RESULTS.key if reopened else first_section(about(layer)["signal"]).key)
         elif layer is None and self._shown is None:
             self.open_step(PREPROCESS.key)
+        if layer is not None and chosen != self._shown:
+            show_scan_of(self.viewer, layer)
         self._shown = chosen
 
     def _advance(self, key: str, layer: Any = None) -> None:
@@ -205,6 +208,10 @@ class XanesWorkflow(Dock):
         assert isinstance(fit, FitPanel)
         fit.use_references(paths, names)
         self.open_step("fit")
+
+    def hand_over(self) -> None:
+        """Leave the viewer to another workflow that may be opened."""
+        forget_workflow(self.viewer, self)
 
     def cleanup(self) -> None:
         """Stop work and disconnect from the viewer."""

@@ -1,0 +1,109 @@
+"""Two scans in one window, another element, and a workflow that is closed while it works; with real events."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_xanes._widgets.forms.form import ParamsForm
+from napari_xanes._widgets.layers.layers import about, add_stack
+from napari_xanes._widgets.layers.session import workflow_of
+from napari_xanes._widgets.steps import panel as panel_module
+from napari_xanes._widgets.window.energy_text import show_energy
+
+
+def of_iron(density, name="iron"):
+    """The same pictures as if they were taken at the iron edge, by pixels ten times as large."""
+    return density.replace(
+        energy=density.energy - 8333.0 + 7112.0, name=name, pixel_size_um=0.4, source={"path": "iron.h5"}
+    )
+
+
+@pytest.mark.viewer
+def test_one_scan_is_shown_at_a_time_and_comes_into_view(window, density, qtbot, run_step):
+    small = density.replace(pixel_size_um=0.02, source={"path": "nickel.h5"})
+    show_energy(window)
+    first = add_stack(window, small)
+    _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    qtbot.wait(300)
+    run_step(workflow.panels["normalize"])
+    second = add_stack(window, of_iron(density))
+    assert [one.name for one in window.layers if one.visible] == [second.name]
+    assert workflow.chooser.layer() is second
+    seen = np.array(window.canvas.size) / window.scene.camera.zoom
+    assert 0.3 < (np.array([64, 72]) * 0.4 / seen).max() <= 1.0, "all of it is in view"
+
+    index = next(
+        i for i in range(workflow.chooser.combo.count()) if workflow.chooser.combo.itemText(i) == first.name
+    )
+    workflow.chooser.combo.setFocus()
+    steps = index - workflow.chooser.combo.currentIndex()
+    for _ in range(abs(steps)):
+        qtbot.keyClick(workflow.chooser.combo, Qt.Key.Key_Down if steps > 0 else Qt.Key.Key_Up)
+    assert workflow.chooser.layer() is first
+    visible = [one for one in window.layers if one.visible and about(one)]
+    assert visible and all(about(one)["name"] == small.name for one in visible)
+    second.visible = True  # the eye of the layer list
+    assert second.visible and any(about(one)["name"] == small.name for one in window.layers if one.visible)
+
+
+def test_choices_of_another_element_are_said_and_its_energies_forgotten(workflow, viewer, density, qtbot):
+    add_stack(viewer, density)
+    panel = workflow.panels["normalize"]
+    form = panel.forms["normalize"]
+    form.editors["e0"].set_value(8340.0)
+    form.editors["divide_by"].set_value("step")
+    assert form.labels()["Divide by"].font().bold() and not form.labels()["Slopes"].font().bold()
+    assert "Chosen before" not in panel.advice.text()
+    add_stack(viewer, of_iron(density))
+    workflow.open_step("normalize")
+    assert form.values()["e0"] is None, "an edge energy of nickel is none of iron"
+    panel.update_plan()
+    assert "Chosen before, for another scan: Divide by: step." in panel.advice.text()
+    qtbot.mouseClick(panel.advice.button("Use the defaults"), Qt.MouseButton.LeftButton)
+    assert form.values()["divide_by"] == "line" and panel.advice.text() == ""
+    assert not form.labels()["Divide by"].font().bold()
+
+
+def test_what_was_remembered_from_another_day_is_marked(workflow, viewer, density, qtbot):
+    form = ParamsForm(workflow.panels["normalize"].forms["normalize"].cls, "Normalise", step="normalize")
+    qtbot.addWidget(form)
+    form.editors["slope"].set_value("shared")
+    form.keep()
+    again = ParamsForm(form.cls, "Normalise", step="normalize")
+    qtbot.addWidget(again)
+    assert again.carried_text() == "Slopes: shared" and again.labels()["Slopes"].font().bold()
+    again.editors["slope"].set_value("pixel")
+    assert again.carried_text() == "", "chosen now"
+
+
+@pytest.mark.viewer
+def test_a_workflow_that_is_closed_lets_its_run_finish_and_says_so(window, density, qtbot, monkeypatch):
+    add_stack(window, density)
+    dock, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    go, said = threading.Event(), []
+    run_steps = panel_module.run_steps
+
+    def slow(*args, **kw):
+        assert go.wait(20)
+        return run_steps(*args, **kw)
+
+    monkeypatch.setattr(panel_module, "run_steps", slow)
+    monkeypatch.setattr("napari_xanes._widgets.parts.dock.show_info", said.append)
+    qtbot.mouseClick(workflow.sections["normalize"].button, Qt.MouseButton.LeftButton)
+    qtbot.wait(100)
+    qtbot.mouseClick(workflow.panels["normalize"].runner.run, Qt.MouseButton.LeftButton)
+    assert workflow.panels["normalize"].runner.background.running
+    dock.destroyOnClose()  # what the cross in its title does
+    assert said == ["Normalise: ni_simulated: goes on; the result will appear among the layers."]
+    assert workflow_of(window) is None
+    go.set()
+    qtbot.waitUntil(
+        lambda: any(about(one).get("map") == "thickness" for one in window.layers), timeout=20_000
+    )
+    again, _ = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    assert workflow_of(window) is not None
+    again.destroyOnClose()
