@@ -59,29 +59,38 @@ _AMOUNT: dict[str, Any] = {
 }
 _ERROR: dict[str, Any] = {"group": "errors", "colors": "inferno", "scale": "logarithmic"}
 _ENERGY: dict[str, Any] = {"unit": "eV", "group": "energies", "colors": "plasma"}
+_SIGMA: dict[str, Any] = {**_ERROR, "averaged": False}
 _SIGNED: dict[str, Any] = {"colors": "RdBu_r", "scale": "around zero"}
 
 KINDS: dict[str, Kind] = {
     "fraction": Kind(group="fractions", scale="share", shown=True, rank=5, prefix=True),
     "chosen_fraction": Kind(group="fractions", scale="share", prefix=True),
     "coefficient": Kind(unit=OF_SPECTRA, group="fractions", scale="from zero", prefix=True, of_fit=True),
+    "amount_sigma": Kind(unit="optical density", **_SIGMA, prefix=True),
     "amount": Kind(**_AMOUNT, prefix=True),
-    "sigma": Kind(**_ERROR, prefix=True, averaged=False),
+    "sigma": Kind(**_SIGMA, prefix=True),
     "thickness": Kind(**_AMOUNT, shown=True, rank=4),
+    "thickness_sigma": Kind(unit="optical density", **_SIGMA),
+    "edge_step_sigma": Kind(unit="optical density", **_SIGMA),
     "edge_step": Kind(**_AMOUNT, shown=True, rank=3),
     "error": Kind(unit=f"({OF_SPECTRA})^2", **_ERROR, shown=True, rank=2, of_fit=True),
     "r_factor": Kind(**_ERROR, shown=True, rank=1, of_fit=True),
     "rms": Kind(unit=OF_SPECTRA, **_ERROR, of_fit=True),
     "iterations": Kind(averaged=False),
     "peak_energy": Kind(**_ENERGY, shown=True),
+    "peak_energy_sigma": Kind(unit="eV", **_SIGMA),
     "peak_height": Kind(unit=OF_SPECTRA),
+    "peak_height_sigma": Kind(unit=OF_SPECTRA, **_SIGMA),
     "peak_at_boundary": Kind(),
     "edge_energy": Kind(**_ENERGY, shown=True),
+    "edge_energy_sigma": Kind(unit="eV", **_SIGMA),
     "white_line_centroid": Kind(**_ENERGY, shown=True),
+    "white_line_centroid_sigma": Kind(unit="eV", **_SIGMA),
     "white_line_area": Kind(unit="eV", colors="plasma", shown=True),
+    "white_line_area_sigma": Kind(unit="eV", **_SIGMA),
     "white_line_height": Kind(unit="normalized"),
     "energy_shift": Kind(unit="eV", **_SIGNED, shown=True),
-    "energy_shift_sigma": Kind(unit="eV", **_ERROR, averaged=False),
+    "energy_shift_sigma": Kind(unit="eV", **_SIGMA),
     "component": Kind(**_SIGNED, shown=True, prefix=True),
     "residual": Kind(**_SIGNED, prefix=True),
 }

@@ -26,6 +26,7 @@ from napari_xanes._core.edge.curves import (
     shared_curves,
 )
 from napari_xanes._core.edge.jacobian import edge_jacobian, taken_off
+from napari_xanes._core.edge.noise import WindowNoise
 from napari_xanes._core.edge.params import FloatArray, ResolvedNormalizeParams, least_energies
 from napari_xanes._core.engine import blocks
 
@@ -93,11 +94,15 @@ class NormalizeKernel:
         if params.slope == "shared":
             donor = donor_coefficients(spectra, self.curves, self.pre, self.post)
             self.curves = shared_curves(self.curves, self.pre, self.post, donor)
-        self._freedom = self.curves.freedom(self.pre, self.post)
-        if params.gate is not None and self._freedom < 0.5:
+        self._noise: WindowNoise | None = None
+        if params.gate is not None or params.uncertainty:
+            apart = params.slope == "pixel"
+            self._noise = WindowNoise(self.curves, self.pre, self.post, apart, spectra)
+            self._limit = 0.0 if params.gate is None else self._noise.limit(params.gate)
+        if self._noise is not None and self._noise.freedom < 0.5:
             raise InputError(
-                f"gate needs the scatter about the fitted curves, but the windows hold {self.pre.size + self.post.size} "
-                "energies, as many as the curves have unknowns; widen them or leave gate out."
+                f"{'gate' if params.gate is not None else 'uncertainty'} needs the scatter about the fitted curves, but the windows hold {self.pre.size + self.post.size} "
+                "energies, as many as the curves have unknowns; widen them or leave it out."
             )
         self._set_area(energy, usable)
         self._set_maps(lines)
@@ -122,7 +127,9 @@ class NormalizeKernel:
     def _set_maps(self, lines: bool) -> None:
         maps: dict[str, tuple[int, ...]] = {"thickness": (), "edge_step": (), "invalid": ()}
         if self._params.gate is not None:
-            maps |= {"gated": (), "edge_step_sigma": ()}
+            maps |= {"gated": ()}
+        if self._noise is not None:
+            maps |= {"edge_step_sigma": (), "thickness_sigma": ()}
         if lines:
             maps |= {"pre_line": (2,), "post_line": (len(self.curves.from_pre) - 2,)}
         self.maps: Mapping[str, tuple[int, ...]] = maps
@@ -202,7 +209,7 @@ class NormalizeKernel:
         found = products.from_pre @ y[self._pre] + products.from_post @ y[self._post]
         self._fill(found, out)
         scratch = self._scratch.like(y)
-        passed = self._pass_gate(y, found, products, scratch, out) if "gated" in out else None
+        passed = self._judge(y, found, products, scratch, out) if "edge_step_sigma" in out else None
         if products.subtract is not None:
             y -= products.subtract(found, scratch)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -233,27 +240,31 @@ class NormalizeKernel:
             if row != STEP and weight:
                 thickness += found[row] * found.dtype.type(weight)
 
-    def _pass_gate(
+    def _judge(
         self,
         y: FloatArray,
         found: FloatArray,
         products: _Products,
         scratch: FloatArray,
         out: Mapping[str, FloatArray],
-    ) -> NDArray[np.bool_]:
-        """Return which pixels have a step well above its uncertainty, as told by their scatter in both windows."""
-        squares = np.zeros_like(found[STEP])
+    ) -> NDArray[np.bool_] | None:
+        """Fill the errors, and return which pixels have a step well above its own, if there is a gate."""
+        assert self._noise is not None
+        squares = []
         for window, indices, fit in (
             (self._pre, self.pre, products.fit_pre),
             (self._post, self.post, products.fit_post),
         ):
             rest = fit(found, scratch[: indices.size])
             np.subtract(y[window], rest, out=rest)
-            squares += np.einsum("ij,ij->j", rest, rest)
-        sigma = out["edge_step_sigma"]
-        np.multiply(np.sqrt(squares / self._freedom), self.step_noise, out=sigma)
-        step = found[STEP]
-        passed: NDArray[np.bool_] = (step > 0) & (step >= (self._params.gate or 0.0) * sigma)
+            squares.append(np.einsum("ij,ij->j", rest, rest))
+        step, sigma = found[STEP], out["edge_step_sigma"]
+        variances = self._noise.variances(squares[0], squares[1], step)
+        sigma[...] = self._noise.sigma(np.eye(len(found))[STEP], variances)
+        out["thickness_sigma"][...] = self._noise.sigma(self._mean_step, variances)
+        if "gated" not in out:
+            return None
+        passed: NDArray[np.bool_] = (step > 0) & (step >= self._limit * sigma)
         np.logical_and(~passed, np.isfinite(step), out=out["gated"], casting="unsafe")
         return passed
 

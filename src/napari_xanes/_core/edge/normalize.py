@@ -43,6 +43,8 @@ SHORT = 30.0
 """eV; in shorter post-edge windows a line is not told from the end of the white line and from noise."""
 
 
+SIGMAS = ("edge_step_sigma", "thickness_sigma")
+
 DROWNED = 3.0
 """Noise of the edge step, in units of one frame's, from which on slopes are shared unless chosen otherwise."""
 SURE = 0.999
@@ -64,6 +66,7 @@ def normalize_edge(
     area_range: Window | None = None,
     gate: float | None = None,
     e0_method: E0Method = "auto",
+    uncertainty: bool = False,
 ) -> EdgeNormalization:
     """Normalise absorption spectra to an edge step of one.
 
@@ -99,10 +102,13 @@ def normalize_edge(
         With "area": the energies that count; by default from the end of `pre_edge` to the end of `post_edge`.
     gate : float, optional
         Pixels whose edge step is below this many times its standard error, or not positive, become NaN; the noise
-        is that of the pixel's own scatter about its curves, in both windows together.
+        is that of the scatter about the curves in each window, of all pixels together where there are few energies.
+        Where it is not known well, the limit is higher, so that as few pixels of noise pass.
     e0_method : {"auto", "derivative", "half_height"}
         The tabulated edge next to the steepest rise of the mean spectrum (or that rise, if there is none); the
         steepest rise; or where it rises through half of its step.  Not used where `e0` is given.
+    uncertainty : bool
+        Whether the standard errors of edge step and thickness are wanted.
 
     Returns
     -------
@@ -145,6 +151,7 @@ def normalize_edge(
         "area_range": area_range,
         "gate": gate,
         "e0_method": e0_method,
+        "uncertainty": uncertainty,
     }
     params = make_params(NormalizeParams, given, "normalize_edge")
     resolved, edge = resolve(params, energies, spectra, usable)
@@ -172,7 +179,7 @@ def _as_result(
         post_edge=params.post_edge,
         n_invalid=count_flags(maps["invalid"]),
         params=params,
-        edge_step_sigma=maps["edge_step_sigma"][()] if "edge_step_sigma" in maps else None,
+        **{name: maps[name][()] for name in SIGMAS if name in maps},
         n_gated=count_flags(maps["gated"]) if "gated" in maps else 0,
         step_noise=step_noise,
         jacobian=jacobian,
@@ -213,7 +220,7 @@ def _slope(
     spectra: FloatArray,
 ) -> Slope:
     """Return "shared" where slopes of single pixels would drown the edge step in noise, and others can be had."""
-    alone = params.model_copy(update={"slope": "pixel", "gate": None})
+    alone = params.model_copy(update={"slope": "pixel", "gate": None, "uncertainty": False})
     kernel = NormalizeKernel(alone, energy, usable, spectra)
     if params.divide_by == "area" or params.pre == "victoreen" or kernel.divisor_noise <= DROWNED:
         return "pixel"

@@ -112,6 +112,12 @@ class NormalizeParams(Params):
         example=3.0,
         rare=True,
     )
+    uncertainty: bool = field(
+        False,
+        "Uncertainty",
+        "Also map the standard error of the thickness and of the edge step, from the scatter about both curves.",
+        rare=True,
+    )
 
 
 class ResolvedNormalizeParams(NormalizeParams):
@@ -156,7 +162,9 @@ class EdgeNormalization:
     params : NormalizeParams
         All of it as chosen, for `normalize_references`.
     edge_step_sigma : array (...) or None
-        Standard error of `edge_step`, if there is a gate.
+        Standard error of `edge_step`, if there is a gate or the uncertainty was asked for.
+    thickness_sigma : array (...) or None
+        Standard error of `thickness`, likewise.
     n_gated : int
         Number of pixels whose step is below the gate.
     step_noise : float
@@ -177,6 +185,7 @@ class EdgeNormalization:
     n_invalid: int
     params: ResolvedNormalizeParams
     edge_step_sigma: FloatArray | None = None
+    thickness_sigma: FloatArray | None = None
     n_gated: int = 0
     step_noise: float = 0.0
     jacobian: Jacobian | None = attribute(default=None, repr=False)

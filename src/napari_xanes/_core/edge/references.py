@@ -77,7 +77,7 @@ def normalize_references(
     area = params.area_range
     if params.divide_by == "area" and area is None:
         area = (params.pre_edge[1], params.post_edge[1])
-    alone = ResolvedNormalizeParams.of(params, area_range=area, slope="pixel", gate=None)
+    alone = ResolvedNormalizeParams.of(params, area_range=area, slope="pixel", gate=None, uncertainty=False)
     points = None if energy is None else check_energy(energy, label="the data")
     return [_normalized(_at(reference, points), alone) for reference in references]
 

@@ -14,7 +14,7 @@ from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.edge.handover import Normalization
 from napari_xanes._core.edge.kernel import NormalizeKernel
-from napari_xanes._core.edge.normalize import SHORT, count_flags, mean_spectrum, resolve
+from napari_xanes._core.edge.normalize import SHORT, SIGMAS, count_flags, mean_spectrum, resolve
 from napari_xanes._core.edge.params import (
     FloatArray,
     NormalizeParams,
@@ -85,7 +85,8 @@ def normalize_step(
         found.warn(*doubts)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
-        maps = {name: NamedMap(raw[name], name, unit_of(name)) for name in ("thickness", "edge_step")}
+        wanted = ("thickness", "edge_step", *(SIGMAS if resolved.uncertainty else ()))
+        maps = {name: NamedMap(raw[name], name, unit_of(name)) for name in wanted}
         found = Found(_facts(raw))
         if "gated" in raw and raw["invalid"].all():
             found.warn(
@@ -114,6 +115,7 @@ def _normalize_code(given: dict[str, Any], before: Before) -> Lines:
         *call("edge", "nx.normalize_edge", "images", "energy", **given),
         "images = edge.normalized",
         'maps |= {"thickness": edge.thickness, "edge_step": edge.edge_step}',
+        *(f'maps["{name}"] = edge.{name}' for name in SIGMAS if given.get("uncertainty")),
     ]
 
 
@@ -126,8 +128,8 @@ NORMALIZE = Step(
     order=120,
     takes=("optical_density",),
     gives="normalized",
-    makes=("thickness", "edge_step"),
-    map_count=lambda params: 2,
+    makes=("thickness", "edge_step", *SIGMAS),
+    map_count=lambda params: 4 if params.uncertainty or params.gate else 2,
     after=("flat_field", "internal_i0", "optical_density"),
     code=_normalize_code,
 )

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.engine.blocks import Scratch, one_blas_thread
+from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise
 from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, covariance, sums_to_one
 from napari_xanes._core.solve.admm import AdmmSolver, Solver
 from napari_xanes._core.solve.design import ALIKE, Constraint, Design, FloatArray, Matrix, design
-from napari_xanes._core.solve.pooled import ENOUGH, PooledNoise
 from napari_xanes._core.solve.propagation import Propagation
 from napari_xanes._core.solve.sigma import FractionSigma
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.data.jacobian import Jacobian
+from napari_xanes._core.engine.pooled import differs
 from napari_xanes._core.solve.design import Design, FloatArray, Matrix
-from napari_xanes._core.solve.pooled import differs
 
 MOST_QUADRATIC = 8
 """References up to which covariances follow the coefficients of each pixel; of more, those of the mean pixel are taken."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack, Recipe, fit_references, run_recipe
-from napari_xanes._core.solve.pooled import ALIKE, PooledNoise
+from napari_xanes._core.engine.pooled import ALIKE, PooledNoise
 
 CURVES = np.array([[0, 0.05, 0.55, 1.6, 1.0, 1.1], [0, 0.1, 1.0, 1.3, 1.0, 0.9]])
 ENERGY = np.array([8250, 8330, 8345, 8350, 8400, 8450.0])
