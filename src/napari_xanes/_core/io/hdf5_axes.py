@@ -9,7 +9,7 @@ from napari_xanes._core.io.hdf5_energy import named_energies
 from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
 from napari_xanes._core.io.lengths import LENGTHS
 from napari_xanes._core.io.nexus import axis_entry, axis_letter, declared_axes, is_energy_name
-from napari_xanes._core.io.permuted import order_of
+from napari_xanes._core.io.permuted import as_long, order_of
 from napari_xanes._core.io.plausible import energy_unit_of
 
 NOT_ENERGY = ("channel", "channels", "mca", "element", "elements", "bin", "q", "two_theta")
@@ -53,6 +53,8 @@ def image_axes(tree: Tree, images: TreeEntry, axis: int | str | None) -> Axes:
                 "energies; if not, say which is with axis="
             )
             return Axes(order, warnings=[said])
+    if shape[full[0]] in named:
+        return Axes(full, warnings=as_long(shape, full[0], images.name))
     return Axes(full)
 
 

@@ -12,7 +12,7 @@ from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.opened import Opened, Wanted
-from napari_xanes._core.io.permuted import permuted
+from napari_xanes._core.io.permuted import as_long, permuted
 from napari_xanes._core.io.plausible import ENERGY_NAME, OTHER_NAME, could_be_scan
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -71,6 +71,8 @@ def put_together(
     InputError
         If the images and the energies that were named do not fit.
     """
+    if not wanted.one_of_many and wanted.axis is None and data.ndim == 4 and data.shape[0] == 1:
+        data = permuted(data, (1, 2, 3))
     opened = Opened(data, path.stem, [path], str(path), name)
     if wanted.energy is not None and energy is None:
         return opened
@@ -86,6 +88,8 @@ def put_together(
         opened.warnings.append(
             f"axis {axes[0]} of {data.shape} was taken for energy, as it has {energy.values.size} values"
         )
+    elif energy is not None and wanted.axis is None and not wanted.one_of_many:
+        opened.warnings += as_long(data.shape, 0, name or path.stem)
     if energy is not None and energy.why.startswith("proposed"):
         opened.proposed = energy
     else:

@@ -84,6 +84,16 @@ def permuted(source: ArrayLike, order: Sequence[int]) -> ArrayLike:
     return source if tuple(order) == tuple(range(source.ndim)) else Permuted(source, order)
 
 
+def as_long(shape: Sequence[int], energy: int, label: str) -> list[str]:
+    """Return the sentence on other axes that are as long as the one taken for energy, where nothing is declared."""
+    others = [i for i, n in enumerate(shape) if n == shape[energy] and i != energy and n > 1]
+    if not others:
+        return []
+    other = others[-1]
+    said = f"axis {energy} of {label} {tuple(shape)} was taken for energy, but axis {other} is as long"
+    return [f"{said}; if energy is there, say axis={other}"]
+
+
 def order_of(axis: int | str, shape: Sequence[int], label: str) -> tuple[int, ...]:
     """Return which stored axes are energy, (z,) y and x, as the user says.
 
