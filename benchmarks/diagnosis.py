@@ -82,7 +82,7 @@ def scan(
         spectra = compounds(rng, k + 1)
         references = [nx.Reference(f"compound {i + 1}", FINE, s) for i, s in enumerate(spectra[:k])]
         fractions, density = exact(rng, cause, energy, spectra, noise)
-        if cause not in ("energy shift", "resolution", "thickness"):
+        if cause not in ("energy shift", "resolution", "thickness", "flicker"):
             break
         fit = nx.fit_references(density, energy, references, background=(0, 1))
         if np.abs((fit.fractions - fractions).mean(axis=(1, 2))).max() >= MATTERS:
@@ -162,7 +162,7 @@ def confuse(way: str, repeats: int, seed: int, folder: Path) -> None:
                 if said != cause:
                     wrong[(cause, n)] += 1
                     wrong[(cause, f"{noise:.1%}")] += 1
-    columns = [*CAUSES, "not told"]
+    columns = [*CAUSES, "alignment", "unclear", "not told"]
     print(f"\n{way}\n| true cause | " + " | ".join(columns) + " |\n|---" * 1 + "|---" * len(columns) + "|")
     for cause, row in table.items():
         total = sum(row.values())

@@ -1,80 +1,63 @@
-"""Which cause explains what a fit leaves: shift, resolution, thickness, flicker, or a missing reference.
+"""Which cause explains what a fit leaves: shift, resolution, thickness, flicker, drift, or a missing reference.
 
-Everything is told from second moments: the covariance of the residuals, and their sums weighted by the amounts of
-the references and by powers of the thickness.  Residuals are looked at besides what the fit explains, in
-units of the noise of each energy.  A cause with one unknown (by how many eV the energies are off) must explain nearly
-all that stands above the noise; what none of them does is the trace of something that is not among the references.
+Everything is told from what residuals of neighbouring pixels have in common (see `structure`).  A cause with one
+unknown (by how many eV the energies are off) must explain nearly all of that; so must flicker, which may be anything
+over the energies but is the same in all pixels, and drift, which follows the slopes of the image.  What none of them
+does is the trace of something that is not among the references, if its spectrum runs as one of a compound does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
-from typing import Literal
 
 import numpy as np
 
-from napari_xanes._core.data.stack import FloatArray
-from napari_xanes._core.fit.noise import LEAST_FREE, LEAST_MEAN, MOST_COMPONENTS, limit_of_noise
-from napari_xanes._core.fit.patterns import Matrix, Patterns
-
-Cause = Literal["energy shift", "resolution", "thickness", "flicker", "missing reference"]
+from napari_xanes._core.fit.patterns import SHIFTS, WIDTHS, Cause, Matrix, Patterns, candidates
+from napari_xanes._core.fit.structure import (
+    Sampled,
+    Structure,
+    Sums,
+    find_structure,
+    is_smooth,
+    runs_smoothly,
+    spectrum_of,
+)
 
 EXPLAINS = 0.7
 """Share of what stands above the noise that a cause must explain to be named."""
 
-EVEN, ABOUT_EVEN = 0.85, 0.7
-"""Share that what is the same in all pixels must explain to be flicker; where thickness is only guessed, the latter."""
+PARTLY = 0.5
+"""Share that a cause may explain at most for a reference to be missing; between the two the cause is unclear."""
+
+NOT_IN_EACH, LEAST_IN_EACH = 0.15, 0.7
+"""Share of the variance of single pixels along a component that its cause may leave, or in units of the noise's."""
+
+STEEP = 0.35
+"""Share of the excess over noise that follows the slopes of the image where frames are displaced."""
+
+BETTER = 0.4
+"""How much more of what differs between them flicker, or what goes with the amounts, must explain than the other."""
 
 FOLLOWS = 0.93
 """Correlation of a component with a cause's pattern from which it is of that cause, though of uneven strength."""
 
-SURE, SURE_ALONE = 6.0, 12.0
+SURE, SURE_ALONE = 6.0, 10.0
 """Standard errors by which the size of a cause must differ from nothing, and where no component stands above noise."""
+
+FARTHER, FARTHEST = 2.5, 1.4
+"""How many times a size that was tried a cause may have, and the largest one."""
 
 FURTHER = 0.1
 """Share of what the first cause explains that a further one must explain."""
 
-MANY, FEW_ROUNDS = 16, 6
-"""Free energies from which noisy frames are told from components one at a time; rounds for fewer, which do not settle."""
-
-WORST_SPOILED = 30.0
-"""Condition number up to which spoiled coefficients are put right."""
-
-ROUNDS, MOST_CAUSES, LEAST_FREE_ENERGIES = 20, 3, 3
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Of residuals (e, n) in units of optical density (or of the pixels' noise), n pixels.
-
-    Attributes
-    ----------
-    covariance : array (e, e)
-        Mean of the products, about zero.
-    weighted : array (e, q)
-        Residuals summed with q weights: the amounts of the K references, their sum, the products of each two
-        amounts, these times the sum, and one.
-    products : array (q, q)
-        Sums of products of these weights.
-    pixels : int
-    crowding : float
-        By how much the variance of sums is larger than that of independent pixels.
-    """
-
-    covariance: Matrix
-    weighted: Matrix
-    products: Matrix
-    pixels: int
-    crowding: float
+MOST_CAUSES, LEAST_FREE_ENERGIES = 3, 3
 
 
 @dataclass(frozen=True, eq=False)
 class FoundCause:
     """One cause: its size in its own unit, its pattern (e,) in the mean pixel, and how much it explains.
 
-    That is its sum of squares, and its share of what stands above noise.
+    That is its sum of squares, and its share of what stands above noise.  `alike`: in all pixels but for the amounts.
     """
 
     cause: Cause
@@ -82,6 +65,7 @@ class FoundCause:
     pattern: Matrix
     power: float
     share: float
+    alike: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,53 +76,66 @@ class Findings:
     ----------
     causes : tuple of FoundCause
         The strongest first.
-    noise : array (e,)
-        Standard deviation of the noise at each energy.
-    component : array (e,)
-        Spectrum of the strongest component, its mean square being that over pixels.
-    rest : array (f, e)
-        Turns residuals into what is noise alone, its variance one.
-    look : array (e,)
-        Its product with a pixel's spectrum says how much of the component there is, in standard errors.
+    structure : Structure
+    axis : array (d,)
+        Direction of the strongest component.
     strength, limit : float
-        Variance of that component in units of the noise's, and what noise alone reaches.
+        Its variance in units of the noise's, and what noise alone reaches.
     """
 
     causes: tuple[FoundCause, ...]
-    noise: Matrix
-    component: Matrix
-    rest: Matrix
-    look: Matrix
+    structure: Structure
+    axis: Matrix
     strength: float
     limit: float
 
+    @property
+    def noise(self) -> Matrix:
+        """Standard deviation of the noise at each energy (e,)."""
+        noise: Matrix = self.structure.noise * np.sqrt(self.structure.level)
+        return noise
 
-@dataclass(frozen=True, eq=False)
-class _White:
-    """Residuals in units of the noise, besides what is explained: `turn` (d, e) takes them there."""
+    @property
+    def look(self) -> Matrix:
+        """What gives, times a pixel's spectrum, how much of the component there is, in standard errors (e,)."""
+        along: Matrix = self.structure.turn.T @ self.axis / np.sqrt(self.structure.level)
+        return along
 
-    turn: Matrix
-    noise: Matrix
-    variances: Matrix
-    vectors: Matrix
-    level: float
-    count: int
-    limit: float
+    @property
+    def component(self) -> Matrix:
+        """Spectrum (e,) of the component, its mean square being that over pixels."""
+        spectrum = spectrum_of(self.structure, self.axis)
+        size = np.sqrt(max(self.strength - 1, 0) * self.structure.level)
+        sized: Matrix = spectrum * (size / max(float(np.linalg.norm(self.structure.turn @ spectrum)), 1e-300))
+        return sized
+
+    def rest(self) -> Matrix:
+        """Return what turns residuals into noise alone, its variance one (f, e)."""
+        structure = self.structure
+        strengths, axes = structure.components(structure.shared.left)
+        none: Matrix = axes[:, strengths == 0].T @ structure.turn / np.sqrt(structure.level)
+        return none
 
 
-def name_causes(moments: Moments, columns: Matrix, patterns: Patterns, even: float = EVEN) -> Findings | None:
-    """Name what explains the residuals besides combinations of `columns` (e, c); None if there are too few energies.
-
-    Flicker must explain the share `even`.
-    """
+def name_causes(sampled: Sampled, columns: Matrix, patterns: Patterns) -> Findings | None:
+    """Name what explains the residuals besides combinations of `columns` (e, c); None if there are too few energies."""
     if columns.shape[0] - np.linalg.matrix_rank(columns) < LEAST_FREE_ENERGIES:
         return None
-    white = _whitened(moments, columns)
-    turned = white.turn @ moments.covariance @ white.turn.T
-    sums = white.turn @ moments.weighted
+    structure = find_structure(sampled, columns)
+    strengths, axes = structure.components(structure.shared.left)
+    axis, excess, limit = axes[:, 0], max(float(strengths[0]), 0.0), structure.limit
+    shared, own = structure.shared, structure.own
     causes: list[FoundCause] = []
+    displaced = _displaced(structure, patterns.references.shape[1])
     while len(causes) < MOST_CAUSES:
-        step = _strongest(turned, sums, moments, white, patterns, even)
+        step = _strongest(structure, shared, own, patterns)
+        power = 0.0 if step is None or step[0].cause in ("missing reference", "unclear") else step[0].power
+        if not causes and displaced is not None and displaced.power > power:
+            causes.append(displaced)
+            values, vectors = np.linalg.eigh(structure.own.left / structure.pairs)
+            axis, excess, limit = vectors[:, -1], values[-1] - structure.level, structure.limit_of_own
+            limit -= structure.level
+            break
         if step is None:
             break
         found, pattern = step
@@ -147,193 +144,145 @@ def name_causes(moments: Moments, columns: Matrix, patterns: Patterns, even: flo
         if found.cause in {c.cause for c in causes}:
             break
         causes.append(found)
-        if found.cause == "missing reference":
+        if pattern is None:
             break
-        turned, sums = _without(turned, sums, moments, pattern)
-    axis = white.vectors[:, 0]
-    look = white.turn.T @ axis
-    component = white.noise**2 * look  # the axis in units of the residuals, without what the fit explains
-    size = np.sqrt(
-        max(float(white.variances[0]) - white.level, 0) / max(float(component @ component), 1e-300)
-    )
-    return Findings(
-        tuple(causes),
-        white.noise * np.sqrt(white.level),
-        component * size,
-        (white.vectors[:, white.count :].T @ white.turn) / np.sqrt(white.level),
-        look / np.sqrt(white.level),
-        float(white.variances[0] / white.level),
-        white.limit,
-    )
-
-
-def _whitened(moments: Moments, columns: Matrix) -> _White:
-    """Find the noise of every energy, from what components above it leave.
-
-    Components are let in one at a time, or a noisy frame would be taken for one; of few energies all at once, or
-    one would be taken for noisy frames.
-    """
-    e = columns.shape[0]
-    noise = np.ones(e)
-    pixels = moments.pixels / moments.crowding
-    unit = columns / np.linalg.norm(columns, axis=0)
-    few = unit.shape[0] - unit.shape[1] < MANY
-    kept, settled = 0, False
-    for _ in range(FEW_ROUNDS if few else ROUNDS):
-        u, s, _ = np.linalg.svd(unit / noise[:, None], full_matrices=True)
-        rank = int((s > 1e-9 * s[0]).sum())
-        turn = u[:, rank:].T / noise
-        variances, vectors = np.linalg.eigh(turn @ moments.covariance @ turn.T)
-        variances, vectors = np.maximum(variances[::-1], 0), vectors[:, ::-1]
-        count = _count(variances, pixels)
-        if settled and (few or count == kept):
-            break
-        kept = count if few else min(count, kept + 1)
-        rest = u[:, rank:] @ vectors[:, kept:]  # directions of noise alone
-        free = (rest**2).sum(axis=1)
-        change = np.einsum("ik,k,ik->i", rest, variances[kept:], rest) / np.maximum(free, LEAST_FREE)
-        change = np.maximum(change, 1e-4 * float(np.mean(change)) + 1e-300)
-        change /= np.exp(np.log(change).mean())
-        known = free > LEAST_FREE  # of the other energies nothing is known
-        before, noise = noise, np.where(known, noise * np.sqrt(np.clip(change, 0.1, 10)), noise)
-        settled = bool(np.abs(np.log(noise / before)).max() < 0.02)
-    noise, count = before, kept
-    level = float(variances[count:].mean())
-    limit = limit_of_noise(variances.size, pixels)
-    return _White(turn, noise, variances, vectors, max(level, 1e-30), count, limit)
-
-
-def _count(variances: Matrix, pixels: float) -> int:
-    """Return how many variances, descending, are above noise, judged one after the other by those that follow."""
-    most = min(MOST_COMPONENTS, max(variances.size - 2, 1))
-    for k in range(most):
-        level = max(float(variances[k + 1 :].mean()), LEAST_MEAN * float(variances.mean()))
-        if variances[k] <= limit_of_noise(variances.size - k, pixels) * level:
-            return k
-    return most
-
-
-def _candidates(patterns: Patterns, mean: Matrix) -> Iterator[tuple[Cause, float, Matrix]]:
-    """Give each cause, a size, and its pattern (e, q) for every weight; `mean` (K,) is the mixture at thickness one."""
-    k, known = mean.size, patterns.references
-    pairs = list(combinations_with_replacement(range(k), 2))
-    empty = np.zeros((patterns.energy.size, k + 2 * len(pairs) + 2))
-    sized: list[tuple[Cause, dict[float, Matrix]]] = [
-        ("energy shift", patterns.shifts),
-        ("resolution", patterns.widths),
-    ]
-    for cause, sizes in sized:
-        for size, pattern in sizes.items():
-            own, common = empty.copy(), empty.copy()
-            own[:, :k], common[:, k] = pattern, pattern @ mean
-            yield cause, size, own
-            yield cause, size, common
-            if (before := _before(patterns, pattern)) is not None:
-                righted = empty.copy()
-                righted[:, :k] = pattern @ before
-                yield cause, size, righted
-    own, common = empty.copy(), empty.copy()
-    squares = np.stack([known[:, i] * known[:, j] * (1 if i == j else 2) for i, j in pairs], axis=1)
-    curve = known @ mean
-    start = k + 1
-    own[:, start : start + len(pairs)] = -squares / 2
-    common[:, start : start + len(pairs)] = -(curve**2)[:, None] * [1 if i == j else 2 for i, j in pairs] / 2
-    yield "thickness", 1.0, own.copy()
-    yield "thickness", 1.0, common
-    own[:, start + len(pairs) : -1] = -squares * curve[:, None] / 6
-    yield "thickness", 1.0, own
-
-
-def _before(patterns: Patterns, pattern: Matrix) -> Matrix | None:
-    """Return the matrix (K, K) that gives true coefficients from those fitted, which the pattern has spoiled."""
-    spoiled = np.eye(pattern.shape[1]) + patterns.absorbed(pattern)
-    if np.linalg.cond(spoiled) > WORST_SPOILED:
-        return None
-    righted: Matrix = np.asarray(np.linalg.inv(spoiled), np.float64)
-    return righted
-
-
-def weights_of(coefficients: FloatArray) -> FloatArray:
-    """Return what residuals are summed with (q, n): see `Moments`."""
-    total = coefficients.sum(axis=0)
-    pairs = combinations_with_replacement(range(len(coefficients)), 2)
-    products = [coefficients[i] * coefficients[j] for i, j in pairs]
-    return np.stack([*coefficients, total, *products, *(p * total for p in products), np.ones_like(total)])
+        shared, own = shared.without(pattern), own.without(pattern)
+    level = structure.level
+    return Findings(tuple(causes), structure, axis, float(1 + excess / level), float(1 + limit / level))
 
 
 def _strongest(
-    turned: Matrix, sums: Matrix, moments: Moments, white: _White, patterns: Patterns, even: float
-) -> tuple[FoundCause, Matrix] | None:
+    structure: Structure, shared: Sums, own: Sums, patterns: Patterns
+) -> tuple[FoundCause, Matrix | None] | None:
     """Return the cause that explains most of what is left, and its pattern (d, q) to be taken off; None for noise."""
-    n, d = moments.pixels, turned.shape[0]
-    variances, vectors = np.linalg.eigh(turned)
-    variances, vectors = variances[::-1], vectors[:, ::-1]
-    above = variances > white.limit * white.level
-    standing = n * float((variances[above] - white.level).sum())
+    strengths, axes = structure.components(shared.left)
+    standing = structure.pairs * float(strengths.sum())
+    axis = axes[:, 0]
+    best: tuple[FoundCause, Matrix | None] | None = _sized(structure, shared, own, patterns, standing, axis)
+    if not standing:
+        return best
+    even = _even(structure, shared, own, patterns, standing)
+    if even is not None and (best is None or even[0].power > 1.1 * best[0].power):
+        best = even
+    if best is not None and best[0].share >= EXPLAINS:
+        return best
+    smooth = runs_smoothly(structure, axis, patterns.energy, strengths[0])
+    known = best is not None and best[0].cause != "missing reference" and best[0].share > PARTLY
+    cause: Cause = "unclear" if smooth is False or (known and not smooth) else "missing reference"
+    size = float(np.sqrt(strengths[0] / structure.level))
+    return FoundCause(cause, size, spectrum_of(structure, axis) * np.sqrt(strengths[0]), standing, 1.0), None
+
+
+def _sized(
+    structure: Structure, shared: Sums, own: Sums, patterns: Patterns, standing: float, axis: Matrix
+) -> tuple[FoundCause, Matrix] | None:
+    """Return the best of the causes with one unknown."""
+    d = len(structure.turn)
     k = patterns.references.shape[1]
-    products, level = moments.products, white.level * moments.crowding
+    products, chance = shared.products, structure.level * structure.crowding
     mean = products[:k, k] / products[k, k]
-    sure = SURE if above[0] else SURE_ALONE
     best: tuple[FoundCause, Matrix] | None = None
-    axis = vectors[:, 0]
-    for cause, size, pattern in _candidates(patterns, mean):
-        here = white.turn @ pattern
-        along = float((here * sums).sum())
+    sure = SURE if standing else SURE_ALONE
+    for cause, size, pattern in candidates(patterns, mean):
+        here = structure.turn @ pattern
+        along = float((here * shared.weighted).sum())
         length = float(np.einsum("dq,qr,dr->", here, products, here))
-        if length <= 1e-12 * n or along <= sure * np.sqrt(level * length):
+        whole = float(np.einsum("dq,qr,dr->", here, own.products, here))
+        if length <= 1e-12 * structure.pairs or along <= sure * np.sqrt(chance * whole):
             continue
         theta, power = along / length, along**2 / length
+        if cause != "thickness" and theta > (FARTHEST if abs(size) in (SHIFTS[-1], WIDTHS[-1]) else FARTHER):
+            continue
         share = power / max(standing, power)
         typical = here @ products[:, k]
         follows = abs(float(axis @ typical)) / max(float(np.linalg.norm(typical)), 1e-300)
-        if share < EXPLAINS and above[0] and d >= 6 and follows >= FOLLOWS:
+        if share < EXPLAINS and d >= 6 and follows >= FOLLOWS:
             share = max(share, EXPLAINS * follows)
-        whole = pattern @ products[:, k] / products[k, k] * theta
+        if standing and not _in_each(structure, own, here * theta, axis):
+            share = min(share, PARTLY)
+        mean_pixel = pattern @ products[:, k] / products[k, k] * theta
         if best is None or power > best[0].power:
-            best = (FoundCause(cause, size * theta, whole, power, share), here * theta)
-    frames = _flicker(sums, moments, white, standing)
-    steady = frames is not None and (frames[0].share >= even or not above[0])
-    if frames is not None and steady and (best is None or frames[0].power > 1.1 * best[0].power):
-        best = frames
-    if best is not None and (best[0].share >= EXPLAINS or not above[0]):
-        return best
-    if not above[0]:
+            best = (FoundCause(cause, size * theta, mean_pixel, power, share), here * theta)
+    return best
+
+
+def _in_each(structure: Structure, own: Sums, pattern: Matrix, axis: Matrix) -> bool:
+    """Return whether a pattern (d, q) explains the component along an axis in single pixels, not only in their mean."""
+    n, along = structure.pairs, axis @ pattern
+    excess = float(axis @ own.left @ axis) / n - structure.level
+    explained = float(2 * (axis @ own.weighted) @ along - along @ own.products @ along) / n
+    return excess - explained <= max(NOT_IN_EACH * excess, LEAST_IN_EACH * structure.level)
+
+
+def _even(
+    structure: Structure, shared: Sums, own: Sums, patterns: Patterns, standing: float
+) -> tuple[FoundCause, Matrix | None] | None:
+    """Return what is the same in all pixels: flicker; or in proportion to the amounts: a wrong reference."""
+    k, one = patterns.references.shape[1], shared.products.shape[0] - 1
+    chance, d = structure.level * structure.crowding, len(structure.turn)
+    length = np.maximum(np.diag(shared.products)[[one, k]], 1e-300)
+    flicker, amount = (shared.weighted[:, [one, k]] ** 2).sum(axis=0) / length
+    power = max(flicker, amount)
+    if power <= chance * d * (1 + SURE / np.sqrt(d / 2)):
         return None
-    size = float(np.sqrt(variances[0] / white.level - 1))
-    pattern = white.noise**2 * (white.turn.T @ vectors[:, 0]) * np.sqrt(white.level) * size
-    return FoundCause("missing reference", size, pattern, standing, 1.0), np.zeros_like(sums)
-
-
-def _flicker(
-    sums: Matrix, moments: Moments, white: _White, standing: float
-) -> tuple[FoundCause, Matrix] | None:
-    """Return what is the same in all pixels, whatever their thickness."""
-    length = float(moments.products[-1, -1])
-    frames = sums[:, -1] / length
-    noise = white.level * moments.crowding * frames.size
-    power = float(frames @ frames) * length - noise
-    if power <= SURE * noise / np.sqrt(frames.size / 2):
+    weight = one if flicker >= amount else k
+    frames = shared.weighted[:, weight] / shared.products[weight, weight]
+    pattern = structure.noise**2 * (structure.turn.T @ frames)
+    apart = power * max(1 - float(shared.products[one, k] ** 2 / length.prod()), 0.0)
+    told = abs(flicker - amount) > BETTER * apart > SURE * np.sqrt(4 * chance * apart)
+    smooth = is_smooth(structure, frames, patterns.energy)
+    cause: Cause = "flicker" if weight == one else "missing reference"
+    if not told:
+        cause = "unclear" if smooth is None else "missing reference" if smooth else "flicker"
+    elif cause == "missing reference" and smooth is False:
+        cause = "unclear"
+    here = np.zeros_like(shared.weighted)
+    here[:, weight] = frames
+    typical = (
+        pattern if weight == one else pattern * float(shared.products[k, one] / shared.products[one, one])
+    )
+    size = float(np.sqrt(np.mean(typical**2)))
+    share = power / max(standing, power)
+    if not _in_each(structure, own, here, frames / np.linalg.norm(frames)):
         return None
-    here = np.zeros_like(sums)
-    here[:, -1] = frames
-    pattern = white.noise**2 * (white.turn.T @ frames)
-    size = float(np.sqrt(np.mean(pattern**2)))
-    return FoundCause("flicker", size, pattern, power, power / max(standing, power)), here
+    found = FoundCause(cause, size, typical, power, share, alike=True)
+    return found, here if cause == "flicker" else None
 
 
-def _without(turned: Matrix, sums: Matrix, moments: Moments, pattern: Matrix) -> tuple[Matrix, Matrix]:
-    """Return the second moments of the residuals less a cause's pattern (d, q)."""
-    cross = pattern @ sums.T
-    own = pattern @ moments.products @ pattern.T
-    return turned - (cross + cross.T - own) / moments.pixels, sums - pattern @ moments.products
+def _displaced(structure: Structure, k: int) -> FoundCause | None:
+    """Return what follows the slopes of the image, if that is most of what residuals have above noise.
+
+    The slopes are those of the amounts of `k` references along each axis; the size is told by those of their sums.
+    """
+    steep, g = structure.steep, len(structure.steep.products)
+    if not g or np.linalg.cond(steep.products) > 1e6:
+        return None
+    d = len(structure.turn)
+    noise = structure.level * structure.crowding * g
+    sizes = np.linalg.solve(steep.products, steep.weighted.T).T
+    power = float((sizes * steep.weighted).sum()) - noise * d
+    if power <= SURE * noise * np.sqrt(2 * d / g):
+        return None
+    values = np.linalg.eigvalsh(structure.own.left / structure.pairs)
+    above = values[values > structure.limit_of_own] - structure.level
+    standing = structure.pairs * float(above.sum())
+    share = power / max(standing, power)
+    if share < STEEP:
+        return None
+    frames = structure.noise[:, None] ** 2 * (structure.turn.T @ sizes)
+    typical = np.sqrt(np.einsum("eg,gh,eh->e", frames, steep.products / structure.pairs, frames))
+    added = np.kron(np.eye(g // k), np.ones((k, 1)))
+    moved = np.linalg.solve(added.T @ steep.products @ added, (steep.weighted @ added).T).T
+    moved = structure.noise[:, None] ** 2 * (structure.turn.T @ moved)
+    return FoundCause("alignment", float(np.sqrt((moved**2).sum(axis=1).mean())), typical, power, share)
 
 
 def bias_of(found: FoundCause, patterns: Patterns, mean: Matrix) -> Matrix:
     """Return by how much a cause moves the fractions of the mean mixture (K,).
 
-    What the fit makes of a flickering beam or of a compound it does not know is not known: that is NaN.
+    What the fit makes of other causes than those with one unknown is not known: that is NaN.
     """
-    if found.cause in ("flicker", "missing reference"):
+    if found.cause not in ("energy shift", "resolution", "thickness"):
         return np.full(mean.size, np.nan)
     before = mean - patterns.absorbed(found.pattern[:, None])[:, 0]
     bias: Matrix = mean / mean.sum() - before / before.sum()

@@ -164,7 +164,13 @@ def fit_references(
     (maps,) = blocks.run_kernels([kernel], values)
     unconverged = count_unconverged(maps)
     diagnosis = diagnose(
-        leftover, spectra, energies[fitted], basis, constraint=constraint, normalized=not background
+        leftover,
+        spectra,
+        energies[fitted],
+        basis,
+        constraint=constraint,
+        normalized=not background,
+        amounts=maps["coefficients"],
     )
     return ReferenceFit(
         names=tuple(r.name for r in spectra),

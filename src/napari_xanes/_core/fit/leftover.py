@@ -1,7 +1,8 @@
 """What a fit leaves of pixels spread over the image, kept while the fit runs, for its diagnosis.
 
 Which pixels these are depends on the image's shape alone, and each has its own place: so what is kept does not depend
-on the order of the work, nor on whether the data were in memory.
+on the order of the work, nor on whether the data were in memory.  They are kept in short runs along a row, because
+only what neighbours have in common is told from noise (see `structure`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,16 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.data.stack import FloatArray
 
+Index = NDArray[np.intp]
+
 MOST_PIXELS = 10_000
 """Pixels that are kept at most."""
+
+RUN = 16
+"""Pixels of a run."""
+
+APART = 4
+"""Pixels from one of a pair to the other: so far that interpolation gives them no noise in common."""
 
 
 class PixelNumbers:
@@ -25,7 +34,7 @@ class PixelNumbers:
         """Return itself, being flat already."""
         return self
 
-    def __getitem__(self, pixels: slice | NDArray[np.intp]) -> NDArray[np.intp]:
+    def __getitem__(self, pixels: slice | Index) -> Index:
         if not isinstance(pixels, slice):
             return pixels
         if pixels.stop is None:  # spectra that are no pixels of an image are not kept
@@ -34,38 +43,50 @@ class PixelNumbers:
 
 
 class Leftover:
-    """Residuals (e, n) and coefficients (K, n) of every so many pixels; NaN where the fit is invalid.
+    """Residuals (e, n) and coefficients (K, n) of every so many runs of pixels; NaN where the fit is invalid.
 
     Attributes
     ----------
     residuals, coefficients : array (e, n), (K, n)
     stride : int
-        Pixels from one that is kept to the next.
+        One of so many runs is kept.
     image_shape : tuple of int
     """
 
     def __init__(self, image_shape: tuple[int, ...], n_energies: int, n_references: int) -> None:
-        total = prod(image_shape)
-        self.image_shape, self.stride = image_shape, max(1, -(-total // MOST_PIXELS))
-        while self.stride > 1 and gcd(self.stride, image_shape[-1]) > 1:
+        runs = -(-prod(image_shape) // RUN)
+        self.image_shape, self.stride = image_shape, max(1, -(-runs * RUN // MOST_PIXELS))
+        self._width = image_shape[-1] if image_shape else 1
+        while self.stride > 1 and gcd(self.stride * RUN, self._width) > RUN:
             self.stride += 1  # otherwise only a few columns would be seen
-        count = -(-total // self.stride)
+        count = -(-runs // self.stride) * RUN
         self.residuals = np.full((n_energies, count), np.nan, np.float32)
         self.coefficients = np.full((n_references, count), np.nan, np.float32)
-
         self.every = PixelNumbers()
 
     @property
-    def numbers(self) -> NDArray[np.intp]:
-        """Return the pixels (n,) that are kept, as indices into the flattened image."""
-        return np.arange(self.residuals.shape[1]) * self.stride
+    def numbers(self) -> Index:
+        """Return the pixels (n,) that are kept, as indices into the flattened image; the last may lie beyond it."""
+        at = np.arange(self.residuals.shape[1])
+        return at // RUN * self.stride * RUN + at % RUN
 
-    def picked(self, numbers: NDArray[Any]) -> NDArray[np.intp]:
+    def pairs(self, apart: int, good: NDArray[np.bool_]) -> tuple[Index, Index]:
+        """Return pairs of pixels of one row, so many pixels apart, as indices into the pixels kept that are `good`."""
+        numbers = self.numbers
+        first = np.arange(max(numbers.size - apart, 0))
+        first = first[numbers[first + apart] - numbers[first] == apart]
+        if self._width > apart:
+            first = first[numbers[first] % self._width + apart < self._width]
+        first = first[good[first] & good[first + apart]]
+        place = np.cumsum(good) - 1
+        return place[first], place[first + apart]
+
+    def picked(self, numbers: NDArray[Any]) -> Index:
         """Return which of the pixels with these numbers are kept, as indices."""
-        return np.flatnonzero(numbers % self.stride == 0)
+        return np.flatnonzero(numbers // RUN % self.stride == 0)
 
     def put(self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray) -> None:
         """Keep what was left (e, n), and the coefficients (K, n), of pixels that were picked."""
-        at = numbers // self.stride
+        at = numbers // (RUN * self.stride) * RUN + numbers % RUN
         self.residuals[:, at] = residuals
         self.coefficients[:, at] = coefficients

@@ -7,13 +7,16 @@ resolution the second; as both may be large, the differences are taken themselve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.data.reference import Reference
+from napari_xanes._core.data.stack import FloatArray
 
 Matrix = NDArray[np.float64]
 
@@ -22,6 +25,13 @@ SHIFTS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 WIDTHS = (0.3, 0.6, 1.0, 1.5, 2.2)
 """eV (standard deviation) by which references are broadened."""
+
+WORST_SPOILED = 30.0
+"""Condition number up to which spoiled coefficients are put right."""
+
+Cause = Literal[
+    "energy shift", "resolution", "thickness", "flicker", "alignment", "missing reference", "unclear"
+]
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 
@@ -122,3 +132,54 @@ def explained_columns(patterns: Patterns, mean: Matrix, slopes: bool) -> Matrix:
     if many:
         columns.append(x**2)
     return np.concatenate(columns, axis=1)
+
+
+def candidates(patterns: Patterns, mean: Matrix) -> Iterator[tuple[Cause, float, Matrix]]:
+    """Give each cause, a size, and its pattern (e, q) for every weight; `mean` (K,) is the mixture at thickness one."""
+    k, known = mean.size, patterns.references
+    pairs = list(combinations_with_replacement(range(k), 2))
+    empty = np.zeros((patterns.energy.size, k + 2 * len(pairs) + 2))
+    sized: list[tuple[Cause, dict[float, Matrix]]] = [
+        ("energy shift", patterns.shifts),
+        ("resolution", patterns.widths),
+    ]
+    for cause, sizes in sized:
+        for size, pattern in sizes.items():
+            own, common = empty.copy(), empty.copy()
+            own[:, :k], common[:, k] = pattern, pattern @ mean
+            yield cause, size, own
+            yield cause, size, common
+            if (before := _before(patterns, pattern)) is not None:
+                righted = empty.copy()
+                righted[:, :k] = pattern @ before
+                yield cause, size, righted
+    own, common = empty.copy(), empty.copy()
+    squares = np.stack([known[:, i] * known[:, j] * (1 if i == j else 2) for i, j in pairs], axis=1)
+    curve = known @ mean
+    start = k + 1
+    own[:, start : start + len(pairs)] = -squares / 2
+    common[:, start : start + len(pairs)] = -(curve**2)[:, None] * [1 if i == j else 2 for i, j in pairs] / 2
+    yield "thickness", 1.0, own.copy()
+    yield "thickness", 1.0, common
+    own[:, start + len(pairs) : -1] = -squares * curve[:, None] / 6
+    yield "thickness", 1.0, own
+
+
+def _before(patterns: Patterns, pattern: Matrix) -> Matrix | None:
+    """Return the matrix (K, K) that gives true coefficients from those fitted, which the pattern has spoiled."""
+    spoiled = np.eye(pattern.shape[1]) + patterns.absorbed(pattern)
+    if np.linalg.cond(spoiled) > WORST_SPOILED:
+        return None
+    righted: Matrix = np.asarray(np.linalg.inv(spoiled), np.float64)
+    return righted
+
+
+def weights_of(coefficients: FloatArray) -> FloatArray:
+    """Return what residuals are summed with (q, n).
+
+    That is the amounts of the K references, their sum, the products of each two amounts, these times the sum, and one.
+    """
+    total = coefficients.sum(axis=0)
+    pairs = combinations_with_replacement(range(len(coefficients)), 2)
+    products = [coefficients[i] * coefficients[j] for i, j in pairs]
+    return np.stack([*coefficients, total, *products, *(p * total for p in products), np.ones_like(total)])

@@ -177,10 +177,15 @@ def _diagnosis(
     return fit_references(sample, energies[spectra.used], known, background=(0, 1)).diagnosis
 
 
+_UNSHARED = "what is left is too little to matter, or not shared by neighbouring pixels, though "
+
+
 def _judged(found: ResidualComponents, diagnosis: FitDiagnosis | None) -> ResidualComponents:
     """Let a cause that explains the residuals speak in place of a reference that would be missing, and the reverse."""
-    if diagnosis is None or not diagnosis.causes:
+    if diagnosis is None:
         return found
+    if not diagnosis.causes:
+        return replace(found, missing=False, message=_UNSHARED + found.message) if found.missing else found
     missing = "missing reference" in diagnosis.causes
     if missing == found.missing:
         return found

@@ -22,7 +22,7 @@ from napari_xanes._core.edge.references import normalize_references
 from napari_xanes._core.engine.chain import Chain, count_invalid
 from napari_xanes._core.engine.step import Step
 from napari_xanes._core.fit.code import fit_code
-from napari_xanes._core.fit.diagnosis import Divisor, diagnose
+from napari_xanes._core.fit.diagnosis import diagnose
 from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
     choose_references,
@@ -34,6 +34,7 @@ from napari_xanes._core.fit.library import (
     shifted_references,
 )
 from napari_xanes._core.fit.params import FitParams, LibraryParams
+from napari_xanes._core.fit.pixels import Divisor
 from napari_xanes._core.fit.shifts import check_shifts, fit_reference_shifts
 from napari_xanes._core.fit.verdict import FitDiagnosis
 from napari_xanes._core.fit.weights import beam_spectrum, counting_weights
@@ -136,7 +137,8 @@ class _Diagnose:
     basis: Design
     direct: bool
 
-    def __call__(self) -> FitDiagnosis | None:
+    def __call__(self, raw: Mapping[str, FloatArray]) -> FitDiagnosis | None:
+        divisor = None if self.direct else _divisor(self.chain)
         measured = None
         if self.params.references_as == "data":
             measured = choose_references(self.params)
@@ -148,9 +150,10 @@ class _Diagnose:
             self.energy,
             self.basis,
             constraint=self.params.constraint,
-            divisor=None if self.direct else _divisor(self.chain),
+            divisor=divisor,
             normalized=not self.direct,
             measured=measured,
+            amounts=raw["coefficients"] if self.direct else None if divisor is None else raw["fractions"],
         )
 
 
@@ -235,12 +238,12 @@ class _Collect:
     chain: Chain
     names: tuple[str, ...]
     direct: bool
-    diagnosed: Callable[[], FitDiagnosis | None]
+    diagnosed: Callable[[Mapping[str, FloatArray]], FitDiagnosis | None]
 
     def __call__(self, raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         maps = _name_maps(raw, self.names, "optical_density" if self.direct else "normalized")
         thickness = _divided_out(self.chain)
-        diagnosis = self.diagnosed()
+        diagnosis = self.diagnosed(raw)
         if self.direct:
             thickness = raw["coefficients"].sum(axis=0)
             maps["thickness"] = NamedMap(thickness, "thickness", unit_of("thickness"))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.data.stack import FloatArray
-from napari_xanes._core.fit.causes import Cause
+from napari_xanes._core.fit.patterns import Cause
 
 LEAST_NEGATIVE = 0.01
 """Share of the pixels with clearly negative coefficients from which it is worth a word."""
@@ -23,12 +23,13 @@ class FitDiagnosis:
     names : tuple of str
         The references.
     causes : tuple of str
-        What explains the residuals, the strongest first: "energy shift", "resolution", "thickness", "flicker", "missing
-        reference"; empty if they are noise.
+        What explains the residuals, the strongest first: "energy shift", "resolution", "thickness", "flicker",
+        "alignment" (displaced frames), "missing reference", or "unclear"; empty if they are noise, or so little that
+        it does not matter.
     sizes : tuple of float
         Of each cause: eV by which the data lie above the references; eV (standard deviation) by which they are broader,
         or sharper if negative; share by which the white line is flattened in a pixel of mean thickness; change of
-        whole frames, and size of the missing part, in units of the noise of one pixel.
+        whole frames, and size of the missing or unclear part, in units of the noise of one pixel; displacement in pixels.
     bias : array (K,)
         By how much the strongest cause moves the mean fractions; NaN where that cannot be known.
     sigma : array (K,)
@@ -51,6 +52,8 @@ class FitDiagnosis:
         Position of the pixel about which the component is strongest.
     look : array (n,)
         Its product with a spectrum says how much of the component is there, in standard errors.
+    alike : bool
+        Whether what is left is the same in all pixels but for the amount of the element.
     warnings : tuple of str
         What follows, a sentence each; empty if all is well.
     map : array (...) or None
@@ -71,6 +74,7 @@ class FitDiagnosis:
     clearly_negative: int
     where: tuple[int, ...]
     look: NDArray[np.float64]
+    alike: bool = False
     warnings: tuple[str, ...] = ()
     map: FloatArray | None = None
 
@@ -90,9 +94,10 @@ def sentences(found: FitDiagnosis) -> list[str]:
     """Say what the causes are, what they do, and what helps."""
     said = [_SAY[cause](found, size) for cause, size in zip(found.causes, found.sizes, strict=True)]
     if found.clearly_negative > LEAST_NEGATIVE * found.pixels:
+        why = "" if found.causes else ", so the references are not those of these pixels"
         said.append(
             f"{found.clearly_negative} of {found.pixels} pixels with enough of the element have, or without the bound at "
-            "zero would have, a clearly negative amount of a reference, so the references are not those of these pixels"
+            f"zero would have, a clearly negative amount of a reference{why}"
         )
     return said
 
@@ -146,9 +151,25 @@ def _missing(found: FitDiagnosis, size: float) -> str:
     axes = ("plane", "row", "column")[-len(found.where) :] if len(found.where) > 1 else ("pixel",)
     where = ", ".join(f"{axis} {at}" for axis, at in zip(axes, found.where, strict=True))
     return (
-        f"a reference seems to be missing: what the fit leaves has a component with {found.excess:.3g} times the variance of "
-        f"noise, which alone reaches {found.limit:.3g}, highest at {high:.2f} eV and lowest at {low:.2f} eV, strongest about "
-        f"{where}; add the compound that is there"
+        f"a reference seems to be missing{' or wrong' if found.alike else ''}: what the fit leaves has a component with "
+        f"{found.excess:.3g} times the variance of noise, which alone reaches {found.limit:.3g}, highest at {high:.2f} eV and "
+        f"lowest at {low:.2f} eV, {'alike in all pixels' if found.alike else f'strongest about {where}'}; add the compound "
+        f"that is there{', or check which references were chosen' if found.alike else ''}"
+    )
+
+
+def _displaced(found: FitDiagnosis, size: float) -> str:
+    return (
+        f"frames seem to be displaced against each other, by about {size:.2g} pixels (rms), as what the fit leaves follows the "
+        "edges of the sample; align the frames, or look at the drift that was found"
+    )
+
+
+def _unclear(found: FitDiagnosis, size: float) -> str:
+    high, low = found.energy[found.component.argmax()], found.energy[found.component.argmin()]
+    return (
+        "the references do not match the data, cause unclear: what the fit leaves is not noise, highest at "
+        f"{high:.2f} eV and lowest at {low:.2f} eV; look at the map of it, at frames that differ, and at the references"
     )
 
 
@@ -157,5 +178,7 @@ _SAY = {
     "resolution": _resolution,
     "thickness": _thickness,
     "flicker": _flicker,
+    "alignment": _displaced,
+    "unclear": _unclear,
     "missing reference": _missing,
 }

@@ -1,0 +1,242 @@
+"""What the residuals of neighbouring pixels have in common: what is not noise.
+
+Noise after flat fields, alignment and normalisation is uneven over the energies and pixels, and neighbours share it
+where images were moved between whole pixels.  So nothing is told from the variance of residuals alone.  Pixels a few
+pixels apart have no noise in common, but what a wrong reference, a shift or a flickering beam leaves, they have.
+The mean products of their residuals therefore hold no noise, but for chance; its largest eigenvalue is that of
+a random symmetric matrix (E. P. Wigner, Ann. Math. 67, 325 (1958), doi:10.2307/1970008; C. A. Tracy and H. Widom,
+Commun. Math. Phys. 177, 727 (1996), doi:10.1007/BF02099545), and what of it a true component makes is known
+(D. Feral and S. Peche, Commun. Math. Phys. 272, 185 (2007), doi:10.1007/s00220-007-0209-3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.data.stack import FloatArray
+from napari_xanes._core.fit.leftover import APART, Index
+from napari_xanes._core.fit.noise import SCATTER, limit_of_noise
+from napari_xanes._core.fit.patterns import Matrix
+
+MOST_UNEVEN = 30.0
+"""By how much the variance of the noise of an energy may differ from the mean."""
+
+UNKNOWN = 0.01
+"""Weight of the mean variance in that of an energy about which residuals say little, because the fit follows it."""
+
+
+ENOUGH_LEFT = 10
+"""Directions without components from which on the noise is told."""
+
+
+CLOSE, ENOUGH_CLOSE = 2.0, 15
+"""eV between energies that show whether a spectrum is smooth, and how many such steps are needed."""
+
+JUMPS, RUNS = 0.72, 0.5
+"""Squared steps from which a spectrum jumps from frame to frame, and up to which it is smooth; those of chance are one."""
+
+CLEAR = 0.8
+"""Squared cosine of the angle between a component and the true one from which its spectrum can be judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Residuals (e, n) in units of optical density (or of the pixels' noise), weights (q, n), slopes (g, n), of n pixels.
+
+    `pairs` are two arrays of indices for each distance 1 to `APART` pixels; `dimensions` counts those of the image in
+    which neighbours are among the pixels; `rounding` is the least noise.
+    """
+
+    residuals: FloatArray
+    weights: FloatArray
+    slopes: FloatArray
+    pairs: tuple[tuple[Index, Index], ...]
+    dimensions: int
+    rounding: float
+
+
+@dataclass(eq=False)
+class Sums:
+    """Products of what is left in n pixels (or pairs), summed: with itself (d, d), with weights (d, q), and of these (q, q)."""
+
+    left: Matrix
+    weighted: Matrix
+    products: Matrix
+
+    def without(self, pattern: Matrix) -> Sums:
+        """Return them for what is left without a pattern (d, q), in proportion to the weights."""
+        cross = pattern @ self.weighted.T
+        own = pattern @ self.products @ pattern.T
+        return Sums(self.left - cross - cross.T + own, self.weighted - pattern @ self.products, self.products)
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Residuals besides what is explained, in units of the noise of each energy.
+
+    Attributes
+    ----------
+    turn : array (d, e)
+        Takes residuals there.
+    noise : array (e,)
+        Standard deviation of the noise at each energy.
+    shared, own, steep : Sums
+        Of pairs, of the same pixels, and of these with the slopes of the image; all as if there were `pairs` of them.
+    pairs : int
+    level : float
+        Variance of the noise in each of the d directions, about one.
+    crowding : float
+        By how much chance makes sums vary more than those of independent pixels that are alike.
+    """
+
+    turn: Matrix
+    noise: Matrix
+    shared: Sums
+    own: Sums
+    steep: Sums
+    pairs: int
+    level: float
+    crowding: float
+
+    @property
+    def scatter(self) -> float:
+        """Return the standard deviation of the elements of the mean products, for noise alone."""
+        return float(self.level * np.sqrt(self.crowding / (2 * self.pairs)))
+
+    @property
+    def limit(self) -> float:
+        """Return the largest eigenvalue of mean products that noise alone reaches, once in a thousand cases."""
+        d = len(self.turn)
+        return float(self.scatter * (2 * np.sqrt(d) + SCATTER * d ** (-1 / 6)))
+
+    @property
+    def limit_of_own(self) -> float:
+        """Return the same for the products of a pixel with itself."""
+        return self.level * limit_of_noise(len(self.turn), self.pairs / self.crowding)
+
+    def true(self, values: Matrix) -> Matrix:
+        """Return the eigenvalues that true components have, for those found, which chance makes larger."""
+        chance = self.scatter**2 * len(self.turn)
+        found: Matrix = (values + np.sqrt(np.maximum(values**2 - 4 * chance, 0))) / 2
+        return found
+
+    def components(self, left: Matrix) -> tuple[Matrix, Matrix]:
+        """Return the strength above chance of each direction (d,), the strongest first, and the directions (d, d)."""
+        values, vectors = np.linalg.eigh(left / self.pairs)
+        values, vectors = values[::-1], vectors[:, ::-1]
+        uneven = np.einsum("ik,ij,jk->k", vectors, self.own.left / self.pairs, vectors) - values
+        above = values > self.limit * np.maximum(uneven / self.level, 1)
+        return np.where(above, self.true(values), 0.0), vectors
+
+
+def find_structure(sampled: Sampled, columns: Matrix) -> Structure:
+    """Sum up what is left of the sampled pixels besides combinations of `columns` (e, c).
+
+    Components that stand above noise are left out where the noise is looked for again, as far as energies are enough.
+    """
+    left, (first, second) = sampled.residuals, sampled.pairs[APART - 1]
+    count, scale = first.size, first.size / left.shape[1]
+    own = Sums(*(scale * s for s in _products(left, left, sampled.weights, sampled.weights)))
+    own.left += count * sampled.rounding**2 * np.eye(len(left))
+    weights = sampled.weights
+    shared = Sums(*_products(left[:, first], left[:, second], weights[:, first], weights[:, second]))
+    slopes = sampled.slopes
+    steep = scale * _double(left @ slopes.T), scale * _double(slopes @ slopes.T)
+    covariance = (own.left - shared.left) / count
+
+    def turned(noise: Matrix, spectra: Matrix) -> Structure:
+        u, s, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0) / noise[:, None])
+        turn = u[:, int((s > 1e-9 * s[0]).sum()) :].T / noise
+        both, same = (Sums(turn @ x.left @ turn.T, turn @ x.weighted, x.products) for x in (shared, own))
+        rest = np.linalg.qr(turn @ spectra, mode="complete")[0][:, spectra.shape[1] :].T @ turn
+        level = max(float(np.trace(rest @ covariance @ rest.T)) / len(rest), 1e-30)
+        crowding = _crowding(rest.astype(np.float32) @ left, sampled)
+        along = Sums(same.left, turn @ steep[0], steep[1])
+        return Structure(turn, noise, both, same, along, count, level, crowding)
+
+    none = np.empty((len(left), 0))
+    found = turned(_noise(covariance, columns), none)
+    strengths, axes = found.components(found.shared.left)
+    standing = axes[:, strengths > 0]
+    if 0 < standing.shape[1] <= len(axes) - ENOUGH_LEFT:
+        spectra = found.noise[:, None] ** 2 * (found.turn.T @ standing)
+        found = turned(_noise(covariance, np.hstack([columns, spectra])), spectra)
+    return found
+
+
+def _double(values: FloatArray) -> Matrix:
+    return values.astype(np.float64)
+
+
+def _products(a: FloatArray, b: FloatArray, wa: FloatArray, wb: FloatArray) -> tuple[Matrix, Matrix, Matrix]:
+    """Return sums of products of residuals, of these with weights, and of weights; the mean of both orders of a pair."""
+    if a is b:
+        return _double(a @ a.T), _double(a @ wa.T), _double(wa @ wa.T)
+    left, products = _double(a @ b.T), _double(wa @ wb.T)
+    return (left + left.T) / 2, (_double(a @ wb.T) + _double(b @ wa.T)) / 2, (products + products.T) / 2
+
+
+def _noise(covariance: Matrix, columns: Matrix) -> Matrix:
+    """Return the standard deviation of the noise of each energy (e,), from the covariance of residuals without structure.
+
+    That is P V P, V being diagonal and P what takes the columns out, so that its diagonal is linear in V.
+    """
+    u, s, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0), full_matrices=False)
+    u = u[:, s > 1e-9 * s[0]]
+    out = np.eye(len(u)) - u @ u.T
+    seen = np.einsum("ij,jk,ik->i", out, covariance, out)
+    mean = max(float(seen.sum() / np.trace(out)), 1e-30)
+    found = np.linalg.solve(out**2 + UNKNOWN * np.eye(len(u)), seen + UNKNOWN * mean)
+    noise: Matrix = np.sqrt(mean * np.clip(found / mean, 1 / MOST_UNEVEN, MOST_UNEVEN))
+    return noise
+
+
+def _crowding(left: FloatArray, sampled: Sampled) -> float:
+    """Return by how much sums over pairs vary more, because neighbours share noise and pixels are unlike.
+
+    Both are told from the residuals (d, n): their products at smaller distances, and their squares.
+    """
+    first, second = sampled.pairs[APART - 1]
+    squares = np.einsum("ij,ij->j", left, left).astype(np.float64)
+    unlike = float((squares[first] * squares[second]).mean() / squares.mean() ** 2)
+    along = [_likeness(left, pair) / float(squares.mean()) for pair in sampled.pairs]
+    own = max(1 - along[-1], 1e-3)
+    alike = 1 + 2 * sum((max(r - along[-1], 0) / own) ** 2 for r in along[:-1])
+    return max(unlike, 1.0) * min(alike, 7.0) ** sampled.dimensions
+
+
+def _likeness(left: FloatArray, pair: tuple[Index, Index]) -> float:
+    if not pair[0].size:
+        return 0.0
+    return float(np.einsum("ij,ij->", left[:, pair[0]], left[:, pair[1]])) / pair[0].size
+
+
+def spectrum_of(structure: Structure, axis: Matrix) -> Matrix:
+    """Return a direction (d,) in units of the residuals (e,), without what the fit explains."""
+    spectrum: Matrix = structure.noise**2 * (structure.turn.T @ axis)
+    return spectrum
+
+
+def runs_smoothly(structure: Structure, axis: Matrix, energy: Matrix, strength: float) -> bool | None:
+    """Return whether a component's spectrum is smooth; None where chance or the grid hides it."""
+    chance = structure.scatter * np.sqrt(len(axis))
+    return is_smooth(structure, axis, energy) if chance <= np.sqrt(1 - CLEAR) * strength else None
+
+
+def is_smooth(structure: Structure, axis: Matrix, energy: Matrix) -> bool | None:
+    """Return whether a spectrum (d,) runs smoothly; None where energies are too far apart to tell."""
+    close = np.diff(energy) < CLOSE
+    if close.sum() < ENOUGH_CLOSE:
+        return None
+    chance = structure.noise[:, None] ** 2 * (structure.turn.T @ structure.turn)  # of frames that differ
+    ratio = _steps(spectrum_of(structure, axis)[:, None], close) / _steps(chance, close)
+    return True if ratio <= RUNS else False if ratio >= JUMPS else None
+
+
+def _steps(spectra: Matrix, close: NDArray[np.bool_]) -> float:
+    """Return the squared steps of spectra (e, m) over their squares (J. von Neumann, doi:10.1214/aoms/1177731677)."""
+    squares = spectra[:-1] ** 2 + spectra[1:] ** 2
+    return float((np.diff(spectra, axis=0)[close] ** 2).sum() / max(float(squares[close].sum()), 1e-300))
