@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDialogButtonBox
 
 from napari_xanes._widgets.layers.layers import about
@@ -16,9 +18,12 @@ from napari_xanes._widgets.window.import_dialog import ImportDialog
 @pytest.fixture
 def dialog(qtbot):
     made = ImportDialog(ViewerModel())
-    qtbot.addWidget(made)
+    gone: list[bool] = []
+    made.destroyed.connect(lambda: gone.append(True))
+    made.show()
     yield made
-    made.reject()
+    if not gone:  # it goes by itself when it is closed
+        made.reject()
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def two_stacks(tmp_path):
 
 
 def answer(qtbot, dialog, **places):
-    with qtbot.waitSignal(dialog.checked, timeout=10_000):
+    with qtbot.waitSignal(dialog.checked, timeout=30_000):
         for name, value in places.items():
             if name == "path":
                 dialog.path.setText(str(value))
@@ -53,9 +58,59 @@ def test_a_scan_that_reads_by_itself(qtbot, dialog, scan_file):
     assert dialog.verdict.text().startswith(
         "41 energies, 8223.0 to 8578.0 eV, 64 x 72 px, counts, 41 flats, 5 darks"
     )
+    assert "Energies: ni_simulated.h5:/X_eng (named so" in dialog.verdict.text()
+    items = [dialog.tree.tree.topLevelItem(i) for i in range(dialog.tree.tree.topLevelItemCount())]
+    assert {item.text(0): item.text(3) for item in items if item.text(3)} == {
+        "img_xanes": "Images",
+        "X_eng": "Energies",
+        "img_bkg": "Flats",
+        "img_dark": "Darks",
+    }
+    assert [caption.text() for caption in dialog.preview.captions] == ["8223.0 eV", "8351.9 eV", "8578.0 eV"]
+    assert not any(picture.pixmap().isNull() for picture in dialog.preview.pictures)
     dialog.accept()
     (layer,) = dialog.viewer.layers
     assert about(layer)["signal"] == "counts"
+
+
+def test_a_dataset_of_the_tree_is_said_to_be_the_images(qtbot, dialog, two_stacks):
+    answer(qtbot, dialog, path=two_stacks)
+    dialog.tree.choose("/b/values")
+    assert dialog.tree.buttons["images"].isEnabled() and not dialog.tree.buttons["energy"].isEnabled()
+    with qtbot.waitSignal(dialog.checked, timeout=30_000):
+        QTest.mouseClick(dialog.tree.buttons["images"], Qt.MouseButton.LeftButton)
+    dialog.tree.choose("/b/list")
+    with qtbot.waitSignal(dialog.checked, timeout=30_000):
+        QTest.mouseClick(dialog.tree.buttons["energy"], Qt.MouseButton.LeftButton)
+    with h5py.File(two_stacks) as file:
+        np.testing.assert_array_equal(dialog.stack.data[3], file["b/values"][3])
+        np.testing.assert_array_equal(dialog.stack.energy, file["b/list"][:])
+
+
+def test_flats_beside_the_scan_are_taken_with_a_click(qtbot, dialog, tmp_path):
+    rng = np.random.default_rng(3)
+    flat = rng.integers(9000, 11000, (12, 14)).astype(np.uint16)
+    tifffile.imwrite(
+        tmp_path / "scan.tif", (flat * np.linspace(0.9, 0.5, 5)[:, None, None]).astype(np.uint16)
+    )
+    tifffile.imwrite(tmp_path / "flat.tif", flat)
+    np.savetxt(tmp_path / "scan.txt", [8300, 8310, 8320, 8330, 8340])
+    answer(qtbot, dialog, path=tmp_path / "scan.tif")
+    assert dialog.stack.flat is None
+    with qtbot.waitSignal(dialog.checked, timeout=30_000):
+        QTest.mouseClick(dialog.advice.button("Use flat.tif"), Qt.MouseButton.LeftButton)
+    np.testing.assert_array_equal(dialog.stack.flat[0], flat)
+    assert "Flats:" in dialog.verdict.text() and dialog.advice.text() == ""
+
+
+def test_the_order_of_axes_is_chosen(qtbot, dialog, tmp_path):
+    images = np.random.default_rng(1).random((5, 12, 14)).astype(np.float32)
+    np.save(tmp_path / "scan.npy", images.transpose(1, 2, 0))
+    answer(qtbot, dialog, path=tmp_path / "scan.npy", energy="8300:8340:10")
+    assert dialog.stack is None and "12 images but" in dialog.verdict.text()
+    with qtbot.waitSignal(dialog.checked, timeout=30_000):
+        dialog.axis.setCurrentIndex(dialog.axis.findText("y x x x energy"))
+    np.testing.assert_array_equal(dialog.stack.data[:], images)
 
 
 def test_datasets_and_energies_are_asked_for(qtbot, dialog, two_stacks):

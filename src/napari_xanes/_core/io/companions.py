@@ -114,7 +114,7 @@ def _companion(read: EnergyStack, what: str, file: Path, given: dict[str, str]) 
         size = f"a beam spectrum of {flat.shape[0]} energies"
     else:
         size = f"{flat.shape[0]} images of the same size" if flat.ndim > 2 else "an image of the same size"
-    alike = f"the brightest pixels are {match:.2f} times it"
+    alike = f"the brightest pixels of the scan are {match:.2f} times as bright"
     return Companion(title, given, f"beside the scan, {size}; {alike}", match)
 
 

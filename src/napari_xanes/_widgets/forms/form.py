@@ -283,5 +283,5 @@ def _foot(left: QWidget, right: QWidget) -> QWidget:
 
 
 def _label(info: FieldInfo) -> str:
-    unit = extra_of(info).get("unit")
+    unit = str(extra_of(info).get("unit") or "").replace("um", "µm")
     return f"{info.title} ({unit})" if unit else str(info.title)

@@ -52,7 +52,7 @@ def mean_spectrum(layer: Layer, pixels: Pixels, quantity: str) -> MeanSpectrum:
     pixels = thinned(pixels if in_memory else _few_rows(pixels))
     values = _gather(stack.data, pixels, in_memory)
     if quantity != MEASURED:
-        values = _density(values, stack, pixels)
+        values = density_at(values, stack, pixels)
     valid = np.isfinite(values)
     complete = complete_pixels(valid)
     used = int(complete.sum())
@@ -85,7 +85,7 @@ def _gather(data: Any, pixels: Pixels, in_memory: bool) -> NDArray[Any]:
     return out
 
 
-def _density(values: NDArray[Any], stack: EnergyStack, pixels: Pixels) -> NDArray[Any]:
+def density_at(values: NDArray[Any], stack: EnergyStack, pixels: Pixels) -> NDArray[Any]:
     """Return spectra as optical density, through flats and darks where there are any."""
     if stack.signal in ("optical_density", "normalized"):
         return values

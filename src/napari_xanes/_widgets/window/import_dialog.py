@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from napari.viewer import Viewer
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QApplication,
-    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
@@ -19,15 +19,15 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QMainWindow,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_xanes._core.base.errors import XanesError
 from napari_xanes._core.base.progress import Progress
-from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
 from napari_xanes._core.io import read_stack
+from napari_xanes._core.io.companions import Companion, find_companions
 from napari_xanes._core.io.formats import name_filter, scan_suffixes
 from napari_xanes._core.io.hdf5_tree import Tree
 from napari_xanes._core.recipe.input_params import InputParams
@@ -35,11 +35,35 @@ from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.layers.layers import add_stack
 from napari_xanes._widgets.layers.words import stack_text
+from napari_xanes._widgets.parts.advice import Advice, Told, Way
+from napari_xanes._widgets.parts.spoken import spoken
 from napari_xanes._widgets.window.energy_text import show_energy
+from napari_xanes._widgets.window.glimpse import Glimpse, glimpse
+from napari_xanes._widgets.window.import_places import AxisChoice, PlaceEdit
+from napari_xanes._widgets.window.import_preview import ImportPreview
+from napari_xanes._widgets.window.import_tree import DatasetTree, Listed
 
-AUTO = "detected automatically"
 WAIT_MS = 400
-PLACES = ("images", "energy", "flat", "dark")
+PLACES = (
+    ("images", "Images", (3, 4)),
+    ("energy", "Energies", (1, 2)),
+    ("flat", "Flats", (1, 2, 3)),
+    ("dark", "Darks", (0, 2, 3)),
+)
+"""What is asked for, and how many axes it may have."""
+ROOM = (940, 640)
+MOST = 2
+"""So many files beside the scan are proposed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the reader made of the answers: the scan and how it looks, or why there is none."""
+
+    stack: EnergyStack | None = None
+    seen: Glimpse | None = None
+    beside: tuple[Companion, ...] = ()
+    refusal: str = ""
 
 
 def import_stack(viewer: Viewer, path: str = "") -> ImportDialog:
@@ -49,62 +73,6 @@ def import_stack(viewer: Viewer, path: str = "") -> ImportDialog:
     dialog.path.setText(path)
     dialog.open()
     return dialog
-
-
-class PlaceEdit(QWidget):
-    """Where something is: found by itself, a dataset of the file, or (if allowed) another file or a text."""
-
-    changed = Signal()
-
-    def __init__(self, title: str, *, other: str = "") -> None:
-        super().__init__()
-        self._title, self._other = title, other
-        self.combo = QComboBox()
-        self.combo.setEditable(bool(other))
-        self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.combo, 1)
-        if other:
-            if (line := self.combo.lineEdit()) is not None:
-                line.setPlaceholderText(f"{AUTO}; or {other}")
-            browse = QPushButton("File...")
-            browse.setAutoDefault(False)
-            browse.clicked.connect(self._ask)
-            row.addWidget(browse)
-        self.offer([])
-        self.combo.currentTextChanged.connect(lambda _: self.changed.emit())
-
-    def offer(self, found: list[tuple[str, str]]) -> None:
-        """Offer datasets: (text, name); what was chosen before is given up."""
-        self.combo.blockSignals(True)
-        self.combo.clear()
-        if not self._other:
-            self.combo.addItem(AUTO, None)
-        for text, name in found:
-            self.combo.addItem(text, name)
-        self.combo.setCurrentIndex(-1 if self._other else 0)
-        self.combo.blockSignals(False)
-
-    def value(self) -> str | None:
-        """Return the dataset, the file or the text; None to have it found."""
-        text = self.combo.currentText().strip()
-        index = self.combo.findText(text)
-        return self.combo.itemData(index) if index >= 0 else text or None
-
-    def set_value(self, value: str) -> None:
-        """Choose a dataset, or write a file or text."""
-        index = self.combo.findData(value)
-        if index >= 0:
-            self.combo.setCurrentIndex(index)
-        else:
-            self.combo.setEditText(value)
-
-    def _ask(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, self._title)
-        if path:
-            self.set_value(path)
 
 
 class ImportDialog(QDialog):
@@ -119,20 +87,24 @@ class ImportDialog(QDialog):
         self.stack: EnergyStack | None = None
         self.setWindowTitle("Import XANES stack")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setMinimumWidth(560)
         self.path = QLineEdit()
         self.path.setPlaceholderText("file with all images, or folder with one file per energy")
-        self.places = {
-            "images": PlaceEdit("Images"),
-            "energy": PlaceEdit("Energies", other="a dataset, a text file, 8200:8500:1"),
-            "flat": PlaceEdit("Flats", other="a dataset or file"),
-            "dark": PlaceEdit("Darks", other="a dataset or file"),
+        others = {
+            "energy": "a dataset, a text file, 8200:8500:1",
+            "flat": "a dataset or file",
+            "dark": "a dataset or file",
         }
-        self.form = ParamsForm(InputParams, "Import", hidden=PLACES)
+        self.places = {name: PlaceEdit(title, other=others.get(name, "")) for name, title, _ in PLACES}
+        self.axis = AxisChoice()
+        self.form = ParamsForm(InputParams, "Import", hidden=(*self.places, "axis"))
         self.verdict = QLabel()
         self.verdict.setWordWrap(True)
+        self.verdict.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.verdict.setMinimumHeight(70)
         self.verdict.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.advice = Advice()
+        self.preview = ImportPreview(viewer)
+        self.tree = DatasetTree(PLACES)
         self.buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
         )
@@ -140,10 +112,10 @@ class ImportDialog(QDialog):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(WAIT_MS)
-        self._again = False
+        self._again = self._over = False
         self._build()
         self._connect()
-        self._show(None, "Choose a file or a folder.")
+        self._show(Look(refusal="Choose a file or a folder."))
 
     def _build(self) -> None:
         path = QHBoxLayout()
@@ -155,23 +127,37 @@ class ImportDialog(QDialog):
             path.addWidget(button)
         rows = self.form.rows
         rows.insertRow(0, "Scan", path)
-        for i, (name, place) in enumerate(self.places.items(), 1):
+        for i, (name, widget) in enumerate({**self.places, "axis": self.axis}.items(), 1):
             info = InputParams.model_fields[name]
-            label = QLabel(str(info.title))
+            label = QLabel("Order of axes" if name == "axis" else str(info.title))
             label.setToolTip(f"<p>{info.description}</p>")
-            rows.insertRow(i, label, place)
+            rows.insertRow(i, label, widget)
+        asked = QVBoxLayout()
+        asked.addWidget(self.form)
+        asked.addWidget(self.verdict)
+        asked.addWidget(self.advice)
+        asked.addStretch(1)
+        seen = QVBoxLayout()
+        seen.addWidget(self.preview)
+        seen.addWidget(self.tree, 1)
+        seen.addStretch(0)
+        beside = QHBoxLayout()
+        beside.addLayout(asked, 1)
+        beside.addLayout(seen, 1)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.form)
-        layout.addWidget(self.verdict)
+        layout.addLayout(beside, 1)
         layout.addWidget(self.buttons)
+        self.resize(*ROOM)
 
     def _connect(self) -> None:
         self.path.textChanged.connect(self._on_path)
         for place in self.places.values():
             place.changed.connect(self._timer.start)
+        self.axis.currentIndexChanged.connect(lambda _: self._timer.start())
         self.form.changed.connect(self._timer.start)
+        self.tree.said.connect(lambda place, name: self.places[place].set_value(name))
         self._timer.timeout.connect(self._check)
-        self._background.delivered.connect(self._on_read)
+        self._background.delivered.connect(self._show)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
 
@@ -191,30 +177,33 @@ class ImportDialog(QDialog):
 
     def _on_path(self) -> None:
         found = _list_datasets(Path(self.path.text()))
-        for name, ndims in (("images", (3, 4)), ("energy", (1, 2)), ("flat", (1, 2, 3)), ("dark", (0, 2, 3))):
-            fitting = [(text, dataset) for text, dataset, ndim in found if ndim in ndims]
+        for name, _, axes in PLACES:
+            fitting = [(f"{one.name}  {one.size}", one.name) for one in found if len(one.shape) in axes]
             self.places[name].offer(fitting)
             self.places[name].setEnabled(name != "images" or bool(found))
+        self.tree.show_datasets(found)
+        self.axis.offer(None)
         self._timer.start()
 
     def answers(self) -> dict[str, Any]:
         """Return the keywords of `read_stack`."""
         given = self.form.params().model_dump()
-        return {**given, **{name: place.value() for name, place in self.places.items()}}
+        places = {name: place.value() for name, place in self.places.items()}
+        return {**given, **places, "axis": self.axis.value()}
 
     # -- what the reader makes of it ------------------------------------------------------------------
 
     def _check(self) -> None:
         path = self.path.text().strip()
         if not path:
-            self._show(None, "Choose a file or a folder.")
+            self._show(Look(refusal="Choose a file or a folder."))
             return
         if self._background.running:
             self._again = True
             self._background.cancel()
             return
         self._let_open(False)
-        self._background.start(partial(_try_to_read, path, self.answers()), f"Reading {Path(path).name}")
+        self._background.start(partial(_look, path, self.answers()), f"Reading {Path(path).name}")
         self._background.ended.connect(self._on_ended)
 
     def _on_ended(self) -> None:
@@ -225,16 +214,23 @@ class ImportDialog(QDialog):
         else:
             self.checked.emit()
 
-    def _on_read(self, read: EnergyStack | str) -> None:
-        if isinstance(read, str):
-            self._show(None, read)
-        else:
-            self._show(read, "\n".join([stack_text(read), *(f"Note: {text}" for text in read.warnings)]))
-
-    def _show(self, stack: EnergyStack | None, text: str) -> None:
-        self.stack = stack
-        self.verdict.setText(text)
+    def _show(self, look: Look) -> None:
+        self.stack = stack = look.stack
+        self.verdict.setText(look.refusal if stack is None else "\n".join(_found(stack)))
+        self.preview.show_glimpse(look.seen)
+        self.advice.tell([self._proposed(one) for one in look.beside])
+        used = {} if stack is None else {str(stack.source[name]): title for name, title, _ in PLACES}
+        self.tree.mark(used)
         self._let_open(stack is not None)
+
+    def _proposed(self, one: Companion) -> Told:
+        def take() -> None:
+            for name, path in one.given.items():
+                self.places[name].set_value(path)
+
+        return Told(
+            f"{one.title}: {one.reason}.", (Way(f"Use {one.title}", "Opens the scan with it.", take),)
+        )
 
     def _let_open(self, on: bool) -> None:
         button = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
@@ -243,33 +239,52 @@ class ImportDialog(QDialog):
 
     def done(self, result: int) -> None:
         """Add the layer on OK; stop reading in any case."""
+        if self._over:
+            return
+        self._over = True
         self._timer.stop()
         self._background.abandon()
+        self.preview.cleanup()
         if result == QDialog.DialogCode.Accepted and self.stack is not None:
             add_stack(self.viewer, self.stack)
             show_energy(self.viewer)
         super().done(result)
 
 
-def _list_datasets(path: Path) -> list[tuple[str, str, int]]:
-    """Return the numeric datasets of an HDF5 file as (text, name, number of axes); none of other files."""
+def _found(stack: EnergyStack) -> list[str]:
+    """Return what was found in a scan, where and why, a line each."""
+    source = stack.source
+    why = source.get("energy_reason")
+    lines = [stack_text(stack), f"Energies: {source.get('energy_source')}{f' ({why})' if why else ''}"]
+    for name, title, _ in PLACES:
+        if name != "energy" and source.get(name):
+            lines.append(f"{title}: {source[name]}")
+    lines.append(f"Signal: {SIGNAL_WORDS[stack.signal]}")
+    if stack.pixel_size_um is not None:
+        lines.append(f"Pixel size: {stack.pixel_size_um:.4g} µm")
+    return lines + [f"Note: {spoken(text)}" for text in stack.warnings]
+
+
+def _list_datasets(path: Path) -> list[Listed]:
+    """Return the numeric datasets of an HDF5 file, what could be images first; none of other files."""
     if not path.is_file():
         return []
     try:
         with Tree(path) as tree:
-            return [
-                (f"{entry.name}  {' x '.join(map(str, entry.shape or ()))}", entry.name, entry.ndim)
-                for entry in tree.numeric()
-            ]
+            found = [Listed(one.name, one.shape or (), str(one.dtype)) for one in tree.numeric()]
     except (XanesError, OSError, RuntimeError):
         return []
+    images = PLACES[0][2]
+    return sorted(found, key=lambda one: len(one.shape) not in images)
 
 
-def _try_to_read(path: str, answers: dict[str, Any], progress: Progress) -> EnergyStack | str:
-    """Return the stack, or the sentence that says why there is none."""
+def _look(path: str, answers: dict[str, Any], progress: Progress) -> Look:
+    """Return what the reader makes of the answers."""
     try:
         stack = read_stack(path, **answers)
+        seen = glimpse(stack, progress)
+        beside = find_companions(stack)[:MOST]
     except XanesError as error:
-        return str(error)
+        return Look(refusal=spoken(str(error)))
     progress(1, 1, "Read")
-    return stack
+    return Look(stack, seen, tuple(beside))
