@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from napari.layers import Layer
 from npe2.io_utils import read
 
 import napari_xanes as nx
+from napari_xanes._core.runs import result_zarr
 from napari_xanes._reader import get_reader
+from napari_xanes._widgets.layers.masked import data_of
 from napari_xanes._writer import write_result
 
 ENERGY = np.linspace(8300, 8400, 21)
@@ -122,6 +125,43 @@ def test_a_result_file_restores_its_layers(tmp_path):
         "optical_density",
         "normalize",
     ]
+
+
+def make_volumes():
+    rng = np.random.default_rng(0)
+    maps = {
+        "thickness": 2 + rng.random((12, 40, 30), np.float32),
+        "error": rng.random((12, 40, 30), np.float32),
+    }
+    info = {name: {"kind": name, "unit": "", "reference": None} for name in maps}
+    return nx.Result(maps, info, ENERGY, (), {}, {"mask": np.ones((12, 40, 30), np.uint8)}, pixel_size_um=0.5)
+
+
+def test_a_small_zarr_result_restores_its_layers_in_memory(tmp_path):
+    result = make_volumes()
+    nx.save_result(result, tmp_path / "maps.zarr")
+    layers = {kw["name"]: (data, kw) for data, kw, _ in open_with(tmp_path / "maps.zarr")}
+    data, kw = layers["thickness"]
+    assert isinstance(data, np.ndarray) and data.tobytes() == result.maps["thickness"].tobytes()
+    assert kw["scale"] == (0.5, 0.5, 0.5) and not kw["multiscale"]
+    assert {"thickness", "error", "mask"} == set(layers)
+
+
+def test_a_large_zarr_result_is_shown_without_being_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(result_zarr, "SMALL", 0)
+    monkeypatch.setattr(result_zarr, "COARSE", {2: 2048, 3: 16})
+    result = make_volumes()
+    nx.save_result(result, tmp_path / "maps.zarr")
+    viewer = ViewerModel()
+    for data, kw, kind in open_with(tmp_path / "maps.zarr"):
+        viewer.add_layer(Layer.create(data, kw, kind))
+    layer = viewer.layers["thickness"]
+    assert layer.multiscale and [one.shape for one in layer.data][::2] == [(12, 40, 30), (3, 10, 8)]
+    low, high = layer.contrast_limits
+    assert low < 2.5 < high < 4
+    viewer.dims.ndisplay = 3
+    assert layer.data_level == 2  # the whole volume turns as its coarsest copy
+    assert data_of(layer)[5, 7, 9].compute() == result.maps["thickness"][5, 7, 9]
 
 
 def test_layers_are_written_as_a_result_and_read_back(tmp_path):

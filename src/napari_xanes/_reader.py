@@ -56,14 +56,15 @@ def read(path: str | list[str]) -> list[LayerTuple]:
 def _layers(paths: list[str]) -> list[LayerTuple]:
     from napari_xanes._core.base.errors import InputError, ResourceError, XanesError
     from napari_xanes._core.io import read_stack
-    from napari_xanes._core.runs.result_file import is_result_file, load_result
+    from napari_xanes._core.runs.result_file import SUFFIXES, is_result_file, load_result
+    from napari_xanes._core.runs.result_zarr import held
     from napari_xanes._widgets.layers.reopened import result_tuples
     from napari_xanes._widgets.layers.tuples import stack_tuple
     from napari_xanes._widgets.window.energy_text import show_energy_in_window
 
     show_energy_in_window()
-    if all(Path(one).suffix.lower() == ".h5" and is_result_file(one) for one in paths):
-        return [layer for one in paths for layer in result_tuples(load_result(one))]
+    if all(Path(one).suffix.lower() in SUFFIXES and is_result_file(one) for one in paths):
+        return [layer for one in paths for layer in result_tuples(held(load_result(one)))]
     try:
         stack = read_stack(paths if len(paths) > 1 else paths[0])
     except ResourceError:
@@ -106,6 +107,11 @@ def _plausible(path: Path) -> bool:
     """Tell by the name, and of pictures by the number of pages, without reading any data."""
     from napari_xanes._core.io.formats import scan_formats, scan_suffixes
 
+    if path.is_dir() and path.suffix.lower() == ".zarr":
+        from napari_xanes._core.runs.result_zarr import is_result_store
+
+        if is_result_store(path):
+            return True
     if path.is_dir():
         whole = next((kind for kind in scan_formats() if kind.folder is not None and kind.folder(path)), None)
         if whole is not None:

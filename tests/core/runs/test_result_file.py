@@ -150,7 +150,7 @@ def test_layout_is_nexus(tmp_path):
 
 
 def test_only_h5_is_written(tmp_path):
-    with pytest.raises(InputError, match=r"maps\.tif.*end in \.h5, not '\.tif'"):
+    with pytest.raises(InputError, match=r"maps\.tif.*end in \.h5 or \.zarr, not '\.tif'"):
         save_result(make_result(), tmp_path / "maps.tif")
     assert not list(tmp_path.iterdir())
 

@@ -37,6 +37,8 @@ class Result:
     name : str
     stack : EnergyStack or None
         The stack after the last step, if it was asked for.
+    levels : dict of tuple
+        Of large maps in a Zarr store: the map itself, and copies of it that are ever coarser.
     extra : dict
         What steps leave besides maps: "drift" (Drift), "references" (list of Reference).
     warnings : tuple of str
@@ -55,6 +57,7 @@ class Result:
     stack: EnergyStack | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    levels: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", history_from_json(self.history))

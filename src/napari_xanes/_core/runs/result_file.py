@@ -1,6 +1,6 @@
-"""Results in files: one HDF5 file that holds the maps and how they were made, and gives both back.
+"""Results in files that hold the maps and how they were made, and give both back: HDF5 files, or Zarr stores.
 
-What stands where in the file is decided by `result_layout`.
+What stands where is decided by `result_layout` and `result_zarr`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import h5py
 import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError, InputError, ResourceError, XanesError
-from napari_xanes._core.base.files import check_disk, check_regular, shown
+from napari_xanes._core.base.files import check_disk, check_regular, checked_path, shown
 from napari_xanes._core.base.hdf5_file import is_whole, whole_hdf5
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.runs import result_layout as layout
 from napari_xanes._core.runs.result_seal import check_seal, seal
+from napari_xanes._core.runs.result_zarr import about_file, is_result_store, load_store, save_store
 
 logger = logging.getLogger("napari_xanes")
 
@@ -27,34 +28,39 @@ SCHEMA = 1
 _DAMAGED = (
     "{path} is damaged: its bytes are not those that were written; copy it again, or make the result anew."
 )
+SUFFIXES = (".h5", ".zarr")
 MARK = "napari_xanes_schema"
 """Attribute of the root by which a result file is known."""
 
 
 def save_result(result: Result, path: str | Path) -> None:
-    """Write a result to an HDF5 file, whole or not at all.
+    """Write a result to an HDF5 file or an OME-Zarr store, whole or not at all.
 
     Parameters
     ----------
     result : Result
     path : path
-        File ending in .h5; one that exists is replaced when the new one is whole.
+        Ending in .h5, or in .zarr for a folder that is opened without being read; a result that exists is replaced when
+        the new one is whole.
 
     Raises
     ------
     InputError
-        If the name does not end in .h5.
+        If the name ends in neither.
     DataFileError
         If the file cannot be written.
     ResourceError
         If the disk is too full.
     """
     path = Path(path)
-    if path.suffix.lower() != ".h5":
+    if path.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"{path}: results are written to HDF5, so the name must end in .h5, not '{path.suffix}'."
+            f"{path}: results are written to HDF5 or Zarr, so the name must end in .h5 or .zarr, not '{path.suffix}'."
         )
     _check_not_input(result, path)
+    if is_store_name(path):
+        save_store(result, path)
+        return
     check_disk(_size(result), path)
     with whole_hdf5(path, signed=True) as file:
         file.attrs[MARK] = SCHEMA
@@ -75,6 +81,8 @@ def _check_not_input(result: Result, path: Path) -> None:
 def load_result(path: str | Path) -> Result:
     """Read what `save_result` wrote: the same maps to the last bit, and all that belongs to them.
 
+    The maps of a Zarr store are dask arrays, which are read where they are looked at.
+
     Parameters
     ----------
     path : path
@@ -90,8 +98,12 @@ def load_result(path: str | Path) -> Result:
     ResourceError
         If a saved stack does not fit into memory.
     """
-    path = check_regular(path, "result file")
+    path = _checked(path)
     try:
+        if is_store_name(path):
+            result = load_store(path)
+            _check_content(result)
+            return result
         whole = is_whole(path)
         if whole is False:
             raise DataFileError(_DAMAGED.format(path=shown(path)))
@@ -114,6 +126,8 @@ def load_result(path: str | Path) -> Result:
 
 def is_result_file(path: str | Path) -> bool:
     """Whether a file was written by `save_result`."""
+    if is_store_name(path):
+        return is_result_store(path)
     try:
         with h5py.File(path, "r") as file:
             return MARK in file.attrs
@@ -124,6 +138,9 @@ def is_result_file(path: str | Path) -> bool:
 def check_result(path: str | Path) -> str:
     """Return what is wrong with a result file, a sentence; nothing if it is whole."""
     try:
+        if is_store_name(_checked(path)):
+            load_store(Path(path))
+            return ""
         whole = is_whole(check_regular(path, "result file"))
         if whole is False:
             return _DAMAGED.format(path=shown(path))
@@ -141,10 +158,25 @@ def check_result(path: str | Path) -> str:
 def read_fact(path: str | Path, name: str) -> Any:
     """Return one plain value of a result's ``extra`` without reading the rest; None if there is none."""
     try:
-        with h5py.File(path, "r") as file:
+        with about_file(Path(path)) if is_store_name(path) else h5py.File(path, "r") as file:
             return json.loads(file["entry/extra"][name][()])
     except (OSError, KeyError, ValueError, RuntimeError, TypeError):
         return None
+
+
+def is_store_name(path: str | Path) -> bool:
+    """Whether a name is that of a Zarr store."""
+    return Path(path).suffix.lower() == ".zarr"
+
+
+def _checked(path: str | Path) -> Path:
+    """Return the path of a file that can be read, or of a store."""
+    if not is_store_name(path):
+        return check_regular(path, "result file")
+    path = checked_path(path, "result")
+    if not path.is_dir():
+        raise DataFileError(f"{shown(path)}: there is no such result.")
+    return path
 
 
 def _size(result: Result) -> int:

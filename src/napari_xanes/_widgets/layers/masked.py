@@ -52,7 +52,8 @@ class MaskedStack:
 
 def data_of(layer: Any) -> Any:
     """Return a layer's data themselves: docks may be given layers that wrap every object of a package named napari..."""
-    return getattr(layer.data, "__wrapped__", layer.data)
+    data = getattr(layer.data, "__wrapped__", layer.data)
+    return data[0] if getattr(layer, "multiscale", False) else data  # of the finest copy
 
 
 def mask_entry(layer: Any) -> Entry | None:

@@ -6,6 +6,7 @@ What stands in their ``metadata`` is said in `layers`, which puts them into a vi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -72,8 +73,12 @@ def map_tuple(
     data, info = result.maps[name], result.info[name]
     kind = info["kind"]
     about = kinds.kind(kind)
-    looked_at = _looked_at(result, about, where)
-    limits = color_limits(thinned(data), about.scale, looked_at if looked_at is None else thinned(looked_at))
+    seen = glanced(result)
+    looked_at = _looked_at(seen, about, where)
+    limits = color_limits(
+        thinned(seen.maps[name]), about.scale, looked_at if looked_at is None else thinned(looked_at)
+    )
+    levels = result.levels.get(name, ())
     said = {
         **_said(kind, result.name, result.energy, result.history, result.source, made_from),
         "map": name,
@@ -86,12 +91,22 @@ def map_tuple(
         "name": map_title(name, info, result.name),
         **(geometry or _own_geometry(data.ndim, result.pixel_size_um)),
         "rgb": False,
-        "multiscale": False,
+        "multiscale": bool(levels),
         "colormap": getattr(settings(), about.group, about.colors) if about.group else about.colors,
         "contrast_limits": limits,
         "metadata": {"xanes": said},
     }
-    return data, kw, "image"
+    return list(levels) or data, kw, "image"
+
+
+def glanced(result: Result) -> Result:
+    """Return a result of which large maps that are not in memory are a plane of their coarsest copies."""
+    lazy = [name for name, one in result.maps.items() if not isinstance(one, np.ndarray)]
+    coarse = {name: result.levels.get(name, (result.maps[name],))[-1] for name in lazy}
+    planes = {
+        name: np.asarray(one[one.shape[0] // 2] if one.ndim > 2 else one) for name, one in coarse.items()
+    }
+    return replace(result, maps=result.maps | planes) if planes else result
 
 
 def _looked_at(
@@ -125,7 +140,7 @@ def labels_tuple(
         "features": _features(name, result),
         "metadata": {"xanes": said},
     }
-    if data.max(initial=0) <= MOST:  # else napari's own colours, which go round
+    if not data.size or data.max() <= MOST:  # else napari's own colours, which go round
         kw["colormap"] = mask_colors() if name == "mask" else label_colors()
     return data, kw, "labels"
 

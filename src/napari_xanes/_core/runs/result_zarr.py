@@ -1,0 +1,271 @@
+"""Results as OME-Zarr 0.5: every map and label image a multiscale image of a Zarr 3 group, read only where it is looked at.
+
+What belongs to the images (history, drift, references, tables) is one array of bytes beside them, an HDF5 file as
+`result_layout` writes it; recipe, history and energies stand in the attributes as well, for other programs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.base.files import check_disk, checked_path, scratch_folder, shown
+from napari_xanes._core.data.history import history_to_json
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.io.zarr_array import open_store
+from napari_xanes._core.runs import result_layout as layout
+from napari_xanes._core.runs.result_seal import seal
+
+MARK = "napari_xanes"
+"""Attribute of the root, and of every image, under which is what other programs need not know."""
+ABOUT = "about"
+SCHEMA = 1
+CHUNK = {2: (1024, 1024), 3: (16, 256, 256)}
+COARSE = {2: 2048, 3: 512}
+"""The coarsest copy of an image or volume has at most so many pixels a side."""
+KINDS = ("maps", "labels")
+SMALL = 2**28
+"""Bytes of images in all that a window keeps in memory."""
+
+
+def is_result_store(path: str | Path) -> bool:
+    """Whether a folder was written by `save_store`."""
+    try:
+        text = (Path(path) / "zarr.json").read_text()
+        return MARK in json.loads(text).get("attributes", {})
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def save_store(result: Result, path: str | Path) -> None:
+    """Write a result into a new folder, which gets its name when it is whole; a result that is there is replaced.
+
+    Raises
+    ------
+    InputError
+        If the stack is among what is to be saved.
+    DataFileError
+        If something else has the name, or the folder cannot be written.
+    """
+    path = checked_path(path, "result")
+    if result.stack is not None:
+        raise InputError(
+            f"{shown(path)}: a result with its stack is saved as .h5, so give a name that ends in .h5."
+        )
+    if os.path.lexists(path) and not is_result_store(path):
+        raise DataFileError(
+            f"{shown(path)} is no result of this program and is not replaced; choose another name."
+        )
+    check_disk(int(1.2 * sum(a.nbytes for a in (*result.maps.values(), *result.labels.values()))), path)
+    with scratch_folder(path.parent) as scratch:
+        new, old = scratch / "new", scratch / "old"
+        _write(result, new)
+        if path.exists():
+            path.replace(old)
+        new.replace(path)
+
+
+def _write(result: Result, folder: Path) -> None:
+    root = new_store(folder)
+    keys = {}
+    for kind in KINDS:
+        images: dict[str, NDArray[Any]] = getattr(result, kind)
+        keys[kind] = layout.unique_keys(list(images))
+        group = root.create_group(kind)
+        if kind == "labels" and images:
+            group.attrs["ome"] = {"version": "0.5", "labels": list(keys[kind].values())}
+        for name, data in images.items():
+            _write_image(group.create_group(keys[kind][name]), name, data, result, labels=kind == "labels")
+    about = np.frombuffer(_about(result), np.uint8)
+    array = root.create_array(ABOUT, shape=about.shape, chunks=about.shape, dtype=about.dtype, **_packing())
+    array[:] = about
+    root.attrs[MARK] = {  # last, as by this a result is known
+        "schema": SCHEMA,
+        **{kind: list(keys[kind].values()) for kind in KINDS},
+        "title": shown(result.name),
+        "energy_ev": result.energy.tolist(),
+        "recipe": layout.recipe_text(result),
+        "history": history_to_json(result.history),
+        "source": result.source,
+        "warnings": list(result.warnings),
+    }
+
+
+def new_store(folder: Path) -> Any:
+    """Return the group of a new store."""
+    try:
+        import zarr
+    except ImportError:
+        raise DataFileError(
+            "results are written to .zarr with zarr, which is not installed; install it with pip install "
+            "'napari-xanes[formats]', or save as .h5."
+        ) from None
+    return zarr.create_group(store=str(folder), zarr_format=3)
+
+
+def _packing() -> dict[str, Any]:
+    """Return how chunks are packed: their checksum tells damage."""
+    from zarr.codecs import BloscCodec, Crc32cCodec
+
+    return {"compressors": [BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()]}
+
+
+def _about(result: Result) -> bytes:
+    """Return all of a result but its images, as the bytes of an HDF5 file."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        layout.write_result(file, dataclasses.replace(result, maps={}, labels={}, levels={}))
+        seal(file)
+    return buffer.getvalue()
+
+
+def about_file(path: Path) -> h5py.File:
+    """Open what belongs to the images of a store, read-only."""
+    store = open_store(path)
+    if not is_result_store(path) or ABOUT not in store:
+        raise DataFileError(
+            f"{shown(path)} is a Zarr store but not a result of napari-xanes; open it as a scan."
+        )
+    return h5py.File(io.BytesIO(store[ABOUT][:].tobytes()), "r")
+
+
+def _write_image(group: Any, name: str, data: Any, result: Result, *, labels: bool) -> None:
+    """Write an image and its coarser copies, chunk by chunk."""
+    shapes, factors = [data.shape], [(1,) * data.ndim]
+    while max(shapes[-1]) > COARSE.get(data.ndim, 2**62):
+        step = tuple(2 if n > 1 else 1 for n in shapes[-1])
+        shapes.append(tuple(-(-n // s) for n, s in zip(shapes[-1], step, strict=True)))
+        factors.append(tuple(f * s for f, s in zip(factors[-1], step, strict=True)))
+    info = result.info.get(name, {})
+    group.attrs[MARK] = {"name": name, "info": info}
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [_multiscale(name, factors, result.pixel_size_um)],
+        **({"image-label": {}} if labels else {}),
+    }
+    source = data
+    for level, shape in enumerate(shapes):
+        chunks = tuple(min(c, n) for c, n in zip(CHUNK.get(data.ndim, data.shape), shape, strict=True))
+        array = group.create_array(
+            str(level),
+            shape=shape,
+            chunks=chunks,
+            dtype=data.dtype,
+            fill_value=np.nan if data.dtype.kind == "f" else 0,
+            dimension_names=list(layout.AXES[-data.ndim :]),
+            **_packing(),
+        )
+        step = (1,) * data.ndim if level == 0 else _ratio(factors[level - 1], factors[level])
+        for block in blocks_of(shape, chunks):
+            wide = tuple(slice(b.start * s, b.stop * s) for b, s in zip(block, step, strict=True))
+            array[block] = _coarser(np.asarray(source[wide]), step)
+        source = array
+
+
+def _ratio(before: Sequence[int], after: Sequence[int]) -> tuple[int, ...]:
+    return tuple(b // a for a, b in zip(before, after, strict=True))
+
+
+def blocks_of(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Yield where the chunks of an array lie."""
+    starts = (range(0, n, c) for n, c in zip(shape, chunks, strict=True))
+    for start in product(*starts):
+        yield tuple(slice(a, min(a + c, n)) for a, c, n in zip(start, chunks, shape, strict=True))
+
+
+def _coarser(values: NDArray[Any], step: Sequence[int]) -> NDArray[Any]:
+    """Return means over `step` pixels along each axis, of the valid ones; of whole numbers every so many."""
+    if max(step, default=1) == 1:
+        return values
+    if values.dtype.kind != "f":
+        return values[tuple(slice(None, None, s) for s in step)]
+    missing = [(0, -n % s) for n, s in zip(values.shape, step, strict=True)]
+    parts = np.pad(values, missing, constant_values=np.nan)
+    parts = parts.reshape([m for n, s in zip(parts.shape, step, strict=True) for m in (n // s, s)])
+    axes = tuple(range(1, parts.ndim, 2))
+    valid = np.isfinite(parts)
+    count = valid.sum(axis=axes)
+    total = np.where(valid, parts, 0).sum(axis=axes, dtype=np.float64)
+    mean: NDArray[Any] = np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(values.dtype)
+    return mean
+
+
+def _multiscale(name: str, factors: Sequence[Sequence[int]], pixel: float | None) -> dict[str, Any]:
+    axes = layout.AXES[-len(factors[0]) :]
+    unit = {"unit": "micrometer"} if pixel else {}
+    size = pixel or 1.0
+    datasets = []
+    for level, factor in enumerate(factors):
+        moves: list[dict[str, Any]] = [{"type": "scale", "scale": [size * f for f in factor]}]
+        if level:
+            moves.append({"type": "translation", "translation": [size * (f - 1) / 2 for f in factor]})
+        datasets.append({"path": str(level), "coordinateTransformations": moves})
+    return {
+        "name": shown(name),
+        "axes": [{"name": axis, "type": "space", **unit} for axis in axes],
+        "datasets": datasets,
+    }
+
+
+def load_store(path: Path) -> Result:
+    """Open a result whose images are dask arrays, which are read where they are looked at.
+
+    Raises
+    ------
+    DataFileError
+        If the store is no result, damaged, or of a newer version.
+    """
+    with about_file(path) as file:
+        result = layout.read_result(file)
+    store = open_store(path)
+    said: Mapping[str, Any] = store.attrs[MARK]
+    if said["schema"] > SCHEMA:
+        raise DataFileError(
+            f"{shown(path)} was written by a newer version (schema {said['schema']}, this one reads {SCHEMA}); update "
+            "napari-xanes."
+        )
+    images: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    info, levels = {}, {}
+    for kind in KINDS:
+        for key in said[kind]:
+            group = store[f"{kind}/{key}"]
+            name = group.attrs[MARK]["name"]
+            paths = [one["path"] for one in group.attrs["ome"]["multiscales"][0]["datasets"]]
+            arrays = [_lazy(group[one]) for one in paths]
+            images[kind][name] = arrays[0]
+            info[name] = group.attrs[MARK]["info"]
+            if len(arrays) > 1:
+                levels[name] = tuple(arrays)
+    about = {name: one for name, one in info.items() if one}
+    return dataclasses.replace(
+        result, maps=images["maps"], labels=images["labels"], info=about, levels=levels
+    )
+
+
+def _lazy(array: Any) -> Any:
+    import dask.array
+
+    open_lazily: Any = dask.array.from_array
+    return open_lazily(array, chunks=array.chunks, name=False)
+
+
+def held(result: Result) -> Result:
+    """Return a result whose images are in memory, itself if they are large."""
+    images = (*result.maps.values(), *result.labels.values())
+    if sum(one.nbytes for one in images) > SMALL:
+        return result
+    maps, labels = (
+        {name: np.asarray(one) for name, one in some.items()} for some in (result.maps, result.labels)
+    )
+    return dataclasses.replace(result, maps=maps, labels=labels, levels={})
