@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_xanes._core.data.result import Result
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -54,24 +58,34 @@ def read(path: str | list[str]) -> list[LayerTuple]:
 
 
 def _layers(paths: list[str]) -> list[LayerTuple]:
-    from napari_xanes._core.base.errors import InputError, ResourceError, XanesError
-    from napari_xanes._core.io import read_stack
-    from napari_xanes._core.runs.result_file import SUFFIXES, is_result_file, load_result
-    from napari_xanes._core.runs.result_zarr import held
+    from napari_xanes._widgets.parts.busy import wait_for
+
+    results, made = wait_for(partial(_opened, paths), f"Opening {Path(paths[0]).name}")
     from napari_xanes._widgets.layers.reopened import result_tuples
-    from napari_xanes._widgets.layers.tuples import stack_tuple
     from napari_xanes._widgets.window.energy_text import show_energy_in_window
 
     show_energy_in_window()
+    return [*made, *(layer for result in results for layer in result_tuples(result))]
+
+
+def _opened(paths: list[str]) -> tuple[list[Result], list[LayerTuple]]:
+    """Return the results that are in files, or the layer of the scan that they are; no window is touched."""
+    from napari_xanes._core.base.errors import InputError, ResourceError, XanesError
+    from napari_xanes._core.io import read_stack
+    from napari_xanes._core.recipe import steps  # noqa: F401 - long to load, so here
+    from napari_xanes._core.runs.result_file import SUFFIXES, is_result_file, load_result
+    from napari_xanes._core.runs.result_zarr import held
+    from napari_xanes._widgets.layers.tuples import stack_tuple
+
     if all(Path(one).suffix.lower() in SUFFIXES and is_result_file(one) for one in paths):
-        return [layer for one in paths for layer in result_tuples(held(load_result(one)))]
+        return [held(load_result(one)) for one in paths], []
     try:
         stack = read_stack(paths if len(paths) > 1 else paths[0])
     except ResourceError:
         raise
     except XanesError as error:
         raise InputError(f"{error} {HINT}") from None
-    return [stack_tuple(stack)]
+    return [], [stack_tuple(stack)]
 
 
 def _tell(sentence: str, paths: list[str]) -> None:

@@ -62,6 +62,7 @@ def _sample(key: str, name: str, suggested: Mapping[str, Any] | None = None) -> 
 
 def _layer(key: str, name: str, suggested: Mapping[str, Any] | None) -> LayerData:
     from napari_xanes._core.io import read_stack
+    from napari_xanes._core.recipe import steps  # noqa: F401 - long to load, so here
     from napari_xanes._widgets.layers.tuples import stack_tuple
 
     scan = sample_file(key)

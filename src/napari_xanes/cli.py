@@ -271,10 +271,12 @@ def figure(
     plane: Annotated[int | None, typer.Option(help="Plane of volumes; the middle one if not given.")] = None,
 ) -> None:
     """Draw the maps of a result as a figure for a paper."""
-    from napari_xanes._core.draw.figure import check_figure_path, save_figure
-    from napari_xanes._core.runs.result_file import load_result
+    from napari_xanes._core.draw.figure_kinds import check_figure_path
 
     check_figure_path(out)
+    from napari_xanes._core.draw.figure import save_figure
+    from napari_xanes._core.runs.result_file import load_result
+
     chosen = [] if mix == ["none"] else mix or None
     save_figure(out, load_result(result), names=maps or None, mix=chosen, plane=plane)
     _say(f"{out}: drawn from {result}")

@@ -11,19 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from numpy.typing import ArrayLike
 
-from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.files import whole_file
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.draw.drawing import draw_legend, draw_map, draw_mixture, draw_scale
+from napari_xanes._core.draw.figure_kinds import FORMATS, check_figure_path
 from napari_xanes._core.draw.layout import lay_out, put_beside, write_around, write_titles
 from napari_xanes._core.draw.panels import Mixture, Panel, choose, choose_mixture, read_panels
 
-FORMATS = {
-    ".png": {"Software": None},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}
-"""Extensions, and what is not to be written into the file, so that one result gives one file."""
 KEEP_PIXELS = (".svg", ".pdf")
 """Where images are embedded as they are and not drawn into the pixels of the file."""
 STYLE: dict[str, Any] = {
@@ -94,14 +88,6 @@ def save_figure(
         figure = _draw(shown, mixture, title or "", pixel_size_um, None if kind in KEEP_PIXELS else dpi)
         with whole_file(path) as part:
             figure.savefig(part, format=kind[1:], metadata=FORMATS[kind], dpi=dpi)
-
-
-def check_figure_path(path: Path) -> None:
-    """Refuse a file name that does not say which kind of figure is wanted."""
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(
-            f"{path} ends in '{path.suffix}', expected one of {', '.join(FORMATS)}, which says the kind of figure."
-        )
 
 
 def _draw(

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import ref
 
 from napari.layers import Layer, Shapes
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QCheckBox, QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
@@ -23,6 +23,7 @@ from napari_xanes._widgets.jobs.trial import Job, Previewed, Trial
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.layers.layers import show_only
 from napari_xanes._widgets.layers.names import PREVIEW
+from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import in_line, make_words
 
 WAIT_MS = 40
@@ -68,9 +69,7 @@ class Preview(QWidget):
         self.words = make_words()
         self.words.setVisible(False)
         self.background = Background(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(WAIT_MS)
+        self._timer = PatientTimer(self, WAIT_MS)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
@@ -78,7 +77,7 @@ class Preview(QWidget):
         layout.addWidget(self.words)
         self.box.toggled.connect(self._on_toggled)
         self.what.activated.connect(lambda _: self._show())
-        self._timer.timeout.connect(self._start)
+        self._timer.due.connect(self._start)
         self.background.delivered.connect(self._on_delivered)
         self.background.failed.connect(self._say)
         self.background.ended.connect(self._on_ended)

@@ -63,6 +63,7 @@ def show_preview(viewer: Any, like: Layer, mask: NDArray[np.bool_], owner: str =
     shown = {"name": PREVIEW_NAME, "opacity": 0.5, "colormap": mask_colors(), "metadata": {PREVIEW: owner}}
     active = viewer.layers.selection.active
     viewer.add_layer(Labels(mask.astype(np.uint8), **shown, **geometry))
+    breathe()
     if active is not None:
         viewer.layers.selection.active = active
     show_only(viewer, like)
@@ -72,6 +73,7 @@ def hide_preview(viewer: Any, owner: str = OWNER) -> None:
     """Take the preview of an owner away, if there is one."""
     for layer in [one for one in viewer.layers if one.metadata.get(PREVIEW) == owner]:
         viewer.layers.remove(layer)
+        breathe()
 
 
 def keep_mask(

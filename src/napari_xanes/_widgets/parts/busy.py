@@ -1,7 +1,7 @@
 """A window that lives on while something takes long: it is waited for in another thread, or done in portions.
 
 Meanwhile the window draws itself and its timers run; keys and the mouse wait, so that nobody changes what is half done.
-Who is called by a timer, or by another thread, and would change layers, asks `is_busy` and comes back later.
+Who is called by a timer, or by another thread, and would change layers, comes back later: see `PatientTimer`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from qtpy.QtCore import QCoreApplication, QEventLoop, Qt, QThread, QTimer
+from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QProgressBar, QVBoxLayout, QWidget
 
 from napari_xanes._widgets.parts.portions import when_between
@@ -71,6 +71,25 @@ def _follow(future: Future[T], words: str) -> None:
     loop.exec(WITHOUT_INPUT)
     look.stop()
     sign.take_away()
+
+
+class PatientTimer(QTimer):
+    """For what changes layers: due once, some ms after it was started, and never in the middle of something."""
+
+    due = Signal()
+
+    def __init__(self, parent: QObject, ms: int) -> None:
+        super().__init__(parent)
+        self.setSingleShot(True)
+        self.setInterval(ms)
+        self._later = max(ms, LOOK_MS)
+        self.timeout.connect(self._on_timeout)
+
+    def _on_timeout(self) -> None:
+        if is_busy():
+            QTimer.start(self, self._later)
+        else:
+            self.due.emit()
 
 
 def _has_window() -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
@@ -26,6 +25,7 @@ from napari_xanes._widgets.layers.masks import (
     show_preview,
 )
 from napari_xanes._widgets.layers.session import workflow_of
+from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
@@ -59,9 +59,7 @@ class XanesScatter(Dock):
         self._position: Any = None
         self._waiting: Callable[[], None] | None = None
         self.background = Background(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(FOLLOW_MS)
+        self._timer = PatientTimer(self, FOLLOW_MS)
         for part in (
             with_label("x axis", self.across),
             with_label("y axis", self.up),
@@ -83,7 +81,7 @@ class XanesScatter(Dock):
         self.background.delivered.connect(lambda deliver: deliver())
         self.background.failed.connect(self.words.setText)
         self.background.ended.connect(self._on_ended)
-        self._timer.timeout.connect(self._mark)
+        self._timer.due.connect(self._mark)
         self.viewer.layers.events.inserted.connect(self.refresh)
         self.viewer.layers.events.removed.connect(self.refresh)
         self.viewer.mouse_move_callbacks.append(self._on_move)

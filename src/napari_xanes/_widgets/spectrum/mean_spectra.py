@@ -9,8 +9,9 @@ import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
 
-from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.data.stack import EnergyStack, rows_are_cheap
 from napari_xanes._core.engine.sampling import complete_pixels
+from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.prepare.flat_field import flat_field
 from napari_xanes._core.prepare.optical_density import optical_density
 from napari_xanes._widgets.layers.layers import stack_of
@@ -50,9 +51,10 @@ def mean_spectrum(layer: Layer, pixels: Pixels, quantity: str) -> MeanSpectrum:
     stack = stack_of(layer)
     in_memory = isinstance(stack.data, np.ndarray)
     pixels = thinned(pixels if in_memory else _few_rows(pixels))
-    values = _gather(stack.data, pixels, in_memory)
-    if quantity != MEASURED:
-        values = density_at(values, stack, pixels)
+    with files_kept_open():
+        values = _gather(stack.data, pixels, in_memory)
+        if quantity != MEASURED:
+            values = density_at(values, stack, pixels)
     valid = np.isfinite(values)
     complete = complete_pixels(valid)
     used = int(complete.sum())
@@ -77,6 +79,12 @@ def _gather(data: Any, pixels: Pixels, in_memory: bool) -> NDArray[Any]:
         found = data[(slice(None), *pixels)]
         return np.asarray(found, np.float32 if found.dtype != np.float64 else np.float64)
     out = np.empty((data.shape[0], pixels[0].size), np.float32)
+    if data.ndim == 3 and not rows_are_cheap(data):  # each row would cost as much as all of them
+        first, last = int(pixels[0].min()), int(pixels[0].max())
+        inside = (pixels[0] - first, *pixels[1:])
+        for i in range(data.shape[0]):
+            out[i] = np.asarray(data[i, first : last + 1])[inside]
+        return out
     for row in np.unique(pixels[0]).tolist():
         here = pixels[0] == row
         rest = tuple(axis[here] for axis in pixels[1:])

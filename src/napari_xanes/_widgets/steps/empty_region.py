@@ -10,7 +10,6 @@ import numpy as np
 import pyqtgraph as pg
 from napari.layers import Layer
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_xanes._core.base.errors import InputError
@@ -20,6 +19,7 @@ from napari_xanes._core.prepare.internal_i0 import EmptyPixels, InternalI0Params
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.layers.layers import about, stack_of
 from napari_xanes._widgets.layers.masks import hide_preview, show_preview
+from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import make_words
 from napari_xanes._widgets.parts.plot import SmallPlot
 
@@ -81,15 +81,13 @@ class EmptyRegion(QWidget):
         self.plot = BrightnessPlot(viewer)
         self.words = make_words()
         self.background = Background(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(WAIT_MS)
+        self._timer = PatientTimer(self, WAIT_MS)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for part in (self.shown, self.plot, self.words):
             layout.addWidget(part)
         self.shown.toggled.connect(self.look_again)
-        self._timer.timeout.connect(self._look)
+        self._timer.due.connect(self._look)
         self.background.delivered.connect(lambda deliver: deliver())
         self.background.failed.connect(self._say)
         self._show_parts(False)

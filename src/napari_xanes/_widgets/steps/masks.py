@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QComboBox,
@@ -35,6 +35,7 @@ from napari_xanes._widgets.layers.masks import (
     show_preview,
 )
 from napari_xanes._widgets.layers.seen_labels import labels_on
+from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.parts.notices import report_error
@@ -86,9 +87,7 @@ class MaskPanel(QWidget):
         )
         self.scatter.clicked.connect(self.open_scatter)
         self.use = MaskUse(viewer, chooser)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PREVIEW_MS)
+        self._timer = PatientTimer(self, PREVIEW_MS)
         self._lay_out()
         self._connect()
         self.refresh()
@@ -134,7 +133,7 @@ class MaskPanel(QWidget):
             editor.changed.connect(self._timer.start)
         self.how.currentIndexChanged.connect(lambda _: self._timer.start())
         self.other.currentIndexChanged.connect(lambda _: self._timer.start())
-        self._timer.timeout.connect(self.preview)
+        self._timer.due.connect(self.preview)
         self.keep.clicked.connect(self.keep_preview)
         self.chooser.changed.connect(self.refresh)
 
@@ -252,6 +251,7 @@ class MaskPanel(QWidget):
 
     def keep_preview(self) -> None:
         """Make a mask layer of what is set now."""
+        self._timer.stop()
         layer = self.map.layer()
         if layer is None:
             return

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_xanes._core.base.errors import InputError, XanesError
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.draw.figure_kinds import check_figure_path
 from napari_xanes._core.regions.masks import apply_mask
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.layers.layers import about, find, result_of
@@ -59,8 +60,6 @@ class FigurePanel(QWidget):
 
     def save_as(self, path: str | Path) -> None:
         """Draw the figure into a file, in the background."""
-        from napari_xanes._core.draw.figure import check_figure_path  # with matplotlib, which is long to load
-
         path = Path(path)
         path = path if path.suffix else path.with_name(f"{path.name}.png")
         layers = self.mix.maps()
@@ -90,7 +89,7 @@ class FigurePanel(QWidget):
 
 
 def _draw(path: Path, maps: Any, progress: Progress, **how: Any) -> Path:
-    from napari_xanes._core.draw.figure import save_figure
+    from napari_xanes._core.draw.figure import save_figure  # with matplotlib, which is long to load
 
     save_figure(path, maps, **how)
     return path

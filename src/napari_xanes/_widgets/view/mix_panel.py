@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from napari.layers import Layer
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_xanes._core.base.errors import InputError
@@ -17,6 +17,7 @@ from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.layers.masked import data_of
+from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.view.layers import (
@@ -74,9 +75,7 @@ class MixPanel(QWidget):
         self.legend = MixLegend()
         self.words = make_words()
         self.background = Background(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(0)
+        self._timer = PatientTimer(self, 0)
         self._lay_out()
         self._connect()
         self.refresh()
@@ -105,7 +104,7 @@ class MixPanel(QWidget):
         for signal in (self.light_limits.changed, self.bright.toggled, self.fade.toggled):
             signal.connect(self._on_changed)
         self.fade_limit.valueChanged.connect(self._on_changed)
-        self._timer.timeout.connect(self._follow)
+        self._timer.due.connect(self._follow)
         self.background.delivered.connect(self._show)
         self.background.failed.connect(self._say)
         self.background.cancelled.connect(lambda: self._say(""))

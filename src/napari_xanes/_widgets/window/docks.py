@@ -8,9 +8,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from qtpy.QtCore import QTimer
+
 from napari_xanes._widgets.parts.busy import wait_for
 from napari_xanes._widgets.parts.portions import breathe
 
+SOON_MS = 1500
+"""ms after which a dock is there, and what is needed later can be made ready."""
 _WIDGETS = __name__.rsplit(".", 2)[0]
 _HOMES = {
     "AlignReview": "review.dock",
@@ -33,7 +37,14 @@ def __getattr__(name: str) -> Any:
     for other in _OTHERS:
         import_module(other)
         breathe()
+    QTimer.singleShot(SOON_MS, _get_ready)
     return getattr(import_module(f"{_WIDGETS}.{_HOMES.get(name, 'window.workflow')}"), name)
+
+
+def _get_ready() -> None:
+    from napari_xanes._widgets.layers.ahead import get_ready
+
+    get_ready()
 
 
 def _load_core() -> None:

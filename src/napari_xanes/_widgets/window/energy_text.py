@@ -5,6 +5,7 @@ napari's own sliders count frames and cannot show energies that are not evenly s
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -12,6 +13,7 @@ import numpy as np
 from napari import current_viewer
 from napari.components.overlays import TextOverlay
 from napari.layers import Layer
+from qtpy.QtCore import QTimer
 
 from napari_xanes._widgets.layers.layers import about, stack_layers
 from napari_xanes._widgets.layers.one_scan import show_one_scan
@@ -19,6 +21,8 @@ from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
 
 KEY = "xanes_energy"
+THEN_MS = 100
+"""ms between what is written on a canvas with a new layer."""
 FONT_SIZE = 10
 """Points; larger text would cover the sample on a small screen."""
 
@@ -101,12 +105,17 @@ class EnergyText:
         layer.events.metadata.connect(self.update)
 
     def _on_inserted(self, event: Any) -> None:
+        """Write the energy as soon as the new layer is drawn, and then the scale: napari takes its time for each."""
         viewer = self._viewer()
         if viewer is not None:
             show_one_scan(viewer, event.value)
         self._watch(event.value)
-        self._show_scale(event.value)
-        self.update()
+        if hasattr(self._viewer(), "window"):
+            QTimer.singleShot(0, self.update)
+            QTimer.singleShot(THEN_MS, partial(self._show_scale, event.value))
+        else:
+            self._show_scale(event.value)
+            self.update()
 
     def _show_scale(self, layer: Layer) -> None:
         """Show the scale bar from now on if a stack tells the size of its pixels; whoever hides it has peace."""

@@ -1,0 +1,33 @@
+"""What takes seconds when it is needed for the first time, done before in another thread.
+
+napari compiles what draws Labels layers when the first is made, and parts of scikit-image load much of scipy.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from threading import Thread
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_xanes._widgets.layers.label_colors import label_colors, mask_colors
+
+_MODULES = ("skimage.measure",)
+
+
+@cache
+def get_ready() -> Thread:
+    """Begin, once; returns the thread."""
+    thread = Thread(target=_get_ready, name="napari-xanes: getting ready")
+    thread.start()
+    return thread
+
+
+def _get_ready() -> None:
+    for dtype in (np.uint8, np.int32):  # of masks and clusters, of particles
+        for colors in (mask_colors(), label_colors()):
+            Labels(np.zeros((2, 2), dtype), colormap=colors)
+    for module in _MODULES:
+        import_module(module)
