@@ -72,14 +72,10 @@ def normalize_step(
     resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
     found["edge"] = edge
     kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
-    chain.hand_over(
-        Normalization(
-            resolved,
-            kernel.divisor_noise,
-            kernel.thickness_of(sample.spectra),
-            kernel.jacobian(np.where(usable, mean_spectrum(sample.spectra, usable), np.nan)),
-        )
-    )
+    jacobian = kernel.jacobian(np.where(usable, mean_spectrum(sample.spectra, usable), np.nan))
+    thickness = kernel.thickness_of(sample.spectra)
+    chain.hand_over(Normalization(resolved, kernel.divisor_noise, thickness, jacobian))
+    chain.hand_over(jacobian)
     found["step_noise"], found["mean_lines"] = kernel.divisor_noise, kernel.lines_of(sample.mean)
     if doubts := _doubts(params, resolved, kernel, sample.mean):
         found.warn(*doubts)

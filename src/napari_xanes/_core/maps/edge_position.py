@@ -19,6 +19,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.stack import SIGNAL_WORDS, Signal
@@ -28,6 +29,7 @@ from napari_xanes._core.engine.code import Before, Lines, call
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
 from napari_xanes._core.maps.edge_position_kernel import EdgeKernel, HalfHeightKernel, SteepestKernel
+from napari_xanes._core.maps.errors import WindowErrors
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
 from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows, told_apart
 from napari_xanes._core.maps.window import usable_frames, warn_of_gaps
@@ -74,6 +76,12 @@ class EdgePositionParams(Params):
         ge=0,
         example=1.0,
     )
+    uncertainty: bool = field(
+        False,
+        "Uncertainty",
+        "Also map the standard error, from the noise of each pixel; what smoothing moves is not in it.",
+        rare=True,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +101,8 @@ class EdgeMap:
     n_invalid : int
         Number of pixels without an edge: not a number somewhere in the window, never crossing the level, or
         steepest at an end of the window.
+    sigma : array (...) or None
+        Standard error of the energy, if it was asked for.
     """
 
     energy: FloatArray
@@ -100,6 +110,7 @@ class EdgeMap:
     window: Window
     smoothing: float
     n_invalid: int
+    sigma: FloatArray | None = None
 
 
 def edge_map(
@@ -110,6 +121,8 @@ def edge_map(
     window: Window | None = None,
     level: float = 0.5,
     smoothing: float | None = None,
+    uncertainty: bool = False,
+    jacobian: Jacobian | None = None,
 ) -> EdgeMap:
     """Find the energy of the absorption edge in every spectrum.
 
@@ -129,6 +142,10 @@ def edge_map(
         Between 0 and 1, for "half_height".
     smoothing : float, optional
         As in `peak_map`.
+    uncertainty : bool
+        Whether standard errors are wanted.  They hold the noise, not what smoothing moves.
+    jacobian : Jacobian, optional
+        That of the `EdgeNormalization` that `mu` comes from, for the errors of its lines and step.
 
     Returns
     -------
@@ -151,6 +168,8 @@ def edge_map(
     values, energies = check_mu(mu, energy)
     sample = sampled_spectra(values)
     search = _Search(method, level, energies, usable_frames(sample), sample, window, smoothing)
+    if uncertainty:
+        search.judge(sample, jacobian)
     kernel = search.kernel(slice(None), search.smoothing)
     (maps,) = blocks.run_kernels([kernel], values[as_rows(search.inside)])
     edge = maps["edge_energy"]
@@ -160,6 +179,7 @@ def edge_map(
         window=search.window,
         smoothing=search.smoothing,
         n_invalid=count_invalid(edge),
+        sigma=maps["edge_energy_sigma"][()] if uncertainty else None,
     )
 
 
@@ -177,6 +197,7 @@ class _Search:
         smoothing: float | None,
     ) -> None:
         self._method, self._level = method, level
+        self._errors: WindowErrors | None = None
         one_each = np.zeros(energy.size, bool)
         one_each[told_apart(energy, np.flatnonzero(usable))] = True
         usable = one_each
@@ -190,11 +211,15 @@ class _Search:
         else:
             self.smoothing = check_smoothing(smoothing)
 
+    def judge(self, sample: FloatArray, jacobian: Jacobian | None) -> None:
+        """Learn the noise from sampled spectra (E, n): kernels made after this give errors as well."""
+        self._errors = WindowErrors(self.spline, self.inside, sample, jacobian)
+
     def kernel(self, rows: slice | NDArray[np.intp], smoothing: float) -> EdgeKernel:
         """Return the kernel for spectra whose `rows` are the energies of the window."""
         if self._method == "derivative":
-            return SteepestKernel(self.spline, self._energy, rows, smoothing)
-        return HalfHeightKernel(self.spline, self._energy, rows, smoothing, self._level)
+            return SteepestKernel(self.spline, self._energy, rows, smoothing, self._errors)
+        return HalfHeightKernel(self.spline, self._energy, rows, smoothing, self._level, self._errors)
 
     def _use(self, energy: NDArray[np.float64]) -> None:
         self._energy, self.spline = energy, SmoothingSpline(energy)
@@ -250,8 +275,11 @@ def edge_position_step(
                 "mask pixels without the element"
             )
         facts = {"invalid_pixels": unknown, "pixels_without_edge": without}
-        return {"edge_energy": NamedMap(edge, "edge_energy", unit_of("edge_energy"))}, Found(facts, warnings)
+        names = ("edge_energy", *(("edge_energy_sigma",) if params.uncertainty else ()))
+        return {name: NamedMap(raw[name], name, unit_of(name)) for name in names}, Found(facts, warnings)
 
+    if params.uncertainty:
+        search.judge(spectra, chain.handed(Jacobian))
     chain.add_kernel(search.kernel(as_rows(search.inside), search.smoothing), collect)
     return params.model_copy(update={"window": search.window, "smoothing": search.smoothing}), found
 
@@ -266,9 +294,12 @@ def _check_signal(signal: Signal, method: Method) -> None:
 
 def _edge_position_code(given: dict[str, Any], before: Before) -> Lines:
     """Return the step in Python."""
+    sigma = bool(given.get("uncertainty"))
+    carried = ("jacobian=edge.jacobian",) if sigma and before.normalized_here else ()
     return [
-        *call("position", "nx.edge_map", "images", "energy", **given),
+        *call("position", "nx.edge_map", "images", "energy", *carried, **given),
         'maps["edge_energy"] = position.energy',
+        *(['maps["edge_energy_sigma"] = position.sigma'] if sigma else []),
     ]
 
 
@@ -280,8 +311,8 @@ EDGE_POSITION = Step(
     run=edge_position_step,
     order=140,
     takes=("optical_density", "normalized"),
-    makes=("edge_energy",),
-    map_count=lambda params: 1,
+    makes=("edge_energy", "edge_energy_sigma"),
+    map_count=lambda params: 2 if params.uncertainty else 1,
     measures=True,
     after=("flat_field", "optical_density", "normalize"),
     code=_edge_position_code,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.engine import blocks
+from napari_xanes._core.maps.errors import WindowErrors, combined, cubic
 from napari_xanes._core.maps.spline import Float64, FloatArray, SmoothingSpline
 
 CLOSER = 8
@@ -25,7 +26,16 @@ class EdgeKernel(ABC):
     writes = False
     maps: Mapping[str, tuple[int, ...]] = {"edge_energy": (), "without": ()}
 
-    def __init__(self, operator: Float64, energy: Float64, rows: slice | NDArray[np.intp]) -> None:
+    def __init__(
+        self,
+        operator: Float64,
+        energy: Float64,
+        rows: slice | NDArray[np.intp],
+        errors: WindowErrors | None = None,
+    ) -> None:
+        self._errors = errors
+        if errors is not None:
+            self.maps = {**self.maps, "edge_energy_sigma": ()}
         self._operators: dict[Any, FloatArray] = {
             np.dtype(t): operator.astype(t) for t in (np.float32, np.float64)
         }
@@ -38,12 +48,20 @@ class EdgeKernel(ABC):
             parts = self._parts.like(np.broadcast_to(y[0], (len(operator), y.shape[1])))
             np.matmul(operator, y[self._rows], out=parts)
             known = np.isfinite(parts[0])
-            piece, at, found = self._find(parts.reshape(-1, self._energy.size, y.shape[1]))
-        found &= known
+            parts = parts.reshape(-1, self._energy.size, y.shape[1])
+            piece, at, found = self._find(parts)
+            found &= known
+            if self._errors is not None:
+                off = self._errors.noise(y[self._rows]) * self._sigma(parts, piece, at)
+                out["edge_energy_sigma"][...] = np.where(found, off, np.nan)
         energy = self._energy[piece] + at * self._steps[piece]
         out["edge_energy"][...] = np.where(found, energy, np.nan)
         if "without" in out:
             out["without"][...] = known & ~found
+
+    @abstractmethod
+    def _sigma(self, parts: FloatArray, piece: NDArray[np.intp], at: FloatArray) -> FloatArray:
+        """Return the standard error of each edge (n,), for noise of one."""
 
     @abstractmethod
     def _find(self, parts: FloatArray) -> tuple[NDArray[np.intp], FloatArray, NDArray[np.bool_]]:
@@ -63,12 +81,16 @@ class HalfHeightKernel(EdgeKernel):
         rows: slice | NDArray[np.intp],
         smoothing: float,
         level: float,
+        errors: WindowErrors | None = None,
     ) -> None:
         value, h = spline.values(smoothing), spline.steps
         sums = np.zeros((energy.size, energy.size))  # the trapezoidal rule up to each energy
         for i, step in enumerate(h):
             sums[i + 1 :, i : i + 2] += step / 2
-        super().__init__(np.vstack([value, sums @ value, spline.slopes(smoothing)]), energy, rows)
+        slope = spline.slopes(smoothing)
+        super().__init__(np.vstack([value, sums @ value, slope]), energy, rows, errors)
+        if errors is not None:
+            self._ends = errors.between(value[:-1], value[1:], slope[:-1], slope[1:])
         self._level, self._base = level, level * (energy - energy[0])
 
     def _find(self, parts: FloatArray) -> tuple[NDArray[np.intp], FloatArray, NDArray[np.bool_]]:
@@ -85,6 +107,17 @@ class HalfHeightKernel(EdgeKernel):
         h = self._steps.astype(f.dtype)[piece]
         at = _root(f0, f1, h * slope[piece, columns], h * slope[piece + 1, columns])
         return piece, at, (f0 < 0) & (f1 >= 0)
+
+    def _sigma(self, parts: FloatArray, piece: NDArray[np.intp], at: FloatArray) -> FloatArray:
+        f, _, slope = parts
+        columns, step = np.arange(f.shape[1]), self._steps.astype(f.dtype)[piece]
+        in_value, in_slope = cubic(at.astype(f.dtype), step)
+        ends = np.stack(
+            [f[piece, columns], f[piece + 1, columns], slope[piece, columns], slope[piece + 1, columns]]
+        )
+        rise = np.einsum("in,in->n", in_slope, ends) / step
+        sigma: FloatArray = combined(self._ends, piece, in_value) / np.abs(rise)
+        return sigma
 
 
 def _root(f0: FloatArray, f1: FloatArray, g0: FloatArray, g1: FloatArray) -> FloatArray:
@@ -104,9 +137,24 @@ class SteepestKernel(EdgeKernel):
     """Where the slope of the spline is largest: inside an interval, the curvature being a straight line there."""
 
     def __init__(
-        self, spline: SmoothingSpline, energy: Float64, rows: slice | NDArray[np.intp], smoothing: float
+        self,
+        spline: SmoothingSpline,
+        energy: Float64,
+        rows: slice | NDArray[np.intp],
+        smoothing: float,
+        errors: WindowErrors | None = None,
     ) -> None:
-        super().__init__(np.vstack([spline.slopes(smoothing), spline.curvatures(smoothing)]), energy, rows)
+        bend = spline.curvatures(smoothing)
+        super().__init__(np.vstack([spline.slopes(smoothing), bend]), energy, rows, errors)
+        if errors is not None:
+            self._ends = errors.between(bend[:-1], bend[1:])
+
+    def _sigma(self, parts: FloatArray, piece: NDArray[np.intp], at: FloatArray) -> FloatArray:
+        bend = parts[1]
+        columns, step = np.arange(bend.shape[1]), self._steps.astype(bend.dtype)[piece]
+        falls = (bend[piece + 1, columns] - bend[piece, columns]) / step
+        sigma: FloatArray = combined(self._ends, piece, np.stack([1 - at, at])) / np.abs(falls)
+        return sigma
 
     def _find(self, parts: FloatArray) -> tuple[NDArray[np.intp], FloatArray, NDArray[np.bool_]]:
         slope, bend = parts

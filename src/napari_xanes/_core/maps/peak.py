@@ -16,6 +16,7 @@ from napari_xanes._core.base.checks import check_mu, check_window, window_indice
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.engine import blocks
@@ -23,6 +24,7 @@ from napari_xanes._core.engine.chain import Chain, count_invalid
 from napari_xanes._core.engine.code import Before, Lines, call, literal
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
+from napari_xanes._core.maps.errors import WindowErrors
 from napari_xanes._core.maps.peak_kernel import PeakKernel
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
 from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows, told_apart
@@ -52,6 +54,12 @@ class PeakParams(Params):
         ge=0,
         example=1.0,
     )
+    uncertainty: bool = field(
+        False,
+        "Uncertainty",
+        "Also map the standard error, from the noise of each pixel; what smoothing moves is not in it.",
+        rare=True,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +78,8 @@ class PeakMap:
         The weight of the roughness used, eV^3.
     n_invalid : int
         Number of pixels that are not a number somewhere in the window.
+    energy_sigma, height_sigma : array (...) or None
+        Standard errors, if they were asked for; NaN where the maximum lies at an end.
     """
 
     energy: FloatArray
@@ -77,9 +87,19 @@ class PeakMap:
     at_boundary: NDArray[np.bool_]
     smoothing: float
     n_invalid: int
+    energy_sigma: FloatArray | None = None
+    height_sigma: FloatArray | None = None
 
 
-def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: float | None = None) -> PeakMap:
+def peak_map(
+    mu: ArrayLike,
+    energy: ArrayLike,
+    window: Window,
+    *,
+    smoothing: float | None = None,
+    uncertainty: bool = False,
+    jacobian: Jacobian | None = None,
+) -> PeakMap:
     """Find the highest point of every spectrum in a window: of its cubic smoothing spline, not of its samples.
 
     Parameters
@@ -96,6 +116,10 @@ def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: flo
         `lam` of `scipy.interpolate.make_smoothing_spline`.  By default the one that finds peaks with the smallest
         rms error in trials: mean spectra of groups of pixels with noise like that of the data.  Where there are too
         few pixels for that, the one with the least generalised cross-validation score.
+    uncertainty : bool
+        Whether standard errors are wanted.  They hold the noise, not what smoothing moves.
+    jacobian : Jacobian, optional
+        That of the `EdgeNormalization` that `mu` comes from, for the errors of its lines and step.
 
     Returns
     -------
@@ -126,7 +150,8 @@ def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: flo
     rows = as_rows(inside)
     spline = SmoothingSpline(energies[inside])
     weight = choose_smoothing(spline, energies[inside], smoothing, sample[inside])
-    kernel = PeakKernel(spline, energies[inside], slice(None), weight)
+    errors = WindowErrors(spline, inside, sample, jacobian) if uncertainty else None
+    kernel = PeakKernel(spline, energies[inside], slice(None), weight, errors)
     (maps,) = blocks.run_kernels([kernel], values[rows])
     peak = maps["peak_energy"]
     at_boundary = np.asarray(maps["peak_at_boundary"] == 1)
@@ -136,6 +161,8 @@ def peak_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, smoothing: flo
         at_boundary=at_boundary[()],
         smoothing=weight,
         n_invalid=count_invalid(peak),
+        energy_sigma=maps["peak_energy_sigma"][()] if uncertainty else None,
+        height_sigma=maps["peak_height_sigma"][()] if uncertainty else None,
     )
 
 
@@ -173,7 +200,8 @@ def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[Pea
     warn_of_gaps(found, spectra, inside)
     smoothing = choose_smoothing(spline, chain.energy[inside], params.smoothing, spectra[inside])
     found["degrees_of_freedom"] = spline.freedom(smoothing)
-    kernel = PeakKernel(spline, chain.energy[inside], as_rows(inside), smoothing)
+    errors = WindowErrors(spline, inside, spectra, chain.handed(Jacobian)) if params.uncertainty else None
+    kernel = PeakKernel(spline, chain.energy[inside], as_rows(inside), smoothing, errors)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         maps = {name: NamedMap(raw[name], name, unit_of(name, chain.signal)) for name in kernel.maps}
@@ -194,10 +222,12 @@ def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[Pea
 
 def _peak_code(given: dict[str, Any], before: Before) -> Lines:
     """Return the step in Python."""
-    window = literal(given.pop("window"))
+    window, sigma = literal(given.pop("window")), bool(given.get("uncertainty"))
+    carried = ("jacobian=edge.jacobian",) if sigma and before.normalized_here else ()
     return [
-        *call("peak", "nx.peak_map", "images", "energy", window, **given),
+        *call("peak", "nx.peak_map", "images", "energy", window, *carried, **given),
         'maps |= {"peak_energy": peak.energy, "peak_height": peak.height}',
+        *(f'maps["peak_{part}_sigma"] = peak.{part}_sigma' for part in ("energy", "height") if sigma),
     ]
 
 
@@ -209,8 +239,8 @@ PEAK = Step(
     run=peak_step,
     order=130,
     takes=("optical_density", "normalized"),
-    makes=("peak_energy", "peak_height", "peak_at_boundary"),
-    map_count=lambda params: 3,
+    makes=("peak_energy", "peak_height", "peak_at_boundary", "peak_energy_sigma", "peak_height_sigma"),
+    map_count=lambda params: 5 if params.uncertainty else 3,
     measures=True,
     after=("flat_field", "optical_density"),
     code=_peak_code,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.engine import blocks
+from napari_xanes._core.maps.errors import WindowErrors, combined, cubic
 from napari_xanes._core.maps.spline import FloatArray, SmoothingSpline
 
 
@@ -33,6 +34,7 @@ class PeakKernel:
         energy: NDArray[np.float64],
         rows: slice | NDArray[np.intp],
         smoothing: float,
+        errors: WindowErrors | None = None,
     ) -> None:
         value, slope, h = spline.values(smoothing), spline.slopes(smoothing), spline.steps[:, None]
         control = [value, h * slope[:-1] / 3, h * slope[1:] / 3]
@@ -41,6 +43,10 @@ class PeakKernel:
             np.dtype(t): np.vstack(control).astype(t) for t in (np.float32, np.float64)
         }
         self._energy, self._steps = energy, spline.steps
+        self._errors = errors
+        if errors is not None:
+            self.maps = {**self.maps, "peak_energy_sigma": (), "peak_height_sigma": ()}
+            self._ends = errors.between(value[:-1], value[1:], slope[:-1], slope[1:])
         self._results, self._upper = blocks.Scratch(), blocks.Scratch()
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
@@ -62,6 +68,30 @@ class PeakKernel:
         if unsure.size:
             piece[unsure], at[unsure], height[unsure] = _best_piece(f, left, right, unsure)
         self._fill(out, piece, at, height)
+        if self._errors is not None:
+            self._fill_errors(y[self._rows], out, (f, left, right), piece, at)
+
+    def _fill_errors(
+        self,
+        y: FloatArray,
+        out: Mapping[str, FloatArray],
+        parts: tuple[FloatArray, FloatArray, FloatArray],
+        piece: NDArray[np.intp],
+        at: FloatArray,
+    ) -> None:
+        """Fill the errors: a slope that is off by s moves the maximum by s over the curvature there."""
+        assert self._errors is not None
+        a, b, _ = _slope_of(*parts, piece, np.arange(y.shape[1]))
+        step = self._steps.astype(y.dtype)[piece]
+        in_value, in_slope = cubic(at, step)
+        noise = self._errors.noise(y)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            off = noise * combined(self._ends, piece, in_slope) / np.abs(2 * a * at + b)
+            inside = np.isfinite(out["peak_height"]) & (out["peak_at_boundary"] == 0)
+            out["peak_energy_sigma"][...] = np.where(inside, step * off, np.nan)
+            out["peak_height_sigma"][...] = np.where(
+                inside, noise * combined(self._ends, piece, in_value), np.nan
+            )
 
     def _fill(
         self, out: Mapping[str, FloatArray], piece: NDArray[np.intp], at: FloatArray, height: FloatArray
@@ -72,8 +102,8 @@ class PeakKernel:
         np.copyto(energy, self._energy[piece] + at * self._steps[piece], casting="same_kind")
         out["peak_height"][...] = height
         out["peak_at_boundary"][...] = ends
-        for one in out.values():
-            one[invalid] = np.nan
+        for name in ("peak_energy", "peak_height", "peak_at_boundary"):
+            out[name][invalid] = np.nan
 
 
 def _best_piece(
@@ -98,8 +128,7 @@ def _maximum(
     `left` and `right` are a third of a step times the slope at the begin and the end of each piece.
     """
     f0, rise = f[piece, columns], f[piece + 1, columns] - f[piece, columns]
-    c, d = 3 * left[piece, columns], 3 * right[piece, columns]
-    a, b = 3 * (c + d) - 6 * rise, 6 * rise - 4 * c - 2 * d
+    a, b, c = _slope_of(f, left, right, piece, columns)
     with np.errstate(divide="ignore", invalid="ignore"):
         at = 2 * c / (np.sqrt(b * b - 4 * a * c) - b)
     at = np.where((at >= 0) & (at <= 1), at, 0)
@@ -108,3 +137,12 @@ def _maximum(
     beside = end > height
     at = np.where(beside, rise > 0, at).astype(f.dtype)
     return at, np.where(beside, end, height)
+
+
+def _slope_of(
+    f: FloatArray, left: FloatArray, right: FloatArray, piece: NDArray[np.intp], columns: NDArray[np.intp]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return A, B, C of the slope of each column's piece."""
+    rise = f[piece + 1, columns] - f[piece, columns]
+    c, d = 3 * left[piece, columns], 3 * right[piece, columns]
+    return 3 * (c + d) - 6 * rise, 6 * rise - 4 * c - 2 * d, c

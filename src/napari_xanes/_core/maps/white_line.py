@@ -18,6 +18,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.engine import blocks
@@ -25,7 +26,9 @@ from napari_xanes._core.engine.chain import Chain, count_invalid
 from napari_xanes._core.engine.code import Before, Lines, call, literal
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
-from napari_xanes._core.maps.spline import FloatArray, as_rows
+from napari_xanes._core.maps.errors import WindowErrors
+from napari_xanes._core.maps.spline import LEAST_ENERGIES as LEAST_FOR_SPLINE
+from napari_xanes._core.maps.spline import FloatArray, SmoothingSpline, as_rows
 from napari_xanes._core.maps.window import usable_frames, warn_of_gaps
 
 LEAST_ENERGIES = 3
@@ -50,6 +53,12 @@ class WhiteLineParams(Params):
         "Baseline",
         "Only what is above this value of the normalised spectrum counts; 1 is the edge step.",
     )
+    uncertainty: bool = field(
+        False,
+        "Uncertainty",
+        "Also map the standard error, from the noise of each pixel.",
+        rare=True,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +75,27 @@ class WhiteLine:
         Highest value less the baseline, negative if the spectrum stays below it; NaN in invalid pixels.
     n_invalid : int
         Number of pixels that are not a number somewhere in the window.
+    centroid_sigma, area_sigma : array (...) or None
+        Standard errors, if they were asked for.
     """
 
     centroid: FloatArray
     area: FloatArray
     height: FloatArray
     n_invalid: int
+    centroid_sigma: FloatArray | None = None
+    area_sigma: FloatArray | None = None
 
 
-def white_line_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, baseline: float = 1.0) -> WhiteLine:
+def white_line_map(
+    mu: ArrayLike,
+    energy: ArrayLike,
+    window: Window,
+    *,
+    baseline: float = 1.0,
+    uncertainty: bool = False,
+    jacobian: Jacobian | None = None,
+) -> WhiteLine:
     """Measure the centroid, area and height of the white line of every spectrum.
 
     Parameters
@@ -88,6 +109,10 @@ def white_line_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, baseline
         Energies in eV over which is summed, lo <= E <= hi; at least 3.
     baseline : float
         Only what is above this counts.
+    uncertainty : bool
+        Whether standard errors are wanted.  The window must then hold 5 energies.
+    jacobian : Jacobian, optional
+        That of the `EdgeNormalization` that `mu` comes from, for the errors of its lines and step.
 
     Returns
     -------
@@ -102,17 +127,26 @@ def white_line_map(mu: ArrayLike, energy: ArrayLike, window: Window, *, baseline
     values, energies = check_mu(mu, energy)
     if not (isinstance(baseline, Real) and np.isfinite(baseline)):
         raise InputError(f"baseline is {baseline!r}, expected a number such as 1, the edge step.")
-    inside = _energies(energies, window, usable_frames(sampled_spectra(values)))
-    kernel = WhiteLineKernel(energies[inside], slice(None), baseline)
+    sample = sampled_spectra(values)
+    inside = _energies(energies, window, usable_frames(sample), uncertainty)
+    errors = _errors(energies, inside, sample, jacobian) if uncertainty else None
+    kernel = WhiteLineKernel(energies[inside], slice(None), baseline, errors)
     (maps,) = blocks.run_kernels([kernel], values[as_rows(inside)])
-    centroid, area, height = (maps[name][()] for name in kernel.maps)
-    return WhiteLine(centroid, area, height, count_invalid(area))
+    found = {name.removeprefix("white_line_"): maps[name][()] for name in kernel.maps}
+    return WhiteLine(**found, n_invalid=count_invalid(found["area"]))
 
 
-def _energies(energy: NDArray[np.float64], window: Window, usable: NDArray[np.bool_]) -> NDArray[np.intp]:
-    return window_indices(
-        energy, check_window(window, "window"), "window", at_least=LEAST_ENERGIES, usable=usable
-    )
+def _energies(
+    energy: NDArray[np.float64], window: Window, usable: NDArray[np.bool_], uncertainty: bool
+) -> NDArray[np.intp]:
+    at_least = LEAST_FOR_SPLINE if uncertainty else LEAST_ENERGIES
+    return window_indices(energy, check_window(window, "window"), "window", at_least=at_least, usable=usable)
+
+
+def _errors(
+    energy: NDArray[np.float64], inside: NDArray[np.intp], sample: FloatArray, jacobian: Jacobian | None
+) -> WindowErrors:
+    return WindowErrors(SmoothingSpline(energy[inside]), inside, sample, jacobian)
 
 
 class WhiteLineKernel:
@@ -125,7 +159,13 @@ class WhiteLineKernel:
         "white_line_height": (),
     }
 
-    def __init__(self, energy: NDArray[np.float64], rows: slice | NDArray[np.intp], baseline: float) -> None:
+    def __init__(
+        self,
+        energy: NDArray[np.float64],
+        rows: slice | NDArray[np.intp],
+        baseline: float,
+        errors: WindowErrors | None = None,
+    ) -> None:
         steps = np.diff(energy, prepend=energy[0], append=energy[-1])
         weight = (steps[:-1] + steps[1:]) / 2
         self._middle = float(energy[0] + energy[-1]) / 2  # sums stay small, so float32 does not round them
@@ -133,7 +173,9 @@ class WhiteLineKernel:
         self._operators: dict[Any, FloatArray] = {
             np.dtype(t): moments.astype(t) for t in (np.float32, np.float64)
         }
-        self._rows, self._baseline = rows, baseline
+        self._rows, self._baseline, self._errors = rows, baseline, errors
+        if errors is not None:
+            self.maps = {**self.maps, "white_line_centroid_sigma": (), "white_line_area_sigma": ()}
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
         above = y[self._rows] - y.dtype.type(self._baseline)
@@ -143,8 +185,31 @@ class WhiteLineKernel:
             out["white_line_centroid"][...] = self._middle + np.where(area > 0, moment / area, np.nan)
         out["white_line_area"][...] = area
         out["white_line_height"][...] = height
+        if self._errors is not None:
+            self._fill_errors(y, above > 0, area, moment, out)
         for one in out.values():
             one[~np.isfinite(area)] = np.nan
+
+    def _fill_errors(
+        self,
+        y: FloatArray,
+        counted: NDArray[np.bool_],
+        area: FloatArray,
+        moment: FloatArray,
+        out: Mapping[str, FloatArray],
+    ) -> None:
+        """Fill the errors: of values above the baseline an area is the sum, so their weights are its gradient."""
+        assert self._errors is not None
+        noise = self._errors.noise(y[self._rows])
+        weight, lever = self._operators[y.dtype]
+        covariance = self._errors.covariance.astype(y.dtype)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            in_area = weight[:, None] * counted
+            in_centroid = (lever[:, None] - weight[:, None] * (moment / area)) * counted / area
+            for name, gradient in (("area", in_area), ("centroid", in_centroid)):
+                variance = np.einsum("in,in->n", gradient, covariance @ gradient)
+                sigma = noise * np.sqrt(np.maximum(variance, 0))
+                out[f"white_line_{name}_sigma"][...] = np.where(area > 0, sigma, np.nan)
 
 
 def white_line_step(
@@ -152,9 +217,11 @@ def white_line_step(
 ) -> tuple[WhiteLineParams, Found]:
     """Add the maps "white_line_centroid", "white_line_area" and "white_line_height" to the chain."""
     found = Found()
-    inside = _energies(chain.energy, params.window, chain.usable_energies(found))
-    warn_of_gaps(found, chain.sample().spectra, inside)
-    kernel = WhiteLineKernel(chain.energy[inside], as_rows(inside), params.baseline)
+    inside = _energies(chain.energy, params.window, chain.usable_energies(found), params.uncertainty)
+    spectra = chain.sample().spectra
+    warn_of_gaps(found, spectra, inside)
+    errors = _errors(chain.energy, inside, spectra, chain.handed(Jacobian)) if params.uncertainty else None
+    kernel = WhiteLineKernel(chain.energy[inside], as_rows(inside), params.baseline, errors)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         maps = {name: NamedMap(raw[name], name, unit_of(name)) for name in kernel.maps}
@@ -174,11 +241,11 @@ def white_line_step(
 
 def _white_line_code(given: dict[str, Any], before: Before) -> Lines:
     """Return the step in Python."""
-    window = literal(given.pop("window"))
-    lines = call("white_line", "nx.white_line_map", "images", "energy", window, **given)
-    return lines + [
-        f'maps["white_line_{part}"] = white_line.{part}' for part in ("centroid", "area", "height")
-    ]
+    window, sigma = literal(given.pop("window")), bool(given.get("uncertainty"))
+    carried = ("jacobian=edge.jacobian",) if sigma and before.normalized_here else ()
+    lines = call("white_line", "nx.white_line_map", "images", "energy", window, *carried, **given)
+    parts = ("centroid", "area", "height", *(("centroid_sigma", "area_sigma") if sigma else ()))
+    return lines + [f'maps["white_line_{part}"] = white_line.{part}' for part in parts]
 
 
 WHITE_LINE = Step(
@@ -189,8 +256,8 @@ WHITE_LINE = Step(
     run=white_line_step,
     order=150,
     takes=("normalized",),
-    makes=("white_line_centroid", "white_line_area", "white_line_height"),
-    map_count=lambda params: 3,
+    makes=(*WhiteLineKernel.maps, "white_line_centroid_sigma", "white_line_area_sigma"),
+    map_count=lambda params: 5 if params.uncertainty else 3,
     measures=True,
     after=("flat_field", "optical_density", "normalize"),
     code=_white_line_code,

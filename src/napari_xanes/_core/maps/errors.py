@@ -1,0 +1,108 @@
+"""The errors of what is read off the spectra in a window of energies: of positions, heights and areas.
+
+All are known functions of the values in the window, so their errors follow from the noise of these.  The noise of a pixel
+is what it scatters about a smoothing spline; of few energies it is backed by that of all others (`engine.pooled`).
+Spectra that were normalised share the errors of their lines and of their step (`data.jacobian`).  What smoothing moves is
+not in them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.data.jacobian import Jacobian
+from napari_xanes._core.engine.pooled import ENOUGH, FEWEST, PooledNoise
+from napari_xanes._core.maps.spline import Float64, FloatArray, SmoothingSpline
+
+LESS = 0.03
+"""Part of the best smoothing of a curve with which the noise is told: the scatter then holds less of the curve itself."""
+
+
+class WindowErrors:
+    """Noise of spectra in a window, and variances of linear functions of them.
+
+    Parameters
+    ----------
+    spline : SmoothingSpline
+        Of the window's energies.
+    inside : array of int (m,)
+        Indices of these.
+    sample : array (E, n)
+        Sampled spectra.
+    jacobian : Jacobian, optional
+        How they were normalised.
+
+    Attributes
+    ----------
+    covariance : array (m, m)
+        Of the values in the window, for noise of one.
+    """
+
+    def __init__(
+        self,
+        spline: SmoothingSpline,
+        inside: NDArray[np.intp],
+        sample: FloatArray,
+        jacobian: Jacobian | None,
+    ) -> None:
+        spectra = sample[inside][:, np.isfinite(sample[inside]).all(axis=0)].astype(np.float64)
+        change = np.eye(inside.size)
+        if jacobian is not None and spectra.shape[1]:
+            columns = np.union1d(inside, jacobian.used)
+            first, second = jacobian.parts(inside, columns)
+            change = first - np.median(spectra, axis=1)[:, None] * second
+        self.covariance: Float64 = change @ change.T
+        smoothing = LESS * spline.choose(spectra) if spectra.shape[1] else spline.least_smoothing
+        self._rest = np.eye(inside.size) - spline.values(smoothing)
+        if spectra.shape[1] >= FEWEST:  # what it leaves of the curve that all share is no noise
+            shared = self._rest @ np.median(spectra, axis=1)
+            shared /= max(float(np.linalg.norm(shared)), 1e-30)
+            self._rest -= np.outer(shared, shared @ self._rest)
+        left = self._rest @ self.covariance @ self._rest.T
+        self._expected = max(float(np.trace(left)), 1e-12)
+        self._freedom = self._expected**2 / max(float((left**2).sum()), 1e-24)
+        self._pool: PooledNoise | None = None
+        if self._freedom < ENOUGH and spectra.shape[1]:
+            pool = PooledNoise(*self._squares(spectra), spectra.mean(axis=0))
+            self._pool = pool if pool.known else None
+
+    def _squares(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        rest = self._rest.astype(y.dtype) @ y
+        squares = np.einsum("ij,ij->j", rest, rest) * y.dtype.type(self._freedom / self._expected)
+        return squares, np.full(squares.shape, self._freedom, y.dtype)
+
+    def noise(self, y: FloatArray) -> FloatArray:
+        """Return the standard deviation (n,) of the noise of spectra (m, n) in the window."""
+        squares, freedom = self._squares(y)
+        if self._pool is None:
+            own: FloatArray = np.sqrt(squares / freedom)
+            return own
+        backed: FloatArray = np.sqrt(self._pool(squares, freedom, y.mean(axis=0)))
+        return backed
+
+    def between(self, *rows: Float64) -> Float64:
+        """Return the covariances (p, k, k), for noise of one, of p sets of k functions, given by rows (p, m) each."""
+        each = np.stack(rows, axis=1)
+        out: Float64 = each @ self.covariance @ each.swapaxes(1, 2)
+        return out
+
+
+def combined(covariances: Float64, piece: NDArray[np.intp], weights: FloatArray) -> FloatArray:
+    """Return the standard deviation (n,) of weights (k, n) times the functions of each pixel's piece (n,)."""
+    chosen = covariances.astype(weights.dtype)[piece]
+    variance = np.einsum("in,nij,jn->n", weights, chosen, weights, optimize=True)
+    out: FloatArray = np.sqrt(np.maximum(variance, 0))
+    return out
+
+
+def cubic(u: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what the values at both ends and the slopes there (4, n) count in a cubic's value and its slope, at u.
+
+    `u` goes from 0 to 1 along a piece of length `step`; the slope is per unit of u.
+    """
+    value = np.stack(
+        [(1 + 2 * u) * (1 - u) ** 2, u**2 * (3 - 2 * u), step * u * (1 - u) ** 2, step * u**2 * (u - 1)]
+    )
+    slope = np.stack([6 * u * (u - 1), 6 * u * (1 - u), step * (1 - u) * (1 - 3 * u), step * u * (3 * u - 2)])
+    return value, slope

@@ -1,0 +1,102 @@
+"""Errors of peaks, edges and white lines against the truth: 68 and 95 % of pixels lie within one and two of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import erf
+
+import napari_xanes as nx
+
+ENERGY = np.r_[np.linspace(8250, 8318, 14), np.arange(8320, 8370, 1.0), np.linspace(8376, 8500, 18)]
+NORMALIZE = {
+    "do": "normalize",
+    "slope": "pixel",
+    "e0": 8341.0,
+    "pre_edge": [8240, 8320],
+    "post_edge": [8376, 8600],
+}
+CLEAN = 0.5 + 0.5 * erf((ENERGY - 8341) / 3) + 0.9 * np.exp(-(((ENERGY - 8348) / 5) ** 2))
+
+
+def scene(noise, seed=0, shape=(48, 60)):
+    rng = np.random.default_rng(seed)
+    thickness = rng.uniform(0.7, 1.3, shape)
+    mu = thickness * CLEAN[:, None, None] + 0.3 - 0.0005 * (ENERGY - 8341)[:, None, None]
+    mu = mu + noise * rng.normal(size=mu.shape)
+    return nx.EnergyStack(mu.astype(np.float32), ENERGY, "optical_density")
+
+
+def run(stack, step, **more):
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": [NORMALIZE, step | {"uncertainty": True}]})
+    return nx.run_recipe(recipe, stack, **more).maps
+
+
+STEPS = {
+    "peak_energy": {"do": "peak", "window": [8340, 8358]},
+    "peak_height": {"do": "peak", "window": [8340, 8358]},
+    "edge_energy": {"do": "edge_position", "window": [8322, 8360]},
+    "white_line_centroid": {"do": "white_line", "window": [8342, 8358], "baseline": 1.0},
+    "white_line_area": {"do": "white_line", "window": [8342, 8358], "baseline": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("noise", [0.005, 0.02])
+def test_truth_lies_within_sigma(name, noise):
+    """What smoothing moves is not noise, so the truth is the value of the same spectrum with hardly any."""
+    step = STEPS[name]
+    found = run(scene(noise), step)
+    if "smoothing" not in step and step["do"] != "white_line":
+        step = step | {"smoothing": SMOOTHING[step["do"]](noise)}
+        found = run(scene(noise), step)
+    truth = np.median(run(scene(1e-5), step)[name])
+    distance = np.abs(found[name] - truth) / found[f"{name}_sigma"]
+    assert np.isfinite(distance).all()
+    assert 0.65 < np.mean(distance < 1) < 0.72 and 0.94 < np.mean(distance < 2) < 0.97
+
+
+SMOOTHING = {"peak": lambda noise: 5.0, "edge_position": lambda noise: 5.0}
+
+
+def test_the_steepest_point_has_an_error_too():
+    step = {"do": "edge_position", "method": "derivative", "window": [8330, 8352], "smoothing": 20.0}
+    found, still = run(scene(0.005), step), run(scene(1e-5), step)
+    distance = np.abs(found["edge_energy"] - np.median(still["edge_energy"])) / found["edge_energy_sigma"]
+    assert 0.64 < np.mean(distance < 1) < 0.72
+
+
+@pytest.mark.parametrize("name", ["peak_energy", "edge_energy", "white_line_area"])
+def test_the_same_bits_streamed_and_by_arrays(name):
+    stack, step = scene(0.01), STEPS[name]
+    one, other = (run(stack, step, in_memory=where)[f"{name}_sigma"] for where in (True, False))
+    np.testing.assert_array_equal(one, other)
+    made = nx.normalize_edge(
+        stack.data, ENERGY, e0=8341.0, pre_edge=(8240, 8320), post_edge=(8376, 8600), slope="pixel"
+    )
+    more = {"uncertainty": True, "jacobian": made.jacobian}
+    if step["do"] == "peak":
+        by_array = nx.peak_map(made.normalized, ENERGY, (8340, 8358), **more).energy_sigma
+    elif step["do"] == "edge_position":
+        by_array = nx.edge_map(made.normalized, ENERGY, window=(8322, 8360), **more).sigma
+    else:
+        by_array = nx.white_line_map(made.normalized, ENERGY, (8342, 8358), **more).area_sigma
+    np.testing.assert_allclose(by_array, one, rtol=1e-3)
+
+
+def test_particle_means_have_errors_where_their_map_has():
+    stack = scene(0.01)
+    labels = np.zeros((48, 60), int)
+    labels[4:40, 4:50] = 1
+    maps = run(stack, STEPS["edge_energy"])
+    sigma = {"edge_energy": maps["edge_energy_sigma"]}
+    table = nx.particle_table(labels, {"edge_energy": maps["edge_energy"]}, sigma=sigma)
+    assert table["edge_energy_se"][0] == pytest.approx(
+        np.sqrt((maps["edge_energy_sigma"][4:40, 4:50] ** 2).sum()) / (36 * 46), rel=1e-3
+    )
+    spread = maps["edge_energy"][4:40, 4:50].std() / np.sqrt(36 * 46)
+    assert table["edge_energy_se"][0] == pytest.approx(spread, rel=0.1)
+    step = {"do": "particles", "of": "thickness", "above": 0.1, "maps": ["thickness", "edge_energy"]}
+    recipe = [NORMALIZE | {"uncertainty": True}, STEPS["edge_energy"] | {"uncertainty": True}, step]
+    made = nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": recipe}), stack).tables["particles"]
+    assert np.isfinite(made["thickness_se"]).all() and np.isfinite(made["edge_energy_se"]).all()
