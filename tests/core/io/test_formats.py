@@ -125,3 +125,11 @@ def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path):
     for keyword in ("energy", "flat"):
         with pytest.raises(DataFileError, match="is no regular file"):
             read_stack(tmp_path / "a.tif", **{"energy": "8300:8304:1", keyword: tmp_path / "pipe.h5"})
+
+
+@pytest.mark.usefixtures("toy")
+def test_whole_scans_in_a_folder_are_not_taken_for_single_images(tmp_path):
+    for i in range(5):
+        write_toy(tmp_path / f"f_{i}.toy", ENERGY, IMAGES)
+    with pytest.raises(DataFileError, match=r"f_0\.toy holds 5 images, expected one .*open it alone"):
+        read_stack(tmp_path, energy=ENERGY)

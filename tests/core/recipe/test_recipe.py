@@ -135,3 +135,9 @@ def test_energies_given_as_numbers_are_in_the_recipe(tmp_path):
     stack = read_stack(scan, **again.input.model_dump())
     np.testing.assert_array_equal(stack.energy, energy)
     np.testing.assert_array_equal(stack.data[:], tifffile.imread(scan)[::-1])
+
+
+def test_a_result_is_no_recipe_and_its_recipe_is_pointed_to(tmp_path):
+    (tmp_path / "scan.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
+    with pytest.raises(DataFileError, match=r"scan\.h5 is an HDF5 file, expected a recipe .*beside it"):
+        Recipe.load(tmp_path / "scan.h5")

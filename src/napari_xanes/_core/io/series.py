@@ -22,6 +22,11 @@ def open_series(paths: Sequence[Path], kind: ScanFormat, wanted: Wanted) -> Open
     parts: list[Opened] = []
     for path in paths:
         part = kind.open(path, wanted)
+        if part.data.shape[0] != 1:
+            raise DataFileError(
+                f"{path} holds {part.data.shape[0]} images, expected one image or volume in each of {len(paths)} files; "
+                "it may be a scan by itself: open it alone."
+            )
         if parts:
             _check_alike(parts[0], part)
         elif part.energy is not None:

@@ -74,6 +74,10 @@ class Recipe:
         """
         path = checked_path(path, "recipe file")
         raw = read_bytes(path, "recipe file", LARGEST)
+        if raw.startswith(b"\x89HDF"):
+            raise DataFileError(
+                f"{shown(path)} is an HDF5 file, expected a recipe (TOML); the recipe of a result lies beside it, as .toml."
+            )
         try:
             table = tomllib.loads(raw.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:  # also of integers and nests that Python does not take

@@ -124,9 +124,10 @@ class _Writer:
     def rest(self, steps: Steps, output: OutputParams) -> Lines:
         """Return the remaining steps as one recipe."""
         titles = ", ".join(step_title(name).lower() for name, _ in steps)
+        why = "in one recipe, as these steps know of one another" if len(steps) > 1 else "as a recipe"
         return [
             "",
-            f"# {titles.capitalize()}: in one recipe, as these steps know of one another",
+            f"# {titles.capitalize()}: {why}",
             *_literal(Recipe(tuple(steps), output=output)),
             *(self._update_stack() if self.lines else []),
             "result = nx.run_recipe(recipe, stack)",

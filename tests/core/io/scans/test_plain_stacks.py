@@ -154,6 +154,14 @@ def test_volumes_of_mrc(tmp_path):
     np.testing.assert_array_equal(stack.data[:], OD.reshape(2, 3, 7, 9))
 
 
+def test_a_folder_of_mrc_volumes_is_one_volume_an_energy(tmp_path):
+    for name in ("v_8300.mrc", "v_8400.mrc"):
+        write_mrc(tmp_path / name)
+    stack = read_stack(tmp_path, energy=[8300, 8400], signal="optical_density")
+    np.testing.assert_array_equal(stack.data[1], OD)
+    assert stack.shape == (2, *OD.shape)
+
+
 def test_mrc_of_another_program(tmp_path):
     mrcfile = pytest.importorskip("mrcfile")
     with mrcfile.new(tmp_path / "a.mrc") as file:

@@ -41,6 +41,8 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     planes = int(numbers[9])
     if int(numbers[22]) in _STACKED_VOLUMES and 0 < planes < depth and depth % planes == 0:
         shape = (depth // planes, planes, height, width)
+    if wanted.one_of_many and len(shape) == 3 and depth > 1:
+        shape = (1, *shape)  # a volume
     data = PlainFrames(path, shape, f"{order}{_MODES[mode]}", _HEADER + extended)
     opened = Opened(data, path.stem, [path], str(path))
     cell = np.frombuffer(head, f"{order}f4", 3, offset=40)
