@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import napari_xanes as nx
+from napari_xanes._core.io import formats
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -69,3 +70,26 @@ def test_the_reference_is_of_this_version(monkeypatch):
     import reference
 
     assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run python tools/reference.py"
+
+
+@pytest.mark.parametrize("kinds", ["scan_formats", "spectra_formats"])
+def test_the_table_of_formats_is_that_of_the_registry(kinds):
+    page = ROOT / "docs" / "formats" / "README.md"
+    part = page.read_text(encoding="utf-8").split("## ")[1 if kinds == "scan_formats" else 2]
+    rows = {row[1]: row for row in re.finditer(r"\| \[(.+?)\]\((\w+\.md)\) \| (.*?) \|", part)}
+    known = {kind.title: kind for kind in getattr(formats, kinds)()}
+    assert set(rows) == set(known), "a row of the table for every format, and no other"
+    for title, kind in known.items():
+        told = [suffix for suffix in re.findall(r"`(\.\w+)`", rows[title][3]) if suffix in kind.suffixes]
+        assert sorted(told) == sorted(kind.suffixes), title
+        assert (page.parent / rows[title][2]).is_file(), rows[title][2]
+
+
+def test_every_page_of_a_format_is_listed():
+    table = (ROOT / "docs" / "formats" / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs" / "formats").glob("*.md")):
+        if page.name != "README.md":
+            assert f"({page.name})" in table, page.name
+            assert f"(formats/{page.name})" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8"), (
+                page.name
+            )

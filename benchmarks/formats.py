@@ -1,0 +1,302 @@
+"""Whether opening stays lazy: memory to open a large scan and read one frame, and time per frame against np.fromfile.
+
+    python benchmarks/formats.py [--size 2048] [--energies 100] [--only NAME] [--folder DIR]
+
+Each format is written (1.7 GB by default), opened in a process of its own that has read a small file of the format before,
+and deleted.  Memory is what the peak of the process rose by, in frames as float32; time is the median over ten frames,
+the file in the cache of the system, divided by that of np.fromfile on as many bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import h5py
+import hdf5plugin
+import numpy as np
+import tifffile
+
+FRAMES = 10
+
+
+def energies(n: int) -> np.ndarray:
+    return np.linspace(8250.0, 8450.0, n)
+
+
+def frames(n: int, size: int) -> Iterator[np.ndarray]:
+    base = np.random.default_rng(0).random((size, size), np.float32) * np.float32(0.5) + np.float32(0.1)
+    for i in range(n):
+        yield base + np.float32(i / n)
+
+
+def listed(folder: Path, n: int) -> None:
+    np.savetxt(folder / "scan_energies.txt", energies(n))
+
+
+def tiff(folder: Path, n: int, size: int) -> Path:
+    with tifffile.TiffWriter(folder / "scan.tif", bigtiff=True) as file:
+        for image in frames(n, size):
+            file.write(image, contiguous=True)
+    listed(folder, n)
+    return folder / "scan.tif"
+
+
+def tiff_packed(folder: Path, n: int, size: int) -> Path:
+    with tifffile.TiffWriter(folder / "scan.tif", bigtiff=True) as file:
+        for image in frames(n, size):
+            file.write(
+                (image * 255).astype("u2"),
+                compression="zlib",
+                compressionargs={"level": 1},
+                contiguous=False,
+                rowsperstrip=64,
+            )
+    listed(folder, n)
+    return folder / "scan.tif"
+
+
+def tiff_series(folder: Path, n: int, size: int) -> Path:
+    for energy, image in zip(energies(n), frames(n, size), strict=True):
+        tifffile.imwrite(folder / f"scan_{energy:.3f}eV.tif", image)
+    return folder
+
+
+def hdf5(folder: Path, n: int, size: int, **how: object) -> Path:
+    with h5py.File(folder / "scan.h5", "w") as file:
+        data = file.create_dataset("img", (n, size, size), "f4", **how)
+        for i, image in enumerate(frames(n, size)):
+            data[i] = image
+        file["energy"] = energies(n)
+    return folder / "scan.h5"
+
+
+def hdf5_packed(folder: Path, n: int, size: int) -> Path:
+    return hdf5(folder, n, size, chunks=(1, max(1, size // 16), size), **hdf5plugin.Bitshuffle())
+
+
+def energy_last(path: Path, name: str, n: int, size: int) -> None:
+    whole = np.stack(list(frames(n, size)), axis=-1) if n * size < 2000 else None
+    with h5py.File(path, "a") as file:
+        data = file.create_dataset(name, (size, size, n), "f4")
+        rows = max(1, size // 16)
+        for first in range(0, size, rows):
+            part = slice(first, first + rows)
+            data[part] = (
+                np.stack([image[part] for image in frames(n, size)], axis=-1)
+                if whole is None
+                else whole[part]
+            )
+
+
+def nexus_yxe(folder: Path, n: int, size: int) -> Path:
+    energy_last(folder / "scan.nxs", "entry/data/od", n, size)
+    with h5py.File(folder / "scan.nxs", "a") as file:
+        file["entry/data"].attrs.update(NX_class="NXdata", signal="od", axes=["y", "x", "energy"])
+        file["entry/data/energy"] = energies(n)
+    return folder / "scan.nxs"
+
+
+def hyperspy(folder: Path, n: int, size: int) -> Path:
+    energy_last(folder / "scan.hspy", "Experiments/scan/data", n, size)
+    with h5py.File(folder / "scan.hspy", "a") as file:
+        for i, (name, units) in enumerate((("y", "um"), ("x", "um"), ("Energy", "eV"))):
+            axis = file.create_group(f"Experiments/scan/axis-{i}")
+            axis.attrs.update(
+                name=name,
+                units=units,
+                scale=200 / (n - 1) if i == 2 else 0.05,
+                offset=8250.0 if i == 2 else 0.0,
+            )
+    return folder / "scan.hspy"
+
+
+def pyxrf(folder: Path, n: int, size: int) -> Path:
+    for i, (energy, image) in enumerate(zip(energies(n), frames(n, size), strict=True)):
+        with h5py.File(folder / f"scan2D_{i:05d}.h5", "w") as file:
+            file["xrfmap/detsum/xrf_fit"] = np.stack([image, image * 0])
+            file["xrfmap/detsum/xrf_fit_name"] = [b"Ni_K", b"Fe_K"]
+            file.create_group("xrfmap/scan_metadata").attrs["instrument_mono_incident_energy"] = energy / 1000
+    return folder
+
+
+def numpy_file(folder: Path, n: int, size: int) -> Path:
+    data = np.lib.format.open_memmap(folder / "scan.npy", "w+", "f4", (n, size, size))
+    for i, image in enumerate(frames(n, size)):
+        data[i] = image
+    data.flush()
+    listed(folder, n)
+    return folder / "scan.npy"
+
+
+def plain(path: Path, head: bytes, n: int, size: int, dtype: str = "<f4") -> Path:
+    with open(path, "wb") as file:
+        file.write(head)
+        for image in frames(n, size):
+            image.astype(dtype).tofile(file)
+    return path
+
+
+def mrc(folder: Path, n: int, size: int) -> Path:
+    head = np.zeros(256, "<i4")
+    head[:4], head[7:10] = (size, size, n, 2), (size, size, n)
+    raw = bytearray(head.tobytes())
+    raw[208:214] = b"MAP DD"
+    listed(folder, n)
+    return plain(folder / "scan.mrc", bytes(raw), n, size)
+
+
+def ncb(folder: Path, n: int, size: int) -> Path:
+    lines = [f"{size} {size} -1.0", "0 10", "0 10", str(n), *(f"{e:.3f}" for e in energies(n))]
+    (folder / "scan.dat").write_text("\n".join(lines) + "\n")
+    return plain(folder / "scan.ncb", b"", n, size)
+
+
+def stk(folder: Path, n: int, size: int) -> Path:
+    parts = (np.arange(size), np.arange(size), energies(n), np.ones(n))
+    head = np.array([size, size, n], ">i4").tobytes() + b"".join(
+        part.astype(">f4").tobytes() for part in parts
+    )
+    return plain(folder / "scan.stk", head, n, size, ">f4")
+
+
+def edf(folder: Path, n: int, size: int) -> Path:
+    with open(folder / "scan.edf", "wb") as file:
+        for i, (energy, image) in enumerate(zip(energies(n), frames(n, size), strict=True)):
+            keys = {
+                "EDF_DataBlockID": f"{i}.Image.Psd", "EDF_BinarySize": image.nbytes, "EDF_HeaderSize": 512,
+                "ByteOrder": "LowByteFirst", "DataType": "FloatValue", "Dim_1": size, "Dim_2": size,
+                "Size": image.nbytes, "energy": f"{energy / 1000:.6f}",
+            }  # fmt: skip
+            text = "{\n" + "".join(f"{key} = {value} ;\n" for key, value in keys.items())
+            file.write((text + " " * (510 - len(text)) + "}\n").encode())
+            image.tofile(file)
+    return folder / "scan.edf"
+
+
+def ome_zarr(folder: Path, n: int, size: int) -> Path:
+    import zarr
+
+    store = zarr.open_group(folder / "scan.zarr", mode="w")
+    data = store.create_array("0", shape=(n, size, size), dtype="f4", chunks=(1, max(1, size // 4), size))
+    for i, image in enumerate(frames(n, size)):
+        data[i] = image
+    described = {"axes": [{"name": a} for a in "cyx"], "datasets": [{"path": "0"}]}
+    labels = {"channels": [{"label": f"{e:.3f} eV"} for e in energies(n)]}
+    store.attrs["ome"] = {"multiscales": [described], "omero": labels}
+    return folder / "scan.zarr"
+
+
+FORMATS: dict[str, Callable[[Path, int, int], Path]] = {
+    "TIFF": tiff,
+    "TIFF, deflated": tiff_packed,
+    "TIFF, a file per energy": tiff_series,
+    "HDF5": hdf5,
+    "HDF5, bitshuffle": hdf5_packed,
+    "NeXus (y, x, energy)": nexus_yxe,
+    "HyperSpy (y, x, energy)": hyperspy,
+    "PyXRF, a file per energy": pyxrf,
+    "NumPy": numpy_file,
+    "MRC": mrc,
+    "aXis2000 .ncb": ncb,
+    "X1A .stk": stk,
+    "ESRF EDF": edf,
+    "OME-Zarr": ome_zarr,
+}
+
+
+def peak_bytes(*, reset: bool = False) -> int:
+    """Return the most memory that this process had, since it was reset (Linux)."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def child(small: str, large: str) -> None:
+    """Print what one process needs to open a file and read frames, as json."""
+    import napari_xanes as nx
+
+    how = {"signal": "optical_density"}
+    nx.read_stack(small, **how).read(1)
+    before = peak_bytes(reset=True)
+    start = time.perf_counter()
+    stack = nx.read_stack(large, **how)
+    opened = time.perf_counter() - start
+    picks = np.linspace(0, stack.energy.size - 1, FRAMES).round().astype(int).tolist()
+    stack.read(picks[FRAMES // 2])
+    peak = peak_bytes()
+    times = []
+    for i in picks:
+        start = time.perf_counter()
+        stack.read(i)
+        times.append(time.perf_counter() - start)
+    print(json.dumps({"open": opened, "memory": peak - before, "frame": median(times)}))
+
+
+def fromfile(folder: Path, size: int) -> float:
+    """Return the seconds that np.fromfile takes for one frame."""
+    path = plain(folder / "raw", b"", FRAMES, size)
+    times = []
+    for i in range(FRAMES):
+        start = time.perf_counter()
+        with open(path, "rb") as file:
+            np.fromfile(file, "f4", size * size, offset=i * size * size * 4)
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--size", type=int, default=2048)
+    arguments.add_argument("--energies", type=int, default=100)
+    arguments.add_argument("--only")
+    arguments.add_argument("--folder", type=Path)
+    arguments.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.child:
+        child(*given.child)
+        return
+    frame = given.size**2 * 4
+    print(
+        f"{given.energies} x {given.size} x {given.size}, {frame * given.energies / 1e9:.2f} GB as float32\n"
+    )
+    print(
+        "| format | seconds to open | memory, in frames | time per frame / np.fromfile |\n|---|---|---|---|"
+    )
+    for name, write in FORMATS.items():
+        if given.only and given.only not in name:
+            continue
+        home = Path(tempfile.mkdtemp(dir=given.folder))
+        try:
+            baseline = fromfile(home, given.size)
+            (home / "small").mkdir()
+            (home / "large").mkdir()
+            paths = [write(home / "small", 5, 16), write(home / "large", given.energies, given.size)]
+            done = subprocess.run(
+                [sys.executable, __file__, "--child", *map(str, paths)],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            found = json.loads(done.stdout)
+            print(
+                f"| {name} | {found['open']:.2f} | {found['memory'] / frame:.1f} | {found['frame'] / baseline:.1f} |",
+                flush=True,
+            )
+        finally:
+            shutil.rmtree(home)
+
+
+if __name__ == "__main__":
+    main()
