@@ -120,7 +120,14 @@ def _add_calibrations(opened: Opened, left: Sequence[Path], series: Sequence[Pat
     for what, pattern in (("flat", FLAT_NAME), ("dark", DARK_NAME)):
         found = [path for path in left if pattern.fullmatch(path.stem) and path.suffix == series[0].suffix]
         groups = {pattern_of(path.stem) for path in found}
-        if len(groups) != 1 or getattr(opened, what) is not None or len(found) < 2:
+        if len(groups) != 1:
+            continue
+        if getattr(opened, what) is not None:
+            opened.warnings.append(
+                f"{len(found)} files like {found[0].name} are {what}s by their names; the {what}s in the files of the images "
+                f"are used instead"
+            )
+            rest = [path for path in rest if path not in found]
             continue
         try:
             part = open_list(in_order(found), Wanted())
@@ -130,14 +137,15 @@ def _add_calibrations(opened: Opened, left: Sequence[Path], series: Sequence[Pat
             continue
         data, how = (part.data, "averaged") if what == "dark" else _per_energy(opened, part)
         setattr(opened, what, (data, f"{len(found)} files named {groups.pop()}"))
-        opened.warnings.append(f"{len(found)} files like {found[0].name} were taken as {what}s, {how}")
+        files = f"{len(found)} files like {found[0].name} were" if len(found) > 1 else f"{found[0].name} was"
+        opened.warnings.append(f"{files} taken as {what}s{', ' * (len(found) > 1)}{how * (len(found) > 1)}")
         rest = [path for path in rest if path not in found]
     return rest
 
 
 def _per_energy(opened: Opened, flats: Opened) -> tuple[ArrayLike, str]:
     """Return the flats of each image where names tell the energies of both, else all flats."""
-    ours, theirs = opened.proposed, flats.proposed
+    ours, theirs = opened.energy or opened.proposed, flats.energy or flats.proposed
     if ours is not None and theirs is not None and ours.unit == theirs.unit:
         own = [tuple(np.flatnonzero(np.abs(theirs.values - e) <= 1e-6 * e).tolist()) for e in ours.values]
         if all(own):

@@ -110,3 +110,83 @@ def test_other_containers_and_damage_are_named(zeiss, tmp_path):
     (tmp_path / "cut.xrm").write_bytes(raw[:4096])
     with pytest.raises(DataFileError, match=r"cut\.xrm"):
         read_stack(tmp_path / "cut.xrm")
+
+
+def without_reference(source, target, energy, pixels):
+    """Copy an image without the reference in it, with another energy and other pixels."""
+    path = changed(source, target, "ImageInfo/Energy", struct.pack("<f", energy))
+    changed(path, target.with_suffix(".part"), "ImageData1/Image1", pixels.astype("<u2").tobytes()).replace(
+        path
+    )
+    changed(path, target.with_suffix(".part"), "ReferenceData/DataType", b"\0\0\0\0").replace(path)
+    raw = path.read_bytes()
+    name = "ReferenceData".encode("utf-16-le")
+    assert raw.count(name) == 1
+    path.write_bytes(raw.replace(name, "PreferredData"[:13].encode("utf-16-le")))
+    return path
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_references_among_the_images_of_a_folder(zeiss, tmp_path, repeats):
+    """As programs of the microscope name them: rep01_ref_2016_08324.00_eV_001of003.xrm beside rep01_2016_08324.00_eV_001of001.xrm."""
+    source = zeiss / "test_chip00.xrm"
+    pixels = stream(source, "ImageData1/Image1", "<u2")
+    for k, energy in enumerate((8324.0, 8334.25, 8354.0)):
+        without_reference(
+            source, tmp_path / f"rep01_2016_{energy:08.2f}_eV_001of001.xrm", energy, pixels // 4 + k
+        )
+        for r in range(repeats):
+            name = f"rep01_ref_2016_{energy:08.2f}_eV_{r + 1:03d}of{repeats:03d}.xrm"
+            without_reference(source, tmp_path / name, energy, pixels // 2 + 100 * k + r)
+    stack = read_stack(tmp_path)
+    image = pixels.reshape(512, 512).astype(float)
+    np.testing.assert_allclose(stack.energy, [8324.0, 8334.25, 8354.0])
+    for k in range(3):
+        np.testing.assert_allclose(stack.data[k], image // 4 + k)
+        np.testing.assert_allclose(stack.flat[k], image // 2 + 100 * k + (repeats - 1) / 2)
+    assert any("were taken as flats, those of each energy" in text for text in stack.warnings)
+
+
+def test_one_reference_for_all_images_of_a_folder(zeiss, tmp_path):
+    source = zeiss / "test_chip00.xrm"
+    pixels = stream(source, "ImageData1/Image1", "<u2")
+    for k, energy in enumerate((8324.0, 8334.25, 8354.0)):
+        without_reference(source, tmp_path / f"scan_{energy:08.2f}_eV.xrm", energy, pixels // 4 + k)
+    without_reference(source, tmp_path / "scan_ref_01.xrm", 8324.0, pixels // 2)
+    stack = read_stack(tmp_path)
+    np.testing.assert_array_equal(np.squeeze(stack.flat[:]), pixels.reshape(512, 512) // 2)
+    assert stack.signal == "counts" and any(
+        "scan_ref_01.xrm was taken as flats" in text for text in stack.warnings
+    )
+
+
+def test_references_in_the_files_go_before_those_beside_and_that_is_said(zeiss, tmp_path):
+    for energy in (8324.0, 8334.0, 8354.0):
+        for kind in ("", "ref_"):
+            changed(
+                zeiss / "test_chip00.xrm",
+                tmp_path / f"a_{kind}{energy:07.1f}_eV.xrm",
+                "ImageInfo/Energy",
+                struct.pack("<f", energy),
+            )
+    stack = read_stack(tmp_path)
+    reference = stream(zeiss / "test_chip00.xrm", "ReferenceData/Image", "<u2").reshape(512, 512)
+    np.testing.assert_array_equal(stack.flat[1], reference)
+    assert any("the flats in the files of the images are used instead" in text for text in stack.warnings)
+
+
+def test_a_reference_beside_a_series(zeiss, tmp_path):
+    source, energy = zeiss / "txrm_test_chip_tomo.txrm", np.linspace(8300, 8360, 7, dtype="<f4")
+    raw = energy.tobytes() + b"\0" * (244 - energy.nbytes)
+    scan = changed(source, tmp_path / "scan.txrm", "ImageInfo/Energy", raw)
+    assert read_stack(scan).flat is None
+    changed(source, tmp_path / "scan_ref.txrm", "ImageInfo/Energy", raw)
+    changed(source, tmp_path / "scan2_ref.txrm", "ImageInfo/Energy", raw)
+    stack = read_stack(scan)
+    for k in (0, 6):
+        np.testing.assert_array_equal(
+            np.ravel(stack.flat[k]), stream(source, f"ImageData1/Image{k + 1}", "<u2")
+        )
+    assert any(
+        "7 images of scan_ref.txrm beside scan.txrm were taken as flats" in text for text in stack.warnings
+    )

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.data.lazy import AnyArray
+from napari_xanes._core.data.lazy import AnyArray, Stacked, gathered
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import ScanFormat
 from napari_xanes._core.io.frames import Frames, check_shape
+from napari_xanes._core.io.names import FLAT_NAME
 from napari_xanes._core.io.opened import Opened, Wanted
 
 _TYPES: dict[int, np.dtype[Any]] = {5: np.dtype("<u2"), 10: np.dtype("<f4")}
@@ -97,7 +98,33 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     size = ole.numbers("ImageInfo/PixelSize", "<f4")
     opened.pixel_size_um = round(float(size[0]), 9) if size.size and size[0] > 0 else None
     opened.flat = _reference(path, ole, height, width)
+    if opened.flat is None and not wanted.one_of_many and wanted.flat is None:
+        _add_beside(opened, height, width)
     return opened
+
+
+def _add_beside(opened: Opened, height: int, width: int) -> None:
+    """Take up the reference images beside a series, which are named after it and as references."""
+    path = opened.files[0]
+    named = [
+        other
+        for other in sorted(path.parent.glob("*.*xrm"))
+        if other != path
+        and other.stem.startswith(path.stem)
+        and FLAT_NAME.fullmatch(other.stem[len(path.stem) :])
+    ]
+    if not named:
+        return
+    parts = [open_scan(other, Wanted(one_of_many=True)).data for other in named]
+    if any(tuple(part.shape[1:]) != (height, width) for part in parts):
+        opened.warnings.append(
+            f"{named[0].name} is a reference by its name, but its images are of another shape"
+        )
+        return
+    frames = [gathered(part, [(i,)]) for part in parts for i in range(part.shape[0])]
+    what = named[0].name + (" and others" if len(named) > 1 else "")
+    opened.flat = Stacked(frames, (height, width)), what
+    opened.warnings.append(f"{len(frames)} images of {what} beside {path.name} were taken as flats")
 
 
 def _type(path: Path, number: int) -> np.dtype[Any]:
