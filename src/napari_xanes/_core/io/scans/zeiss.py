@@ -106,12 +106,11 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
 def _add_beside(opened: Opened, height: int, width: int) -> None:
     """Take up the reference images beside a series, which are named after it and as references."""
     path = opened.files[0]
+    marks = tuple(path.stem + mark for mark in "_-. ")
     named = [
         other
         for other in sorted(path.parent.glob("*.*xrm"))
-        if other != path
-        and other.stem.startswith(path.stem)
-        and FLAT_NAME.fullmatch(other.stem[len(path.stem) :])
+        if other.stem.startswith(marks) and FLAT_NAME.fullmatch(other.stem[len(path.stem) :])
     ]
     if not named:
         return
