@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from napari_xanes import __version__
-from napari_xanes._demo import SIGNIFICANCE
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -67,7 +66,7 @@ def _layer(key: str, name: str, suggested: Mapping[str, Any] | None) -> LayerDat
 
     scan = sample_file(key)
     references = sorted(str(path) for path in (scan.parent / "references").glob("*.txt"))
-    fit = {"references": references, "significance": SIGNIFICANCE}
+    fit = {"references": references}
     stack = read_stack(scan)
     stack = stack.replace(name=name, source={**stack.source, "suggested": {"fit": fit, **(suggested or {})}})
     return stack_tuple(stack)

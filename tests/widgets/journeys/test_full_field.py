@@ -105,7 +105,7 @@ def check_automatic(layers, scan_file, references):
         "schema": 1,
         "step": [{"do": do} for do in ("flat_field", "optical_density", "align", "normalize")],
     }
-    table["step"].append({"do": "fit", "references": list(references)})
+    table["step"].append({"do": "fit", "references": list(references), "significance": 3.0})
     result = nx.run_recipe(nx.Recipe.from_dict(table), scan_file)
     for name, layer in layers.items():
         np.testing.assert_array_equal(layer.data, result.maps[name], err_msg=name)

@@ -126,3 +126,17 @@ def test_what_the_form_forbids_is_said_and_nothing_else_is_fitted(dock, workflow
     hover(dock, qtbot, *PIXELS[0])
     assert dock.picture.fit is None, "the fit that was run before is not what the form says"
     assert "4 Fit" in dock.tools.message.text()
+
+
+def test_a_fit_by_another_normalisation_than_run_takes_is_said(dock, workflow, references, run_step, qtbot):
+    panel = workflow.panels["normalize"]
+    run_step(panel)
+    workflow.panels["fit"].forms["fit"].editors["references"].set_value(references)
+    dock.tools.fit.setChecked(True)
+    qtbot.waitUntil(lambda: "residual" in dock.picture.message)
+    assert "Run of Fit" not in dock.picture.message
+    panel.forms["normalize"].editors["divide_by"].set_value("step")
+    qtbot.waitUntil(lambda: "Run of Fit goes by the one that was run" in dock.picture.message)
+    assert "(Divide by)" in dock.picture.message
+    run_step(panel)
+    qtbot.waitUntil(lambda: "Run of Fit" not in dock.picture.message)

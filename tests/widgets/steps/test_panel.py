@@ -318,3 +318,21 @@ def test_pixels_without_the_element_are_said_to_have_none(fitted, viewer):
     without = int(np.isnan(fraction).sum())
     assert f"{without} of {total} pixels have no element" in fitted.panels["fit"].result.text()
     assert not any("invalid" in fitted.panels[key].result.text() for key in ("normalize", "fit"))
+
+
+def test_fractions_are_where_there_is_significantly_something(
+    workflow, viewer, density, references, run_step
+):
+    """Of one's own data as of the samples: three sigma, unless another limit is typed."""
+    add_stack(viewer, density)
+    add_references(workflow, references)
+    run_step(workflow.panels["normalize"])
+    panel = workflow.panels["fit"]
+    run_step(panel)
+    fit = about(maps(viewer)["fraction_Ni_oxidised"])["history"][-1]
+    assert fit["params"]["significance"] == 3.0 and panel.forms["fit"].values()["significance"] is None
+    none = int(np.isnan(maps(viewer)["fraction_Ni_oxidised"].data).sum())
+    assert f"{none} of 4608 pixels have no element" in panel.result.text()
+    panel.forms["fit"].editors["significance"].set_value(0.0)
+    run_step(panel)
+    assert np.isnan(maps(viewer)["fraction_Ni_oxidised"].data).sum() < 0.8 * none

@@ -240,14 +240,18 @@ class FitKernel:
         free, count = sigma.free(x) if sigma.bounded else (None, None)
         level = _level(data, out["thickness"] if self._trend else None)
         features = self._propagation.features(x, level)
-        squares, freedom = self._in_even_noise(weighted, self._free_energies(count, data.dtype), features)
+        counted = self._free_energies(count, data.dtype)
+        squares, freedom = self._in_even_noise(weighted, counted, features)
         noise = np.sqrt(squares / freedom if self._pool is None else self._pool(squares, freedom, level))
         if "noise" in out:
             given = out["noise"].astype(noise.dtype)
             np.divide(noise**2, given**2, out=out["reduced_chi_square"])
             noise = given
         terms = sigma.terms(features)
-        self._fill_fractions(x, noise, out["fractions"])
+        # by the plain scatter, which is the same to the last bit whether the step was divided out in this run or an earlier one
+        own = self._freedom >= FREE_ENOUGH and "noise" not in out
+        plain = np.sqrt(weighted / counted) if own else noise
+        self._fill_fractions(x, plain, out["fractions"])
         sigma.fill(x, z, out["fractions"], noise, free, features, terms, out["sigma"])
 
     def _free_energies(self, count: NDArray[Any] | None, dtype: Any) -> Any:
@@ -270,6 +274,8 @@ class FitKernel:
             fractions[:, ~valid] = np.nan
 
 
+FREE_ENOUGH = 10
+"""Degrees of freedom from which on a pixel's own scatter tells whether it holds anything at all."""
 ADMM_MAPS = ("iterations", "primal_residual", "dual_residual", "unconverged")
 
 

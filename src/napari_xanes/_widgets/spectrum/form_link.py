@@ -70,6 +70,22 @@ class FormLink:
         form.editors[name].set_value(value)
         return True
 
+    def differs_from_run(self, source: Layer, normalized: bool) -> str:
+        """Say so where the form of Normalise holds other values than those that Fit's Run goes by; empty if not."""
+        form, run = self.form("normalize"), results_of(source).get("normalize")
+        entry = None if run is None else last_entry(run.history, "normalize")
+        if form is None or entry is None or not normalized:
+            return ""
+        asked = form.params().model_dump(mode="json", exclude_none=True)
+        unlike = [
+            str(form.cls.model_fields[name].title)
+            for name, value in asked.items()
+            if entry.params.get(name) != value
+        ]
+        if not unlike:
+            return ""
+        return f" By the form of Normalise as it is now ({', '.join(unlike)}); Run of Fit goes by the one that was run."
+
     def fit(self, family: Sequence[Layer]) -> FitAsked | None:
         """Return the fit of a stack (the first of its family) as the form says, which alone counts where there is one.
 
@@ -80,8 +96,7 @@ class FormLink:
             return _last_fit(family)
         if not form.values()["references"]:
             return None
-        params: Any = form.params()
-        assert isinstance(params, FitParams)
+        params: FitParams = workflow_of(self._viewer).panels["fit"].fit_params()
         return FitAsked(params, self._normalizes_first(family, params))
 
     def _normalizes_first(self, family: Sequence[Layer], params: FitParams) -> bool:

@@ -119,6 +119,11 @@ class SpectrumModel:
         normalize = self.forms.normalization(source) if first else None
         return self._ready("fit", source, normalize, asked)
 
+    def differs_from_run(self, layer: Layer) -> str:
+        """Say so where the live fit goes by another normalisation than Run of Fit would."""
+        asked = self.forms.fit(self.reading.family(layer))
+        return self.forms.differs_from_run(self._source(layer), asked is not None and asked.normalized_first)
+
     def _ready(
         self, what: str, source: Layer, normalize: NormalizeParams | None, asked: FitAsked | None
     ) -> SpectraSteps:

@@ -131,6 +131,7 @@ def _with_fit(model: SpectrumModel, shown: Picture, layer: Layer, first: str) ->
     said = f"fit of '{first}', residual {float(fit.rms):.2g} rms."
     if not np.isfinite(fit.fractions).all():
         said = f"'{first}' holds too little of the element for fractions."
+    said += model.differs_from_run(layer)
     return replace(shown, curves=_fit_curves(first, fit, color), left=left, message=said, fit=fit)
 
 

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSizePolic
 
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.data.result import Result
+from napari_xanes._core.fit.params import FitParams
 from napari_xanes._widgets.layers.layers import about, results_of, show_maps
 from napari_xanes._widgets.layers.tuples import thinned
 from napari_xanes._widgets.layers.words import facts, frames_text
@@ -22,6 +23,8 @@ from napari_xanes._widgets.steps.panel import StepPanel, Steps
 from napari_xanes._widgets.steps.sections import FIT
 
 NORMALISED, DIRECT = range(2)
+SIGNIFICANT = 3.0
+"""Sigma; pixels with less of the element than this many times its uncertainty have no fractions unless asked for."""
 
 
 class FitPanel(StepPanel):
@@ -89,6 +92,10 @@ class FitPanel(StepPanel):
         """Return what is to be known of references that do not fit the scan."""
         return advice_on(self.forms["fit"], np.array(about(layer)["energy"]))
 
+    def automatic(self, step: str, name: str) -> Any:
+        """Return what a parameter would be, were it left automatic."""
+        return SIGNIFICANT if name == "significance" else super().automatic(step, name)
+
     def wants_more(self) -> bool:
         """Whether the box is ticked."""
         return self.more.isChecked()
@@ -122,8 +129,18 @@ class FitPanel(StepPanel):
 
     def steps(self, layer: Layer) -> Steps:
         """Return the fit, after the normalisation as it was resolved in step 3 where that is asked for."""
-        fit = super().steps(layer)
+        fit = [("fit", self.fit_params())]
         return [*normalized_first(layer), *fit] if self._normalizes_first(layer) else fit
+
+    def fit_params(self) -> FitParams:
+        """Return the parameters of the fit as Run takes them: fractions only where there is significantly something."""
+        params = self.forms["fit"].params()
+        assert isinstance(params, FitParams)
+        return (
+            params
+            if params.significance is not None
+            else params.model_copy(update={"significance": SIGNIFICANT})
+        )
 
     def tell(self, result: Result) -> tuple[str, str]:
         """Return how good the fit is and how many pixels have none."""
