@@ -1,28 +1,49 @@
 """Are causes of a misfit named rightly?  Simulated scans, each with one cause, over energy grids and noise.
 
-    python benchmarks/diagnosis.py [--repeats 4] [--seed 0]
+    python benchmarks/diagnosis.py [--repeats 4] [--seed 0] [--write]
 
-Prints the confusion of causes as the table of docs/accuracy.md, and what was missed or raised in vain by grid and by
-noise.  References, mixtures, thickness and sizes of the causes are drawn anew for every scan.
+Prints the confusion of causes as the table of docs/accuracy.md, what was missed or raised in vain by grid and by
+noise, and what the diagnosis costs beside the fit; --write puts the tables there.  References, mixtures, thickness and
+sizes of the causes are drawn anew for every scan.  Three ways of fitting: optical density with a line; normalised;
+and from counts of a drifting sample through all steps.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, shift
 
 import napari_xanes as nx
 
-CAUSES = ("nothing", "energy shift", "resolution", "thickness", "flicker", "missing reference")
+CAUSES = (
+    "nothing",
+    "energy shift",
+    "resolution",
+    "thickness",
+    "flicker",
+    "alignment",
+    "missing reference",
+)
+SAID = (*CAUSES, "unclear")
+WAYS = {
+    "direct": "optical density, fitted with a line",
+    "normalised": "normalised, then fitted",
+    "chain": "counts of a drifting sample: flat field, aligned, normalised, fitted",
+}
 GRIDS = (10, 13, 16, 24, 40, 64, 128)
 NOISE = (0.003, 0.01, 0.03, 0.1)
 SHAPE = (64, 72)
+MARGIN = 6
 E0 = 8340.0
 THICKNESS = 0.7
 """Edge step of a mean pixel; noise is told in units of it."""
@@ -30,7 +51,11 @@ THICKNESS = 0.7
 MATTERS = 0.02
 """Change of a mean fraction from which a cause is one that should be named."""
 
+QUIET = 4
+"""Scans without a cause for each scan with a given one, as false alarms are to be rare."""
+
 FINE = np.arange(8200.0, 8601.0, 0.1)
+PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
 
 Matrix = NDArray[np.float64]
 
@@ -66,14 +91,14 @@ def scene(rng: np.random.Generator, n: int) -> tuple[Matrix, Matrix]:
 
 
 def _smooth(rng: np.random.Generator, size: float) -> Matrix:
-    image = gaussian_filter(rng.normal(size=SHAPE), size, mode="wrap")
+    image = gaussian_filter(rng.normal(size=[n + 2 * MARGIN for n in SHAPE]), size, mode="wrap")
     return np.asarray(image / image.std())
 
 
 def scan(
-    rng: np.random.Generator, cause: str, n: int, noise: float
+    rng: np.random.Generator, cause: str, n: int, noise: float, way: str
 ) -> tuple[nx.EnergyStack, list[nx.Reference]]:
-    """A stack of optical density with one cause of a misfit, and the references that it is fitted with.
+    """A stack with one cause of a misfit, and the references that it is fitted with.
 
     Causes whose size can be anything are drawn anew until they move a mean fraction by `MATTERS`.
     """
@@ -82,13 +107,26 @@ def scan(
         spectra = compounds(rng, k + 1)
         references = [nx.Reference(f"compound {i + 1}", FINE, s) for i, s in enumerate(spectra[:k])]
         fractions, density = exact(rng, cause, energy, spectra, noise)
-        if cause not in ("energy shift", "resolution", "thickness", "flicker"):
+        if (
+            cause in ("nothing", "missing reference", "alignment")
+            or moved(density, energy, spectra[:k], fractions) >= MATTERS
+        ):
             break
-        fit = nx.fit_references(density, energy, references, background=(0, 1))
-        if np.abs((fit.fractions - fractions).mean(axis=(1, 2))).max() >= MATTERS:
-            break
+    inside = (slice(None), *(slice(MARGIN, -MARGIN),) * 2)
+    if way == "chain":
+        return photographed(rng, density, energy, noise, inside, still=cause == "alignment"), references
+    density = density[inside]
     density = density + rng.normal(0, noise * THICKNESS, density.shape)
     return nx.EnergyStack(density.astype(np.float32), energy, "optical_density"), references
+
+
+def moved(density: Matrix, energy: Matrix, spectra: Matrix, fractions: Matrix) -> float:
+    """By how much a fit misses the mean fractions."""
+    line = np.stack([np.ones_like(energy), energy - E0], axis=1)
+    columns = np.c_[line, np.stack([np.interp(energy, FINE, s) for s in spectra], axis=1)]
+    found = np.linalg.lstsq(columns, density.reshape(energy.size, -1), rcond=None)[0][2:]
+    off = found / found.sum(axis=0) - fractions.reshape(len(fractions), -1)
+    return float(np.abs(np.mean(off, axis=1)).max())
 
 
 def exact(
@@ -115,10 +153,36 @@ def exact(
     if cause == "flicker":
         size = max(noise, 0.005) * rng.uniform(0.5, 1.5)
         density = density + rng.normal(0, size, energy.size)[:, None, None]
+    if cause == "alignment":
+        density = displaced(density, rng.normal(0, rng.uniform(0.4, 1.2), (energy.size, 2)))
     return fractions, density
 
 
-def named(stack: nx.EnergyStack, references: list[nx.Reference], way: str, folder: Path) -> str:
+def displaced(density: Matrix, by: Matrix) -> Matrix:
+    """Every frame moved by so many pixels."""
+    return np.stack([shift(frame, d, mode="nearest") for frame, d in zip(density, by, strict=True)])
+
+
+def photographed(
+    rng: np.random.Generator, density: Matrix, energy: Matrix, noise: float, inside: Any, still: bool
+) -> nx.EnergyStack:
+    """Counts behind a sample that drifts, with flats and darks; as many as make the noise in a mean pixel."""
+    if not still:
+        walk = np.cumsum(rng.normal(0, 0.5, (energy.size, 2)), axis=0)
+        density = displaced(density, np.clip(walk - walk[-1], -MARGIN + 1, MARGIN - 1))
+    density = density[inside]
+    photons = np.exp(density[energy > E0].mean()) / (noise * THICKNESS) ** 2
+    spot = photons * (1 + 0.2 * _smooth(rng, 20)[inside[1:]].clip(-2, 2))
+    flat = rng.poisson(spot, density.shape) + 100.0
+    flat[:] = 100 + (flat - 100).mean(axis=0)  # the mean of as many frames as there are energies
+    counts = rng.poisson(spot * np.exp(-density)) + 100.0
+    dark = np.full((1, *SHAPE), 100.0, np.float32)
+    return nx.EnergyStack(
+        counts.astype(np.float32), energy, "counts", flat=flat.astype(np.float32), dark=dark
+    )
+
+
+def named(stack: nx.EnergyStack, references: list[nx.Reference], way: str, folder: Path, cause: str) -> str:
     """The cause that the fit names."""
     if way == "direct":
         fit = nx.fit_references(stack.data, stack.energy, references, background=(0, 1))
@@ -129,52 +193,94 @@ def named(stack: nx.EnergyStack, references: list[nx.Reference], way: str, folde
         np.savetxt(folder / "references.txt", table, fmt="%.6f", header=header)
         windows = {"e0": E0, "pre_edge": [8200, 8320], "post_edge": [8390, 8600]}
         fit_it = {"do": "fit", "references": [str(folder / "references.txt")], "references_as": "data"}
-        steps = [{"do": "normalize", "divide_by": "step", **windows}, fit_it]
-        diagnosis = nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": steps}), stack).extra.get(
-            "diagnosis"
-        )
-    if diagnosis is None:
-        return "not told"
-    return diagnosis.causes[0] if diagnosis.causes else "nothing"
+        steps: list[dict[str, Any]] = [{"do": "normalize", "divide_by": "step", **windows}, fit_it]
+        if way == "chain":
+            raw = [{"do": "flat_field"}, {"do": "optical_density"}]
+            steps = [*raw, *([] if cause == "alignment" else [{"do": "align"}]), *steps]
+        recipe = nx.Recipe.from_dict({"schema": 1, "step": steps})
+        diagnosis = nx.run_recipe(recipe, stack).extra.get("diagnosis")
+    return diagnosis.causes[0] if diagnosis is not None and diagnosis.causes else "nothing"
+
+
+def confuse(way: str, repeats: int, seed: int, folder: Path) -> str:
+    """Return the confusion of causes for one way of fitting as a table, and print what went wrong."""
+    table: dict[str, Counter[str]] = {cause: Counter() for cause in CAUSES}
+    wrong: Counter[tuple[str, str, object]] = Counter()
+    for index, (n, noise) in enumerate((n, noise) for n in GRIDS for noise in NOISE):
+        for cause in CAUSES:
+            for repeat in range(repeats * (QUIET if cause == "nothing" else 1)):
+                rng = np.random.default_rng([seed, index, repeat, CAUSES.index(cause)])
+                said = named(*scan(rng, cause, n, noise, way), way, folder, cause)
+                table[cause][said] += 1
+                if said != cause:
+                    wrong[(cause, said, n)] += 1
+                    wrong[(cause, said, f"{noise:.1%}")] += 1
+    rows = [
+        f"| {cause} | " + " | ".join(_share(row[c], sum(row.values())) for c in SAID) + " |"
+        for cause, row in table.items()
+    ]
+    print(f"{way}: wrong, of {4 * repeats} per grid and {len(GRIDS) * repeats} per noise: {dict(wrong)}")
+    head = "| true cause | " + " | ".join(("nothing said", *SAID[1:])) + " |\n" + "|---" * (len(SAID) + 1)
+    total = sum(sum(row.values()) for row in table.values())
+    return f"*{WAYS[way]}* ({total} scans)\n\n{head}|\n" + "\n".join(rows)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if part else ""
+
+
+def cost(size: int = 768, n: int = 60) -> str:
+    """Return what the diagnosis takes of a fit of normal size, in a sentence."""
+    from napari_xanes._core.fit import fit as module
+
+    rng = np.random.default_rng(0)
+    energy, spectra = grid(n), compounds(rng, 3)
+    fractions, thickness = (np.repeat(np.repeat(a, 12, -1), 12, -2) for a in scene(rng, 2))
+    fractions, thickness = fractions[:, :size, :size], thickness[:size, :size]
+    mixed = np.einsum("ke,kyx->eyx", np.stack([np.interp(energy, FINE, s) for s in spectra[:2]]), fractions)
+    density = (thickness * mixed).astype(np.float32)
+    density += 0.02 * rng.standard_normal(density.shape, np.float32)
+    references = [nx.Reference(f"compound {k + 1}", FINE, s) for k, s in enumerate(spectra[:2])]
+    spent, inner = [], module.diagnose
+
+    def timed(*args: Any, **options: Any) -> Any:
+        start = time.perf_counter()
+        found = inner(*args, **options)
+        spent.append(time.perf_counter() - start)
+        return found
+
+    module.diagnose = timed
+    try:
+        shares = [_share_of(lambda: nx.fit_references(density, energy, references), spent) for _ in range(5)]
+    finally:
+        module.diagnose = inner
+    shape = " x ".join(str(s) for s in density.shape)
+    return f"The diagnosis takes {100 * np.median(shares):.0f} % of the time of the rest of a fit of {shape} values."
+
+
+def _share_of(work: Callable[[], object], spent: list[float]) -> float:
+    start = time.perf_counter()
+    work()
+    return spent[-1] / (time.perf_counter() - start - spent[-1])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=4)
-    parser.add_argument("--ways", nargs="*", default=["direct", "normalised"])
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/accuracy.md")
     args = parser.parse_args()
     with TemporaryDirectory() as folder:
-        for way in args.ways:
-            confuse(way, args.repeats, args.seed, Path(folder))
-
-
-def confuse(way: str, repeats: int, seed: int, folder: Path) -> None:
-    """Print the confusion of causes for one way of fitting."""
-    table: dict[str, Counter[str]] = {cause: Counter() for cause in CAUSES}
-    wrong: Counter[tuple[str, object]] = Counter()
-    for index, (n, noise) in enumerate((n, noise) for n in GRIDS for noise in NOISE):
-        for cause in CAUSES:
-            for repeat in range(repeats):
-                rng = np.random.default_rng([seed, index, repeat, CAUSES.index(cause)])
-                said = named(*scan(rng, cause, n, noise), way, folder)
-                table[cause][said] += 1
-                if said != cause:
-                    wrong[(cause, n)] += 1
-                    wrong[(cause, f"{noise:.1%}")] += 1
-    columns = [*CAUSES, "alignment", "unclear", "not told"]
-    print(f"\n{way}\n| true cause | " + " | ".join(columns) + " |\n|---" * 1 + "|---" * len(columns) + "|")
-    for cause, row in table.items():
-        total = sum(row.values())
-        print(f"| {cause} | " + " | ".join(f"{100 * row[c] / total:.0f} %" for c in columns) + " |")
-    print(
-        "wrong, of",
-        4 * repeats,
-        "per grid and",
-        len(GRIDS) * repeats,
-        "per noise:",
-        dict(wrong),
-    )
+        parts = {way: confuse(way, args.repeats, args.seed, Path(folder)) for way in args.ways}
+    parts["cost"] = cost()
+    text = PAGE.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        print(f"\n{part}")
+        place = re.compile(rf"(<!-- diagnosis {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        text = place.sub(lambda found, part=part: found[1] + part + found[2], text)
+    if args.write:
+        PAGE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import about, add_stack, results_of
@@ -97,6 +98,22 @@ def test_a_reference_that_is_missing_is_told_and_seen(
     assert "residual_1" in layers_by_map(viewer)
     found = results_of(panel.input_layer())["residual"].history[-1]["found"]
     assert found["reference_missing"] and found["message"][1:] in panel.result.text()
+
+
+def test_what_a_fit_leaves_is_seen_at_a_click(window, density, references, run_step, qtbot):
+    """The scan drifts and was not aligned: the note says so, and its button shows the spectrum of it and the map."""
+    _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    add_stack(window, density)
+    run_step(workflow.panels["normalize"])
+    panel = workflow.panels["fit"]
+    panel.forms["fit"].editors["references"].set_value(references)
+    run_step(panel)
+    assert "frames seem to be displaced" in panel.warned.text()
+    qtbot.mouseClick(panel.warned.button("Show what is left"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "residual_1" in layers_by_map(window), timeout=30_000)
+    _, dock = window.window.add_plugin_dock_widget("napari-xanes", "Fit residual")
+    qtbot.waitUntil(lambda: not dock.panel.runner.background.running)
+    assert dock.panel.spectra.getPlotItem().listDataItems()
 
 
 @pytest.mark.parametrize("painted", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from napari_xanes._core.fit.params import FitParams
 from napari_xanes._widgets.layers.layers import about, results_of, show_maps
 from napari_xanes._widgets.layers.tuples import thinned
 from napari_xanes._widgets.layers.words import facts, frames_text
-from napari_xanes._widgets.parts.advice import Told
+from napari_xanes._widgets.parts.advice import Told, Way
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.steps.library_advice import advice_on
 from napari_xanes._widgets.steps.on_the_way import normalized_first
@@ -65,6 +66,21 @@ class FitPanel(StepPanel):
     def open_ranking(self) -> None:
         """Open the dock that finds references."""
         self.viewer.window.add_plugin_dock_widget("napari-xanes", "Find references", tabify=True)
+
+    def linked(self, result: Result, notes: list[Told]) -> list[Told]:
+        """Return what the fit warned of; what it says of its residuals is seen at a click."""
+        diagnosis = facts(result, "fit").get("diagnosis", {})
+        if not (notes and diagnosis.get("causes")):
+            return notes
+        way = Way(
+            "Show what is left", "Spectra of what the fit leaves, and maps of where they are.", self.show_left
+        )
+        return [*notes[:-1], replace(notes[-1], ways=(*notes[-1].ways, way))]
+
+    def show_left(self) -> None:
+        """Open the dock that looks at what the fit leaves, and look."""
+        _, dock = self.viewer.window.add_plugin_dock_widget("napari-xanes", "Fit residual", tabify=True)
+        dock.panel.run()
 
     def open_residual(self) -> None:
         """Open the dock that looks at what the fit leaves."""

@@ -167,6 +167,10 @@ class StepPanel(QWidget):
         """Return the result in a few words, and in a sentence."""
         return "done", "Done."
 
+    def linked(self, result: Result, notes: list[Told]) -> list[Told]:
+        """Return what the steps warned of, with buttons to where it is seen."""
+        return notes
+
     def own(self, result: Result) -> Result:
         """Return what of the result belongs to this step and is shown."""
         return result
@@ -309,7 +313,9 @@ class StepPanel(QWidget):
         self._show_chosen(result)
         short, sentence = self.tell(result)
         self._say(sentence)
-        notes = warnings_of(result.history, (*self.names, *self.also), self.forms, self.follow)
+        notes = self.linked(
+            result, warnings_of(result.history, (*self.names, *self.also), self.forms, self.follow)
+        )
         self.warned.tell(notes)
         self.result.setProperty("told", True)
         self.headline.emit(f"{short}, {len(notes)} note{'s' * (len(notes) > 1)}" if notes else short)
