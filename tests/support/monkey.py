@@ -275,7 +275,7 @@ class Monkey:
         active = self.viewer.layers.selection.active
         if not isinstance(active, Labels):
             self.viewer.layers.selection.active = place[0]
-            self.viewer.window._qt_viewer.viewerButtons.newLabelsButton.click()
+            self.viewer.window._qt_viewer.layerButtons.newLabelsButton.click()
             active = self.viewer.layers.selection.active
         if not isinstance(active, Labels) or not active.visible:
             return None
@@ -292,7 +292,7 @@ class Monkey:
             return None
         if not isinstance(self.viewer.layers.selection.active, Shapes):
             self.viewer.layers.selection.active = place[0]
-            self.viewer.window._qt_viewer.viewerButtons.newShapesButton.click()
+            self.viewer.window._qt_viewer.layerButtons.newShapesButton.click()
         active = self.viewer.layers.selection.active
         if not isinstance(active, Shapes) or not active.visible:
             return None

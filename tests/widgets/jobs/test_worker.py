@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 
 import pytest
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QThread
 from qtpy.QtWidgets import QApplication
 
@@ -135,3 +137,25 @@ def test_progress_is_passed_on(qtbot, background):
 )
 def test_remaining_time_in_words(seconds, text):
     assert remaining_text(seconds) == text
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_of_the_window_is_not_told_as_one_of_the_job(qtbot, background, caplog, monkeypatch):
+    """A worker takes the warnings of all threads while it runs; those of napari are napari's to show."""
+    shown, begun, warned = [], threading.Event(), threading.Event()
+    monkeypatch.setattr(
+        notification_manager, "receive_warning", lambda *warning: shown.append(str(warning[0]))
+    )
+
+    def job(progress):
+        warnings.warn("of the job", UserWarning, stacklevel=1)
+        begun.set()
+        assert warned.wait(10)
+
+    with qtbot.waitSignal(background.ended, timeout=20_000):
+        background.start(job, "Job")
+        assert begun.wait(10)
+        warnings.warn("of the window", UserWarning, stacklevel=1)
+        warned.set()
+    assert [record.getMessage() for record in caplog.records] == ["Job: of the job"]
+    assert shown == ["of the window"]

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QObject, QTimer, Signal
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QObject, Qt, QThread, QTimer, Signal
 
 from napari_xanes._core.base.errors import Cancelled
 from napari_xanes._core.base.progress import Progress
@@ -98,7 +99,7 @@ class Background(QObject):
         self._work.worker = self._worker
         self._worker.returned.connect(self._on_returned)
         self._worker.errored.connect(self._on_error)
-        self._worker.warned.connect(self._on_warned)
+        self._worker.warned.connect(self._on_warned, Qt.ConnectionType.DirectConnection)
         self._worker.finished.connect(self._on_finished)
         self._timer.start()
         self._worker.start()
@@ -142,6 +143,10 @@ class Background(QObject):
         self._outcome = ("error", error)
 
     def _on_warned(self, warning: tuple[Any, ...]) -> None:
+        """Tell of a warning, in the thread that it came from: a worker takes those of all threads while it runs."""
+        if QThread.currentThread() is self.thread():
+            notification_manager.receive_warning(*warning[:4])
+            return
         logger.warning("%s: %s", self._work, warning[0])
 
     def _on_finished(self) -> None:
