@@ -22,6 +22,7 @@ from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.drift import Drift, Method, ReferenceFrame, Transform
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import EnergyStack, FrameReader
+from napari_xanes._core.engine.judge import named_energies
 
 
 def estimate_drift(
@@ -150,7 +151,10 @@ def measure(
         measured = measure_drift(look, shape[0], reference, progress=progress, workers=workers)
         kept |= {"reference": measured.reference, "sigma": measured.sigma}
         _name_blind(measured, found)
-        return Drift.from_shifts(measured.shifts, measured.confidence, **kept), found
+        _name_opening(measured, roi, found)
+        _name_misfit(measured, energy, found)
+        told = 1 - len(measured.blind) / measured.shifts.shape[1]
+        return Drift.from_shifts(measured.shifts, told * measured.confidence, **kept), found
     to_region = np.eye(3)
     to_region[:2, 2] = -roi[0], -roi[2]
     matrices = np.linalg.inv(to_region) @ matrices @ to_region
@@ -172,6 +176,36 @@ def _name_blind(measured: Measured, found: Found) -> None:
             "choose a region that holds an end or a corner of something, or give the drift"
         )
     found.warn(text)
+
+
+def _name_opening(measured: Measured, roi: Roi, found: Found) -> None:
+    """Say that what an aperture covers was not looked at."""
+    if measured.opening is None:
+        return
+    rows, columns = measured.opening
+    seen = (roi[0] + rows.start, roi[0] + rows.stop, roi[2] + columns.start, roi[2] + columns.stop)
+    found["opening"] = list(seen)
+    found.warn(
+        f"something with a rim stays put, as an aperture does, so only rows {seen[0]} to {seen[1]} and columns {seen[2]} to "
+        f"{seen[3]} within it were looked at; give a region to look at another"
+    )
+
+
+def _name_misfit(measured: Measured, energy: NDArray[np.float64], found: Found) -> None:
+    """Say what displacements alone do not take back."""
+    if measured.turned:
+        found["turned_degrees"] = round(measured.turned, 3)
+        found.warn(
+            f"the sample turns, by up to {measured.turned:.2g} degrees, which displacements do not take back; use "
+            "method = 'stackreg' with transform = 'rigid'"
+        )
+    if measured.reversed:
+        at = energy[list(measured.reversed)]
+        found["reversed_frames"] = at.tolist()
+        found.warn(
+            f"in {at.size} of {energy.size} frames bright and dark are exchanged, so they match no other: {named_energies(at)}; "
+            "compare outlines, with on = 'gradient'"
+        )
 
 
 def _direction(along: list[float], axes: tuple[str, ...]) -> str:

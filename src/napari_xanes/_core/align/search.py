@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.align.aperture import opening
 from napari_xanes._core.align.copies import Copies, small_copies
 from napari_xanes._core.align.correlation import Matcher
 from napari_xanes._core.align.determined import ALONG, LEAST_ERROR, Determined, what_is_told
 from napari_xanes._core.align.frames import Search, bridge, clear_frame, doubtful, nearest, scale_frames
+from napari_xanes._core.align.misfit import reversed_frames, turning
 from napari_xanes._core.align.rounds import (
     MEAN_PASSES,
     aligned_sum,
@@ -51,6 +53,12 @@ class Measured:
         Standard error of the shifts, px; infinite along axes of which the frame tells nothing.
     blind : array (m, n)
         Directions, of length one, along which no frame tells anything; all shifts are 0 along them.
+    opening : tuple of slice or None
+        The part of images that was looked at, px, as an aperture that stays put leaves it open; None for all.
+    turned : float
+        Degrees by which frames are turned at most, which displacements do not take back; 0 if they are not clearly.
+    reversed : tuple of int
+        Frames in which bright and dark are exchanged.
     """
 
     shifts: FloatMatrix
@@ -58,6 +66,9 @@ class Measured:
     reference: ReferenceFrame
     sigma: FloatMatrix
     blind: FloatMatrix
+    opening: tuple[slice, ...] | None = None
+    turned: float = 0.0
+    reversed: tuple[int, ...] = ()
 
 
 def measure_drift(
@@ -90,6 +101,12 @@ def measure_drift(
             "check the file, the flats and the region."
         )
     scale_frames(frames, usable)
+    part = opening(frames, usable)
+    seen = None
+    if part is not None:
+        frames, copies.details = _cut(frames, part), []
+        scale_frames(frames, usable)
+        seen = tuple(slice(int(s.start * b), int(s.stop * b)) for s, b in zip(part, bins, strict=True))
     unknown = np.full((n, frames[0].ndim), np.nan)
     if frames[0].size < _WORTH_THREADS:
         workers = 1
@@ -100,7 +117,7 @@ def measure_drift(
         by_neighbors(search)
         told = what_is_told(search.matcher, _with_the_one_before(search), search.known, search.least, workers)
         shifts, sigma = told.projected(search.shifts), _added_up(told.sigma, search.usable)
-        return Measured(shifts * bins, search.confidence, reference, sigma * bins, told.blind)
+        return Measured(shifts * bins, search.confidence, reference, sigma * bins, told.blind, seen)
     anchor = clear_frame(search)
     to_one(search, anchor)
     without_pattern(search, anchor)
@@ -112,14 +129,20 @@ def measure_drift(
     sigma = told.sigma
     if copies.details:
         sigma = _in_detail(search, copies, anchor, told)
+    doubts = (seen, turning(search, anchor), tuple(reversed_frames(search, anchor).tolist()))
     bridge(search)
     if reference == "mean":
-        return Measured(search.shifts * bins, search.confidence, "mean", sigma * bins, told.blind)
+        return Measured(search.shifts * bins, search.confidence, "mean", sigma * bins, told.blind, *doubts)
     resolved = nearest(search.known, int(reference))
     shifts = search.shifts - search.shifts[resolved]
     sigma = np.hypot(sigma, sigma[resolved])
     sigma[resolved] = np.where(np.isfinite(sigma[resolved]), 0.0, sigma[resolved])
-    return Measured(shifts * bins, search.confidence, resolved, sigma * bins, told.blind)
+    return Measured(shifts * bins, search.confidence, resolved, sigma * bins, told.blind, *doubts)
+
+
+def _cut(frames: list[Float32], part: tuple[slice, ...]) -> list[Float32]:
+    """Return a part of the frames, their means off."""
+    return [np.ascontiguousarray(frame[part]) - frame[part].mean() for frame in frames]
 
 
 def _told(search: Search) -> Determined:

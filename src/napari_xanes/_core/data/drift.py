@@ -34,8 +34,9 @@ class Drift:
         Homogeneous matrices in array axis order, (y, x, 1) or (z, y, x, 1), px: ``matrices[i] @ (y, x, 1)`` is
         where frame i shows what the reference shows at (y, x).  NaN for frames that could not be measured.
     confidence : array (E,)
-        Correlation coefficient, 0 to 1, with what the frame was finally compared with; 0 if nothing was measured and
-        the frame is lost (NaN) or moved like those beside it.
+        Correlation coefficient, 0 to 1, with what the frame was finally compared with, times the share of directions
+        along which the stack tells the drift; 0 if nothing was measured and the frame is lost (NaN) or moved like
+        those beside it.
     reference : int, "previous" or "mean"
         The frame that stays where it is, as an index; "previous": the first usable one; "mean": the mean
         of all shifts is 0.
@@ -88,8 +89,14 @@ class Drift:
         return sigma
 
     def outliers(self, jump: float = 5.0) -> NDArray[np.intp]:
-        """Return frames that lie `jump` times farther from the middle of their neighbours than frames do, and the unsure."""
+        """Return frames that lie `jump` times farther from the middle of their neighbours than frames do, and the unsure.
+
+        Unsure are frames of low confidence, and those that tell nothing along an axis.
+        """
         known = np.flatnonzero(np.isfinite(self.shifts).all(axis=1))
+        untold = np.zeros(0, np.intp)
+        if self.sigma is not None:
+            untold = np.flatnonzero(np.isinf(self.sigma).any(axis=1))
         unsure = (
             known[
                 (self.confidence[known] < 0.6 * np.median(self.confidence[known]))
@@ -98,6 +105,7 @@ class Drift:
             if known.size
             else known
         )
+        unsure = np.union1d(unsure, untold)
         if known.size < 5:
             return unsure
         shifts = self.shifts[known]
