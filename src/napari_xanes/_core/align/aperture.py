@@ -38,7 +38,7 @@ def opening(frames: Sequence[Float32], usable: NDArray[np.bool_]) -> tuple[slice
         Their mean about 0.
     usable : array of bool (E,)
     """
-    chosen = [frames[i] for i in np.flatnonzero(usable)]
+    chosen: list[Float32] = [frames[int(i)] for i in np.flatnonzero(usable)]
     if len(chosen) < FEWEST_FRAMES or chosen[0].ndim != 2:
         return None
     mean, variance = _moments(chosen)
