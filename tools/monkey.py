@@ -2,14 +2,15 @@
 
     xvfb-run -a -s "-screen 0 1920x1080x24" python tools/monkey.py [--seeds 20] [--actions 500]
 
-A line a seed: exceptions, messages in the log, growth of memory between the first tenth and the end, and the longest time
-that the event loop stood still while this plugin was at work, with where; `busy` is the time in which the window's
-thread had a processor.
+A line a seed: exceptions, messages in the log, growth of memory from the first half of the actions to the second, both
+times with everything closed again, and the longest time that the event loop stood still while this plugin was at work,
+with where; `busy` is the time in which the window's thread had a processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import subprocess
@@ -78,8 +79,11 @@ def one(seed: int, actions: int) -> int:
         if found.longest > 0.5 and 2 * ours > found.where.total():
             place = found.where.most_common(1)[0][0].split(" | ")[0]
             slow.append((found.busy, found.longest, monkey.done[-1], place))
-        if number >= actions // 10:
+        if number + 1 in (actions // 2, actions):
+            come_to_rest(viewer)
+            gc.collect()
             memory.append(psutil.Process().memory_info().rss / 2**20)
+            monkey.opened = 0
         if faults or complaints.texts:
             break
     beat.close()
@@ -90,11 +94,10 @@ def one(seed: int, actions: int) -> int:
         if slow
         else "none over 0.5 s"
     )
-    grown = memory[-1] - memory[0] if memory else 0.0
-    rest = psutil.Process().memory_info().rss / 2**20
+    at_rest = " then ".join(f"{one:.0f}" for one in memory)
     print(
-        f"seed {seed}: {len(monkey.done)} actions, {len(faults)} exceptions, {len(complaints.texts)} messages, memory "
-        f"{grown:+.0f} MiB, {rest:.0f} at rest, blocked: {worst}"
+        f"seed {seed}: {len(monkey.done)} actions, {len(faults)} exceptions, {len(complaints.texts)} messages, "
+        f"memory at rest {at_rest} MiB, blocked: {worst}"
     )
     for text in (*faults, *complaints.texts):
         print("  " + text.replace("\n", "\n  "))
