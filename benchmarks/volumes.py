@@ -127,7 +127,7 @@ class Phases:
         self.since = now
 
 
-def run_job(folder: Path) -> None:
+def run_job(folder: Path, into: str) -> None:
     """Run the recipe and print what it took as json."""
     import napari_xanes as nx
     from napari_xanes._core.recipe import recipe as _steps  # noqa: F401 (loads what the job needs)
@@ -137,7 +137,16 @@ def run_job(folder: Path) -> None:
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     phases = Phases()
     start = phases.now()
-    result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases)
+    if into == "zarr":
+        from napari_xanes._core.runs.map_store import maps_beside
+
+        with maps_beside(folder / "result.zarr") as sink:
+            result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases, sink=sink)
+            phases(0, 1, "Writing the result")
+            nx.save_result(result, folder / "result.zarr")
+        result = nx.load_result(folder / "result.zarr")
+    else:
+        result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases)
     phases.close()
     seconds, work, asked = (a - b for a, b in zip(phases.now(), start, strict=True))
     status = Path("/proc/self/status").read_text()
@@ -145,7 +154,7 @@ def run_job(folder: Path) -> None:
     error = result.extra["drift"].shifts - np.loadtxt(folder / "shifts.txt")
     digest = sha256()
     for name in sorted(result.maps):
-        for plane in result.maps[name]:
+        for plane in map(np.asarray, result.maps[name]):
             digest.update(np.where(np.isnan(plane), np.float32(np.nan), plane).tobytes())
     answer = {
         "seconds": seconds,
@@ -196,11 +205,12 @@ def main() -> None:
     parser.add_argument("--layout", choices=LAYOUTS, default="files")
     parser.add_argument("--folder", type=Path, help="where the volumes are written for the time being")
     parser.add_argument("--beside", type=Path, help="src of another version")
+    parser.add_argument("--into", choices=("memory", "zarr"), default="memory", help="where maps are put")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
-        run_job(args.run)
+        run_job(args.run, args.into)
         return
     own = Path(__file__).resolve().parents[1] / "src"
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
@@ -216,7 +226,7 @@ def main() -> None:
         digests = set()
         for number in range(args.rounds):
             for source in [args.beside.resolve(), own] if args.beside else [own]:
-                command = [sys.executable, __file__, "--run", str(folder)]
+                command = [sys.executable, __file__, "--run", str(folder), "--into", args.into]
                 environment = os.environ | {"PYTHONPATH": str(source)}
                 done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
                 answer = json.loads(done.stdout.splitlines()[-1])

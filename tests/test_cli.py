@@ -15,7 +15,7 @@ import tifffile
 
 import napari_xanes as nx
 from napari_xanes import cli
-from napari_xanes._core.runs import batch
+from napari_xanes._core.runs import batch, needs
 
 BLOCKED = (
     "napari",
@@ -371,7 +371,7 @@ def test_the_disk_that_is_said_to_be_needed_is_what_is_used(scans, tmp_path, exp
     (tmp_path / "recipe.toml").write_text(text)
     loaded = nx.Recipe.load(tmp_path / "recipe.toml")
     (job,) = batch.plan(loaded, [tmp_path / "ni_simulated.h5"], tmp_path / "maps")
-    said = batch.disk_needed(loaded, batch.open_scan(loaded, job), job.target, export)
+    said = needs.disk_needed(loaded, batch.open_scan(loaded, job), job.target, export)
     batch.run_job(loaded, job, export=export)
     used = sum(path.stat().st_size for path in (tmp_path / "maps").rglob("*") if path.is_file())
     assert 0.7 * said < used < 1.3 * said
@@ -504,3 +504,17 @@ def test_script_prints_what_the_recipe_does(tmp_path, capsys, monkeypatch):
     script = capsys.readouterr().out
     compile(script, "script", "exec")
     assert str(tmp_path / "references") in script or "references/Ni_reduced.txt" in script
+
+
+def test_run_writes_zarr_results_where_asked(call, tmp_path):
+    made = nx.simulate_volume((20, 24, 24), n_energies=24)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["img_xanes"], file["X_eng"] = made.stack.data, made.stack.energy
+    text = 'schema = 1\n[input]\nsignal = "optical_density"\n[[step]]\ndo = "normalize"\ne0 = 8333\n'
+    (tmp_path / "recipe.toml").write_text(text)
+    words = ("run", tmp_path / "recipe.toml", tmp_path / "scan.h5", "--out", tmp_path / "out", "--results")
+    status, _, _ = call(*words, "zarr")
+    assert status == 0
+    assert set(nx.load_result(tmp_path / "out/scan.zarr").maps) == {"thickness", "edge_step"}
+    status, _, said = call(*words, "tiff")
+    assert status == 1 and "results is 'tiff'" in said

@@ -34,6 +34,7 @@ app = typer.Typer(
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders.")]
 Text = str | None
 
+
 INTERRUPTED = "interrupted; what was finished is kept, and nothing half-written is left."
 
 
@@ -188,6 +189,9 @@ def run(
     export: Annotated[
         list[str] | None, typer.Option(metavar="tiff|csv", help="Also write maps in this format; repeatable.")
     ] = None,
+    results: Annotated[
+        str, typer.Option(metavar="h5|zarr", help="Write results as .h5 files or .zarr folders.")
+    ] = "h5",
 ) -> None:
     """Run a recipe on scans, each into a result file of its own."""
     from napari_xanes._core.recipe.recipe import Recipe
@@ -205,6 +209,7 @@ def run(
         combine=combine,
         export=formats,
         recipe_file=recipe_file,
+        results=results,
     )
     failed: list[str] = []
     for number, job in enumerate(jobs, 1):
@@ -231,12 +236,12 @@ def run(
 
 def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | None) -> Result:
     """Do one job of `batch`, telling what it takes and what came of it."""
-    from napari_xanes._core.runs import batch
+    from napari_xanes._core.runs import batch, needs
     from napari_xanes._progress import describe_steps, shown_progress
 
     stack = batch.open_scan(loaded, job)
-    needed, streamed = batch.memory_needed(loaded, stack, workers)
-    disk = batch.disk_needed(loaded, stack, job.target, export)
+    needed, streamed = needs.memory_needed(loaded, stack, workers, job.target)
+    disk = needs.disk_needed(loaded, stack, job.target, export)
     how = "read in bands of rows" if streamed else "in memory"
     size = " x ".join(map(str, stack.shape))
     takes = f"about {needed / 2**20:.0f} MiB of memory and {disk / 2**20:.0f} MiB of disk"

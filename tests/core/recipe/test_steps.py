@@ -11,7 +11,7 @@ import napari_xanes as nx
 from napari_xanes import EnergyStack, InputError
 from napari_xanes._core.recipe.recipe import Recipe, template
 from napari_xanes._core.recipe.steps import STEPS, check_takes, missing_before
-from napari_xanes._core.runs.batch import disk_needed
+from napari_xanes._core.runs.needs import disk_needed
 
 
 @pytest.fixture

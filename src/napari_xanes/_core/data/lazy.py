@@ -61,7 +61,8 @@ class LazyArray(ABC):
         first, rest = parts[0], parts[1:]
         rows, rest = _row_range(rest, self.shape[1])
         if isinstance(first, (int, np.integer)):
-            return self.read_rows(_checked(int(first), self.shape[0]), rows)[rest]
+            block = self.read_rows(_checked(int(first), self.shape[0]), rows)
+            return block if rest == (slice(None),) * len(rest) else block[rest]
         indices = np.arange(self.shape[0])[first]
         if indices.ndim != 1:
             raise IndexError("the first axis takes an integer, a slice or a list of indices")

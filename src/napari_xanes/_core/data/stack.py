@@ -146,9 +146,13 @@ class EnergyStack:
 
 
 def as_frame(stored: NDArray[Any], *, counts: bool) -> Float32:
-    """Return what is stored of a frame as a fresh float32 array; counts not measured are NaN."""
+    """Return what is stored of a frame as a fresh float32 array; counts not measured are NaN.
+
+    An array that is no view of another was read for this, and is taken itself.
+    """
     gaps = not_measured(stored) if counts else None
-    frame = np.array(stored, dtype=np.float32)
+    own = stored.dtype == np.float32 and stored.flags.owndata and stored.flags.writeable
+    frame = stored if own else np.array(stored, dtype=np.float32)
     if gaps is not None:
         frame[gaps] = np.nan
     return frame

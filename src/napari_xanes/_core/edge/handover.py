@@ -78,6 +78,7 @@ def sampled_thickness(
     """Return the thickness that was divided out, in sampled pixels (n,), and as an image if that is made already."""
     image = chain.maps["thickness"].data if "thickness" in chain.maps else chain.thickness
     if image is not None and image.shape == chain.image_shape:
+        image = np.asarray(image)
         return image.reshape(-1)[sampled_pixels(chain.image_shape)], image
     handed = chain.handed(Normalization)
     if image is None and handed is not None and handed.sampled is not None:

@@ -255,16 +255,18 @@ def apply_kernels(
     maps: Sequence[Mapping[str, FloatArray]],
     pixels: slice | NDArray[np.intp],
     before: dict[str, FloatArray] | None = None,
+    at: slice | None = None,
 ) -> None:
     """Run the kernels over spectra `y` (E, n) of the given flat pixels, in place, filling `maps`.
 
+    Maps of a part of the image only are filled `at` those places of theirs.
     A kernel also sees those maps of the kernels before it that it names in `follows`; `before` holds maps of kernels that
     ran over the same spectra already, and is added to.
     """
     before = {} if before is None else before
     for kernel, arrays in zip(kernels, maps, strict=True):
         views = {
-            name: _flat(arrays[name], lead)[..., pixels]
+            name: _flat(arrays[name], lead)[..., pixels if at is None else at]
             if name in arrays
             else np.empty((*lead, y.shape[1]), y.dtype)  # for a map that nobody keeps
             for name, lead in kernel.maps.items()

@@ -45,6 +45,8 @@ class Chain:
         Number of threads.
     kinds : collection of str
         Kinds of maps that are wanted in the end; empty for all.
+    sink : MapSink, optional
+        Where the maps of volumes are put, rather than kept in memory.
     signal, energy, image_shape, pixel_size_um, thickness
         What the values mean by now, the photon energies in eV (E,), the shape of one frame, its pixels' size, and
         what an edge normalisation before this run divided out.
@@ -64,6 +66,7 @@ class Chain:
     in_memory: bool = True
     workers: int | None = None
     kinds: Collection[str] = ()
+    sink: slabs.MapSink | None = None
     maps: dict[str, NamedMap] = field(default_factory=dict)
     labels: dict[str, NDArray[Any]] = field(default_factory=dict)
     tables: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
@@ -158,7 +161,7 @@ class Chain:
     def found_map(self, name: str, step: str) -> NDArray[Any]:
         """Return a map of earlier steps, or the thickness that the stack was divided by, for a step that needs it."""
         if name in self.maps:
-            return self.maps[name].data
+            return np.asarray(self.maps[name].data)
         if name == "thickness" and self.thickness is not None:
             return self.thickness
         have = ", ".join(self.maps) or "none; put a step that makes maps before it"
@@ -249,7 +252,11 @@ class Chain:
             data = self._materialize(progress)
             self._run_in_memory(data if self._owned else None, progress)
             return
-        run = partial(slabs.run_slabs, kept=self._kept) if self._kept else passes.run_bands
+        run = (
+            partial(slabs.run_slabs, kept=self._kept, sink=self.sink if len(self.image_shape) > 2 else None)
+            if self._kept
+            else passes.run_bands
+        )
         maps = run(
             [one.kernel for one in self._pending],
             self.read,

@@ -6,8 +6,9 @@ are kept in memory once and not read again for the next.  Maps do not depend on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
+from typing import Protocol
 
 import numpy as np
 
@@ -26,6 +27,18 @@ ROWS_AROUND = 8
 """What the longest interpolation needs besides the rows that it gives."""
 FEW = 4
 """Planes from which on a slab is not made thinner to save memory."""
+
+
+class MapSink(Protocol):
+    """Where maps of volumes are put slab by slab, and read from afterwards."""
+
+    rows: int
+
+    def put(
+        self, slab: slice, image_shape: Sequence[int], maps: Sequence[Mapping[str, blocks.FloatArray]]
+    ) -> None: ...
+
+    def maps(self) -> RawMaps: ...
 
 
 def slab_height(kept: KeptRows, image_shape: Sequence[int], n: int) -> int:
@@ -62,6 +75,7 @@ def run_slabs(
     shape: Sequence[int],
     *,
     kept: KeptRows,
+    sink: MapSink | None = None,
     cheap: bool,
     wanted: Callable[[str], bool],
     progress: Progress,
@@ -73,6 +87,8 @@ def run_slabs(
     ----------
     read : callable
         Gives frames as they are by now, made of what `kept` gives.
+    sink : MapSink, optional
+        Where the maps of each slab are put; without it they are kept in memory.
     cheap : bool
         Whether a few rows of a frame are read quickly.
     """
@@ -80,11 +96,14 @@ def run_slabs(
     height = slab_height(kept, image_shape, n)
     if not height:
         return run_bands(kernels, read, shape, cheap=cheap, wanted=wanted, progress=progress, workers=workers)
-    maps = blocks.allocate_maps(kernels, image_shape, wanted=wanted)
+    if sink is not None and height > sink.rows:
+        height -= height % sink.rows
     width = prod(image_shape[1:])
     slabs = blocks.row_blocks(image_shape, n, megabytes=height * width * n * 4 / 2**20)
     chunks = blocks.pixel_chunks(image_shape)
     spectra = np.empty((n, (slabs[0].stop - slabs[0].start) * width), np.float32)
+    of_slab = slice(0, slabs[0].stop) if sink is not None else slice(0, image_shape[0])
+    maps = blocks.allocate_maps(kernels, (of_slab.stop, *image_shape[1:]), wanted=wanted)
     scratch = blocks.Scratch()
     done, total = 0, n * len(slabs) + len(chunks)
 
@@ -104,11 +123,19 @@ def run_slabs(
                 part = spectra[:, chunk.start - first : chunk.stop - first]
                 y = scratch.like(part)
                 np.copyto(y, part)
-                blocks.apply_kernels(kernels, y, maps, chunk)
+                at = None if sink is None else slice(chunk.start - first, chunk.stop - first)
+                blocks.apply_kernels(kernels, y, maps, chunk, at=at)
 
             blocks.run(fill, range(n), progress=report, workers=workers)
             kept.end_band(rows)
             done += n
             blocks.run(work, inside, progress=report, workers=workers)
             done += len(inside)
-    return maps
+            if sink is not None:
+                sink.put(slab, image_shape, [_first(kernel, rows) for kernel in maps])
+    return maps if sink is None else sink.maps()
+
+
+def _first(maps: Mapping[str, blocks.FloatArray], rows: int) -> dict[str, blocks.FloatArray]:
+    """Return the first planes of maps of volumes."""
+    return {name: one[..., :rows, :, :] for name, one in maps.items()}

@@ -158,7 +158,7 @@ def _told(
     residuals, coefficients = pixels.residuals, pixels.coefficients
     if divisor is not None and normalized:
         residuals = residuals * divisor.at(energy, pixels.numbers)
-        coefficients = coefficients * divisor.step.reshape(-1)[pixels.numbers]
+        coefficients = coefficients * np.asarray(divisor.step.reshape(-1)[pixels.numbers])
     mean = coefficients.mean(axis=1).astype(np.float64)
     columns = explained_columns(patterns, mean / mean.sum(), normalized)
     found = name_causes(_sampled(pixels, residuals, coefficients, slopes, leftover), columns, patterns)

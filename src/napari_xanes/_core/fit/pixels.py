@@ -31,7 +31,7 @@ class Divisor:
 
     def at(self, energy: Matrix, numbers: NDArray[np.intp]) -> FloatArray:
         """Return it at the energies (e,) for some pixels (n,): (e, n)."""
-        step, rise = (image.reshape(-1)[numbers] for image in (self.step, self.rise))
+        step, rise = (np.asarray(image.reshape(-1)[numbers]) for image in (self.step, self.rise))
         if not rise.any():
             return step[None]
         divisor: FloatArray = step + rise * (energy - self.e0).astype(step.dtype)[:, None]
@@ -61,9 +61,9 @@ def significant_pixels(leftover: Leftover, basis: Design, divisor: Divisor | Non
     with np.errstate(invalid="ignore"):
         good = np.isfinite(noise) & (coefficients.sum(axis=0) > SIGNIFICANT * error)
     if divisor is not None:
-        part = divisor.step.reshape(-1)[numbers]
+        part = np.asarray(divisor.step.reshape(-1)[numbers])
         with np.errstate(invalid="ignore"):
-            good &= (part > 0) & np.isfinite(divisor.rise.reshape(-1)[numbers])
+            good &= (part > 0) & np.isfinite(np.asarray(divisor.rise.reshape(-1)[numbers]))
     if not good.all():
         residuals, coefficients = residuals[:, good], coefficients[:, good]
         numbers, noise = numbers[good], noise[good]

@@ -36,16 +36,21 @@ def slopes_at(
     whole = None if thickness is None else thickness.reshape(-1)
     places = np.unravel_index(numbers, shape)
 
-    def at(index: Index) -> FloatArray:
-        values = layers[:, index]
-        return values if whole is None else values.clip(-WILDEST, WILDEST) * whole[index]
-
-    here = np.nan_to_num(at(numbers))
+    around = list(product((-1, 0, 1), repeat=len(shape)))
+    moved = [
+        [np.clip(p + o, 0, size - 1) for p, o, size in zip(places, offsets, shape, strict=True)]
+        for offsets in around
+    ]
+    wanted = np.stack([numbers, *(np.ravel_multi_index(one, shape) for one in moved)])
+    index, where = np.unique(wanted, return_inverse=True)  # in order, as maps on the disk are read
+    read = np.asarray(layers[:, index])
+    if whole is not None:
+        read = read.clip(-WILDEST, WILDEST) * np.asarray(whole[index])
+    found = read[:, where.reshape(wanted.shape)]
+    here = np.nan_to_num(found[:, 0])
     slopes = np.zeros((len(shape), *here.shape), here.dtype)
-    for offsets in product((-1, 0, 1), repeat=len(shape)):
-        moved = [np.clip(p + o, 0, size - 1) for p, o, size in zip(places, offsets, shape, strict=True)]
-        values = at(np.ravel_multi_index(moved, shape))
-        values = np.where(np.isfinite(values), values, here)
+    for number, offsets in enumerate(around, 1):
+        values = np.where(np.isfinite(found[:, number]), found[:, number], here)
         for axis in range(len(shape)):
             weight = prod((STEP if k == axis else SMOOTH)[o + 1] for k, o in enumerate(offsets))
             if weight:

@@ -270,14 +270,17 @@ class _Collect:
 
 def _admm_facts(raw: Mapping[str, FloatArray]) -> dict[str, Any]:
     """Return how far the iterations came, over all pixels."""
-    valid = np.isfinite(raw["iterations"])
+    unconverged = count_unconverged(raw)
+    names = ("primal_residual", "dual_residual")
+    iterations, *residuals = (np.asarray(raw[name]) for name in ("iterations", *names))
+    valid = np.isfinite(iterations)
     largest = {
-        name: float(raw[name].max(where=valid, initial=0)) for name in ("primal_residual", "dual_residual")
+        name: float(one.max(where=valid, initial=0)) for name, one in zip(names, residuals, strict=True)
     }
     return {
-        "median_iterations": float(np.median(raw["iterations"][valid])) if valid.any() else 0.0,
-        "most_iterations": int(raw["iterations"].max(where=valid, initial=0)),
-        "unconverged_pixels": count_unconverged(raw),
+        "median_iterations": float(np.median(iterations[valid])) if valid.any() else 0.0,
+        "most_iterations": int(iterations.max(where=valid, initial=0)),
+        "unconverged_pixels": unconverged,
         **largest,
     }
 

@@ -235,4 +235,4 @@ class OneFrame(LazyArray):
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of the image, or planes of the volume."""
-        return np.array(self.source[rows])
+        return np.asarray(self.source[rows])

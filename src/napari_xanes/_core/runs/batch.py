@@ -10,36 +10,38 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
+from typing import Literal
 
+from napari_xanes._core.base.checks import check_choice
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.base.files import (
     LONGEST_NAME,
-    check_disk,
     check_folder,
     checked_path,
     shown,
     write_text,
 )
-from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.base.progress import Progress
-from napari_xanes._core.data.kinds import kind
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
-from napari_xanes._core.engine.slabs import working_bytes
-from napari_xanes._core.fit.fit import FitParams, choose_references
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.prepare.combine import combine_scans
 from napari_xanes._core.recipe.recipe import Recipe
-from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.beside import FACT, all_in_place, are_complete, check_own, replace_exports
 from napari_xanes._core.runs.export import WRITERS
 from napari_xanes._core.runs.made_from import check_unchanged, is_made_of, made_from
+from napari_xanes._core.runs.map_store import maps_beside
 from napari_xanes._core.runs.pipeline import run_recipe
-from napari_xanes._core.runs.result_file import check_result, is_result_file, load_result, save_result
-from napari_xanes._core.runs.unpack import fits_memory, stored_bytes
+from napari_xanes._core.runs.result_file import (
+    SUFFIXES,
+    check_result,
+    is_result_file,
+    load_result,
+    save_result,
+)
 
+Results = Literal["h5", "zarr"]
 MARK = "# made by napari-xanes"
 """How a recipe begins that stands beside a result; such a file may be replaced when its result is made anew."""
 
@@ -79,6 +81,7 @@ def plan(
     combine: bool = False,
     export: Sequence[str] = (),
     recipe_file: str | Path | None = None,
+    results: str = "h5",
 ) -> list[Job]:
     """Return what is to be done, or refuse it before anything is.
 
@@ -99,6 +102,8 @@ def plan(
         Written besides what the recipe says.
     recipe_file : path, optional
         Where the recipe stands, which must not be replaced.
+    results : {"h5", "zarr"}
+        What results are written as.
 
     Raises
     ------
@@ -107,6 +112,7 @@ def plan(
     InputError
         If two scans would give the same result file, or a result would replace its scan.
     """
+    check_choice("results", results, Results)
     folder = checked_path(folder, "folder")
     if folder.exists() and not folder.is_dir():
         raise DataFileError(f"{folder} is a file, expected a folder for the results; choose another.")
@@ -118,7 +124,7 @@ def plan(
         raise DataFileError(f"{missing}: there is no such file or folder.")
     for scan, *more in [paths] if combine else [[path] for path in paths]:
         named = f"{_name(scan)}_and_{len(more)}_more" if more else _name(scan)
-        target = folder / f"{named}.h5"
+        target = folder / f"{named}.{results}"
         if target in jobs:
             raise InputError(
                 f"{jobs[target].scan} and {scan} would both be written to {target}; run them into two folders."
@@ -131,7 +137,7 @@ def plan(
                 f"the result would replace its own scan {scan}; choose another folder than {folder}."
             )
         done = resume and is_made_of(recipe, [scan, *more], target) and not check_result(target)
-        if target.is_dir():
+        if target.is_dir() and results == "h5":
             raise DataFileError(
                 f"{target} is a folder, the result would be a file of that name; choose another --out."
             )
@@ -174,7 +180,7 @@ def _check_replaceable(
             f"{shown(written)} is the recipe in use, and the recipe with all values would replace it; choose another "
             "--out, or rename it."
         )
-    own = is_result_file(written) if written.suffix == ".h5" else _is_ours(written)
+    own = _is_ours(written) if written.suffix == ".toml" else is_result_file(written)
     if written.suffix == ".toml" and not own:
         raise DataFileError(
             f"{shown(written)} is not of this program, and the recipe used would replace it; move it away, or choose "
@@ -202,7 +208,8 @@ def _name(scan: Path) -> str:
 
 def _is_left_over(written: Path) -> bool:
     """Whether a file is the recipe of a run that ended before its result was whole."""
-    return written.suffix == ".toml" and not written.with_suffix(".h5").exists() and _is_ours(written)
+    made = any(written.with_suffix(suffix).exists() for suffix in SUFFIXES)
+    return written.suffix == ".toml" and not made and _is_ours(written)
 
 
 def _refusal(target: Path, resume: bool) -> str:
@@ -242,19 +249,20 @@ def run_job(
     stack = open_scan(recipe, job) if stack is None else stack
     scans = (job.scan, *job.more)
     made = made_from(recipe, scans, stack.source)
-    result = run_recipe(recipe, stack, progress=progress, workers=workers)
-    check_unchanged(made)
-    exported = replace_exports(result, job.target, (*recipe.output.export, *export))
-    result = dataclasses.replace(result, extra=result.extra | {"made_from": made, FACT: exported})
-    resolved = Recipe.of(result)
-    resolved = dataclasses.replace(
-        resolved, output=recipe.output, input=recipe.input if job.more else resolved.input
-    )
-    head = f"{MARK}: how {shown(job.target.name)} was made"
-    write_text(job.target.with_suffix(".toml"), f"{head}\n{resolved.to_toml()}")
-    save_result(result, job.target)
+    with maps_beside(job.target) as sink:
+        result = run_recipe(recipe, stack, progress=progress, workers=workers, sink=sink)
+        check_unchanged(made)
+        exported = replace_exports(result, job.target, (*recipe.output.export, *export))
+        result = dataclasses.replace(result, extra=result.extra | {"made_from": made, FACT: exported})
+        resolved = Recipe.of(result)
+        resolved = dataclasses.replace(
+            resolved, output=recipe.output, input=recipe.input if job.more else resolved.input
+        )
+        head = f"{MARK}: how {shown(job.target.name)} was made"
+        write_text(job.target.with_suffix(".toml"), f"{head}\n{resolved.to_toml()}")
+        save_result(result, job.target)
     all_in_place(job.target)
-    return result
+    return load_result(job.target) if sink is not None else result
 
 
 def export_again(recipe: Recipe, job: Job, export: Sequence[str]) -> None:
@@ -280,46 +288,3 @@ def check_exports(formats: Sequence[str]) -> None:
     for name in formats:
         if name not in WRITERS:
             raise InputError(f"export format is '{name}', expected one of {', '.join(WRITERS)}.")
-
-
-def memory_needed(recipe: Recipe, stack: EnergyStack, workers: int | None = None) -> tuple[int, bool]:
-    """Return about how many bytes the maps of a scan will take to compute, and whether it is streamed.
-
-    Raises
-    ------
-    ResourceError
-        If they are not free.
-    """
-    pixels, energies = prod(stack.image_shape), stack.shape[0]
-    unpacks = fits_memory(stack.data)
-    streamed = not (recipe.output.stack or unpacks)
-    if recipe.output.stack:
-        held = 4 * pixels * energies
-    else:
-        held = working_bytes(stack, workers) + (stored_bytes(stack.data) if unpacks else 0)
-    needed = held + 4 * _count_maps(recipe) * pixels
-    check_memory(needed, f"{stack.name} {stack.shape}")
-    return needed, streamed
-
-
-def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequence[str] = ()) -> int:
-    """Return about how many bytes the result of a scan and its exports will take on the disk.
-
-    Raises
-    ------
-    ResourceError
-        If they are not free.
-    """
-    pixels, energies = prod(stack.image_shape), stack.shape[0]
-    copies = 2 if "tiff" in (*recipe.output.export, *export) else 1
-    values = copies * _count_maps(recipe) * pixels + (energies * pixels if recipe.output.stack else 0)
-    check_disk(4 * values, target)
-    return 4 * values
-
-
-def _count_maps(recipe: Recipe) -> int:
-    """Return how many maps the steps make, about; none of those that are not kept."""
-    if not recipe.output.maps:
-        return sum(STEPS[name].map_count(params) for name, params in recipe.steps)
-    of_references = [len(choose_references(p)) for _, p in recipe.steps if isinstance(p, FitParams)]
-    return sum(max(of_references, default=1) if kind(one).prefix else 1 for one in recipe.output.maps)

@@ -21,6 +21,7 @@ from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.slabs import MapSink
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.recipe.recipe import Recipe
@@ -37,6 +38,7 @@ def run_recipe(
     progress: Progress | None = None,
     in_memory: bool | None = None,
     workers: int | None = None,
+    sink: MapSink | None = None,
 ) -> Result:
     """Read a scan, carry out the steps of a recipe and return the maps.
 
@@ -54,6 +56,8 @@ def run_recipe(
         are the same.
     workers : int, optional
         Number of threads.
+    sink : MapSink, optional
+        Where maps of volumes are put as they come, see `map_store`; they are in memory otherwise.
 
     Returns
     -------
@@ -77,6 +81,7 @@ def run_recipe(
         progress=progress,
         in_memory=in_memory,
         workers=workers,
+        sink=sink,
     )
 
 
@@ -89,6 +94,7 @@ def run_steps(
     progress: Progress | None = None,
     in_memory: bool | None = None,
     workers: int | None = None,
+    sink: MapSink | None = None,
 ) -> Result:
     """Carry out steps on an open stack; with `keep_stack` the stack after them is in the result.
 
@@ -101,7 +107,7 @@ def run_steps(
         ready = stack
         if in_memory is None and not keep_stack:
             ready = open_files.enter_context(unpacked(stack, steps, report, workers))
-        chain = Chain(ready, choose_memory(ready) if in_memory is None else in_memory, workers, kinds)
+        chain = Chain(ready, choose_memory(ready) if in_memory is None else in_memory, workers, kinds, sink)
         _carry_out(chain, steps, report)
         data = chain.run(keep_stack=keep_stack, progress=report)
     history = (*stack.history, *chain.entries)

@@ -31,7 +31,7 @@ MARK = "napari_xanes"
 """Attribute of the root, and of every image, under which is what other programs need not know."""
 ABOUT = "about"
 SCHEMA = 1
-CHUNK = {2: (1024, 1024), 3: (16, 256, 256)}
+CHUNK = {2: (1024, 1024), 3: (8, 256, 256)}
 COARSE = {2: 2048, 3: 512}
 """The coarsest copy of an image or volume has at most so many pixels a side."""
 KINDS = ("maps", "labels")
@@ -88,7 +88,7 @@ def _write(result: Result, folder: Path) -> None:
         for name, data in images.items():
             _write_image(group.create_group(keys[kind][name]), name, data, result, labels=kind == "labels")
     about = np.frombuffer(_about(result), np.uint8)
-    array = root.create_array(ABOUT, shape=about.shape, chunks=about.shape, dtype=about.dtype, **_packing())
+    array = root.create_array(ABOUT, shape=about.shape, chunks=about.shape, dtype=about.dtype, **packing())
     array[:] = about
     root.attrs[MARK] = {  # last, as by this a result is known
         "schema": SCHEMA,
@@ -114,7 +114,7 @@ def new_store(folder: Path) -> Any:
     return zarr.create_group(store=str(folder), zarr_format=3)
 
 
-def _packing() -> dict[str, Any]:
+def packing() -> dict[str, Any]:
     """Return how chunks are packed: their checksum tells damage."""
     from zarr.codecs import BloscCodec, Crc32cCodec
 
@@ -164,7 +164,7 @@ def _write_image(group: Any, name: str, data: Any, result: Result, *, labels: bo
             dtype=data.dtype,
             fill_value=np.nan if data.dtype.kind == "f" else 0,
             dimension_names=list(layout.AXES[-data.ndim :]),
-            **_packing(),
+            **packing(),
         )
         step = (1,) * data.ndim if level == 0 else _ratio(factors[level - 1], factors[level])
         for block in blocks_of(shape, chunks):
@@ -242,7 +242,7 @@ def load_store(path: Path) -> Result:
             group = store[f"{kind}/{key}"]
             name = group.attrs[MARK]["name"]
             paths = [one["path"] for one in group.attrs["ome"]["multiscales"][0]["datasets"]]
-            arrays = [_lazy(group[one]) for one in paths]
+            arrays = [lazy(group[one]) for one in paths]
             images[kind][name] = arrays[0]
             info[name] = group.attrs[MARK]["info"]
             if len(arrays) > 1:
@@ -253,7 +253,7 @@ def load_store(path: Path) -> Result:
     )
 
 
-def _lazy(array: Any) -> Any:
+def lazy(array: Any) -> Any:
     import dask.array
 
     open_lazily: Any = dask.array.from_array
