@@ -23,6 +23,7 @@ FACTS = {
 }
 """Facts whose names are not words, and their units."""
 UNTOLD = ("step_noise", "mean_lines", "painted", "inertia", "dropped_energies")
+"""Facts for the steps that follow rather than for people."""
 
 
 @dataclass(frozen=True)
