@@ -150,10 +150,34 @@ def short(name="short"):
     return Reference(name, ENERGY[5:], spectrum(8340)[5:])
 
 
+def test_references_narrower_than_the_scan_are_fitted_on_the_overlap_and_that_is_said(tmp_path):
+    mu, x = random_spectra(2, noise=0, negative=False)
+    inside = slice(5, -8)
+    narrow = [Reference(r.name, r.energy, r.mu) for r in make_references(2)]
+    narrow[1] = Reference("narrow", ENERGY[inside], np.interp(ENERGY[inside], narrow[1].energy, narrow[1].mu))
+    fit = fit_references(mu, ENERGY, narrow)
+    np.testing.assert_allclose(fit.coefficients, x, atol=1e-9)
+    np.testing.assert_array_equal(fit.energy, ENERGY[inside])
+    assert any("47 of 60 energies, as 'narrow' cover no more" in text for text in fit.warnings)
+    paths = []
+    for r in narrow:
+        np.savetxt(tmp_path / f"{r.name}.txt", np.c_[r.energy, r.mu])
+        paths.append(str(tmp_path / f"{r.name}.txt"))
+    stack = EnergyStack(mu[:, :30].reshape(-1, 5, 6).astype(np.float32), ENERGY, "normalized")
+    result = run_steps(stack, [("fit", FitParams(references=tuple(paths)))])
+    assert any("as 'narrow' cover no more" in text for text in result.warnings)
+    assert result.history[-1]["params"]["energy_range"] == [ENERGY[5], ENERGY[-9]]
+
+
 @pytest.mark.parametrize(
     ("references", "args", "said"),
     [
-        ([short()], {}, r"short.*8325.*5 of 60|short.*8325"),
+        ([short()], {"energy_range": (8300, 8420)}, r"short.*8325.*5 of 60|short.*8325"),
+        (
+            [*make_references(1), Reference("copper", ENERGY + 650, spectrum(CENTRES[0]))],
+            {},
+            "reference 'copper' covers .* is it of another element",
+        ),
         (
             [*make_references(1), Reference("copy", ENERGY, spectrum(CENTRES[0]))],
             {},

@@ -27,6 +27,7 @@ from napari_xanes._core.fit.library import (
     ILL_CONDITIONED,
     choose_references,
     count_unconverged,
+    covered_indices,
     doubts_of,
     fitted_indices,
     gave_up,
@@ -95,7 +96,8 @@ def fit_references(
     mask : array of bool, optional
         Pixels to fit; the others are NaN.
     extrapolate : "hold", optional
-        Keep a reference's end values beyond its range; by default that is refused.
+        Keep a reference's end values beyond its range; by default only energies that all references cover are fitted, and
+        a given `energy_range` that goes beyond is refused.
     significance : float, optional
         Fractions are NaN where the sum of coefficients is below this many times its standard error.
     solver : {"direct", "admm"}
@@ -120,7 +122,7 @@ def fit_references(
     Raises
     ------
     InputError
-        If references do not cover the fitted energies or cannot be told apart, or there are fewer energies than
+        If references do not cover the energies asked for or cannot be told apart, or there are fewer energies than
         unknowns.
 
     References
@@ -145,6 +147,7 @@ def fit_references(
     spectra = _as_references(references, energies)
     if reference_shifts is not None:
         spectra = shifted_references(spectra, check_shifts(reference_shifts, [r.name for r in spectra]))
+    fitted, narrowed = covered_indices(energies, fitted, spectra, energy_range, extrapolate)
     chosen_weights = check_weights(weights, values, fitted)
     basis = make_basis(spectra, energies[fitted], extrapolate, background, chosen_weights)
     leftover = Leftover(values.shape[1:], fitted.size, len(spectra))
@@ -180,7 +183,8 @@ def fit_references(
         weights=basis.weights,
         n_unconverged=unconverged,
         warnings=tuple(
-            doubts_of(spectra, basis, energies[fitted])
+            narrowed
+            + doubts_of(spectra, basis, energies[fitted])
             + gave_up(unconverged, maps["error"].size)
             + ([] if diagnosis is None else [*diagnosis.warnings])
         ),

@@ -20,6 +20,9 @@ from napari_xanes._core.solve.design import Design, FloatArray, design
 ILL_CONDITIONED = 1000.0
 """Condition number from which a fit is said to be doubtful."""
 
+FOREIGN = 0.1
+"""Share of the fitted energies of which a reference covers less if it is of another edge."""
+
 COARSE = 5.0
 """Distance between two points of a reference, in spacings of the data, from which it is said to have a hole."""
 
@@ -67,6 +70,44 @@ def fitted_indices(
     if energy_range is None:
         energy_range = (float(energy[0]), float(energy[-1]))
     return window_indices(energy, energy_range, "energy_range", usable=keep)
+
+
+def covered_indices(
+    energy: NDArray[np.float64],
+    fitted: NDArray[np.intp],
+    references: Sequence[Reference],
+    asked: Window | None,
+    extrapolate: Extrapolate | None,
+) -> tuple[NDArray[np.intp], list[str]]:
+    """Return those of the fitted energies that all references cover, and what is to be said of the others.
+
+    A range that was `asked` for is not narrowed: energies beyond a reference are then refused where they are used.
+
+    Raises
+    ------
+    InputError
+        If a reference covers hardly any of the energies.
+    """
+    wanted = energy[fitted]
+    inside = [in_window(wanted, (float(r.energy[0]), float(r.energy[-1]))) for r in references]
+    for r, covered in zip(references, inside, strict=True):
+        if fitted.size and covered.mean() < FOREIGN:
+            raise InputError(
+                f"reference '{r.name}' covers {r.energy[0]:.2f} to {r.energy[-1]:.2f} eV, the scan is fitted from "
+                f"{wanted[0]:.2f} to {wanted[-1]:.2f} eV: is it of another element?  Choose references of the edge that was "
+                "scanned, or check the unit of the energies."
+            )
+    if asked is not None or extrapolate is not None or not inside or all(c.all() for c in inside):
+        return fitted, []
+    kept = fitted[np.logical_and.reduce(inside)]
+    if kept.size < 2:
+        return fitted, []  # which is then refused, by name
+    narrow = ", ".join(f"'{r.name}'" for r, c in zip(references, inside, strict=True) if not c.all())
+    said = (
+        f"only {energy[kept[0]]:.2f} to {energy[kept[-1]]:.2f} eV were fitted, {kept.size} of {fitted.size} energies, as {narrow} "
+        "cover no more; extrapolate = 'hold' keeps their end values beyond"
+    )
+    return kept, [said]
 
 
 def make_basis(

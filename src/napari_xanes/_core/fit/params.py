@@ -66,7 +66,7 @@ class LibraryParams(Params):
     extrapolate: Extrapolate | None = field(
         None,
         "Beyond the references",
-        "'hold' keeps a reference's end values where the scan goes further. Empty: such a scan is refused.",
+        "'hold' keeps a reference's end values where the scan goes further. Empty: only energies that all cover are fitted.",
         example="hold",
         rare=True,
     )

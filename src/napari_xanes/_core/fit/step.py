@@ -27,6 +27,7 @@ from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
     choose_references,
     count_unconverged,
+    covered_indices,
     doubts_of,
     fitted_indices,
     gave_up,
@@ -58,11 +59,15 @@ def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitPa
 def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) -> tuple[FitParams, Found]:
     """Add the fit of these references to the chain; see `fit_step`, which reads them from files."""
     found = Found()
-    fitted = fitted_indices(chain.energy, chain.usable_energies(found), params.energy_range, params.exclude)
-    energy = chain.energy[fitted]
+    every = fitted_indices(chain.energy, chain.usable_energies(found), params.energy_range, params.exclude)
+    limits = (params.energy_range, params.extrapolate)
+    fitted, narrowed = covered_indices(chain.energy, every, references, *limits)
     shifts = _choose_shifts(references, params, chain, fitted, found)
     if shifts:
         references = shifted_references(references, shifts)
+        fitted, narrowed = covered_indices(chain.energy, every, references, *limits)
+    found.warn(*narrowed)
+    energy = chain.energy[fitted]
     weights = _step_weights(params, chain, fitted, found)
     basis = make_basis(references, energy, params.extrapolate, params.background, weights)
     found.update({"condition_number": round(basis.condition_number, 2), "fitted_energies": int(fitted.size)})

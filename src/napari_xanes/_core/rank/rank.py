@@ -18,7 +18,7 @@ from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.step import Step
-from napari_xanes._core.fit.library import choose_references, fitted_indices
+from napari_xanes._core.fit.library import choose_references, covered_indices, fitted_indices
 from napari_xanes._core.fit.params import LibraryParams
 from napari_xanes._core.fit.step import treated_references
 from napari_xanes._core.rank.ranking import (
@@ -70,6 +70,8 @@ def rank_step(chain: Chain, params: RankParams, progress: Progress) -> tuple[Ran
     usable = chain.usable_energies(found)
     fitted = fitted_indices(chain.energy, usable, params.energy_range, params.exclude)
     library = treated_references(params, chain)
+    fitted, narrowed = covered_indices(chain.energy, fitted, library, params.energy_range, params.extrapolate)
+    found.warn(*narrowed)
     energy = chain.energy[fitted]
     tried = tried_combinations(
         library,

@@ -20,7 +20,7 @@ from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.fit.fit import Extrapolate, fit_references
-from napari_xanes._core.fit.library import fitted_indices, usable_frames
+from napari_xanes._core.fit.library import covered_indices, fitted_indices, usable_frames
 from napari_xanes._core.rank.combinations import Combinations
 from napari_xanes._core.solve.least_squares import Constraint
 
@@ -196,6 +196,7 @@ def rank_combinations(
             f"the spectrum has shape {mu.shape}, expected one number per energy; rank the mean of a region."
         )
     fitted = fitted_indices(energies, np.isfinite(mu), energy_range, exclude)
+    fitted, _ = covered_indices(energies, fitted, library, energy_range, extrapolate)
     tried = tried_combinations(
         library, energies[fitted], background, at_most, constraint, criterion, extrapolate, required
     )
@@ -216,7 +217,7 @@ def rank_combinations(
             [library[k] for k in tried.sets[index]],
             constraint=constraint,
             background=background,
-            energy_range=energy_range,
+            energy_range=energy_range or (float(energies[fitted[0]]), float(energies[fitted[-1]])),
             exclude=exclude,
             extrapolate=extrapolate,
         )
@@ -274,6 +275,7 @@ def combination_map(
     """
     values, energies = check_mu(mu, energy)
     fitted = fitted_indices(energies, usable_frames(values), energy_range, exclude)
+    fitted, _ = covered_indices(energies, fitted, library, energy_range, extrapolate)
     tried = tried_combinations(
         library, energies[fitted], background, at_most, constraint, criterion, extrapolate, required
     )
