@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,9 @@ from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress as Report
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.edited import UNTOLD
+
+LONG = 10.0
+"""Seconds of a stage after which it is said how long it will take."""
 
 
 @contextmanager
@@ -32,17 +36,34 @@ def shown_progress(name: str) -> Iterator[Report]:
 
 
 class _Lines:
-    """Writes a line to stdout whenever a new stage of the work begins."""
+    """Writes a line to stdout whenever a new stage of the work begins, and how long it will take if that is long."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.stage = ""
+        self.began, self.told = 0.0, False
 
     def __call__(self, done: int, total: int, text: str) -> None:
         if text and text != self.stage:
-            self.stage = text
-            sys.stdout.write(f"{self.name}: {text}\n")
-            sys.stdout.flush()
+            self.stage, self.began, self.told = text, time.monotonic(), False
+            self._say(text)
+        since = time.monotonic() - self.began
+        if not self.told and done and since > LONG:
+            self.told = True
+            left = since * (total - done) / done
+            if left > LONG:
+                self._say(f"{text or self.stage}: about {_duration(left)} more")
+
+    def _say(self, text: str) -> None:
+        sys.stdout.write(f"{self.name}: {text}\n")
+        sys.stdout.flush()
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words, as exactly as it can be known."""
+    if seconds < 90:
+        return f"{round(seconds / 10) * 10} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def describe_steps(result: Result, asked: Sequence[tuple[str, Params]]) -> list[str]:

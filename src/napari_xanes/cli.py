@@ -240,12 +240,9 @@ def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | N
     from napari_xanes._progress import describe_steps, shown_progress
 
     stack = batch.open_scan(loaded, job)
-    needed, streamed = needs.memory_needed(loaded, stack, workers, job.target)
-    disk = needs.disk_needed(loaded, stack, job.target, export)
-    how = "read in bands of rows" if streamed else "in memory"
+    takes = needs.needs_of(loaded, stack, job.target, export, workers).sentence()
     size = " x ".join(map(str, stack.shape))
-    takes = f"about {needed / 2**20:.0f} MiB of memory and {disk / 2**20:.0f} MiB of disk"
-    _say(f"{place}{' + '.join(map(str, (job.scan, *job.more)))}: {size}, {stack.signal}, {how}, {takes}")
+    _say(f"{place}{' + '.join(map(str, (job.scan, *job.more)))}: {size}, {stack.signal}, {takes}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
     try:
         with shown_progress(job.scan.name) as progress:

@@ -2,44 +2,121 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
+from napari_xanes._core.base.errors import ResourceError
 from napari_xanes._core.base.files import check_disk
-from napari_xanes._core.base.memory import check_memory
+from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.data.kinds import kind
 from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.engine.blocks import default_workers
 from napari_xanes._core.engine.slabs import working_bytes
 from napari_xanes._core.fit.fit import FitParams, choose_references
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.result_file import is_store_name
-from napari_xanes._core.runs.unpack import fits_memory, stored_bytes
+from napari_xanes._core.runs.unpack import check_scratch, fits_memory, needs_scratch, stored_bytes
+
+PART_OF_FREE = 0.9
+"""Of the memory that is free, for one job."""
 
 
-def memory_needed(
-    recipe: Recipe, stack: EnergyStack, workers: int | None = None, target: Path | None = None
-) -> tuple[int, bool]:
-    """Return about how many bytes the maps of a scan will take to compute, and whether it is streamed.
+@dataclass(frozen=True)
+class Needs:
+    """Bytes that a job takes about: of memory, of disk for its result and exports, and of a scratch file."""
 
-    Maps of volumes that go into a Zarr store, the `target`, are not held.
+    memory: int
+    disk: int
+    scratch: int
+    how: str
+    """How the scan is read, in words."""
+
+    def sentence(self) -> str:
+        """Return it in words."""
+        scratch = f" and {_size(self.scratch)} of scratch" if self.scratch else ""
+        return f"{self.how}, about {_size(self.memory)} of memory and {_size(self.disk)} of disk{scratch}"
+
+
+def needs_of(
+    recipe: Recipe,
+    stack: EnergyStack,
+    target: Path,
+    export: Sequence[str] = (),
+    workers: int | None = None,
+) -> Needs:
+    """Return about what a job takes.
 
     Raises
     ------
     ResourceError
-        If they are not free.
+        If it is not free; the sentence names what would need less.
+    """
+    scratch = stored_bytes(stack.data) if needs_scratch(stack, recipe.steps) else 0
+    if scratch:
+        check_scratch(stack)
+    if recipe.output.stack:
+        how = "kept in memory"
+    elif fits_memory(stack.data):
+        how = "unpacked into memory"
+    else:
+        how = "unpacked into a scratch file" if scratch else "read in bands of rows"
+    memory = memory_needed(recipe, stack, workers, target)
+    _check_memory(memory, recipe, stack, target, workers)
+    return Needs(memory, disk_needed(recipe, stack, target, export), scratch, how)
+
+
+def _check_memory(needed: int, recipe: Recipe, stack: EnergyStack, target: Path, workers: int | None) -> None:
+    """Refuse what does not fit, and name the setting with which it would."""
+    free = free_memory()
+    if needed <= PART_OF_FREE * free:
+        return
+    less = {
+        "results as .zarr (--results zarr)": memory_needed(
+            recipe, stack, workers, target.with_suffix(".zarr")
+        ),
+        "one thread (--workers 1)": memory_needed(recipe, stack, 1, target),
+        "both --results zarr and --workers 1": memory_needed(recipe, stack, 1, target.with_suffix(".zarr")),
+    }
+    if recipe.output.stack:
+        less = {"stack = false in [output]": memory_needed(_without_stack(recipe), stack, workers, target)}
+    way = next((f"{way} needs {_size(n)}" for way, n in less.items() if n <= PART_OF_FREE * free), None)
+    raise ResourceError(
+        f"{stack.name} {stack.shape} needs {_size(needed)} of memory, {_size(free)} are free; "
+        f"{way or 'crop or bin it before (steps crop and bin), or use a machine with more memory'}."
+    )
+
+
+def _without_stack(recipe: Recipe) -> Recipe:
+    return dataclasses.replace(recipe, output=recipe.output.model_copy(update={"stack": False}))
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"
+
+
+def memory_needed(
+    recipe: Recipe, stack: EnergyStack, workers: int | None = None, target: Path | None = None
+) -> int:
+    """Return about how many bytes of memory a job takes.
+
+    Maps of volumes that go into a Zarr store, the `target`, are not held.
     """
     pixels, energies = prod(stack.image_shape), stack.shape[0]
-    unpacks = fits_memory(stack.data)
-    streamed = not (recipe.output.stack or unpacks)
     if recipe.output.stack:
         held = 4 * pixels * energies
     else:
-        held = working_bytes(stack, workers) + (stored_bytes(stack.data) if unpacks else 0)
-    needed = held + (0 if _puts_maps(stack, target) else 4 * _count_maps(recipe) * pixels)
-    check_memory(needed, f"{stack.name} {stack.shape}")
-    return needed, streamed
+        held = working_bytes(stack, workers)
+        if any(STEPS[name].moves_pixels for name, _ in recipe.steps):  # whose frames are looked at whole
+            stored = np.dtype(stack.data.dtype).itemsize
+            held = max(held, (workers or default_workers()) * (4 + stored) * pixels)
+        held += stored_bytes(stack.data) if fits_memory(stack.data) else 0
+    return held + (0 if _puts_maps(stack, target) else 4 * _count_maps(recipe) * pixels)
 
 
 def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequence[str] = ()) -> int:
