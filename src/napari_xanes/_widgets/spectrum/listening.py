@@ -61,18 +61,12 @@ class Listening:
         self._on_layers(event)
 
     def _follow_layers(self) -> None:
-        for emitter in self._of_layers:
-            emitter.disconnect(self._on_changed)
-        self._of_layers = [
-            getattr(layer.events, name) for layer in self._viewer.layers for name in _telling(layer)
-        ]
-        for emitter in self._of_layers:
-            emitter.connect(self._on_changed)
-        for emitter in self._of_slices:
-            emitter.disconnect(self._on_slice)
-        self._of_slices = [one.events.set_data for one in self._viewer.layers if isinstance(one, Labels)]
-        for emitter in self._of_slices:
-            emitter.connect(self._on_slice)
+        layers = list(self._viewer.layers)
+        telling = [getattr(layer.events, name) for layer in layers for name in _telling(layer)]
+        slices = [one.events.set_data for one in layers if isinstance(one, Labels)]
+        _follow(self._of_layers, telling, self._on_changed)
+        _follow(self._of_slices, slices, self._on_slice)
+        self._of_layers, self._of_slices = telling, slices
 
     def _on_slice(self, event: Any) -> None:
         """Notice that painting was undone, of which napari says only that there is something else to draw."""
@@ -107,6 +101,17 @@ class Listening:
             with suppress(RuntimeError):  # Qt has deleted it, if the workflow was closed before
                 panel.asked.disconnect(self._on_form)
         self._of_viewer, self._of_layers, self._of_slices, self._of_forms = [], [], [], []
+
+
+def _follow(before: list[Any], now: list[Any], callback: Callable[..., None]) -> None:
+    """Listen to other emitters than before; each connection takes napari long, so those that stay are left."""
+    stay = {id(one) for one in before} & {id(one) for one in now}
+    for one in before:
+        if id(one) not in stay:
+            one.disconnect(callback)
+    for one in now:
+        if id(one) not in stay:
+            one.connect(callback)
 
 
 def _telling(layer: Layer) -> tuple[str, ...]:
