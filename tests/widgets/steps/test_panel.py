@@ -6,6 +6,7 @@ import threading
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 import napari_xanes as nx
 from napari_xanes._core.base import memory
@@ -63,6 +64,36 @@ def test_a_stack_of_optical_density_starts_at_align_and_a_normalised_one_at_fit(
 def test_notes_of_the_reader_are_seen(workflow, viewer, scan):
     add_stack(viewer, scan.replace(warnings=("frame 3 is all NaN",)))
     assert "Note: frame 3 is all NaN" in workflow.chooser.note.text()
+
+
+@pytest.mark.parametrize("key", ["clusters", "normalize"])
+def test_a_result_of_a_stack_that_has_changed_meanwhile_is_kept_and_said_to_be_old(
+    workflow, viewer, density, run_step, monkeypatch, qtbot, key
+):
+    """A step runs while the one before it is done anew; what it finds is shown, and is not taken for new."""
+    add_stack(viewer, density)
+    run_step(workflow.panels["align"])
+    panel, go, run_steps = workflow.panels[key], threading.Event(), _panel.run_steps
+    own = panel.chosen_steps()[-1]
+
+    def slow(stack, steps, **keywords):
+        result = run_steps(stack, steps, **keywords)
+        assert own not in [name for name, _ in steps] or go.wait(30)
+        return result
+
+    monkeypatch.setattr(_panel, "run_steps", slow)
+    with qtbot.waitSignal(panel.done, timeout=30_000):
+        panel.runner.run.click()
+        workflow.panels["align"].forms["align"].editors["reference"].set_value(0)
+        run_step(workflow.panels["align"])
+        go.set()
+    made = [layer for layer in viewer.layers if own in [e["do"] for e in about(layer).get("history", ())]]
+    assert made and all(about(one)["history"][0]["params"]["reference"] != 0 for one in made)
+    workflow.chooser.choose(next(one for one in viewer.layers if about(one).get("role") == "aligned"))
+    assert "Out of date: an earlier step was run again since" in panel.result.text()
+    run_step(panel)
+    assert "Out of date" not in panel.result.text()
+    assert all(about(one)["history"][0]["params"]["reference"] == 0 for one in made)
 
 
 def test_an_earlier_step_can_be_run_again_from_a_later_stack(workflow, viewer, density, run_step):

@@ -122,6 +122,12 @@ def results_of(layer: Layer) -> dict[str, Result]:
     return {step: result for step, result in results.items() if _follows(result.history, history_of(layer))}
 
 
+def kept_result(layer: Layer, step: str) -> Result:
+    """Return the last result of a step run on a stack, also one of an earlier version of the stack."""
+    kept: Result = layer.metadata["xanes_results"][step]
+    return kept
+
+
 def has_old_result(layer: Layer, step: str) -> bool:
     """Whether a step was run on an earlier version of a stack, and not on this one."""
     return step in (layer.metadata.get("xanes_results") or {}) and step not in results_of(layer)
@@ -152,7 +158,8 @@ def put_result(
     """Show what a step made of the stack in `parent`; returns the new stack's layer, or `parent`.
 
     Layers of an earlier run are updated in place.  They keep their colormap, and the limits that the user gave them.
-    What was seen of them is seen again; if nothing was, the result is shown.
+    What was seen of them is seen again; if nothing was, the result is shown.  So is one of a stack that has changed since
+    its step began: it is not lost, and `has_old_result` tells that it is out of date.
 
     Parameters
     ----------
@@ -201,7 +208,7 @@ def _top_map(viewer: Any, parent: Layer, result: Result) -> Layer | None:
 
 def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> list[Layer]:
     """Make or update the layers of a step's maps; hidden ones below, the one to look at first on top."""
-    result = results_of(parent)[step]
+    result = kept_result(parent, step)
     parent_id = about(parent)["id"]
     wanted = [
         name
@@ -238,7 +245,7 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
 
 def show_labels(viewer: Any, parent: Layer, step: str, *, hidden: bool = False) -> list[Layer]:
     """Make or update the Labels layers of a step: new clusters are shown alone, or hidden."""
-    result, parent_id = results_of(parent)[step], about(parent)["id"]
+    result, parent_id = kept_result(parent, step), about(parent)["id"]
     layers = []
     for name in result.labels:
         fresh = _output(viewer, parent_id, name) is None
@@ -277,7 +284,8 @@ def show_only(viewer: Any, top: Layer) -> None:
 def geometry_of(parent: Layer, skip: int, history: History = ()) -> dict[str, Any]:
     """Return where what was made of a stack lies, without the first `skip` axes; cropped and binned, if so."""
     where = {key: getattr(parent, key) for key in ("scale", "translate", "units", "axis_labels")}
-    steps = history[len(history_of(parent)) :]
+    before = history_of(parent)
+    steps = history[len(before) :] if _follows(history, before) else ()
     return placed_after(where, steps, skip=skip, energy_first=about(parent).get("kind") == "stack")
 
 
