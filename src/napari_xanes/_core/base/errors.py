@@ -4,9 +4,17 @@ Each message is one sentence for the user: the thing, what was expected, what ca
 The command line and the window show the message alone; anything else is a fault of ours.
 """
 
+LONGEST = 1000
+"""Characters of a message; what came may have been a whole file."""
+
 
 class XanesError(Exception):
-    """Base of every error whose message is meant for the user."""
+    """Base of every error whose message is meant for the user: one line, of a length that can be read."""
+
+    def __init__(self, message: object = "") -> None:
+        text = " ".join(str(message).split())
+        half = LONGEST // 2
+        super().__init__(text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}")
 
 
 class InputError(XanesError, ValueError):
