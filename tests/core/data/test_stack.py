@@ -27,7 +27,7 @@ def test_energy_is_float64_and_read_gives_fresh_float32():
         ([3, 2, 1], "do not ascend"),
         ([1, np.nan, 3], "energy 2 of 3 .* is nan"),
         ([0, 1, 2], "energy 1 of 3 .* is 0"),
-        (["a", "b", "c"], "not numbers"),
+        (["a", "b", "c"], "expected real numbers"),
         (np.ones((3, 2)), "one number per image"),
     ],
 )

@@ -132,7 +132,7 @@ def test_a_reference_that_cannot_be_normalised_is_named(reference, params, said)
 
 
 def test_what_is_no_normalisation_or_no_reference_is_said():
-    with pytest.raises(InputError, match="expected what normalize_edge returned"):
+    with pytest.raises(InputError, match="what normalize_edge returned"):
         normalize_references(COMPOUNDS, {"e0": 8333})
     with pytest.raises(InputError, match="must be those that the data were normalised with"):
         normalize_references(COMPOUNDS, NormalizeParams(e0=8333))

@@ -244,9 +244,9 @@ def test_invalid_values_are_no_part_of_the_gated():
             "windows hold 4 energies, as many as",
         ),
         ({"gate": -1}, "'gate' is -1"),
-        ({"post_order": 3}, "'post_order' is 3"),
-        ({"pre": "cubic"}, "'pre' is 'cubic'"),
-        ({"e0_method": "eye"}, "'e0_method' is 'eye'"),
+        ({"post_order": 3}, "post_order is 3"),
+        ({"pre": "cubic"}, "pre is 'cubic'"),
+        ({"e0_method": "eye"}, "e0_method is 'eye'"),
     ],
 )
 def test_what_makes_no_sense_is_said(args, said):

@@ -108,7 +108,7 @@ def test_energies_of_another_hdf5_file(scan):
         ({}, "8300:8340:0", "expected start:stop:step with a step that leads"),
         ({}, "energies.txt", "energy is 'energies.txt', but there is no such file"),
         ({}, [1, 2], "scan has 5 images but the given energies holds 2"),
-        ({}, ["a"] * 5, "not a number"),
+        ({}, ["a"] * 5, "not a number|expected real numbers"),
         ({}, np.ones((2, 5)), r"energy has shape \(2, 5\)"),
         ({"energy.txt": ""}, "energy.txt", r"energy\.txt is empty"),
         (

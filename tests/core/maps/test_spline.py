@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.interpolate import make_smoothing_spline
 
-from napari_xanes import edge_map, peak_map
+from napari_xanes import cluster_spectra, decompose, edge_map, peak_map, residual_components
 from napari_xanes._core.maps.smoothing import choose_for_position
-from napari_xanes._core.maps.spline import SmoothingSpline, as_rows
+from napari_xanes._core.maps.spline import SmoothingSpline, as_rows, for_choice
 
 ENERGY = 8340 + np.cumsum(np.random.default_rng(0).uniform(0.3, 3, 17))
 
@@ -86,3 +86,66 @@ def test_energies_that_are_the_same_but_for_rounding_count_once():
     mu = curve[:, None, None] + np.random.default_rng(0).normal(0, 0.004, (energy.size, 6, 7))
     assert abs(np.mean(peak_map(mu, energy, (8328, 8352)).energy) - 8338.1) < 0.1
     assert abs(np.mean(edge_map(mu, energy).energy) - 8329.7) < 0.2
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 1e-3, 1.0, 100.0])
+def test_of_many_energies_the_matrices_are_the_same(monkeypatch, smoothing):
+    few = SmoothingSpline(ENERGY).values(smoothing)
+    monkeypatch.setattr("napari_xanes._core.maps.spline.MOST_CHOICE", 5)
+    np.testing.assert_allclose(SmoothingSpline(ENERGY).values(smoothing), few, atol=1e-10)
+
+
+MANY = np.linspace(8200, 8600, 2000)
+
+
+def test_of_many_energies_neighbours_decide_together():
+    rng = np.random.default_rng(5)
+    spectra = 1 / (1 + np.exp(-(MANY[:, None] - 8345) / 3)) + 0.01 * rng.normal(size=(MANY.size, 12))
+    few, means, factor = for_choice(MANY, spectra)
+    assert factor == 8 and few.size == 250 and np.all(np.diff(few) > 0)
+    np.testing.assert_allclose(means[3], spectra[24:32].mean(axis=0))
+    chosen = factor * SmoothingSpline(few).choose(means)
+    whole = SmoothingSpline(MANY)
+    score = {
+        smoothing: np.sum((spectra - whole.values(smoothing) @ spectra) ** 2)
+        / (MANY.size - whole.freedom(smoothing)) ** 2
+        for smoothing in (chosen, whole.choose(spectra))
+    }
+    assert score[chosen] < 1.01 * min(score.values())
+    assert for_choice(ENERGY, spectra[:17])[0] is ENERGY
+
+
+@pytest.mark.parametrize("calls", ["edge", "steepest", "peak", "residual", "clusters", "components"])
+def test_two_thousand_energies_of_a_few_pixels_need_no_large_eigenproblem(monkeypatch, calls):
+    """Known positions are found, and nothing takes the third power of the number of energies."""
+    rng, sizes, eigh = np.random.default_rng(6), [], np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (sizes.append(len(matrix)), eigh(matrix))[1])
+    edges = np.linspace(8340, 8350, 20)
+    step = 1 / (1 + np.exp(-(MANY[:, None] - edges) / 3))
+    noisy = step + 0.01 * rng.normal(size=step.shape)
+    wide = (8201, 8599)
+    if calls in ("edge", "steepest"):
+        method = "half_height" if calls == "edge" else "derivative"
+        for window in (None, wide):
+            found = edge_map(noisy, MANY, method=method, window=window)
+            assert np.abs(found.energy - edges).max() < (0.2 if calls == "edge" else 1.5)
+    elif calls == "peak":
+        line = noisy + np.exp(-(((MANY[:, None] - edges - 8) / 5) ** 2))
+        best = MANY[(line - noisy + step).argmax(axis=0)]
+        assert np.abs(peak_map(line, MANY, wide).energy - best).max() < 1
+    elif calls == "residual":
+        same = step[:, :1] + 0.01 * rng.normal(size=step.shape)
+        for spectra, missing in ((noisy, True), (same, False)):
+            found = residual_components(spectra, MANY, step[:, 0][None])
+            assert found.missing == missing and found.strength.size > 1900
+    elif calls == "clusters":
+        two = step[:, [0] * 10 + [19] * 10] + 0.01 * rng.normal(size=step.shape)
+        labels = cluster_spectra(two, 2).labels
+        assert len(set(labels[:10])) == len(set(labels[10:])) == 1 and labels[0] != labels[10]
+    else:
+        found = decompose(step, 3)
+        variance = np.linalg.svd(step - step.mean(axis=1, keepdims=True))[1] ** 2
+        np.testing.assert_allclose(found.scree[:20], variance / variance.sum(), atol=1e-9)
+        rebuilt = found.mean[:, None] + found.spectra.T @ found.maps
+        assert np.abs(rebuilt - step).max() < 0.02
+    assert max(sizes, default=0) <= 256

@@ -51,7 +51,7 @@ def test_a_volume_of_whole_numbers():
     [
         ({}, "no limit"),
         ({"above": 2, "below": 1}, r"above \(2\) is greater than below \(1\)"),
-        ({"above": np.nan}, "above is NaN"),
+        ({"above": np.nan}, "above is nan, expected a number"),
     ],
 )
 def test_limits_without_sense_are_refused(limits, says):

@@ -15,6 +15,7 @@ from napari_xanes._core.align.move import INTERPOLATIONS, Interpolation, moved_r
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_choice
+from napari_xanes._core.base.door import Count, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.data.drift import Drift
@@ -35,12 +36,13 @@ def apply_drift(
 ) -> Float32: ...
 
 
+@public
 def apply_drift(
     stack: EnergyStack | NDArray[Any],
     drift: Drift,
     *,
     interpolation: Interpolation = "lanczos",
-    workers: int | None = None,
+    workers: Count | None = None,
 ) -> EnergyStack | Float32:
     """Put every frame where the reference is.
 

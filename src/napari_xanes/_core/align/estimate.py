@@ -16,6 +16,7 @@ from napari_xanes._core.align.magnification import measure_magnified
 from napari_xanes._core.align.search import Measured, measure_drift
 from napari_xanes._core.align.view import MASK_ROUNDS, On, check_mask, masked, roi_around, view
 from napari_xanes._core.base.checks import check_choice, check_roi
+from napari_xanes._core.base.door import Count, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Roi
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -25,6 +26,7 @@ from napari_xanes._core.data.stack import EnergyStack, FrameReader
 from napari_xanes._core.engine.judge import named_energies
 
 
+@public
 def estimate_drift(
     stack: EnergyStack | NDArray[Any],
     *,
@@ -36,7 +38,7 @@ def estimate_drift(
     on: On = "values",
     magnification: bool = False,
     progress: Progress | None = None,
-    workers: int | None = None,
+    workers: Count | None = None,
 ) -> Drift:
     """Measure how the sample is displaced in every frame.
 

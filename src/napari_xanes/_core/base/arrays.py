@@ -65,6 +65,12 @@ def measured(counts: Any) -> NDArray[Any]:
     return np.where(gaps, wide(np.nan), values.astype(wide))
 
 
+def as_float32(values: Any) -> NDArray[np.float32]:
+    """Return numbers as float32, masked ones as NaN; those that are too large for it are infinite, which is invalid."""
+    with np.errstate(over="ignore"):
+        return unmasked(values).astype(np.float32, copy=False)
+
+
 def valid_mean(images: Iterable[NDArray[Any]]) -> NDArray[np.float64]:
     """Return the mean of images of one shape, at least one, at each pixel of the finite values; NaN where there are none."""
     total: NDArray[np.float64] | None = None

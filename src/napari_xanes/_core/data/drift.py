@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.door import check_fields
 from napari_xanes._core.base.errors import DataFileError, InputError, XanesError
 from napari_xanes._core.base.files import read_bytes, write_text
 from napari_xanes._core.base.params import Roi
@@ -55,6 +56,19 @@ class Drift:
     method: Method = "correlation"
     transform: Transform = "translation"
     sigma: FloatMatrix | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, "matrices", "confidence", "reference", "roi", "sigma")
+        n, size = (*np.shape(self.matrices), 0, 0)[:2]
+        if (
+            np.shape(self.matrices) != (n, size, size)
+            or size not in (3, 4)
+            or np.shape(self.confidence) != (n,)
+        ):
+            raise InputError(
+                f"matrices have shape {np.shape(self.matrices)} and the confidence {np.shape(self.confidence)}, expected "
+                "(E, 3, 3) and (E,)."
+            )
 
     @property
     def shifts(self) -> FloatMatrix:

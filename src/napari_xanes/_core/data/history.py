@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from napari_xanes._core.base.errors import InputError
+
 
 class Found:
     """What a step notes while it runs: facts by name, as json can write them, and warnings for the user."""
@@ -73,7 +75,14 @@ History = tuple[Entry, ...]
 
 def history_from_json(values: Iterable[Mapping[str, Any] | Entry]) -> History:
     """Return the history that a file or a layer keeps; entries are taken as they are."""
-    return tuple(one if isinstance(one, Entry) else Entry.from_json(one) for one in values)
+    entries = list(values) if isinstance(values, Iterable) else [values]
+    if not all(_is_entry(one) for one in entries):
+        raise InputError("the history is not one that this program wrote; leave it out.")
+    return tuple(one if isinstance(one, Entry) else Entry.from_json(one) for one in entries)
+
+
+def _is_entry(one: object) -> bool:
+    return isinstance(one, Entry) or (isinstance(one, Mapping) and isinstance(one.get("do"), str))
 
 
 def history_to_json(history: Iterable[Entry]) -> list[dict[str, Any]]:

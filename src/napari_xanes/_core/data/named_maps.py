@@ -9,11 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_energy
+from napari_xanes._core.base.door import public
 from napari_xanes._core.data.kinds import info_of
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack, Signal
 
 
+@public
 def make_result(
     stack: EnergyStack,
     maps: Mapping[str, NDArray[Any]],

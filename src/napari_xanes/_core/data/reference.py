@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import in_window
+from napari_xanes._core.base.door import check_fields
 from napari_xanes._core.base.errors import InputError
 
 
@@ -42,6 +43,7 @@ class Reference:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self, "name", "energy", "mu")
         energy, mu = (np.asarray(unmasked(v), dtype=np.float64) for v in (self.energy, self.mu))
         object.__setattr__(self, "energy", energy)
         object.__setattr__(self, "mu", mu)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.base.arrays import marks_of, not_measured, unmasked
 from napari_xanes._core.base.checks import check_energy
+from napari_xanes._core.base.door import check_fields
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.history import History, history_from_json
 
@@ -98,6 +99,12 @@ class EnergyStack:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if getattr(getattr(self.data, "dtype", None), "kind", "") == "c":
+            raise InputError(
+                f"{self.name or 'the stack'} holds complex numbers, expected real ones; give -2 ln of the amplitude, or "
+                "the phase."
+            )
+        check_fields(self, "data", "energy", "signal", "flat", "dark", "thickness", "pixel_size_um", "name")
         label = self.name or "the stack"
         if self.data.ndim not in (3, 4):
             raise InputError(
@@ -108,12 +115,6 @@ class EnergyStack:
                 object.__setattr__(self, name, unmasked(getattr(self, name)))
         object.__setattr__(self, "energy", check_energy(self.energy, self.data.shape[0], label))
         object.__setattr__(self, "history", history_from_json(self.history))
-        if np.dtype(self.data.dtype).kind == "c":
-            raise InputError(
-                f"{label} holds complex numbers, expected real ones; give -2 ln of the amplitude, or the phase."
-            )
-        if self.signal not in SIGNALS:
-            raise InputError(f"signal is {self.signal!r}, expected one of {', '.join(SIGNALS)}.")
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -6,13 +6,14 @@ can tell apart; its first two colours add up nearly to white, so that a mixture 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.arrays import as_float32
+from napari_xanes._core.base.door import public, short
 from napari_xanes._core.base.errors import InputError
 
 Color = str | Sequence[float]
@@ -21,6 +22,7 @@ SAFE_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2",
 """Orange, sky blue, bluish green, vermilion, reddish purple, blue, yellow."""
 
 
+@public
 def mix_colors(
     maps: Sequence[ArrayLike] | NDArray[Any],
     colors: Sequence[Color],
@@ -75,7 +77,9 @@ def mix_colors(
     >>> mix_colors([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])], ["red", "blue"], limits=(0, 1)).round(2).tolist()
     [[[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]]
     """
-    images = [unmasked(m).astype(np.float32) for m in maps]
+    if isinstance(maps, Mapping) or not hasattr(maps, "__len__"):
+        raise InputError(f"maps are {short(maps)}, expected a list of images.")
+    images = [as_float32(m) for m in maps]
     if not images:
         raise InputError("mix_colors got no map; give at least one.")
     for k, image in enumerate(images):
@@ -111,7 +115,7 @@ def _share(image: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[n
 
 
 def _alike(values: ArrayLike, image: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    given = unmasked(values).astype(np.float32)
+    given = as_float32(values)
     if given.shape != image.shape:
         raise InputError(f"{name} has shape {given.shape}, the maps {image.shape}; they must be the same.")
     return given
@@ -123,8 +127,9 @@ def _covered(
     """Return the picture with the background shining through where sigma is large."""
     if not (np.isfinite(limit) and limit > 0):
         raise InputError(f"sigma_limit is {limit}, expected a positive number.")
-    given = unmasked(sigma).astype(np.float32)
-    each = [given] if given.shape == image.shape else list(given)
+    if np.ndim(sigma) == 0 or not len(sigma):
+        raise InputError("sigma holds no image, expected one of each map.")
+    each = [sigma] if np.shape(sigma) == image.shape else list(sigma)
     largest = np.max([_alike(one, image, "sigma") for one in each], axis=0)
     opacity = 1 - _share(np.where(np.isnan(largest), np.float32(limit), largest), (0.0, limit))
     return np.asarray(opacity[..., None] * mixed + (1 - opacity[..., None]) * _rgb(background), np.float32)

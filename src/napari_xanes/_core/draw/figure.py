@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.style import context
 from numpy.typing import ArrayLike
 
+from napari_xanes._core.base.door import Limits, Positive, public
 from napari_xanes._core.base.files import whole_file
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.draw.drawing import draw_legend, draw_map, draw_mixture, draw_scale
@@ -27,6 +28,7 @@ STYLE: dict[str, Any] = {
 }
 
 
+@public
 def save_figure(
     path: str | Path,
     maps: Result | Mapping[str, ArrayLike],
@@ -35,9 +37,9 @@ def save_figure(
     mix: Sequence[str] | None = None,
     sigma_limit: float | None = 0.3,
     plane: int | None = None,
-    pixel_size_um: float | None = None,
+    pixel_size_um: Positive | None = None,
     title: str | None = None,
-    dpi: int = 400,
+    dpi: Annotated[int, Limits(20, 5000)] = 400,
 ) -> None:
     """Draw maps into a PNG, SVG or PDF file that can go into a paper as it is.
 
@@ -85,9 +87,15 @@ def save_figure(
         title = maps.name if title is None else title
     kind = path.suffix.lower()
     with context(["default", STYLE]):
-        figure = _draw(shown, mixture, title or "", pixel_size_um, None if kind in KEEP_PIXELS else dpi)
+        figure = _draw(
+            shown, mixture, _printable(title or ""), pixel_size_um, None if kind in KEEP_PIXELS else dpi
+        )
         with whole_file(path) as part:
             figure.savefig(part, format=kind[1:], metadata=FORMATS[kind], dpi=dpi)
+
+
+def _printable(text: str) -> str:
+    return "".join(one for one in text if one.isprintable())
 
 
 def _draw(

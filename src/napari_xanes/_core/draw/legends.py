@@ -6,15 +6,20 @@ Legends are mixed by `mix_colors` like the maps themselves, so that they cannot 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.door import Limits, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.draw.color import Color, mix_colors
 
+Pixels = Annotated[int, Limits(1, 10_000)]
 
-def color_bar(colors: Sequence[Color], *, length: int = 128, width: int = 16) -> NDArray[np.float32]:
+
+@public
+def color_bar(colors: Sequence[Color], *, length: Pixels = 128, width: Pixels = 16) -> NDArray[np.float32]:
     """Return a bar from the first of two colours, at the left, to the second.
 
     Parameters
@@ -40,7 +45,8 @@ def color_bar(colors: Sequence[Color], *, length: int = 128, width: int = 16) ->
     return np.repeat(row[None], width, axis=0)
 
 
-def color_triangle(colors: Sequence[Color], *, size: int = 128) -> NDArray[np.float32]:
+@public
+def color_triangle(colors: Sequence[Color], *, size: Pixels = 128) -> NDArray[np.float32]:
     """Return a triangle whose corners are three colours: the first left, the second right, the third at the top.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.arrays import as_float32, unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data import kinds
 from napari_xanes._core.data.kinds import Scale, told_by_name
@@ -128,7 +128,7 @@ def _panel(name: str, image: NDArray[Any], info: Mapping[str, Any]) -> Panel:
     unit = str(info.get("unit") or "")
     look = kinds.kind(kind)
     colors, scale = look.colors, look.scale
-    image = np.asarray(image, np.float32)
+    image = as_float32(image)
     image = np.where(np.isfinite(image), image, np.float32(np.nan))
     if scale == "around zero" and not (image < 0).any():
         colors, scale = "viridis", "from zero"

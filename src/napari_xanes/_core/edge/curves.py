@@ -166,6 +166,7 @@ def donor_coefficients(
     A large step is large by noise as well, which would go into the mean.  So every other energy of the windows
     chooses the pixels whose mean is taken at the energies between them.
     """
+    spectra = np.where(np.isfinite(spectra), spectra, np.nan)
     rise = spectra[after].mean(axis=0) - spectra[before].mean(axis=0)
     valid = np.isfinite(rise)
     if not valid.any():

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_choice, check_energy, window_indices
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.edge.curves import fitted_curves
@@ -32,6 +33,7 @@ NEAR = 100.0
 Method = Literal["derivative", "half_height"]
 
 
+@public
 def find_e0(
     energy: ArrayLike,
     mu: ArrayLike,

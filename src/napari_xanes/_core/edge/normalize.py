@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from napari_xanes._core.base.checks import check_mu, window_indices
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, make_params
 from napari_xanes._core.data.jacobian import Jacobian
@@ -51,6 +52,7 @@ SURE = 0.999
 """How sure it must be, against the scatter about its lines, that the mean spectrum has a step, to take that for an edge."""
 
 
+@public
 def normalize_edge(
     mu: ArrayLike,
     energy: ArrayLike,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import SHOWN, check_energy, in_window
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference, interpolate_reference
@@ -26,6 +27,7 @@ from napari_xanes._core.edge.params import (
 )
 
 
+@public
 def normalize_references(
     references: Sequence[Reference],
     normalization: NormalizeParams | EdgeNormalization,

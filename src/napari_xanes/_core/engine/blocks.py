@@ -273,7 +273,8 @@ def apply_kernels(
         }
         views |= {name: image.reshape(-1)[pixels] for name, image in images_read(kernel).items()}
         views |= {name: before[name] for name in getattr(kernel, "follows", ()) if name in before}
-        kernel(y, views)
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # what is invalid becomes NaN
+            kernel(y, views)
         before.update((name, views[name]) for name in kernel.maps)
 
 

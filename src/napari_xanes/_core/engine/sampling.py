@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.errors import InputError
+
 FEWEST_ROWS, MOST_ROWS, ENOUGH = 16, 32, 16_384
 """Rows, spread over the frame, that are looked at: the more of short ones, until they hold enough pixels."""
 
@@ -21,6 +23,8 @@ SAMPLE_SPECTRA = 16_384
 def sampled_rows(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the rows (y, or z of a volume) that are looked at."""
     n = image_shape[0]
+    if not prod(image_shape):
+        raise InputError(f"images of shape {image_shape} hold no pixels; there must be some.")
     most = SAMPLE_SPECTRA
     if len(image_shape) > 1:
         most = min(max(ENOUGH // prod(image_shape[1:]), FEWEST_ROWS), MOST_ROWS)

@@ -14,6 +14,7 @@ from math import prod
 import numpy as np
 from scipy.special import polygamma
 
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.data.stack import FloatArray
@@ -58,6 +59,7 @@ LEAST_SPREAD = 0.1
 """Share of the scatter of the pixels' noise that must be real for pixels to be weighted by it."""
 
 
+@public
 def diagnose_fit(fit: ReferenceFit) -> FitDiagnosis:
     """Tell what a fit left, and why, with the map of the strongest component of its residuals.
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_choice, check_mu
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 
+@public
 def fit_references(
     mu: ArrayLike,
     energy: ArrayLike,

@@ -82,8 +82,7 @@ def stand_out(spectra: Float64, columns: Float64, crowding: float) -> Standing:
             return Standing(np.zeros(e), np.zeros((1, e)), np.ones(free), 1.0, 0, np.zeros(1))
         level = _level(_without(residual, axes.T), free - len(axes), rounding)
         scaled = residual / level
-        variances, vectors = np.linalg.eigh(scaled @ scaled.T / n)
-        variances, vectors = np.maximum(variances[::-1][:free], 0), vectors[:, ::-1]
+        variances, vectors = _components(scaled, free)
         limit = limit_of_noise(free, independent)
         count = _count(variances, independent)
         if settled and count == len(axes):
@@ -107,6 +106,18 @@ def stand_out(spectra: Float64, columns: Float64, crowding: float) -> Standing:
         significant=found,
         share=np.sqrt(np.maximum(along, 0) / e) * contrast / power,
     )
+
+
+def _components(rest: Float64, free: int) -> tuple[Float64, Float64]:
+    """Return the variances (free,) of residuals (e, n), descending, and the directions that have any, in columns."""
+    e, n = rest.shape
+    if n >= e:
+        variances, vectors = np.linalg.eigh(rest @ rest.T / n)
+        return np.maximum(variances[::-1][:free], 0), vectors[:, ::-1]
+    vectors, lengths, _ = np.linalg.svd(rest, full_matrices=False)
+    variances = np.zeros(max(free, n))
+    variances[:n] = lengths**2 / n
+    return variances[:free], vectors
 
 
 def _basis(columns: Float64) -> Float64:

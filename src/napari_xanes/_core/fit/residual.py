@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.checks import check_energy
+from napari_xanes._core.base.door import Count, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -78,6 +80,7 @@ class ResidualComponents:
     message: str
 
 
+@public
 def residual_components(
     mu: ArrayLike,
     energy: ArrayLike,
@@ -87,7 +90,7 @@ def residual_components(
     mask: ArrayLike | None = None,
     slopes: bool = True,
     progress: Progress = no_progress,
-    workers: int | None = None,
+    workers: Count | None = None,
 ) -> ResidualComponents:
     """Tell whether a reference is missing, from what the references leave of the spectra.
 
@@ -125,7 +128,7 @@ def residual_components(
     E. R. Malinowski, Anal. Chem. 49, 612 (1977), doi:10.1021/ac50012a027; I. M. Johnstone, Ann. Stat. 29, 295 (2001),
     doi:10.1214/aos/1009210544.
     """
-    energies = np.asarray(energy, dtype=np.float64)
+    energies = check_energy(energy)
     chosen = None if not isinstance(references, ReferenceFit) else np.isin(energies, references.energy)
     spectra = spectra_of(
         mu,
@@ -155,6 +158,8 @@ def analyze_residuals(
             f"{LEAST_PIXELS} pixels and {columns.shape[1] + LEAST_ENERGIES} energies are needed; widen the energy_range or "
             "the mask, or set slopes=False."
         )
+    if not (sample**2).any():
+        raise InputError("mu is zero everywhere, so nothing can be told of it; check what it was made from.")
     found: list[Standing] = []
     crowding = len(sample) / spectra.count
     alone(lambda: found.append(stand_out(np.ascontiguousarray(sample.T), columns, crowding)))
@@ -205,7 +210,9 @@ def _columns(references: Any, energy: Float64, spectra: Spectra, slopes: bool) -
                 f"references have shape {references.shape}, expected (number of references, {energy.size} energies)."
             )
         known = unmasked(references)[:, spectra.used].T.astype(np.float64)
-    elif references and all(isinstance(r, Reference) for r in references):
+    elif (
+        isinstance(references, Sequence) and references and all(isinstance(r, Reference) for r in references)
+    ):
         known = np.stack([interpolate_reference(r, at) for r in references], axis=1)
     else:
         raise InputError("references are a ReferenceFit, a list of Reference, or an array (K, E).")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu
+from napari_xanes._core.base.door import Limits, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, field
 from napari_xanes._core.base.progress import Progress
@@ -61,12 +63,13 @@ class ShiftMapParams(LibraryParams):
     )
 
 
+@public
 def energy_shift_map(
     mu: ArrayLike,
     energy: ArrayLike,
     references: Sequence[Reference],
     *,
-    limit: float = LARGEST_SHIFT,
+    limit: Annotated[float, Limits(0, 100, above=True)] = LARGEST_SHIFT,
     background: Sequence[int] = (),
     energy_range: Window | None = None,
     exclude: Sequence[Window] = (),
@@ -144,8 +147,9 @@ class ShiftKernel:
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
         data = y[self._fitted].astype(np.float64)
-        projected = (self._rows @ data).reshape(len(self._shifts), self._unknowns, -1)
-        errors = np.einsum("ij,ij->j", data, data) - np.einsum("skj,skj->sj", projected, projected)
+        with np.errstate(over="ignore", invalid="ignore"):
+            projected = (self._rows @ data).reshape(len(self._shifts), self._unknowns, -1)
+            errors = np.einsum("ij,ij->j", data, data) - np.einsum("skj,skj->sj", projected, projected)
         valid = np.isfinite(errors).all(axis=0)
         best = np.argmin(np.where(valid, errors, 0), axis=0)
         end = valid & ((best == 0) | (best == len(errors) - 1))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu, in_window
+from napari_xanes._core.base.door import Limits, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.solve.design import Constraint, design
@@ -51,12 +53,13 @@ class ReferenceShifts:
     rms_before: float
 
 
+@public
 def fit_reference_shifts(
     mu: ArrayLike,
     energy: ArrayLike,
     references: Sequence[Reference],
     *,
-    limit: float = LARGEST_SHIFT,
+    limit: Annotated[float, Limits(0, 100, above=True)] = LARGEST_SHIFT,
     constraint: Constraint = "none",
     background: Sequence[int] = (),
 ) -> ReferenceShifts:

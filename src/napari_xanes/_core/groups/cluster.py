@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_energy
+from napari_xanes._core.base.door import Count, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -94,6 +95,7 @@ class ClusterQuality:
         return int(self.n_clusters[np.nanargmax(self.silhouette)])
 
 
+@public
 def cluster_spectra(
     mu: ArrayLike,
     n_clusters: int,
@@ -103,7 +105,7 @@ def cluster_spectra(
     mask: ArrayLike | None = None,
     seed: int = 0,
     progress: Progress = no_progress,
-    workers: int | None = None,
+    workers: Count | None = None,
 ) -> Clusters:
     """Group the pixels by their spectra, by k-means.
 
@@ -153,6 +155,7 @@ def cluster_spectra(
     return found[0]
 
 
+@public
 def cluster_quality(
     mu: ArrayLike,
     n_clusters: Iterable[int] = range(2, 9),
@@ -162,7 +165,7 @@ def cluster_quality(
     mask: ArrayLike | None = None,
     seed: int = 0,
     progress: Progress = no_progress,
-    workers: int | None = None,
+    workers: Count | None = None,
 ) -> ClusterQuality:
     """Tell how good different numbers of clusters are; parameters and errors as in `cluster_spectra`.
 

@@ -28,6 +28,10 @@ THINNED_PIXELS = 200_000
 """About as many pixels go into a covariance that need not be exact."""
 
 
+FEW = 8
+"""So many times fewer pixels than energies are few: what they span is found without all axes."""
+
+
 class Bands(Protocol):
     """Where spectra come from, a band of rows at a time; a `Chain` is one."""
 
@@ -139,10 +143,11 @@ class Spectra:
         if self.thin > 1 and number < THINNED_PIXELS // 2:  # most are invalid
             self.thin = 1
             return self._gather()
-        shift, shift_thinned = sums.sum(axis=0) / self.count, thinned.sum(axis=0) / number
-        covariance = squares.sum(axis=0) / number - np.outer(shift_thinned, shift_thinned)
-        total = powers.sum(axis=0) / self.count - shift**2
-        self.variance = float(np.trace(covariance) if self.thin == 1 else total.sum())
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large is refused below
+            shift, shift_thinned = sums.sum(axis=0) / self.count, thinned.sum(axis=0) / number
+            covariance = squares.sum(axis=0) / number - np.outer(shift_thinned, shift_thinned)
+            total = powers.sum(axis=0) / self.count - shift**2
+            self.variance = float(np.trace(covariance) if self.thin == 1 else total.sum())
         if not (np.isfinite(covariance).all() and np.isfinite(self.variance)):
             raise InputError(
                 "there are values too large to be squared; mask those pixels or set them to NaN."
@@ -206,17 +211,30 @@ def _as_slice(indices: NDArray[np.intp]) -> slice | NDArray[np.intp]:
     return slice(first, last + 1) if last - first + 1 == indices.size else indices
 
 
-def principal_axes(covariance: Float64) -> tuple[Float64, Float64]:
-    """Return all variances (e,), descending, and their axes (e, e), rows of length 1.
+def principal_axes(covariance: Float64, pixels: int) -> tuple[Float64, Float64]:
+    """Return all variances (e,) of a number of pixels, descending, and their axes (e, e), rows of length 1.
 
-    The largest entry of every axis is positive, so that signs are always the same.
+    The largest entry of every axis is positive, so that signs are always the same.  Of pixels far fewer than energies
+    there are only as many axes as pixels.
     """
     found: list[tuple[Float64, Float64]] = []
-    alone(lambda: found.append(np.linalg.eigh(covariance)))
+    alone(lambda: found.append(_few_axes(covariance, pixels) or np.linalg.eigh(covariance)))
     variances, columns = found[0]
     axes = columns[:, ::-1].T
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
-    return np.maximum(variances[::-1], 0), np.ascontiguousarray(axes * np.where(largest < 0, -1, 1))
+    every = np.zeros(len(covariance))
+    every[: variances.size] = np.maximum(variances[::-1], 0)
+    return every, np.ascontiguousarray(axes * np.where(largest < 0, -1, 1))
+
+
+def _few_axes(covariance: Float64, pixels: int) -> tuple[Float64, Float64] | None:
+    """Return variances (pixels,), ascending, and their axes in columns, where few pixels leave the others empty."""
+    if pixels * FEW > len(covariance):
+        return None
+    directions = np.random.default_rng(0).normal(size=(len(covariance), pixels))
+    spanned = np.linalg.qr(covariance @ directions)[0]
+    variances, within = np.linalg.eigh(spanned.T @ covariance @ spanned)
+    return variances, spanned @ within
 
 
 def alone(work: Callable[[], None]) -> None:

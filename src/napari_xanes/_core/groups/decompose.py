@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_xanes._core.base.door import Count, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -76,6 +77,7 @@ class Components:
     invalid: int
 
 
+@public
 def decompose(
     mu: ArrayLike,
     n_components: int,
@@ -85,7 +87,7 @@ def decompose(
     energy_range: Window | None = None,
     mask: ArrayLike | None = None,
     progress: Progress = no_progress,
-    workers: int | None = None,
+    workers: Count | None = None,
 ) -> Components:
     """Write all spectra as sums of a few.
 
@@ -153,7 +155,7 @@ def components_of(spectra: Spectra, n_components: int, method: Method) -> Compon
 
 
 def _principal(spectra: Spectra, n: int) -> Components:
-    variances, axes = principal_axes(spectra.covariance)
+    variances, axes = principal_axes(spectra.covariance, spectra.count)
     scree = variances / spectra.variance
     left = max(0.0, spectra.variance - float(variances[:n].sum()))
     return Components(
@@ -181,7 +183,7 @@ def _non_negative(spectra: Spectra, n: int) -> Components:
         maps=maps[order].reshape(n, *spectra.image_shape),
         spectra=spectra.placed(found[order]),
         explained=totals[order] / totals.sum(),
-        scree=principal_axes(spectra.covariance)[0] / spectra.variance,
+        scree=principal_axes(spectra.covariance, spectra.count)[0] / spectra.variance,
         mean=spectra.placed(spectra.mean),
         relative_error=float(np.sqrt(error / (spectra.count * spectra.mean_square))),
         clipped=clipped,

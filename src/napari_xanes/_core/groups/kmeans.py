@@ -65,7 +65,7 @@ def reduce(spectra: Spectra, n: int, seed: int) -> Space:
     """Return the principal axes that tell up to `n` clusters apart, and a sample of pixels in them."""
     if seed < 0:
         raise InputError(f"seed is {seed}, expected a whole number from 0 on.")
-    variances, axes = principal_axes(spectra.covariance)
+    variances, axes = principal_axes(spectra.covariance, spectra.count)
     kept = max(DIMENSIONS, n - 1)
     scores = spectra.sample(SAMPLE_PIXELS, seed, axes[:kept])
     return Space(axes[:kept].astype(scores.dtype), scores, float(variances[kept:].sum()))
@@ -76,6 +76,11 @@ def find_centers(space: Space, n: int, seed: int, spectra: Spectra) -> Best:
     from sklearn.cluster import KMeans
 
     scores = space.scores
+    different = len(np.unique(scores, axis=0)) if n > 1 else 1
+    if different < n:
+        raise InputError(
+            f"n_clusters is {n}, but there are only {different} different spectra; choose fewer clusters."
+        )
     starts = np.random.SeedSequence(seed).generate_state(STARTS)
     runs: list[Any] = [None] * STARTS
     controller = ThreadpoolController()

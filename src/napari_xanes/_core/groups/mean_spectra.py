@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike as Numbers
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
+from napari_xanes._core.base.door import Count, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack, FloatArray
@@ -41,12 +42,13 @@ class MeanSpectra:
     valid: NDArray[np.int64]
 
 
+@public
 def mean_spectra(
     stack: EnergyStack | ArrayLike | Numbers,
     labels: Numbers,
     *,
     progress: Progress = no_progress,
-    workers: int | None = None,
+    workers: Count | None = None,
 ) -> MeanSpectra:
     """Return the mean spectrum of every label and how much its pixels differ.
 

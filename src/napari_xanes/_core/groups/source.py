@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_mu, window_indices
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -137,6 +138,7 @@ def _holding_something(chain: Chain, usable: NDArray[np.bool_], found: Found) ->
     return inside
 
 
+@public
 def pixels_with_step(mu: ArrayLike, energy: ArrayLike, step_noise: float) -> NDArray[np.bool_]:
     """Return which pixels of normalised spectra have an edge step of at least three times its noise.
 

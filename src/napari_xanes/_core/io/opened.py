@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.base.files import checked_path
 from napari_xanes._core.data.stack import ArrayLike, Signal
 from napari_xanes._core.io.energies import EnergyList
 
-LONGEST_PATH = 4000
 _INSIDE = re.compile(r"(.+\.[A-Za-z0-9]+):(/?[^:\\]+)")
 
 
@@ -90,20 +90,11 @@ class Opened:
 
 def absolute(path: str | Path) -> Path:
     """Return a path that stays true when the working folder changes, or say that it can be none."""
-    if not isinstance(path, (str, Path)):
-        raise InputError(f"the path is {path!r}, expected the name of a file or folder.")
-    text = str(path)
-    if (
-        not text
-        or "\0" in text
-        or len(text) > LONGEST_PATH
-        or any(len(part) > 255 for part in Path(text).parts)
-    ):
-        raise InputError(f"'{text[:60]}' cannot be the name of a file or folder.")
+    path = checked_path(path, "file or folder")
     try:
-        return Path(path).expanduser().absolute()
+        return path.expanduser().absolute()
     except RuntimeError:
-        raise InputError(f"'{text}' begins with the name of a user who is not known here.") from None
+        raise InputError(f"'{path}' begins with the name of a user who is not known here.") from None
 
 
 def find_file(opened: Opened, text: str, what: str) -> tuple[Path, str | None]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike as Numbers
 
 from napari_xanes._core.base.arrays import marks_of, measured
+from napari_xanes._core.base.door import Positive, public
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import SIGNALS, EnergyStack, Signal
@@ -38,6 +39,7 @@ MOST_CORRECTION_EV = 8.0
 """Energies in file names and in a list that differ by less are the same, before and after a calibration."""
 
 
+@public
 def read_stack(
     path: PathLike | Sequence[PathLike],
     *,
@@ -47,7 +49,7 @@ def read_stack(
     dark: PathLike | None = None,
     energy_unit: str | None = None,
     signal: Signal | None = None,
-    pixel_size_um: float | None = None,
+    pixel_size_um: Positive | None = None,
     axis: int | str | None = None,
     complex_as: str | None = None,
 ) -> EnergyStack:

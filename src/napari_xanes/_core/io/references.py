@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.io.formats import spectra_format
 from napari_xanes._core.io.opened import absolute
 
 
+@public
 def read_references(*paths: str | Path, energy_unit: str | None = None) -> list[Reference]:
     """Read reference spectra from files.
 

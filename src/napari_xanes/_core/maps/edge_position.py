@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu, check_window, window_indices
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
@@ -31,7 +32,14 @@ from napari_xanes._core.engine.step import Step
 from napari_xanes._core.maps.edge_position_kernel import EdgeKernel, HalfHeightKernel, SteepestKernel
 from napari_xanes._core.maps.errors import WindowErrors
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
-from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows, told_apart
+from napari_xanes._core.maps.spline import (
+    LEAST_ENERGIES,
+    FloatArray,
+    SmoothingSpline,
+    as_rows,
+    for_choice,
+    told_apart,
+)
 from napari_xanes._core.maps.window import usable_frames, warn_of_gaps
 
 Method = Literal["half_height", "derivative"]
@@ -113,6 +121,7 @@ class EdgeMap:
     sigma: FloatArray | None = None
 
 
+@public
 def edge_map(
     mu: ArrayLike,
     energy: ArrayLike,
@@ -205,11 +214,13 @@ class _Search:
             window = self._window_about_the_median(energy[usable], sample[usable])
         self.window = check_window(window, "window")
         self.inside = window_indices(energy, self.window, "window", at_least=LEAST_ENERGIES, usable=usable)
-        self._use(energy[self.inside])
         if smoothing is None:
-            self.smoothing = choose_for_position(self.spline, sample[self.inside], self._locate)
+            few, spectra, factor = for_choice(energy[self.inside], sample[self.inside])
+            self._use(few)
+            self.smoothing = factor * choose_for_position(self.spline, spectra, self._locate)
         else:
             self.smoothing = check_smoothing(smoothing)
+        self._use(energy[self.inside])
 
     def judge(self, sample: FloatArray, jacobian: Jacobian | None) -> None:
         """Learn the noise from sampled spectra (E, n): kernels made after this give errors as well."""
@@ -235,8 +246,9 @@ class _Search:
         complete = np.isfinite(sample).all(axis=0)
         seen = sample[:, complete] if complete.any() else sample
         typical = np.nanmedian(seen, axis=1, keepdims=True).astype(np.float64)
-        self._use(energy)
-        edge = float(self._locate(self.spline.choose(typical), typical)[0])
+        few, spectra, _ = for_choice(energy, typical)
+        self._use(few)
+        edge = float(self._locate(self.spline.choose(spectra), spectra.astype(np.float64))[0])
         if not np.isfinite(edge):
             raise InputError(_no_edge(self._method, self._level, energy, typical[:, 0]))
         return max(edge - BEFORE, float(energy[0])), min(edge + AFTER, float(energy[-1]))

@@ -83,12 +83,10 @@ class HalfHeightKernel(EdgeKernel):
         level: float,
         errors: WindowErrors | None = None,
     ) -> None:
-        value, h = spline.values(smoothing), spline.steps
-        sums = np.zeros((energy.size, energy.size))  # the trapezoidal rule up to each energy
-        for i, step in enumerate(h):
-            sums[i + 1 :, i : i + 2] += step / 2
-        slope = spline.slopes(smoothing)
-        super().__init__(np.vstack([value, sums @ value, slope]), energy, rows, errors)
+        value, slope = spline.values(smoothing), spline.slopes(smoothing)
+        area = np.zeros_like(value)  # by the trapezoidal rule up to each energy
+        np.cumsum(spline.steps[:, None] * (value[:-1] + value[1:]) / 2, axis=0, out=area[1:])
+        super().__init__(np.vstack([value, area, slope]), energy, rows, errors)
         if errors is not None:
             self._ends = errors.between(value[:-1], value[1:], slope[:-1], slope[1:])
         self._level, self._base = level, level * (energy - energy[0])

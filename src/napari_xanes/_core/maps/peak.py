@@ -1,6 +1,6 @@
 """Peak position and height, such as of the white line: the true maximum of a smoothing spline in every pixel.
 
-How much is smoothed is decided in `smoothing_choice`; the maxima are found in `peak_kernel`.
+How much is smoothed is decided in `smoothing`; the maxima are found in `peak_kernel`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu, check_window, window_indices
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import Found
@@ -27,7 +28,14 @@ from napari_xanes._core.engine.step import Step
 from napari_xanes._core.maps.errors import WindowErrors
 from napari_xanes._core.maps.peak_kernel import PeakKernel
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
-from napari_xanes._core.maps.spline import LEAST_ENERGIES, FloatArray, SmoothingSpline, as_rows, told_apart
+from napari_xanes._core.maps.spline import (
+    LEAST_ENERGIES,
+    FloatArray,
+    SmoothingSpline,
+    as_rows,
+    for_choice,
+    told_apart,
+)
 from napari_xanes._core.maps.window import usable_frames, warn_of_gaps
 
 MANY_AT_BOUNDARY = 0.05
@@ -91,6 +99,7 @@ class PeakMap:
     height_sigma: FloatArray | None = None
 
 
+@public
 def peak_map(
     mu: ArrayLike,
     energy: ArrayLike,
@@ -149,7 +158,7 @@ def peak_map(
     inside = peak_energies(energies, window, usable_frames(sample))
     rows = as_rows(inside)
     spline = SmoothingSpline(energies[inside])
-    weight = choose_smoothing(spline, energies[inside], smoothing, sample[inside])
+    weight = choose_smoothing(energies[inside], smoothing, sample[inside])
     errors = WindowErrors(spline, inside, sample, jacobian) if uncertainty else None
     kernel = PeakKernel(spline, energies[inside], slice(None), weight, errors)
     (maps,) = blocks.run_kernels([kernel], values[rows])
@@ -175,12 +184,12 @@ def peak_energies(energy: NDArray[np.float64], window: Window, usable: NDArray[n
     )
 
 
-def choose_smoothing(
-    spline: SmoothingSpline, energy: NDArray[np.float64], given: float | None, spectra: FloatArray
-) -> float:
+def choose_smoothing(energy: NDArray[np.float64], given: float | None, spectra: FloatArray) -> float:
     """Return the smoothing that is given, or the one that finds the peaks of spectra (m, n) best."""
     if given is not None:
         return check_smoothing(given)
+    energy, spectra, factor = for_choice(energy, spectra)
+    spline = SmoothingSpline(energy)
 
     def locate(smoothing: float, y: NDArray[np.float64]) -> NDArray[np.float64]:
         kernel = PeakKernel(spline, energy, slice(None), smoothing)
@@ -188,7 +197,7 @@ def choose_smoothing(
         kernel(y, out)
         return np.where(out["peak_at_boundary"] == 0, out["peak_energy"], np.nan)
 
-    return choose_for_position(spline, spectra, locate)
+    return factor * choose_for_position(spline, spectra, locate)
 
 
 def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[PeakParams, Found]:
@@ -198,7 +207,7 @@ def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[Pea
     spline = SmoothingSpline(chain.energy[inside])
     spectra = chain.sample().spectra
     warn_of_gaps(found, spectra, inside)
-    smoothing = choose_smoothing(spline, chain.energy[inside], params.smoothing, spectra[inside])
+    smoothing = choose_smoothing(chain.energy[inside], params.smoothing, spectra[inside])
     found["degrees_of_freedom"] = spline.freedom(smoothing)
     errors = WindowErrors(spline, inside, spectra, chain.handed(Jacobian)) if params.uncertainty else None
     kernel = PeakKernel(spline, chain.energy[inside], as_rows(inside), smoothing, errors)

@@ -16,6 +16,9 @@ from napari_xanes._core.engine import blocks
 from napari_xanes._core.maps.errors import WindowErrors, combined, cubic
 from napari_xanes._core.maps.spline import FloatArray, SmoothingSpline
 
+ROUNDING = 16
+"""Heights that differ by so many times the smallest relative step of numbers are the same."""
+
 
 class PeakKernel:
     """The maximum of each pixel's spline; the spectra stay as they are.
@@ -67,6 +70,9 @@ class PeakKernel:
             unsure = np.flatnonzero(upper.max(axis=0) > height)
         if unsure.size:
             piece[unsure], at[unsure], height[unsure] = _best_piece(f, left, right, unsure)
+        # what is flat but for rounding is highest at the first energy
+        flat = f[0] >= height - ROUNDING * np.finfo(f.dtype).eps * np.abs(height)
+        piece[flat], at[flat] = 0, 0
         self._fill(out, piece, at, height)
         if self._errors is not None:
             self._fill_errors(y[self._rows], out, (f, left, right), piece, at)

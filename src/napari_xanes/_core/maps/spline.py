@@ -7,10 +7,12 @@ What is left to choose is the weight: by generalised cross-validation, on many s
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
 
 FloatArray = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
@@ -29,6 +31,9 @@ FEWEST = 0.01
 
 TRIED = 500
 
+MOST_CHOICE = 256
+"""At most so many energies decide on the smoothing; of more, neighbours are put together."""
+
 SAME = 1e-3
 """eV; energies that differ by less are one, as where two regions of a scan meet."""
 
@@ -36,8 +41,9 @@ SAME = 1e-3
 class SmoothingSpline:
     """The spline f that minimises sum (y - f)^2 + smoothing * integral of f''^2 over dE, for given energies.
 
-    The roughness is a quadratic form in the values at the energies, Q R^-1 Q^T of Reinsch; in the basis of its
-    eigenvectors smoothing divides each component by 1 + smoothing * roughness.
+    Its curvatures c solve (R + smoothing * Q^T Q) c = Q^T y, a matrix of five diagonals, as Reinsch has it.  For the
+    choice of the smoothing the roughness, a quadratic form Q R^-1 Q^T in the values at the energies, is seen in the
+    basis of its eigenvectors, where smoothing divides each component by 1 + smoothing * roughness.
 
     Parameters
     ----------
@@ -54,27 +60,37 @@ class SmoothingSpline:
         m = energy.size
         self.steps = np.diff(energy)
         inverse = 1 / self.steps
-        second, tension = np.zeros((m, m - 2)), np.zeros((m - 2, m - 2))
+        self._second = np.zeros((m, m - 2))  # Q
         inner = np.arange(m - 2)
-        second[inner, inner], second[inner + 2, inner] = inverse[:-1], inverse[1:]
-        second[inner + 1, inner] = -inverse[:-1] - inverse[1:]
-        tension[inner, inner] = (self.steps[:-1] + self.steps[1:]) / 3
-        tension[inner[1:], inner[:-1]] = tension[inner[:-1], inner[1:]] = self.steps[1:-1] / 6
-        self._to_curvature = np.vstack([np.zeros(m), np.linalg.solve(tension, second.T), np.zeros(m)])
-        penalty = second @ self._to_curvature[1:-1]
-        self.roughness: Float64
-        self._modes: Float64
-        self.roughness, self._modes = np.linalg.eigh((penalty + penalty.T) / 2)
-        self.roughness[:2] = 0  # straight lines
-
-    def values(self, smoothing: float) -> Float64:
-        """Return the matrix (m, m) from data to the spline's values at the energies."""
-        shrunk: Float64 = self._modes / (1 + smoothing * self.roughness)
-        return shrunk @ self._modes.T
+        self._second[inner, inner], self._second[inner + 2, inner] = inverse[:-1], inverse[1:]
+        self._second[inner + 1, inner] = -inverse[:-1] - inverse[1:]
+        self._tension = np.zeros((3, m - 2))  # R, its diagonals from the main one down
+        self._tension[0] = (self.steps[:-1] + self.steps[1:]) / 3
+        self._tension[1, :-1] = self.steps[1:-1] / 6
+        self._bend = np.zeros((3, m - 2))  # Q^T Q, likewise
+        middle = inverse[:-1] + inverse[1:]
+        self._bend[0] = inverse[:-1] ** 2 + middle**2 + inverse[1:] ** 2
+        self._bend[1, :-1] = -inverse[1:-1] * (middle[:-1] + middle[1:])
+        self._bend[2, :-2] = inverse[1:-2] * inverse[2:-1]
 
     def curvatures(self, smoothing: float) -> Float64:
         """Return the matrix (m, m) from data to the spline's second derivatives at the energies, per eV^2."""
-        return self._to_curvature @ self.values(smoothing)
+        bend = np.zeros((len(self._second), len(self._second)))
+        bands = self._tension + smoothing * self._bend
+        bend[1:-1] = solveh_banded(bands, self._second.T, lower=True)
+        return bend
+
+    def values(self, smoothing: float) -> Float64:
+        """Return the matrix (m, m) from data to the spline's values at the energies."""
+        if len(self._second) <= MOST_CHOICE:  # by the modes, which are known anyway
+            roughness, modes = self._eigen
+            shrunk: Float64 = modes / (1 + smoothing * roughness)
+            return shrunk @ modes.T
+        slope = np.diff(self.curvatures(smoothing), axis=0) / self.steps[:, None]
+        value: Float64 = np.eye(len(self._second))
+        value[:-1] -= smoothing * slope
+        value[1:] += smoothing * slope
+        return value
 
     def slopes(self, smoothing: float) -> Float64:
         """Return the matrix (m, m) from data to the spline's slopes at the energies, per eV."""
@@ -85,7 +101,20 @@ class SmoothingSpline:
 
     def freedom(self, smoothing: float) -> float:
         """Return the degrees of freedom, from the number of energies (no smoothing) down to 2 (a line)."""
-        return float(np.sum(1 / (1 + smoothing * self.roughness)))
+        return float(np.trace(self.values(smoothing)))
+
+    @property
+    def roughness(self) -> Float64:
+        """How rough each mode is (m,), ascending; the first two are straight lines."""
+        return self._eigen[0]
+
+    @cached_property
+    def _eigen(self) -> tuple[Float64, Float64]:
+        """The roughness and the modes (m, m), in columns."""
+        penalty = self._second @ self.curvatures(0)[1:-1]
+        roughness, modes = np.linalg.eigh((penalty + penalty.T) / 2)
+        roughness[:2] = 0
+        return roughness, modes
 
     @property
     def least_smoothing(self) -> float:
@@ -94,7 +123,7 @@ class SmoothingSpline:
 
     def components(self, spectra: FloatArray) -> Float64:
         """Return what spectra (m, n) hold of each mode but straight lines (m - 2, n), ever rougher."""
-        parts: Float64 = self._modes[:, 2:].T @ spectra
+        parts: Float64 = self._eigen[1][:, 2:].T @ spectra
         return parts
 
     def clear_spectra(self, spectra: FloatArray) -> Float64:
@@ -125,6 +154,21 @@ class SmoothingSpline:
         """Return the squared components of spectra (m, n), and the noise power of each by its rougher half."""
         power = self.components(spectra - spectra.mean(axis=0)) ** 2
         return power, power[power.shape[0] // 2 :].mean(axis=0) + 1e-20 * power.sum(axis=0)
+
+
+def for_choice(energy: Float64, spectra: FloatArray) -> tuple[Float64, FloatArray, int]:
+    """Return energies (m,) and spectra (m, n) by which a smoothing is chosen, and by how much it is to be multiplied.
+
+    Of many energies neighbours are put together, so that the choice takes no longer than it is worth: the mean of k
+    has the weight of k, and the smoothing of means is that of all values over k.
+    """
+    k = -(-energy.size // MOST_CHOICE)
+    if k == 1:
+        return energy, spectra, 1
+    first = np.arange(0, energy.size, k)
+    number = np.diff(first, append=energy.size)
+    means = np.add.reduceat(spectra, first, axis=0) / number[:, None].astype(spectra.dtype)
+    return np.add.reduceat(energy, first) / number, means, k
 
 
 def told_apart(energy: Float64, indices: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu, check_window, window_indices
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
@@ -87,6 +88,7 @@ class WhiteLine:
     area_sigma: FloatArray | None = None
 
 
+@public
 def white_line_map(
     mu: ArrayLike,
     energy: ArrayLike,
@@ -180,8 +182,8 @@ class WhiteLineKernel:
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
         above = y[self._rows] - y.dtype.type(self._baseline)
         height = above.max(axis=0)
-        area, moment = self._operators[y.dtype] @ np.maximum(above, 0, out=above)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            area, moment = self._operators[y.dtype] @ np.maximum(above, 0, out=above)
             out["white_line_centroid"][...] = self._middle + np.where(area > 0, moment / area, np.nan)
         out["white_line_area"][...] = area
         out["white_line_height"][...] = height

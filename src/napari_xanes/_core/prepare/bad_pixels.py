@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_xanes._core.base.arrays import unmasked, valid_mean
+from napari_xanes._core.base.arrays import as_float32, valid_mean
+from napari_xanes._core.base.door import Positive, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -89,8 +90,14 @@ class _Found:
     flashes: NDArray[np.intp]
 
 
+@public
 def remove_bad_pixels(
-    images: ArrayLike, *, static: bool = True, flashes: bool = True, limit: float = 8.0, replace: bool = False
+    images: ArrayLike,
+    *,
+    static: bool = True,
+    flashes: bool = True,
+    limit: Positive = 8.0,
+    replace: bool = False,
 ) -> BadPixels:
     """Make bad pixels invalid, or give them the median of their good neighbours.
 
@@ -116,8 +123,8 @@ def remove_bad_pixels(
     InputError
         If the images are no stack, or the limit is not above 0.
     """
-    stack = unmasked(images).astype(np.float32, copy=False)
-    if stack.ndim not in (3, 4):
+    stack = as_float32(images)
+    if stack.ndim not in (3, 4) or not stack.size:
         raise InputError(f"images have shape {stack.shape}, expected (energy, y, x) or (energy, z, y, x).")
     params = BadPixelsParams(static=static, flashes=flashes, limit=limit, replace=replace)
     bad = _find(lambda i: stack[i], len(stack), params)

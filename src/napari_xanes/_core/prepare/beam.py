@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.door import NotNegative, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.engine.judge import named_energies
@@ -17,7 +18,10 @@ TIMES = 6.0
 """How many times the usual scatter a jump must be."""
 
 
-def suspect_energies(level: ArrayLike, *, times: float = TIMES, least: float = LEAST) -> NDArray[np.bool_]:
+@public
+def suspect_energies(
+    level: ArrayLike, *, times: NotNegative = TIMES, least: NotNegative = LEAST
+) -> NDArray[np.bool_]:
     """Return at which energies the beam jumps, for a person to look at; nothing is left out.
 
     Parameters

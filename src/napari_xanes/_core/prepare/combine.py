@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.lazy import AnyArray, LazyArray, gathered
 from napari_xanes._core.data.stack import EnergyStack, pieces, rows_are_cheap
@@ -13,6 +14,7 @@ from napari_xanes._core.prepare.energies import energy_groups
 from napari_xanes._core.prepare.flat_field import BeamDivision, beam_changes, beam_reader, mean_dark
 
 
+@public
 def combine_scans(scans: Sequence[EnergyStack], *, tolerance: float = 0.02) -> EnergyStack:
     """Return several scans of the same view as one, their energies in order.
 

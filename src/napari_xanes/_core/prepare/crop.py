@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import unmasked, valid_mean
 from napari_xanes._core.base.checks import check_roi, check_window, in_window
+from napari_xanes._core.base.door import Axes, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Roi, Window, field
 from napari_xanes._core.base.progress import Progress
@@ -65,7 +66,8 @@ class DropParams(Params):
     )
 
 
-def bin_pixels(images: ArrayLike, factor: int, *, axes: int = 2) -> NDArray[np.floating[Any]]:
+@public
+def bin_pixels(images: ArrayLike, factor: int, *, axes: Axes = 2) -> NDArray[np.floating[Any]]:
     """Return images with `factor` pixels along each of the last `axes` axes made one: the mean of the valid ones.
 
     Parameters

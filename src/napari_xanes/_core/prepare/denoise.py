@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, median_filter
 from skimage.restoration import denoise_nl_means
 
-from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.arrays import as_float32
 from napari_xanes._core.base.checks import check_choice
+from napari_xanes._core.base.door import Axes, Positive, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress
@@ -45,8 +46,9 @@ class DenoiseParams(Params):
     )
 
 
+@public
 def denoise(
-    images: ArrayLike, *, method: Method = "median", size: int = 3, strength: float = 0.8, axes: int = 2
+    images: ArrayLike, *, method: Method = "median", size: int = 3, strength: Positive = 0.8, axes: Axes = 2
 ) -> Float32:
     """Return images with less noise.
 
@@ -77,9 +79,9 @@ def denoise(
     """
     check_choice("method", method, Method)
     _check_size(size)
-    values = unmasked(images).astype(np.float32, copy=False)
-    if values.ndim < axes:
-        raise InputError(f"images have shape {values.shape}, expected at least {axes} axes.")
+    values = as_float32(images)
+    if values.ndim < axes or not values.size:
+        raise InputError(f"images have shape {values.shape}, expected at least {axes} axes, and pixels.")
     flat = values.reshape(-1, *values.shape[values.ndim - axes :])
     out = np.empty_like(flat)
     for result, image in zip(out, flat, strict=True):

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike as NumpyArrayLike
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.arrays import marks_of, measured, not_measured, unmasked, valid_mean
+from napari_xanes._core.base.arrays import as_float32, marks_of, measured, not_measured, unmasked, valid_mean
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
@@ -33,6 +34,7 @@ class FlatFieldParams(Params):
     """Nothing to choose: flats and darks come with the stack."""
 
 
+@public
 def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLike | None = None) -> Float32:
     """Return the transmission (counts - dark) / (flat - dark).
 
@@ -76,7 +78,7 @@ def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLik
     beam = beam_reader(flat, stack.shape[0], stack.shape[1:])
     check_beam(beam, dark_image, stack.shape[0])
     divide = BeamDivision(beam, dark_image, changes=beam_changes(flat, stack.shape[0], stack.shape[1:]))
-    out = np.array(stack, dtype=np.float32)
+    out = as_float32(stack).copy()
     for i, frame in enumerate(out):
         divide(frame, i, slice(None))
     return out[0] if single else out
@@ -110,13 +112,13 @@ def beam_reader(flat: ArrayLike, n: int, image_shape: Sequence[int]) -> BeamRead
 def _one_image(frames: ArrayLike, image_shape: tuple[int, ...], what: str) -> Float32:
     shape = tuple(frames.shape)
     if shape == image_shape:
-        return measured(frames[:]).astype(np.float32)
+        return as_float32(measured(frames[:]))
     if shape[1:] != image_shape or not shape[0]:
         raise InputError(
             f"the {what} has shape {shape}, the images {image_shape}; "
             f"give one {what} of the images' shape, or several with their number first."
         )
-    return valid_mean(measured(frames[i]) for i in range(shape[0])).astype(np.float32)
+    return as_float32(valid_mean(measured(frames[i]) for i in range(shape[0])))
 
 
 def check_beam(beam: BeamReader, dark: Float32 | np.float32, n: int) -> int:
@@ -164,7 +166,7 @@ class BeamDivision:
 def _gain(beam: Any, dark: Any) -> Any:
     """Return by what counts are multiplied, NaN where the beam is not above the dark."""
     open_beam = beam - dark
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.where(_is_beam(open_beam), np.float32(1) / open_beam, np.float32(np.nan))
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_xanes._core.base.arrays import unmasked
+from napari_xanes._core.base.arrays import as_float32, unmasked
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
@@ -25,6 +26,7 @@ class OpticalDensityParams(Params):
     """Nothing to choose: optical density is -ln of the transmission."""
 
 
+@public
 def optical_density(transmission: ArrayLike) -> Float32:
     """Return -ln(transmission) as float32.
 
@@ -47,7 +49,7 @@ def optical_density(transmission: ArrayLike) -> Float32:
     values = unmasked(transmission)
     if values.dtype.kind not in "fiub":
         raise InputError(f"transmission is of type {values.dtype}, expected real numbers.")
-    density = values.astype(np.float32)
+    density = as_float32(values).copy()
     for frame in density if density.ndim > 2 else (density,):
         _negative_log(frame)
     return density

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_energy, check_mu
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference, interpolate_reference
@@ -75,6 +76,7 @@ class ReferenceCheck:
     sentences: tuple[str, ...]
 
 
+@public
 def check_references(
     references: Sequence[Reference],
     energy: ArrayLike | None = None,
@@ -146,6 +148,7 @@ def check_references(
     )
 
 
+@public
 def estimate_noise(mu: ArrayLike, energy: ArrayLike) -> float:
     """Return the standard deviation of one value of spectra, told from how much neighbouring energies differ.
 
@@ -172,7 +175,8 @@ def estimate_noise(mu: ArrayLike, energy: ArrayLike) -> float:
         raise InputError(f"noise is told from 3 or more energies, the data have {energies.size}.")
     spectra = values.reshape(energies.size, -1)
     share = ((energies[1:-1] - energies[:-2]) / (energies[2:] - energies[:-2]))[:, None]
-    apart = spectra[1:-1] - (1 - share) * spectra[:-2] - share * spectra[2:]
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = spectra[1:-1] - (1 - share) * spectra[:-2] - share * spectra[2:]
     apart /= np.sqrt(1 + (1 - share) ** 2 + share**2)
     apart = np.abs(apart[np.isfinite(apart)])
     if not apart.size:

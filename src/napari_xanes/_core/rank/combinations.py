@@ -38,6 +38,10 @@ SINGULAR = 1e12
 """Condition number of its products from which a set's references are one spectrum."""
 
 
+LEAST_POWER = 1e-200
+"""Sum of squares of a spectrum below which it shows nothing."""
+
+
 class Combinations:
     """The sets of 1 to `at_most` of the given spectra, with a background.
 
@@ -119,9 +123,14 @@ class Combinations:
         It is infinite where the constraint rules a set out, NaN where a spectrum is invalid.
         """
         y = data.astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._solve(y)
+
+    def _solve(self, y: Matrix) -> tuple[Matrix, list[Matrix]]:
         if self._background.size:
             y -= self._background @ (self._background.T @ y)
         power = np.einsum("ij,ij->j", y, y)
+        power[(power < LEAST_POWER) | ~np.isfinite(power)] = np.nan
         z = self._library.T @ y
         errors, solutions = np.empty((len(self.sets), y.shape[1])), []
         for row, chosen, inverse in zip(errors, self.sets, self._inverses, strict=True):

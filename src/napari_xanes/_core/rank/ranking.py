@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_choice, check_mu
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference, interpolate_reference
@@ -139,6 +140,7 @@ class CombinationMap:
     names: tuple[str, ...]
 
 
+@public
 def rank_combinations(
     spectrum: ArrayLike,
     energy: ArrayLike,
@@ -239,6 +241,7 @@ def rank_combinations(
     return Ranking(tuple(ranked), listed[chosen], len(tried.sets), at_limit, *independent)
 
 
+@public
 def combination_map(
     mu: ArrayLike,
     energy: ArrayLike,

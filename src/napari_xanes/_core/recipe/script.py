@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.stack import Signal
 from napari_xanes._core.engine.code import Before, Lines, call, given, literal
@@ -19,6 +20,7 @@ from napari_xanes._core.recipe.steps import STEPS, StepWithParams, step_title
 Steps = Sequence[StepWithParams]
 
 
+@public
 def as_script(
     recipe: Recipe,
     scan: str | Path = "scan.h5",

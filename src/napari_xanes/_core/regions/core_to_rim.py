@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from napari_xanes._core.base.door import Positive, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.regions.label import check_image, check_labels, check_pixel_size
 
@@ -103,8 +104,9 @@ class CoreToRim:
         return None if self.pixel_size_um is None else self.deepest_px * self.pixel_size_um
 
 
+@public
 def core_to_rim(
-    labels: ArrayLike, image: ArrayLike, *, bins: int = 10, pixel_size_um: float | None = None
+    labels: ArrayLike, image: ArrayLike, *, bins: int = 10, pixel_size_um: Positive | None = None
 ) -> CoreToRim:
     """Return how a map changes with the depth in particles, in each and over all.
 
@@ -207,7 +209,7 @@ class _Pixels:
         """Return mean, standard deviation, number and mean depth of chosen pixels by their index below n."""
         index, x, depth = index[chosen], self.values[chosen], self.depth[chosen]
         counts = np.bincount(index, minlength=n)
-        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a bin without pixels
+        with np.errstate(invalid="ignore", over="ignore"):  # 0 / 0 is NaN: a bin without pixels
             mean = np.bincount(index, x, n) / counts
             std = np.sqrt(np.bincount(index, (x - mean[index]) ** 2, n) / counts)
             return mean, std, counts, np.bincount(index, depth, n) / counts

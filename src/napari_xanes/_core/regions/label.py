@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.regions.masks import as_mask
 
@@ -21,6 +22,7 @@ RIPPLE = 1.0
 """px; how much deeper than the neck between them two centres must lie: the outline in pixels feigns less."""
 
 
+@public
 def label_particles(
     mask: ArrayLike, *, min_distance: float = 5, min_pixels: int = 20, image: ArrayLike | None = None
 ) -> Labels:

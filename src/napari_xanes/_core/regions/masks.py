@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_choice
+from napari_xanes._core.base.door import Boundless, public
 from napari_xanes._core.base.errors import InputError
 
 How = Literal["and", "or", "minus"]
@@ -20,8 +21,9 @@ AT_ONCE = 50_000
 """Points looked at in one go, during which nothing else in Python runs."""
 
 
+@public
 def threshold_mask(
-    image: ArrayLike, *, above: float | None = None, below: float | None = None
+    image: ArrayLike, *, above: Boundless | None = None, below: Boundless | None = None
 ) -> NDArray[np.bool_]:
     """Return where an image lies between two limits.
 
@@ -65,6 +67,7 @@ def threshold_mask(
     return inside
 
 
+@public
 def polygon_mask(x: ArrayLike, y: ArrayLike, corners: ArrayLike) -> NDArray[np.bool_]:
     """Return where the values of two images are inside an outline drawn in their scatter plot.
 
@@ -111,6 +114,7 @@ def polygon_mask(x: ArrayLike, y: ArrayLike, corners: ArrayLike) -> NDArray[np.b
     return inside
 
 
+@public
 def otsu_threshold(image: ArrayLike) -> float:
     """Return the value that best parts an image into two classes, by Otsu's method.
 
@@ -153,6 +157,7 @@ def _real(image: ArrayLike) -> NDArray[Any]:
     return values.astype(np.uint8) if values.dtype == bool else values
 
 
+@public
 def combine_masks(first: ArrayLike, second: ArrayLike, how: How = "and") -> NDArray[np.bool_]:
     """Return two masks as one.
 
@@ -179,21 +184,25 @@ def combine_masks(first: ArrayLike, second: ArrayLike, how: How = "and") -> NDAr
     return a & b if how == "and" else a | b if how == "or" else a & ~b
 
 
+@public
 def fill_holes(mask: ArrayLike) -> NDArray[np.bool_]:
     """Return a mask without holes: what is outside but cut off from the border becomes inside."""
     return np.asarray(ndimage.binary_fill_holes(as_mask(mask)), dtype=bool)
 
 
+@public
 def erode(mask: ArrayLike, pixels: int = 1) -> NDArray[np.bool_]:
     """Return a mask without the pixels within `pixels` of its rim; the image's border is no rim."""
     return _far_from(~as_mask(mask), pixels, "erode")
 
 
+@public
 def dilate(mask: ArrayLike, pixels: int = 1) -> NDArray[np.bool_]:
     """Return a mask with all pixels within `pixels` of it."""
     return ~_far_from(as_mask(mask), pixels, "dilate")
 
 
+@public
 def remove_small(mask: ArrayLike, n_pixels: int) -> NDArray[np.bool_]:
     """Return a mask without its connected parts of fewer than `n_pixels`; diagonal neighbours are connected."""
     inside = as_mask(mask)
@@ -204,6 +213,7 @@ def remove_small(mask: ArrayLike, n_pixels: int) -> NDArray[np.bool_]:
     return np.asarray(large[labels], dtype=bool)
 
 
+@public
 def apply_mask(data: ArrayLike, mask: ArrayLike) -> NDArray[np.floating[Any]]:
     """Return a copy of a map, or of a stack with energy first, that is NaN outside a mask.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.door import Positive, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.regions.label import check_image, check_labels, check_pixel_size
 
@@ -17,11 +18,12 @@ WEIGHTED = ("fraction_", "chosen_")
 Columns = dict[str, NDArray[Any]]
 
 
+@public
 def particle_table(
     labels: ArrayLike,
     maps: Mapping[str, ArrayLike],
     *,
-    pixel_size_um: float | None = None,
+    pixel_size_um: Positive | None = None,
     sigma: Mapping[str, ArrayLike] | None = None,
     thickness: ArrayLike | None = None,
 ) -> Columns:
@@ -128,7 +130,7 @@ def _statistics(
     w = np.ones(int(valid.sum())) if weight is None else weight[valid]
     x, at = values[valid], which[valid]
     total = np.bincount(at, w, n)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a particle without valid pixels
+    with np.errstate(invalid="ignore", over="ignore"):  # 0 / 0 is NaN: a particle without valid pixels
         mean = np.bincount(at, w * x, n) / total
         columns: Columns = {
             name: mean,

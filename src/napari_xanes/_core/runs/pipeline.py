@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from napari_xanes._core.base.door import Count, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.params import Params
@@ -31,13 +32,14 @@ from napari_xanes._core.runs.unpack import unpacked
 logger = logging.getLogger("napari_xanes")
 
 
+@public
 def run_recipe(
     recipe: Recipe | str | Path,
     path_or_stack: EnergyStack | str | Path | Sequence[str | Path],
     *,
     progress: Progress | None = None,
     in_memory: bool | None = None,
-    workers: int | None = None,
+    workers: Count | None = None,
     sink: MapSink | None = None,
 ) -> Result:
     """Read a scan, carry out the steps of a recipe and return the maps.

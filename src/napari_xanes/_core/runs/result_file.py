@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import DataFileError, InputError, ResourceError, XanesError
 from napari_xanes._core.base.files import check_disk, check_regular, checked_path, shown
 from napari_xanes._core.base.hdf5_file import is_whole, whole_hdf5
@@ -33,6 +34,7 @@ MARK = "napari_xanes_schema"
 """Attribute of the root by which a result file is known."""
 
 
+@public
 def save_result(result: Result, path: str | Path) -> None:
     """Write a result to an HDF5 file or an OME-Zarr store, whole or not at all.
 
@@ -78,6 +80,7 @@ def _check_not_input(result: Result, path: Path) -> None:
             )
 
 
+@public
 def load_result(path: str | Path) -> Result:
     """Read what `save_result` wrote: the same maps to the last bit, and all that belongs to them.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.door import Seed, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.files import whole_file
 from napari_xanes._core.base.hdf5_file import whole_hdf5
@@ -92,12 +93,13 @@ class Simulation:
         return scan
 
 
+@public
 def simulate(
     shape: tuple[int, int] = (200, 240),
     *,
     element: str = "Ni",
     n_energies: int = 61,
-    seed: int = 0,
+    seed: Seed = 0,
     counts: float = 12_000,
     max_drift: float = 6.0,
     n_particles: int = 18,

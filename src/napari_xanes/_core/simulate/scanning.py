@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
+from napari_xanes._core.base.door import Seed, public
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.simulate import parts
@@ -25,11 +26,12 @@ SCATTERED = 0.6
 """What is scattered into the detector, as a multiple of what the film of a transmission scan absorbs."""
 
 
+@public
 def simulate_stxm(
     shape: tuple[int, int] = (120, 140),
     *,
     n_energies: int = 81,
-    seed: int = 0,
+    seed: Seed = 0,
     counts: float = 3_000,
     max_drift: float = 2.0,
     n_particles: int = 10,
@@ -83,12 +85,13 @@ def simulate_stxm(
     return with_truth(stack, references, amounts, drift, pad, least=0.05)
 
 
+@public
 def simulate_fluorescence(
     shape: tuple[int, int] = (72, 84),
     *,
     element: str = "Fe",
     n_energies: int = 51,
-    seed: int = 0,
+    seed: Seed = 0,
     counts: float = 1_500,
     max_drift: float = 1.5,
     n_particles: int = 8,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
+from napari_xanes._core.base.door import NotNegative, Seed, public
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.simulate import parts
 from napari_xanes._core.simulate.full_field import Simulation, check_sizes, margin, with_truth
@@ -15,13 +16,14 @@ STEP_PER_UM = 0.65
 """Edge step of the solid oxide per micrometre, about that of NiO at the Ni K edge."""
 
 
+@public
 def simulate_volume(
     shape: tuple[int, int, int] = (32, 72, 80),
     *,
     element: str = "Ni",
     n_energies: int = 41,
-    seed: int = 0,
-    noise: float = 0.04,
+    seed: Seed = 0,
+    noise: NotNegative = 0.04,
     max_drift: float = 1.5,
     n_particles: int = 9,
 ) -> Simulation:
