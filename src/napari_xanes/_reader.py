@@ -34,6 +34,31 @@ def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerTuple]] | Non
     return read if paths and _plausible(paths[0]) else None
 
 
+def get_spectra_reader(path: str | list[str]) -> Callable[[Any], list[LayerTuple]] | None:
+    """Return what takes reference spectra, or an I0 spectrum, that are dropped on the window; None in a script."""
+    return take_spectra if _in_window() else None
+
+
+def take_spectra(path: str | list[str]) -> list[LayerTuple]:
+    """Give files with spectra to the workflow, which is opened if it is not: to Fit, or as I0 to Preprocess."""
+    import napari
+    from qtpy.QtCore import QTimer
+
+    from napari_xanes._widgets.layers.session import workflow_of
+
+    viewer = napari.current_viewer()
+    paths = path if isinstance(path, list) else [path]
+
+    def take() -> None:
+        if workflow_of(viewer) is None and viewer is not None:
+            viewer.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+        if (workflow := workflow_of(viewer)) is not None:
+            workflow.take_spectra(paths)
+
+    QTimer.singleShot(0, take)  # when napari has done with opening
+    return NOTHING
+
+
 def read(path: str | list[str]) -> list[LayerTuple]:
     """Return the layers of a scan (file, folder, or list of files) or of a result file.
 

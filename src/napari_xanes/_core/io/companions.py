@@ -82,6 +82,11 @@ def with_companion(stack: EnergyStack, given: dict[str, Any]) -> EnergyStack | N
     return None if read is None or read.flat is None else read
 
 
+def is_named_i0(path: str) -> bool:
+    """Whether the name of a file says that it holds a beam spectrum."""
+    return bool(NAMES["I0"].search(Path(path).stem))
+
+
 def _with(stack: EnergyStack, **given: Any) -> EnergyStack | None:
     known = ("images", "energy", "dark", "energy_unit", "pixel_size_um", "axis")
     before = {key: stack.source.get(key) for key in known}

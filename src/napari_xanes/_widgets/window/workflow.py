@@ -8,7 +8,9 @@ from typing import Any
 
 from qtpy.QtCore import QTimer
 
+from napari_xanes._core.io.companions import is_named_i0
 from napari_xanes._core.recipe.steps import step_title
+from napari_xanes._widgets.forms.list_editors import FilesEditor
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.layers.layers import about, find, results_of
 from napari_xanes._widgets.layers.one_scan import show_scan_of
@@ -201,6 +203,20 @@ class XanesWorkflow(Dock):
         section = next((one for one in SECTIONS if one.key == key), None)
         if section is not None and section.then:
             self.open_step(section.then)
+
+    def take_spectra(self, paths: Sequence[str]) -> None:
+        """Take files that were dropped on the window: an I0 spectrum for a scan that has none, else references of the fit."""
+        preprocess, fit = self.panels["preprocess"], self.panels["fit"]
+        layer = preprocess.input_layer()
+        if layer is not None and preprocess.lacks(layer) and len(paths) == 1 and is_named_i0(paths[0]):
+            assert isinstance(preprocess, PreprocessPanel)
+            self.open_step("preprocess")
+            preprocess.beam.take(layer, {"flat": paths[0]})
+            return
+        references = fit.forms["fit"].editors["references"]
+        assert isinstance(references, FilesEditor)
+        references.add(paths)
+        self.open_step("fit")
 
     def fit_with(self, paths: Sequence[str], names: Sequence[str] = ()) -> None:
         """Make spectra of files the references of the fit, and show so."""
