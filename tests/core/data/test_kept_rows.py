@@ -12,6 +12,7 @@ from napari_xanes._core.data.lazy import Gathered, LazyArray, Stacked
 from napari_xanes._core.data.stack import EnergyStack, pieces, read_block
 from napari_xanes._core.io.hdf5 import Hdf5Array
 from napari_xanes._core.io.permuted import Permuted
+from napari_xanes._core.io.zarr_array import ZarrArray
 
 REACH = 4  # rows that are asked for around a band
 
@@ -131,3 +132,13 @@ def test_what_lies_together_in_files_is_known(tmp_path, chunks):
         read_block(means, slice(0, 2), rows), [values[[4, 0], 2:8].mean(axis=0), values[5, 2:8]]
     )
     assert pieces(Stacked([array, array], (9, 7))) == (1, expected[1])
+
+
+def test_chunks_of_zarr_arrays_are_known(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    values = np.random.default_rng(0).random((6, 9, 7), np.float32)
+    array = zarr.create_array(store=str(tmp_path / "scan.zarr"), data=values, chunks=(6, 2, 7))
+    lazy = ZarrArray(tmp_path / "scan.zarr", "", array)
+    assert pieces(lazy) == (6, 2)
+    np.testing.assert_array_equal(read_block(lazy, slice(1, 4), slice(2, 8)), values[1:4, 2:8])
+    np.testing.assert_array_equal(lazy[3, 2:8], values[3, 2:8])

@@ -40,6 +40,8 @@ class ZarrArray(LazyArray):
         cheap = len(chunks) < 2 or chunks[1] * 8 <= array.shape[1]
         super().__init__(array.shape, array.dtype, cheap_rows=bool(cheap))
         self.path, self.name, self.chunks = path, name, chunks
+        if len(chunks) > 1:
+            self.pieces = (min(chunks[0], array.shape[0]), min(chunks[1], array.shape[1]))
         self._array: Any = array
         self._lock = threading.Lock()
 
@@ -52,12 +54,19 @@ class ZarrArray(LazyArray):
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of one frame."""
+        return self._read((index, rows), index)
+
+    def read_block(self, frames: slice, rows: slice) -> AnyArray:
+        """Return rows of some frames, in one go."""
+        return self._read((frames, rows), frames.start)
+
+    def _read(self, key: tuple[Any, slice], index: int) -> AnyArray:
         with self._lock:
             if self._array is None:
                 store = open_store(self.path)
                 self._array = store[self.name] if self.name else store
         try:
-            return np.array(self._array[index, rows], dtype=self.dtype)
+            return np.array(self._array[key], dtype=self.dtype)
         except Exception as error:  # codecs raise anything
             raise DataFileError(
                 f"{self.path.name}: frame {index + 1} of {self.shape[0]} of {self.name or 'the array'} cannot be read "
