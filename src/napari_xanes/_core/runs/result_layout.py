@@ -75,8 +75,9 @@ def write_result(file: h5py.File, result: Result) -> None:
         _number(entry, "pixel_size", result.pixel_size_um, "um")
     _write_images(entry, "maps", result.maps, result)
     _write_images(entry, "labels", result.labels, result)
-    if result.maps:
-        entry.attrs["default"] = "maps"
+    first = ("maps", result.maps), ("stack", result.stack is not None), ("labels", result.labels)
+    if shown_first := next((name for name, there in first if there), None):
+        entry.attrs["default"] = shown_first  # what a viewer of NeXus files draws
     _write_tables(_group(entry, "tables", "NXcollection"), result.tables)
     _write_extra(_group(entry, "extra", "NXcollection"), result.extra)
     if result.stack is not None:
