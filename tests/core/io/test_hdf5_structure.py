@@ -331,3 +331,28 @@ def test_other_programs_can_write_to_a_file_that_is_open_here(here):
     (here / "scan.h5").rename("moved.h5")
     with pytest.raises(DataFileError, match=r"scan\.h5: there is no such file any more"):
         stack.read(0)
+
+
+@pytest.mark.parametrize(("definition", "size"), [("NXstxm", 0.05), ("NXtomo", None)])
+def test_axes_without_a_unit_are_micrometres_in_stxm_files_and_that_is_said(tmp_path, definition, size):
+    with h5py.File(tmp_path / "a.stxm", "w") as file:
+        entry = file.create_group("entry0")
+        entry.attrs["NX_class"], entry["definition"] = "NXentry", [definition.encode()]
+        data = entry.create_group("default")
+        data.attrs.update(NX_class="NXdata", signal="data", axes=["energy", "sample_y", "sample_x"])
+        data["data"] = np.random.default_rng(0).random((5, 8, 9))
+        data["energy"], data["sample_y"], data["sample_x"] = (
+            np.linspace(700, 720, 5),
+            np.arange(8) * 0.05,
+            np.arange(9) * 0.05,
+        )
+    stack = read_stack(tmp_path / "a.stxm", signal="optical_density")
+    assert stack.pixel_size_um == size
+    assert [text for text in stack.warnings if "taken for micrometres" in text] == stack_said(size)
+
+
+def stack_said(size):
+    said = (
+        "the steps of the axes of the images, taken for micrometres as NXstxm has them, for they have no unit"
+    )
+    return [] if size is None else [f"the pixel size is {size:g} um by {said}"]

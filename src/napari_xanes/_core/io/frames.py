@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
@@ -12,12 +11,13 @@ import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError, XanesError
 from napari_xanes._core.data.lazy import AnyArray, LazyArray
+from napari_xanes._core.io.recent import RECENT
 
 MOST_FRAMES = 1_000_000
 
 
 class Frames(LazyArray):
-    """Frames that can only be read whole; the last one is kept, so that its rows are not read one by one.
+    """Frames that can only be read whole; the last ones are kept, so that their rows are not read one by one.
 
     Parameters
     ----------
@@ -34,25 +34,14 @@ class Frames(LazyArray):
         super().__init__(shape, dtype, cheap_rows=False)
         self.path = path
         self._read = read
-        self._kept: tuple[int, AnyArray] | None = None
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lock": None, "_kept": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of one frame."""
-        with self._lock:
-            kept = self._kept
-        if kept is None or kept[0] != index:
-            kept = (index, self._frame(index))
-            with self._lock:
-                self._kept = kept
-        return kept[1][rows].astype(self.dtype)
+        kept = RECENT.get(self, index)
+        if kept is None:
+            kept = self._frame(index)
+            RECENT.put(self, index, kept)
+        return kept[rows].astype(self.dtype)
 
     def _frame(self, index: int) -> AnyArray:
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.hdf5_energy import named_energies
-from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
+from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry, texts_of
 from napari_xanes._core.io.lengths import LENGTHS
 from napari_xanes._core.io.nexus import axis_entry, axis_letter, declared_axes, is_energy_name
 from napari_xanes._core.io.permuted import as_long, order_of
@@ -106,16 +106,30 @@ def _matlab(tree: Tree, images: TreeEntry) -> Axes:
     return Axes(order, warnings=[f"{images.name} was written by MATLAB, so its axes were turned round"])
 
 
-def spacing_um(tree: Tree, images: TreeEntry) -> float | None:
-    """Return the size of a pixel from the declared axes of an image, if they have a unit of length."""
+STEPS = "the steps of the axes of the images"
+
+
+def spacing_um(tree: Tree, images: TreeEntry) -> tuple[float | None, str]:
+    """Return the size of a pixel from the declared axes of an image, if they have a unit of length, and how it is known.
+
+    Files of the definition NXstxm have axes in micrometres also where they do not say so.
+    """
     names = declared_axes(tree, images) or []
     for name in names:
         entry = axis_entry(tree, images, name)
         if axis_letter(name) != "x" or entry is None or not entry.is_list or entry.size < 2:
             continue
-        factor = LENGTHS.get(entry.units.lower())
+        factor, why = LENGTHS.get(entry.units.lower()), STEPS
+        if not entry.units and _is_nxstxm(tree, images):
+            factor, why = 1.0, f"{STEPS}, taken for micrometres as NXstxm has them, for they have no unit"
         values = entry.numbers()
         step = abs(values[-1] - values[0]) / (values.size - 1)
         if factor is not None and step > 0:
-            return float(step * factor)
-    return None
+            return round(float(step * factor), 9), why
+    return None, STEPS
+
+
+def _is_nxstxm(tree: Tree, images: TreeEntry) -> bool:
+    """Whether the entry of the images is of the definition NXstxm."""
+    entry = tree.entries.get(f"/{images.top}/definition")
+    return entry is not None and entry.dtype.kind in "OS" and "NXstxm" in texts_of(entry.read())

@@ -57,10 +57,11 @@ def _opened(tree: Tree, images: TreeEntry, order: Sequence[int], warnings: list[
     opened = Opened(data, tree.path.stem, [tree.path], str(tree.path), images.name, warnings=warnings)
     opened.pixel_size_um = pixel_size(tree, images)
     if opened.pixel_size_um is None:
-        opened.pixel_size_um, opened.pixel_size_why = (
-            spacing_um(tree, images),
-            "the steps of the axes of the images",
-        )
+        opened.pixel_size_um, opened.pixel_size_why = spacing_um(tree, images)
+        if "no unit" in opened.pixel_size_why:
+            opened.warnings.append(
+                f"the pixel size is {opened.pixel_size_um:g} um by {opened.pixel_size_why}"
+            )
     return opened
 
 

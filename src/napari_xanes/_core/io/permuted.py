@@ -49,6 +49,7 @@ class Permuted(LazyArray):
         with self._lock:
             if self._kept is None or not self._holds(self._kept, index, rows):
                 count = max(1, BLOCK_BYTES // max(1, self._row_bytes * (rows.stop - rows.start)))
+                self._kept = None  # freed before the next block is read
                 first = index // count * count
                 last = min(first + count, self.shape[0])
                 self._kept = (first, last, rows, self._block(first, last, rows))

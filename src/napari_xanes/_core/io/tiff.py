@@ -5,8 +5,6 @@ Reading is plain read at an offset, because a memory map fetched row by row from
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -17,10 +15,8 @@ import numpy as np
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.data.lazy import AnyArray, LazyArray, Stacked
+from napari_xanes._core.io.recent import RECENT
 from napari_xanes._core.io.tiff_header import Layout, Segments, read_header
-
-KEPT_PAGES = 2
-"""Unpacked pages kept, so that a page is not unpacked again for every plot of a pixel."""
 
 
 class TiffArray(LazyArray):
@@ -40,15 +36,6 @@ class TiffArray(LazyArray):
         self.labels: list[tuple[str, list[str]]] = []
         self._layout = layout
         self._pages = list(pages)
-        self._kept: OrderedDict[int, AnyArray] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lock": None, "_kept": OrderedDict()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
 
     def read_rows(self, index: int, rows: slice) -> AnyArray:
         """Return rows of one frame; rows of a volume are its planes."""
@@ -73,14 +60,10 @@ class TiffArray(LazyArray):
             return self._plain_rows(page, rows)
         if self.cheap_rows and self.ndim == 3:
             return self._unpack(page, rows)
-        with self._lock:
-            kept = self._kept.get(page)
+        kept = RECENT.get(self, page)
         if kept is None:
             kept = self._unpack(page, slice(0, self._layout.shape[0]))
-            with self._lock:
-                self._kept[page] = kept
-                while len(self._kept) > KEPT_PAGES:
-                    self._kept.popitem(last=False)
+            RECENT.put(self, page, kept)
         return kept[rows].copy()
 
     def _plain_rows(self, page: int, rows: slice) -> AnyArray:
