@@ -167,3 +167,29 @@ def test_a_scratch_file_that_does_not_fit_is_refused(scan, recipe, volumes, tmp_
     monkeypatch.setattr("napari_xanes._core.base.files.file_limit", lambda: 2**20)
     with pytest.raises(nx.ResourceError, match=r"does not fit into memory.*TMPDIR names the folder"):
         nx.run_recipe(recipe, tmp_path / "scan.h5")
+
+
+class NeverWhole:
+    """A dask array of which no more than a fifth is ever computed at once."""
+
+    def __init__(self, data):
+        self.data, self.shape, self.dtype, self.ndim = data, data.shape, data.dtype, data.ndim
+        self.chunks, self.computed = data.chunks, 0
+
+    def __getitem__(self, key):
+        part = self.data[key]
+        assert part.size < 0.2 * self.data.size
+        self.computed += part.size
+        return part
+
+    def __array__(self, *_, **__):
+        raise AssertionError("all of it was asked for")
+
+
+@pytest.mark.parametrize("chunks", [(1, 10, 24, 20), (E, 2, 24, 20), (7, 8, 5, 20)])
+def test_dask_arrays_are_computed_block_by_block(scan, recipe, volumes, expected, monkeypatch, chunks):
+    array = pytest.importorskip("dask.array")
+    monkeypatch.setattr(kept_rows, "BLOCK_BYTES", 2000)
+    data = NeverWhole(array.from_array(volumes, chunks=chunks))
+    check_same(nx.run_recipe(recipe, scan.stack.replace(data=data)), expected)
+    assert data.computed <= 3 * volumes.size
