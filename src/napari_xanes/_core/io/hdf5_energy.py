@@ -80,10 +80,8 @@ def _has_own(tree: Tree, images: TreeEntry, other: TreeEntry) -> bool:
 
 def named_energies(tree: Tree, images: TreeEntry) -> list[TreeEntry]:
     """Return the lists of the scan that are named energies, or have a unit of energies."""
-    lists = [
-        e for e in tree.numeric() if e.is_list and e.name != images.name and of_same_scan(tree, e, images)
-    ]
-    return [e for e in lists if is_energy(e)]
+    lists = [e for e in tree.numeric() if e.is_list and e.name != images.name and is_energy(e)]
+    return [e for e in lists if of_same_scan(tree, e, images)]  # looks through all of the file, so last
 
 
 def is_energy(entry: TreeEntry) -> bool:
