@@ -93,3 +93,15 @@ def test_every_page_of_a_format_is_listed():
             assert f"(formats/{page.name})" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8"), (
                 page.name
             )
+
+
+def test_every_promise_names_a_test_that_exists():
+    page = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    promises = re.findall(r"^- (.*?)(?=^- |^#|^What takes|\Z)", page, re.DOTALL | re.MULTILINE)
+    assert len(promises) > 20
+    for promise in promises:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", promise)
+        assert named, f"no test holds: {promise}"
+        for file, function in named:
+            tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+            assert function in {one.name for one in tree.body if isinstance(one, ast.FunctionDef)}, function

@@ -121,7 +121,7 @@ def test_a_table_and_a_volume():
 @pytest.mark.parametrize(
     ("mu", "n", "options", "says"),
     [
-        (MIXED, 2, {"method": "ica"}, "method is 'ica', expected 'pca' or 'nmf'"),
+        (MIXED, 2, {"method": "ica"}, "method is 'ica', expected one of pca, nmf"),
         (MIXED, 26, {}, "n_components is 26, expected 1 to 25, because there are 25 energies"),
         (MIXED[:, :1, :3], 3, {}, "expected 1 to 2, because there are 25 energies and 3 valid pixels"),
         (MIXED, 9, {"method": "nmf"}, "expected 1 to 8, .* nmf takes at most 8"),

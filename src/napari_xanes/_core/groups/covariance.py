@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -115,10 +116,11 @@ class Spectra:
         """Find the valid pixels, and return the mean of their spectra and the covariance of every `thin`-th."""
         n = self.used.size
         sums, powers = np.zeros((len(self.bands), n)), np.zeros((len(self.bands), n))
-        thinned, squares = np.zeros((len(self.bands), n)), np.zeros((len(self.bands), n, n))
+        thinned, squares = np.zeros((len(self.bands), n)), _InOrder(n)
         numbers = np.zeros(len(self.bands), np.int64)
 
         def gather(band: int) -> None:
+            square = np.zeros((n, n))
             for pixels, _, y in self.pieces(band):
                 with np.errstate(over="ignore", invalid="ignore"):
                     power = np.einsum("ij,ij->i", y, y)
@@ -128,11 +130,12 @@ class Spectra:
                         y[:, bad] = 0
                         power = np.einsum("ij,ij->i", y, y)
                     few = y if self.thin == 1 else np.ascontiguousarray(y[:, :: self.thin])
-                    squares[band] += few @ few.T
+                    square += few @ few.T
                 sums[band] += y.sum(axis=1)
                 powers[band] += power
                 thinned[band] += few.sum(axis=1)
                 numbers[band] += np.count_nonzero(self.valid[pixels][:: self.thin])
+            squares.add(band, square)
 
         self.run(gather, "Covariance of spectra")
         number = int(numbers.sum())
@@ -145,7 +148,7 @@ class Spectra:
             return self._gather()
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large is refused below
             shift, shift_thinned = sums.sum(axis=0) / self.count, thinned.sum(axis=0) / number
-            covariance = squares.sum(axis=0) / number - np.outer(shift_thinned, shift_thinned)
+            covariance = squares.total / number - np.outer(shift_thinned, shift_thinned)
             total = powers.sum(axis=0) / self.count - shift**2
             self.variance = float(np.trace(covariance) if self.thin == 1 else total.sum())
         if not (np.isfinite(covariance).all() and np.isfinite(self.variance)):
@@ -203,6 +206,23 @@ class Spectra:
         whole = np.full((*values.shape[:-1], self.center.size), np.nan)
         whole[..., self.used] = values
         return whole
+
+
+class _InOrder:
+    """The sum of matrices (n, n) that come in any order, added in order; only those that wait are kept."""
+
+    def __init__(self, n: int) -> None:
+        self.total = np.zeros((n, n))
+        self._waiting: dict[int, Float64] = {}
+        self._next, self._lock = 0, Lock()
+
+    def add(self, number: int, one: Float64) -> None:
+        """Add the matrix of a number."""
+        with self._lock, np.errstate(over="ignore", invalid="ignore"):
+            self._waiting[number] = one
+            while self._next in self._waiting:
+                self.total += self._waiting.pop(self._next)
+                self._next += 1
 
 
 def _as_slice(indices: NDArray[np.intp]) -> slice | NDArray[np.intp]:
