@@ -377,7 +377,7 @@ def test_stack_in_stack_out():
         ({"transform": "affine"}, "transform is 'affine', which the method correlation does not find"),
         ({"transform": "warp"}, "transform is 'warp', expected one of translation, rigid"),
         ({"reference": 7}, "reference is frame 7, the stack has frames 0 to 6"),
-        ({"reference": "first"}, "reference is 'first', expected a frame number, 'previous' or 'mean'"),
+        ({"reference": "first"}, "reference is 'first', expected a whole number or one of previous, mean"),
         ({"reference": 1.5}, "reference is 1.5"),
         ({"roi": (0, 97, 0, 50)}, r"roi \(0, 97, 0, 50\) does not lie within the image of 96 rows"),
         ({"roi": (0, 10, 0, 50)}, "roi is 10 x 50 px, at least 16 x 16"),

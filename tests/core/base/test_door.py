@@ -70,7 +70,7 @@ def test_numbers_arrive_as_plain_ones_and_arrays_as_they_came(given, arrives):
         ({"flag": 1}, "flag is 1, expected True or False."),
         ({"kind": "c"}, "kind is 'c', expected one of a, b."),
         ({"kind": []}, "kind is [], expected one of a, b."),
-        ({"window": (1, 2, 3)}, "window is (1, 2, 3), expected (a number, a number) or None."),
+        ({"window": (1, 2, 3)}, "window is (1, 2, 3), expected two numbers or None."),
         ({"names": "ab"}, "names is 'ab', expected a list, each a text."),
         ({"names": "x" * 5000}, "...,"),
         ({"table": {"a": [1j]}}, "expected a table with real numbers by name or None."),

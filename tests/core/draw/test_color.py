@@ -59,9 +59,9 @@ def test_the_palette_is_of_distinct_colours_and_its_first_two_make_white():
         ([RED], ["no such"], (0, 1), "'no such' is no color"),
         ([RED], [(2, 0, 0)], (0, 1), "is no color"),
         ([RED], ["r"], (1, 1), r"limits \(1, 1\) are no range"),
-        ([RED], ["r"], (0, np.nan), "expected .a number, a number"),
-        ([RED, GREEN], ["r", "g"], (0, 1, 2), "expected .a number, a number"),
-        ([RED, GREEN], ["r", "g"], "auto", "expected .a number, a number"),
+        ([RED], ["r"], (0, np.nan), "expected two numbers"),
+        ([RED, GREEN], ["r", "g"], (0, 1, 2), "expected two numbers"),
+        ([RED, GREEN], ["r", "g"], "auto", "expected two numbers"),
     ],
 )
 def test_what_does_not_fit_is_refused(maps, colors, limits, says):

@@ -148,7 +148,7 @@ def test_without_noise_nothing_is_left():
         (mixtures(2, 0.1)[0], SPECTRA, {}, "there are 2 valid pixels and 61 energies for 8 unknowns"),
         (mixtures(50, 0.1)[0], SPECTRA, {"energy_range": (8330, 8338)}, "9 energies for 8 unknowns"),
         (mixtures(50, 0.1)[0], SPECTRA[:, :9], {}, r"references have shape \(3, 9\), expected"),
-        (mixtures(50, 0.1)[0], ["a.txt"], {}, "references are a ReferenceFit, a list of Reference"),
+        (mixtures(50, 0.1)[0], ["a.txt"], {}, "expected a ReferenceFit or a list, each a Reference"),
         (mixtures(50, 0.1)[0], 0 * SPECTRA, {}, "a reference is zero or not finite"),
     ],
 )

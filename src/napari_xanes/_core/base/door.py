@@ -310,11 +310,18 @@ def _words(annotation: Any) -> str:
         if issubclass(origin, Mapping):
             return f"a table with {_words(args[1])} by name"
         if origin is tuple and args[-1] is not Ellipsis:
-            return f"({', '.join(_words(one) for one in args)})"
+            return _several(args)
         if issubclass(origin, Iterable):
             return f"a list, each {_words(args[0])}"
     named = {float: "a number", int: "a whole number", bool: "True or False", str: "a text", NoneType: "None"}
     return named.get(annotation) or _class_words(annotation)
+
+
+def _several(args: tuple[Any, ...]) -> str:
+    words = [_words(one) for one in args]
+    if len(set(words)) == 1 and 1 < len(words) < 5 and words[0].endswith("number"):
+        return f"{('two', 'three', 'four')[len(words) - 2]} {words[0].removeprefix('a ')}s"
+    return f"({', '.join(words)})"
 
 
 def _class_words(annotation: Any) -> str:

@@ -69,7 +69,7 @@ def energy_shift_map(
     energy: ArrayLike,
     references: Sequence[Reference],
     *,
-    limit: Annotated[float, Limits(0, 100, above=True)] = LARGEST_SHIFT,
+    limit: Annotated[float, Limits(most=100)] = LARGEST_SHIFT,
     background: Sequence[int] = (),
     energy_range: Window | None = None,
     exclude: Sequence[Window] = (),

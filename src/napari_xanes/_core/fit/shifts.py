@@ -59,7 +59,7 @@ def fit_reference_shifts(
     energy: ArrayLike,
     references: Sequence[Reference],
     *,
-    limit: Annotated[float, Limits(0, 100, above=True)] = LARGEST_SHIFT,
+    limit: Annotated[float, Limits(most=100)] = LARGEST_SHIFT,
     constraint: Constraint = "none",
     background: Sequence[int] = (),
 ) -> ReferenceShifts:
