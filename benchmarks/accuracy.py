@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import within_sigma
 
 import napari_xanes as nx
 
@@ -110,6 +111,8 @@ def main() -> None:
     nickel(Path(sys.argv[1]))
     volumes(Path(sys.argv[1]))
     iron(Path(sys.argv[1]))
+    print()
+    within_sigma.main()
 
 
 if __name__ == "__main__":
