@@ -20,6 +20,9 @@ from napari_xanes._core.solve.design import Design, FloatArray, design
 ILL_CONDITIONED = 1000.0
 """Condition number from which a fit is said to be doubtful."""
 
+HALF, NOTICED = 0.5, 0.02
+"""Part of a reference's maximum above which its height is compared; change of it from which on that is said."""
+
 FOREIGN = 0.1
 """Share of the fitted energies of which a reference covers less if it is of another edge."""
 
@@ -154,6 +157,24 @@ def _hole(reference: Reference, energy: NDArray[np.float64]) -> str | None:
         f"reference '{reference.name}' has no points between {lo:.2f} and {hi:.2f} eV, where the data are {spacing[worst]:.2g} eV "
         "apart, and a straight line was taken; measure it more finely or leave those energies out"
     )
+
+
+def redefined(given: Sequence[Reference], treated: Sequence[Reference]) -> list[str]:
+    """Say by how much fractions mean something else, where references were normalised once more."""
+    changed = []
+    for one, other in zip(given, treated, strict=True):
+        at = np.interp(other.energy, one.energy, one.mu)
+        high = other.mu > HALF * other.mu.max()
+        factor = float(np.median(at[high] / other.mu[high]))
+        if abs(factor - 1) > NOTICED:
+            changed.append(f"that of '{one.name}' {factor:.2f} times")
+    if not changed:
+        return []
+    said = (
+        "references were normalised as the data, so amounts count in steps as the data have them: "
+        f"{', '.join(changed)} as much as with references as given, and fractions differ accordingly"
+    )
+    return [said]
 
 
 def count_unconverged(maps: Mapping[str, FloatArray]) -> int:

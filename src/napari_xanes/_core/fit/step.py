@@ -32,6 +32,7 @@ from napari_xanes._core.fit.library import (
     fitted_indices,
     gave_up,
     make_basis,
+    redefined,
     shifted_references,
 )
 from napari_xanes._core.fit.params import FitParams, LibraryParams
@@ -53,7 +54,11 @@ class Fitted:
 
 def fit_step(chain: Chain, params: FitParams, progress: Progress) -> tuple[FitParams, Found]:
     """Add the fit to the chain; maps of fractions, coefficients, amounts, their uncertainty, and errors."""
-    return add_fit(chain, params, treated_references(params, chain))
+    references = treated_references(params, chain)
+    resolved, found = add_fit(chain, params, references)
+    if params.references_as == "data":
+        found.warn(*redefined(choose_references(params), references))
+    return resolved, found
 
 
 def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) -> tuple[FitParams, Found]:
