@@ -107,9 +107,9 @@ def test_a_fit_shows_fractions_of_choice(workflow, viewer, density, references, 
     offered = [panel.preview.what.itemText(i) for i in range(panel.preview.what.count())]
     assert sum("fraction" in name for name in offered) == 2
     assert "fraction" in layer.name
-    panel.preview.what.setCurrentText("r factor")
+    panel.preview.what.setCurrentText("R-factor")
     panel.preview.what.activated.emit(panel.preview.what.currentIndex())
-    assert panel.preview.layer().name == "preview: r factor"
+    assert panel.preview.layer().name == "preview: R-factor"
 
 
 def test_counts_become_optical_density_frame_by_frame(workflow, viewer, scan, previewed):

@@ -165,7 +165,7 @@ def test_usual_maps_are_shown_the_others_on_request(viewer):
     put_result(viewer, raw, "fit", run(make_stack(), "fit", kinds=kinds))
     assert names(viewer) == [
         "Ni scan",
-        "error (Ni scan)",
+        "fit error (Ni scan)",
         "LiNiO2 fraction (Ni scan)",
         "NiO fraction (Ni scan)",
     ]
@@ -303,3 +303,21 @@ def test_there_is_one_energy_text_a_viewer(viewer):
     assert show_energy(viewer) is show_energy(viewer)
     assert len(viewer.dims.events.current_step.callbacks) == before + 1
     assert KEY in viewer.canvas.overlays.keys()  # noqa: SIM118
+
+
+def test_the_shown_map_has_a_colour_bar_and_its_unit_on_the_canvas(viewer):
+    raw = add_stack(viewer, make_stack())
+    text = show_energy(viewer)
+    put_result(viewer, raw, "normalize", run(make_stack(), "normalize", kinds=("thickness", "edge_step")))
+    by_name = {about(layer)["map"]: layer for layer in viewer.layers if about(layer).get("map")}
+    assert [name for name, layer in by_name.items() if layer.visible] == ["thickness"]
+    assert by_name["thickness"].colorbar.visible and not by_name["edge_step"].colorbar.visible
+    assert text.text.startswith("thickness")
+    by_name["thickness"].visible, by_name["edge_step"].visible = False, True
+    assert by_name["edge_step"].colorbar.visible and text.text.startswith("edge step")
+    by_name["thickness"].visible = True  # two at once are told by their legend
+    assert not any(layer.colorbar.visible for layer in by_name.values())
+    for layer in by_name.values():
+        layer.visible = False
+    raw.visible = True
+    assert "of 5)" in text.text

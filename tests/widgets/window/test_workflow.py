@@ -153,7 +153,7 @@ def test_a_series_of_volumes_is_shown_in_three_dimensions(window, run_step):
     thickness = next(one for one in window.layers if about(one)["kind"] == "thickness")
     np.testing.assert_allclose(thickness.data, body, rtol=0.01)
     assert thickness.axis_labels == ("z", "y", "x")
-    assert layer.visible is False and show_energy(window).text == ""
+    assert layer.visible is False and show_energy(window).text == "thickness (optical density)"
     layer.visible = True
     window.dims.set_current_step(0, 20)
     assert "(21 of 21)" in show_energy(window).text

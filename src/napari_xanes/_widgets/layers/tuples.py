@@ -23,6 +23,8 @@ from napari_xanes._widgets.layers.limits import LIMITS
 from napari_xanes._widgets.layers.settings import settings
 
 SCHEMA = 1
+TITLES = {"error": "fit error", "r_factor": "R-factor"}
+"""What maps are called where their names alone do not say."""
 LayerTuple = tuple[Any, dict[str, Any], str]
 
 SEEN_OVER_MAPS = ("mask", "particles")
@@ -203,7 +205,11 @@ def ordered(result: Result, names: list[str]) -> list[str]:
 def map_title(name: str, info: Mapping[str, Any], scan: str) -> str:
     """Return the name of a map's layer: what it is first, because narrow layer lists cut the end."""
     reference = info.get("reference")
-    title = f"{reference} {info['kind'].replace('_', ' ')}" if reference else name.replace("_", " ")
+    title = (
+        f"{reference} {info['kind'].replace('_', ' ')}"
+        if reference
+        else TITLES.get(name, name.replace("_", " "))
+    )
     return f"{title} ({scan})" if scan else title
 
 

@@ -15,6 +15,13 @@ from napari_xanes._widgets.layers.masked import mask_entry
 from napari_xanes._widgets.parts.spoken import choice_text, label_of
 
 
+def in_voxels(text: str, layer: Layer | None) -> str:
+    """Return a sentence with voxels for pixels where a stack is of volumes."""
+    if layer is None or layer.ndim < 4:
+        return text
+    return text.replace("pixels", "voxels").replace("pixel", "voxel")
+
+
 def frames_text(layer: Layer) -> str:
     """Return the number and size of the frames of a stack and its layer's name."""
     n, *size = layer.data.shape
@@ -28,7 +35,7 @@ def stack_text(stack: EnergyStack) -> str:
     energy, size = stack.energy, " x ".join(map(str, stack.image_shape))
     parts = [
         f"{energy.size} energies, {energy[0]:.1f} to {energy[-1]:.1f} eV",
-        f"{size} px",
+        f"{size} {'voxels' if len(stack.image_shape) == 3 else 'px'}",
         SIGNAL_WORDS[stack.signal],
     ]
     for name, images in (("flat", stack.flat), ("dark", stack.dark)):

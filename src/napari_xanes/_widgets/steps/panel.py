@@ -37,6 +37,7 @@ from napari_xanes._widgets.layers.layers import (
     results_of,
     stack_of,
 )
+from napari_xanes._widgets.layers.words import in_voxels
 from napari_xanes._widgets.parts.advice import Advice, Told, Way
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.automatic import automatic
@@ -245,6 +246,7 @@ class StepPanel(QWidget):
                 text += f" Note: '{layer.name}' is older than what it is made from; run the step that makes it again."
         else:
             text = "" if chosen is None else self.missing(lineage(self.viewer, chosen))
+        text = in_voxels(text, layer)
         self.plan.setText(text)
         self.plan.setVisible(bool(text))
         self.advice.tell([] if layer is None else [*self._carried_over(), *self.proposals(layer)])
@@ -311,7 +313,7 @@ class StepPanel(QWidget):
 
     def _show(self, result: Result) -> None:
         self._show_chosen(result)
-        short, sentence = self.tell(result)
+        short, sentence = (in_voxels(text, self.input_layer()) for text in self.tell(result))
         self._say(sentence)
         notes = self.linked(
             result, warnings_of(result.history, (*self.names, *self.also), self.forms, self.follow)

@@ -5,6 +5,7 @@ napari's own sliders count frames and cannot show energies that are not evenly s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from weakref import ref
@@ -19,6 +20,7 @@ from napari_xanes._widgets.layers.layers import about, stack_layers
 from napari_xanes._widgets.layers.one_scan import show_one_scan
 from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
+from napari_xanes._widgets.layers.tuples import map_title
 
 KEY = "xanes_energy"
 THEN_MS = 100
@@ -55,6 +57,7 @@ class EnergyText:
     def __init__(self, viewer: Any) -> None:
         self._viewer = ref(viewer)
         self._first_scale = True
+        self._barred: Callable[[], Layer | None] = lambda: None
         self._overlay = TextOverlay(visible=False, position="top_left", font_size=FONT_SIZE)
         viewer.canvas.overlays[KEY] = self._overlay
         for source in (
@@ -79,15 +82,30 @@ class EnergyText:
     def update(self, event: Any = None) -> None:
         """Write the energy anew."""
         viewer = self._viewer()
-        layer = None if viewer is None or not settings().show_energy else _shown_stack(viewer)
-        if layer is None or viewer is None:
-            self._overlay.visible = False
+        if viewer is None:
+            return
+        shown = _shown_map(viewer)
+        self._color_bar(viewer, shown)
+        layer = _shown_stack(viewer) if settings().show_energy and shown is None else None
+        if shown is not None:
+            self._overlay.text = _unit_text(shown)
+        self._overlay.visible = bool(layer is not None or (shown is not None and self._overlay.text))
+        if layer is None:
             return
         energy = about(layer)["energy"]
         position = layer.world_to_data(viewer.dims.point)[0]
         index = int(np.clip(round(position), 0, len(energy) - 1))
         self._overlay.text = f"{energy[index]:.2f} eV  ({index + 1} of {len(energy)})"
         self._overlay.visible = True
+
+    def _color_bar(self, viewer: Any, shown: Layer | None) -> None:
+        """Show the colour bar of the map that is shown alone; whoever hides it is left alone until another map is shown."""
+        if shown is self._barred():
+            return
+        self._barred = (lambda: None) if shown is None else ref(shown)
+        for layer in viewer.layers:
+            if about(layer).get("map") and hasattr(layer, "colorbar"):
+                layer.colorbar.visible = layer is shown
 
     def _on_setting(self, event: Any) -> None:
         if event.key.endswith(".show_scale_bar"):
@@ -118,7 +136,7 @@ class EnergyText:
             self.update()
 
     def _show_scale(self, layer: Layer) -> None:
-        """Show the scale bar from now on if a stack tells the size of its pixels; whoever hides it has peace."""
+        """Show the scale bar from now on if a stack tells the size of its pixels; whoever hides it is left alone."""
         viewer = self._viewer()
         known = about(layer).get("pixel_size_um")
         if viewer is not None and self._first_scale and known and settings().show_scale_bar:
@@ -137,3 +155,18 @@ def _shown_stack(viewer: Any) -> Layer | None:
     if active is not None and any(layer is active for layer in visible):
         return active
     return visible[-1] if visible else None
+
+
+def _shown_map(viewer: Any) -> Layer | None:
+    """Return the map that is shown by itself; None where several are, as in a mix of colours."""
+    visible = [one for one in viewer.layers if one.visible and about(one).get("map")]
+    stacks = [one for one in stack_layers(viewer) if one.visible]
+    return visible[0] if len(visible) == 1 and not stacks else None
+
+
+def _unit_text(layer: Layer) -> str:
+    """Return what a map shows and its unit."""
+    said = about(layer)
+    unit = str(said.get("unit") or "").replace("_", " ")
+    title = map_title(said["map"], said, "")
+    return f"{title} ({unit})" if unit else title
