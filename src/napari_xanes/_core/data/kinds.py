@@ -66,7 +66,6 @@ KINDS: dict[str, Kind] = {
     "fraction": Kind(group="fractions", scale="share", shown=True, rank=5, prefix=True),
     "chosen_fraction": Kind(group="fractions", scale="share", prefix=True),
     "coefficient": Kind(unit=OF_SPECTRA, group="fractions", scale="from zero", prefix=True, of_fit=True),
-    "amount_sigma": Kind(unit="optical density", **_SIGMA, prefix=True),
     "amount": Kind(**_AMOUNT, prefix=True),
     "sigma": Kind(**_SIGMA, prefix=True),
     "thickness": Kind(**_AMOUNT, shown=True, rank=4),

@@ -149,11 +149,6 @@ def _first_fraction(chain: Chain) -> str | None:
 def _sigma(chain: Chain, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Return the maps of standard errors, by the name of the map they are of."""
     pairs = {name: f"sigma_{chain.maps[name].reference}" for name in names if _is_fraction(chain, name)}
-    pairs |= {
-        name: f"amount_sigma_{chain.maps[name].reference}"
-        for name in names
-        if name in chain.maps and chain.maps[name].kind == "amount"
-    }
     pairs |= {name: f"{name}_sigma" for name in names if f"{name}_sigma" in chain.maps}
     return {name: chain.maps[error].data for name, error in pairs.items() if error in chain.maps}
 
