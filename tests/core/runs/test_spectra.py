@@ -12,6 +12,7 @@ import napari_xanes as nx
 from napari_xanes._core.edge.params import NormalizeParams
 from napari_xanes._core.engine.sampling import sampled_pixels
 from napari_xanes._core.fit.params import FitParams
+from napari_xanes._core.io import hdf5
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._core.runs.spectra import SpectraSteps, sampled_stack
 
@@ -134,3 +135,11 @@ def test_the_curves_pass_through_their_windows(density):
     after = (density.energy >= chosen.post_edge[0]) & (density.energy <= chosen.post_edge[1])
     assert abs((spectrum - found.post_curve)[after].mean()) < 1e-6
     np.testing.assert_allclose(found.spectrum, spectrum / found.post_curve, rtol=1e-6)
+
+
+def test_a_file_is_opened_once_for_a_sample_not_for_each_row(scan_file, monkeypatch):
+    opened, open_file = [], hdf5.open_hdf5
+    stack = nx.read_stack(scan_file)
+    monkeypatch.setattr(hdf5, "open_hdf5", lambda *a, **k: opened.append(1) or open_file(*a, **k))
+    sampled_stack(stack)
+    assert len(opened) == 1

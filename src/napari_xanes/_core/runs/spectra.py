@@ -27,6 +27,7 @@ from napari_xanes._core.fit.library import count_unconverged
 from napari_xanes._core.fit.params import FitParams
 from napari_xanes._core.fit.result import ReferenceFit
 from napari_xanes._core.fit.step import Fitted, add_fit, treated_references
+from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.prepare.flat_field import FlatFieldParams, flat_field_step
 from napari_xanes._core.prepare.optical_density import OpticalDensityParams, optical_density_step
 from napari_xanes._core.solve.least_squares import FitKernel
@@ -53,11 +54,12 @@ def sampled_stack(stack: EnergyStack) -> EnergyStack:
         If it holds no valid number, or its flats do not fit.
     """
     chain = Chain(stack, in_memory=False)
-    if stack.signal == "counts" and stack.flat is not None:
-        flat_field_step(chain, FlatFieldParams(), no_progress)
-    if stack.signal in ("counts", "transmission"):
-        optical_density_step(chain, OpticalDensityParams(), no_progress)
-    spectra = chain.sample().spectra
+    with files_kept_open():
+        if stack.signal == "counts" and stack.flat is not None:
+            flat_field_step(chain, FlatFieldParams(), no_progress)
+        if stack.signal in ("counts", "transmission"):
+            optical_density_step(chain, OpticalDensityParams(), no_progress)
+        spectra = chain.sample().spectra
     rows = sampled_rows(stack.image_shape).size
     return stack.replace(
         data=np.ascontiguousarray(spectra.reshape(len(spectra), rows, -1)),
