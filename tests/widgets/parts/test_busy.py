@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from qtpy.QtCore import QTimer
@@ -10,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QMainWindow
 
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.parts import busy
+from napari_xanes._widgets.parts.portions import breathe
 
 
 @pytest.fixture
@@ -71,3 +73,13 @@ def test_a_result_that_arrives_in_the_middle_of_something_waits_for_its_end(qapp
         assert background.running and not arrived, "layers are half done"
     qtbot.waitUntil(lambda: not background.running)
     assert arrived == [False]
+
+
+def test_a_sign_moves_between_portions_and_goes_with_the_last(main_window):
+    seen, end = [], time.monotonic() + 20
+    with busy.busy_sign("Taking the step back"):
+        while len(set(seen)) < 4 and time.monotonic() < end:
+            breathe()
+            seen.extend(sign.bar.value() for sign in signs())
+    assert len(set(seen)) >= 4
+    assert not signs()

@@ -61,16 +61,26 @@ def wait_for(job: Callable[[], T], words: str) -> T:
     return future.result()
 
 
+@contextmanager
+def busy_sign(words: str) -> Iterator[None]:
+    """Say meanwhile what is going on, over a bar that moves, if it takes long; it moves where work is done in portions."""
+    sign = BusySign(words)
+    sign.show_after(SIGN_MS)
+    try:
+        yield
+    finally:
+        sign.take_away()
+
+
 def _follow(future: Future[T], words: str) -> None:
     """Let the window live until something is done."""
-    loop, look, sign = QEventLoop(), QTimer(), BusySign(words)
+    loop, look = QEventLoop(), QTimer()
     look.setInterval(LOOK_MS)
     look.timeout.connect(lambda: loop.quit() if future.done() else None)
     look.start()
-    sign.show_after(SIGN_MS)
-    loop.exec(WITHOUT_INPUT)
+    with busy_sign(words):
+        loop.exec(WITHOUT_INPUT)
     look.stop()
-    sign.take_away()
 
 
 class PatientTimer(QTimer):

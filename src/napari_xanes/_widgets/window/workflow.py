@@ -17,7 +17,7 @@ from napari_xanes._widgets.layers.one_scan import show_scan_of
 from napari_xanes._widgets.layers.reopened import KEY
 from napari_xanes._widgets.layers.session import forget_workflow, real_viewer, remember_workflow, workflow_of
 from napari_xanes._widgets.layers.undo import Done, last_step, next_step, redo, undo
-from napari_xanes._widgets.parts.busy import is_busy
+from napari_xanes._widgets.parts.busy import busy_sign, is_busy
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.section import FoldedSection, Lazy
@@ -149,12 +149,14 @@ class XanesWorkflow(Dock):
 
     def undo_step(self) -> None:
         """Take the last step back, and choose the stack that was chosen before it."""
-        self._choose_again(undo(self.viewer))
+        with busy_sign("Taking the step back"):
+            self._choose_again(undo(self.viewer))
 
     def redo_step(self) -> None:
         """Do again what was taken back last."""
-        redo(self.viewer)
-        self._choose_again(None)
+        with busy_sign("Doing the step again"):
+            redo(self.viewer)
+            self._choose_again(None)
 
     def _choose_again(self, done: Done | None) -> None:
         chosen = None if done is None else find(self.viewer, done.chosen)
