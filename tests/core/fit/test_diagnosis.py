@@ -155,3 +155,17 @@ def test_a_recipe_says_it_and_streams_to_the_same(tmp_path, steps):
     assert any("the energies of the data seem to lie" in text for text in streamed.warnings)
     a, b = streamed.extra["diagnosis"], kept.extra["diagnosis"]
     assert np.array_equal(a.component, b.component) and np.array_equal(a.noise, b.noise)
+
+
+def test_of_a_large_image_the_same_pixels_are_looked_at_in_memory_and_streamed(tmp_path):
+    path = tmp_path / "references.txt"
+    np.savetxt(path, np.column_stack([FINE, *(r.mu for r in REFERENCES[:2])]), header="energy a b")
+    density = np.tile(scene(shift=0.6)[0].astype(np.float32), (1, 5, 3))  # runs of pixels lie apart
+    stack = EnergyStack(density, ENERGY, "optical_density")
+    recipe = Recipe.from_dict(
+        {"schema": 1, "step": [{"do": "normalize"}, {"do": "fit", "references": [str(path)]}]}
+    )
+    a, b = (run_recipe(recipe, stack, in_memory=memory).extra["diagnosis"] for memory in (False, True))
+    assert a.causes == b.causes == ("energy shift",) and a.sizes == b.sizes and a.warnings == b.warnings
+    for name in ("component", "noise", "look", "bias"):
+        assert np.array_equal(getattr(a, name), getattr(b, name))

@@ -49,6 +49,9 @@ LEAST_BIAS = 0.01
 LEAST_LEFT = 0.02
 """What is left, at the energy where it is most, from which it is worth a word: share of the edge step."""
 
+LEAST_DISPLACED = 0.3
+"""What displaced frames leave, from which it is worth a word: in units of the noise of one pixel."""
+
 HIDDEN = 3.0
 """How many times more of a missing compound than of noise is hidden, as references are like each other."""
 
@@ -258,11 +261,15 @@ def _matters(cause: FoundCause, bias: Matrix, found: Findings, sigma: Matrix, st
 
     Where that is not known, it is taken that what is not seen, as the fit follows it, is like what is.
     """
+    seen = cause.power / (found.structure.pairs * len(found.axis) * found.structure.level)
+    if (
+        cause.cause == "alignment" and seen < LEAST_DISPLACED**2
+    ):  # of either sign, so that means stay as they are
+        return False
     if np.abs(cause.pattern).max() >= LEAST_LEFT * step:
         return True
     if np.isfinite(bias).all():
         return bool((np.abs(bias) >= LEAST_BIAS).any())
-    seen = cause.power / (found.structure.pairs * len(found.axis) * found.structure.level)
     least = LEAST_BIAS / (HIDDEN if cause.cause == "missing reference" else 1.0)
     return bool(sigma.max() * np.sqrt(seen) >= least)
 
@@ -272,7 +279,7 @@ def _size(cause: FoundCause, patterns: Patterns, mean: Matrix, found: Findings) 
         curve = patterns.references @ mean
         top = int(curve.argmax())
         return float(-cause.pattern[top] / curve[top])
-    if cause.cause == "flicker":
+    if cause.cause == "flicker" or cause.alike:
         return cause.size / float(np.sqrt(np.mean(found.noise**2)))
     if cause.cause == "alignment":  # pixels; a curve rises by its mean from nothing to what is there
         return cause.size / float(np.sqrt(np.mean((patterns.references @ mean) ** 2)))
