@@ -72,11 +72,12 @@ def normalize_step(
     resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
     found["edge"] = edge
     kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
-    jacobian = kernel.jacobian(np.where(usable, mean_spectrum(sample.spectra, usable), np.nan))
+    mean = np.where(usable, mean_spectrum(sample.spectra, usable), np.nan)
+    jacobian = kernel.jacobian(mean)
     thickness = kernel.thickness_of(sample.spectra)
     chain.hand_over(Normalization(resolved, kernel.divisor_noise, thickness, jacobian))
     chain.hand_over(jacobian)
-    found["step_noise"], found["mean_lines"] = kernel.divisor_noise, kernel.lines_of(sample.mean)
+    found["step_noise"], found["mean_lines"] = kernel.divisor_noise, kernel.lines_of(mean)
     if doubts := _doubts(params, resolved, kernel, sample.mean):
         found.warn(*doubts)
 
