@@ -155,7 +155,7 @@ def test_without_keeping_the_stack_fit_normalises_on_the_way(workflow, viewer, d
     assert set(maps(viewer, "lean")) == set(maps(viewer, "kept"))
     for name, layer in maps(viewer, "lean").items():
         before = maps(viewer, "kept")[name].data
-        if name.startswith("sigma_"):  # of a stack that was kept, lines are known but for rounding and their means
+        if name.startswith("sigma_"):  # of a kept stack the lines are known from their means
             assert np.nanmedian(np.abs(layer.data / before - 1)) < 0.2
         else:
             np.testing.assert_array_equal(layer.data, before, err_msg=name)
