@@ -8,6 +8,7 @@ from napari.components import ViewerModel
 from qtpy.QtGui import QColor
 
 import napari_xanes as nx
+from napari_xanes._core.draw import figure as drawn_figure
 from napari_xanes._core.draw.color import SAFE_COLORS
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result
 from napari_xanes._widgets.view import figure as _figure_panel
@@ -305,8 +306,8 @@ def test_closing_leaves_nothing_behind(viewer, qtbot):
 def saved(view, qtbot, path, monkeypatch):
     """Save a figure and return what `save_figure` was given."""
     calls = []
-    real = _figure_panel.save_figure
-    monkeypatch.setattr(_figure_panel, "save_figure", lambda *a, **k: (calls.append((a, k)), real(*a, **k)))
+    real = drawn_figure.save_figure
+    monkeypatch.setattr(drawn_figure, "save_figure", lambda *a, **k: (calls.append((a, k)), real(*a, **k)))
     with qtbot.waitSignal(view.figure.background.delivered, timeout=60_000):
         view.figure.save_as(path)
     return calls[0]

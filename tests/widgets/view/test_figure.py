@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_xanes._core.draw import figure
 from napari_xanes._widgets.layers.layers import about
-from napari_xanes._widgets.view import figure
 from napari_xanes._widgets.view.dock import XanesView
 
 
