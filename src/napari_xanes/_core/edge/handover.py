@@ -12,8 +12,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.jacobian import Jacobian
-from napari_xanes._core.edge.curves import STEP, fitted_curves
-from napari_xanes._core.edge.kernel import NormalizeKernel, window_energies
+from napari_xanes._core.edge.kernel import NormalizeKernel
 from napari_xanes._core.edge.params import ResolvedNormalizeParams
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.sampling import sampled_pixels
@@ -54,22 +53,15 @@ def normalization_of(chain: Chain) -> Normalization | None:
 
 
 def _jacobian_again(params: ResolvedNormalizeParams, entry: Entry, chain: Chain) -> Jacobian | None:
-    """Return the Jacobian of an earlier run's normalisation, from the lines of its mean spectrum; None if not known."""
-    lines, sample = np.asarray(entry.facts.get("mean_lines", ()), np.float64), chain.sample()
+    """Return the Jacobian of an earlier run's normalisation, from its mean spectrum; None if not known."""
+    mean, usable = np.asarray(entry.facts.get("mean_spectrum", ()), np.float64), chain.sample().usable
+    if mean.shape != chain.energy.shape:
+        return None
     try:
-        pre, post = window_energies(params, chain.energy, sample.usable)
-        alone = params.divide_by == "post"
-        curves = fitted_curves(chain.energy, params.e0, pre, post, params.pre, params.post_order, alone=alone)
-        if lines.shape != (len(curves.from_pre),):
-            return None
-        divisor = (curves.post_curve if alone else curves.difference) @ lines
-        if params.divide_by in ("step", "area"):
-            divisor = lines[STEP] / sample.mean[post].mean()
-        mean = sample.mean * divisor + (0 if alone else curves.pre_curve @ lines)
-        kernel = NormalizeKernel(params, chain.energy, sample.usable, mean[:, None])
+        kernel = NormalizeKernel(params, chain.energy, usable, mean[:, None])
     except InputError:  # energies of the windows have been left out since
         return None
-    return kernel.jacobian(np.where(sample.usable, mean, np.nan))
+    return kernel.jacobian(np.where(usable, mean, np.nan))
 
 
 def sampled_thickness(

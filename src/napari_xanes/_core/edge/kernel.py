@@ -162,10 +162,6 @@ class NormalizeKernel:
             CurveProduct(curves.post_curve[self.post], dtype),
         )
 
-    def lines_of(self, mean: Matrix) -> list[float]:
-        """Return the coefficients of the curves (m,) of a mean spectrum (E,)."""
-        return [float(c) for c in self.curves.coefficients(mean[self.pre], mean[self.post])]
-
     def jacobian(self, mean: Matrix) -> Jacobian:
         """Return how normalised spectra answer to noise; `mean` is the mean spectrum (E,), NaN where there is none."""
         area = None

@@ -77,7 +77,8 @@ def normalize_step(
     thickness = kernel.thickness_of(sample.spectra)
     chain.hand_over(Normalization(resolved, kernel.divisor_noise, thickness, jacobian))
     chain.hand_over(jacobian)
-    found["step_noise"], found["mean_lines"] = kernel.divisor_noise, kernel.lines_of(mean)
+    found["step_noise"] = kernel.divisor_noise
+    found["mean_spectrum"] = np.nan_to_num(mean).tolist()  # from which a later run tells how noise spreads
     if doubts := _doubts(params, resolved, kernel, sample.mean):
         found.warn(*doubts)
 

@@ -22,7 +22,7 @@ FACTS = {
     "dropped": ("frames left out", ""),
 }
 """Facts whose names are not words, and their units."""
-UNTOLD = ("step_noise", "mean_lines", "painted", "inertia", "dropped_energies")
+UNTOLD = ("step_noise", "mean_spectrum", "painted", "inertia", "dropped_energies")
 """Facts for the steps that follow rather than for people."""
 
 
