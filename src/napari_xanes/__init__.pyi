@@ -28,9 +28,9 @@ from ._core.fit.shifts import ReferenceShifts as ReferenceShifts
 from ._core.fit.shift_map import energy_shift_map as energy_shift_map
 from ._core.fit.shift_map import ShiftMap as ShiftMap
 from ._core.rank.ranking import rank_combinations as rank_combinations
-from ._core.rank.ranking import Ranking as Ranking
+from ._core.rank.result import Ranking as Ranking
 from ._core.rank.ranking import combination_map as combination_map
-from ._core.rank.ranking import CombinationMap as CombinationMap
+from ._core.rank.result import CombinationMap as CombinationMap
 from ._core.rank.check import check_references as check_references
 from ._core.rank.check import ReferenceCheck as ReferenceCheck
 from ._core.rank.check import estimate_noise as estimate_noise

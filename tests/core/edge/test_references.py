@@ -136,7 +136,7 @@ def test_what_is_no_normalisation_or_no_reference_is_said():
         normalize_references(COMPOUNDS, {"e0": 8333})
     with pytest.raises(InputError, match="must be those that the data were normalised with"):
         normalize_references(COMPOUNDS, NormalizeParams(e0=8333))
-    with pytest.raises(InputError, match="references are a list of Reference"):
+    with pytest.raises(InputError, match="references is a Reference, expected a list"):
         normalize_references(COMPOUNDS[0], NormalizeParams(**GIVEN))
     with pytest.raises(
         InputError, match=r"reference 'Ni' covers .* eV, the data .* choose a reference of the same edge"

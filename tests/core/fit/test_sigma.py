@@ -127,7 +127,7 @@ def test_coverage_after_frames_were_moved_by_parts_of_a_pixel(files):
     still = np.broadcast_to(0.4 * a + 0.6 * b, (24, 70, 80)) + 0.2 - 0.0005 * (energy - 8341)[:, None, None]
     matrices = np.tile(np.eye(3), (24, 1, 1))
     matrices[:, :2, 2] = np.where(np.arange(24)[:, None] % 2, 0.5, 0.0)
-    drift = nx.Drift(matrices, np.zeros((24, 2)), np.ones(24))
+    drift = nx.Drift(matrices, np.ones(24), -1)
     stack = nx.EnergyStack(
         (still + 0.01 * rng.normal(size=still.shape)).astype(np.float32), energy, "optical_density"
     )

@@ -23,13 +23,12 @@ from napari_xanes._core.fit.params import LibraryParams
 from napari_xanes._core.fit.step import treated_references
 from napari_xanes._core.rank.ranking import (
     CombinationKernel,
-    CombinationMap,
     Criterion,
-    Ranking,
     named_combinations,
     rank_combinations,
     tried_combinations,
 )
+from napari_xanes._core.rank.result import CombinationMap, Ranking
 from napari_xanes._core.solve.design import Constraint, FloatArray
 
 
