@@ -129,7 +129,7 @@ def test_pixels_without_an_edge_are_nan_and_counted_and_lost_frames_left_out(met
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "middle"}, "method is 'middle', expected 'half_height' or 'derivative'"),
+        ({"method": "middle"}, "method is 'middle', expected one of half_height, derivative"),
         ({"level": 1.5}, "level is 1.5, expected a height between 0 and 1"),
         ({"level": "half"}, "level is 'half'"),
         ({"smoothing": -1}, "smoothing is -1, expected 0"),

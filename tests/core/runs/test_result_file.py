@@ -51,7 +51,7 @@ def make_result(shape=(5, 7), **changes):
         "pixel_size_um": 0.04,
         "name": "scan 1, µ",
         "extra": {
-            "drift": Drift(np.tile(np.eye(3), (3, 1, 1)), rng.normal(size=(3, 2)), np.array([1.0, 0.5, 0.9])),
+            "drift": Drift(np.tile(np.eye(3), (3, 1, 1)), np.array([1.0, 0.5, 0.9]), -1),
             "references": [Reference("Ni(II)/NiO", energy, np.array([0.0, 1.5, 1.0]))],
         },
         "tables": {

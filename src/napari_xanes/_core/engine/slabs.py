@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,7 @@ FEW = 4
 """Planes from which on a slab is not made thinner to save memory."""
 
 
+@runtime_checkable
 class MapSink(Protocol):
     """Where maps of volumes are put slab by slab, and read from afterwards."""
 
