@@ -210,7 +210,7 @@ def test_the_script_is_of_what_is_in_the_list(dock, tmp_path):
     dock.form.editors["pre_edge"].set_value(PRE)
     dock.form.changed.emit()
     script = dock.script.text.toPlainText()
-    assert "pre_edge=(8230.0, 8280.0)" in script
+    assert "8230.0, 8280.0" in script
     dock.script.save_script(tmp_path / "script.py")
     compile((tmp_path / "script.py").read_text(encoding="utf-8"), "script", "exec")
 

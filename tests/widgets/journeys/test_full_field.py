@@ -8,6 +8,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from same_maps import assert_same
 
 import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import about, stack_layers
@@ -47,12 +48,12 @@ def test_window_shell_and_python_give_the_same_bits(done, scan_file, references,
     streamed = nx.run_recipe(tmp_path / "recipe.toml", scan_file, in_memory=False)
     assert set(shown) == set(streamed.maps)
     for name, data in streamed.maps.items():
-        np.testing.assert_array_equal(shown[name], data, err_msg=f"{name} from Python")
+        assert_same(shown[name], data, name, "from Python")
 
     words = ["run", tmp_path / "recipe.toml", scan_file, "--out", tmp_path / "out"]
     subprocess.run([sys.executable, "-m", "napari_xanes", *map(str, words)], check=True, timeout=300)
     for name, data in nx.load_result(tmp_path / "out" / f"{scan_file.stem}.h5").maps.items():
-        np.testing.assert_array_equal(shown[name], data, err_msg=f"{name} from the shell")
+        assert_same(shown[name], data, name, "from the shell")
 
     workflow.results.save_result(tmp_path / "window.h5")
     saved = nx.load_result(tmp_path / "window.h5")
@@ -108,7 +109,7 @@ def check_automatic(layers, scan_file, references):
     table["step"].append({"do": "fit", "references": list(references), "significance": 3.0})
     result = nx.run_recipe(nx.Recipe.from_dict(table), scan_file)
     for name, layer in layers.items():
-        np.testing.assert_array_equal(layer.data, result.maps[name], err_msg=name)
+        assert_same(layer.data, result.maps[name], name)
 
 
 def test_a_recipe_run_in_the_window_gives_the_same_as_the_clicks(done, scan_file, tmp_path, qtbot):
@@ -122,4 +123,4 @@ def test_a_recipe_run_in_the_window_gives_the_same_as_the_clicks(done, scan_file
     again = map_layers(window)
     assert set(again) == set(clicked)
     for name, data in clicked.items():
-        np.testing.assert_array_equal(again[name].data, data, err_msg=name)
+        assert_same(again[name].data, data, name)

@@ -226,11 +226,13 @@ def test_after_a_fit_the_curve_is_fitted_live(dock, viewer, density, references,
     dock.tools.fit.setChecked(True)
     hover(dock, qtbot, *SPOT)
     given = automatic(dock)
-    spectrum = nx.normalize_edge(
-        density.data[:, SPOT[0], SPOT[1]].astype(float), density.energy, **given
-    ).normalized
+    edge = nx.normalize_edge(density.data[:, SPOT[0], SPOT[1]].astype(float), density.energy, **given)
     expected = nx.fit_references(
-        spectrum, density.energy, nx.read_references(*references), constraint="nonnegative"
+        edge.normalized,
+        density.energy,
+        nx.read_references(*references),
+        constraint="nonnegative",
+        normalization=edge,
     )
     np.testing.assert_allclose(dock.picture.fit.fractions, expected.fractions, atol=1e-6)
     np.testing.assert_allclose(dock.picture.fit.sigma, expected.sigma, rtol=1e-5)
@@ -302,7 +304,11 @@ def test_regions_are_told_in_numbers(dock, viewer, density, references, qtbot):
     edge = nx.normalize_edge(inside.mean(axis=1).astype(float), density.energy, **given)
     assert rows["regions 1"].thickness == pytest.approx(float(edge.edge_step), rel=1e-5)
     fit = nx.fit_references(
-        edge.normalized, density.energy, nx.read_references(*references), constraint="nonnegative"
+        edge.normalized,
+        density.energy,
+        nx.read_references(*references),
+        constraint="nonnegative",
+        normalization=edge,
     )
     for name, fraction, sigma in zip(fit.names, fit.fractions, fit.sigma, strict=True):
         assert rows["regions 1"].fractions[name] == pytest.approx((fraction, sigma), rel=1e-4)

@@ -98,7 +98,7 @@ def test_cluster_means_become_the_references_of_the_fit(
     assert workflow.sections["fit"].is_open()
     run_step(fit)
     expected = nx.fit_references(
-        normalised.data, np.array(about(normalised)["energy"]), nx.read_references(path)
+        normalised.data, np.array(about(normalised)["energy"]), nx.read_references(path), significance=3
     )
     result = results_of(normalised)["fit"]
     np.testing.assert_array_equal(result.maps["fraction_cluster_2"], expected.fractions[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from same_maps import assert_same
 
 import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import about, add_stack, result_of
@@ -129,7 +130,7 @@ def test_the_history_of_all_maps_makes_them_again(
     assert {name for name, _ in recipe.steps} == {"normalize", "fit", "peak", "white_line"}
     again = nx.run_recipe(recipe, density)
     for name, layer in layers(viewer).items():
-        np.testing.assert_array_equal(layer.data, again.maps[name], err_msg=name)
+        assert_same(layer.data, again.maps[name], name)
 
 
 def test_a_recipe_fills_the_panel_and_its_maps_are_kept_one_by_one(panel, workflow, viewer, density, qtbot):

@@ -201,8 +201,11 @@ def _crowding(left: FloatArray, sampled: Sampled) -> float:
     """
     first, second = sampled.pairs[APART - 1]
     squares = np.einsum("ij,ij->j", left, left).astype(np.float64)
-    unlike = float((squares[first] * squares[second]).mean() / squares.mean() ** 2)
-    along = [_likeness(left, pair) / float(squares.mean()) for pair in sampled.pairs]
+    mean = float(squares.mean())
+    if mean < 1e-150:  # nothing is left
+        return 1.0
+    unlike = float((squares[first] * squares[second]).mean() / mean**2)
+    along = [_likeness(left, pair) / mean for pair in sampled.pairs]
     own = max(1 - along[-1], 1e-3)
     alike = 1 + 2 * sum((max(r - along[-1], 0) / own) ** 2 for r in along[:-1])
     return max(unlike, 1.0) * min(alike, 7.0) ** sampled.dimensions
