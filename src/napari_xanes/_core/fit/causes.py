@@ -180,7 +180,8 @@ def _sized(
     d = len(structure.turn)
     k = patterns.references.shape[1]
     products, chance = shared.products, structure.level * structure.crowding
-    mean = products[:k, k] / max(products[k, k], 1e-300)
+    total = float(products[k, k])
+    mean = products[:k, k] / (total if total > 0 else 1.0)
     best: tuple[FoundCause, Matrix] | None = None
     sure = SURE if standing else SURE_ALONE
     for cause, size, pattern in candidates(patterns, mean):
