@@ -144,7 +144,7 @@ def test_a_small_zarr_result_restores_its_layers_in_memory(tmp_path):
     data, kw = layers["thickness"]
     assert isinstance(data, np.ndarray) and data.tobytes() == result.maps["thickness"].tobytes()
     assert kw["scale"] == (0.5, 0.5, 0.5) and not kw["multiscale"]
-    assert {"thickness", "error", "mask"} == set(layers)
+    assert {"thickness", "fit error", "mask"} == set(layers)
 
 
 def test_a_large_zarr_result_is_shown_without_being_read(tmp_path, monkeypatch):

@@ -101,7 +101,10 @@ def test_cluster_means_become_the_references_of_the_fit(
         normalised.data, np.array(about(normalised)["energy"]), nx.read_references(path), significance=3
     )
     result = results_of(normalised)["fit"]
-    np.testing.assert_array_equal(result.maps["fraction_cluster_2"], expected.fractions[1])
+    found = result.maps["fraction_cluster_2"]
+    known = np.isfinite(found) & np.isfinite(expected.fractions[1])
+    assert known.sum() > 100
+    np.testing.assert_array_equal(found[known], expected.fractions[1][known])
     labels = clusters(viewer).data
     mean = [np.nanmedian(result.maps["coefficient_cluster_1"][labels == k]) for k in (1, 2)]
     assert mean[0] == pytest.approx(1, abs=0.2) and mean[1] == pytest.approx(0, abs=0.2)
