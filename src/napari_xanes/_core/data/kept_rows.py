@@ -73,7 +73,7 @@ class KeptRows:
         return {"data": self.data, "counts": self.counts}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["data"], counts=state["counts"])  # type: ignore[misc]
+        self.__init__(state["data"], counts=state["counts"])  # type: ignore[misc]  # what is unpickled is made anew
 
     def __call__(self, index: int, rows: slice = slice(None)) -> Float32:
         if not self._keeping:
