@@ -181,11 +181,14 @@ def _mean_spectra(
 def _ranking_table(rankings: Mapping[int, Ranking]) -> dict[str, NDArray[Any]]:
     """Return a row for each combination that was ranked: 0 is the mean of all pixels, then the clusters."""
     rows = [
-        (region, rank, " + ".join(c.names), c is ranking.best, c.r_factor, c.aic, c.weight, c.chance)
+        (
+            *(region, rank, " + ".join(c.names), c is ranking.best, c in ranking.as_good),
+            *(c.r_factor, c.aic, c.weight, c.chance),
+        )
         for region, ranking in rankings.items()
         for rank, c in enumerate(ranking.combinations, 1)
     ]
-    columns = ("region", "rank", "references", "chosen", "r_factor", "aic", "weight", "chance")
+    columns = ("region", "rank", "references", "chosen", "as_good", "r_factor", "aic", "weight", "chance")
     return {name: np.array(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)}
 
 

@@ -22,7 +22,7 @@ from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.fit.fit import Extrapolate, fit_references
 from napari_xanes._core.fit.library import covered_indices, fitted_indices, usable_frames
 from napari_xanes._core.rank.combinations import Combinations
-from napari_xanes._core.rank.result import Combination, CombinationMap, Ranking
+from napari_xanes._core.rank.result import AS_GOOD, Combination, CombinationMap, Ranking
 from napari_xanes._core.solve.least_squares import Constraint
 
 FloatArray = NDArray[np.floating[Any]]
@@ -125,12 +125,39 @@ def rank_combinations(
         chance = float(chances[len(found.names) - int(tried.sizes.min())])
         return Combination(found.names, *numbers, float(aic[index]), float(weights[index]), chance)
 
-    order = [i for i in np.argsort(aic, kind="stable")[:KEPT] if np.isfinite(aic[i])]
-    listed = {i: fit(i) for i in [*order, chosen]}
+    order = [int(i) for i in np.argsort(aic, kind="stable") if np.isfinite(aic[i])]
+    equal = _as_good(order, tried.sets, aic, chosen)
+    listed = {i: fit(i) for i in {*order[:KEPT], *equal[:KEPT], chosen}}
     ranked = sorted(listed.values(), key=lambda c: c.aic)
-    at_limit = len(tried.sets[chosen]) == at_most < len(library)
-    independent = (fitted.size, tried.n_effective, tried.correlation)
-    return Ranking(tuple(ranked), listed[chosen], len(tried.sets), at_limit, *independent)
+    return Ranking(
+        tuple(ranked[:KEPT]) if chosen in order[:KEPT] else (*ranked[: KEPT - 1], listed[chosen]),
+        listed[chosen],
+        len(tried.sets),
+        at_limit=len(tried.sets[chosen]) == at_most < len(library),
+        n_energies=fitted.size,
+        n_independent=tried.n_effective,
+        correlation=tried.correlation,
+        as_good=tuple(listed[i] for i in sorted({*equal[:KEPT], chosen}, key=lambda i: float(aic[i]))),
+        in_all=tuple(
+            r.name for k, r in enumerate(library) if all(k in tried.sets[i] for i in (*equal, chosen))
+        ),
+    )
+
+
+def _as_good(
+    order: Sequence[int], sets: Sequence[tuple[int, ...]], aic: NDArray[np.float64], chosen: int
+) -> list[int]:
+    """Return the sets that cannot be excluded, the smallest criterion first.
+
+    Not those that hold the chosen one, or a better one, and more: what they add is not asked for.
+    """
+    equal: list[int] = []
+    for i in order:
+        if aic[i] > aic[order[0]] + AS_GOOD:
+            break
+        if not any(set(sets[j]) <= set(sets[i]) for j in (*equal, chosen)):
+            equal.append(i)
+    return equal
 
 
 @public

@@ -13,8 +13,12 @@ FloatArray = NDArray[np.floating[Any]]
 POOR = 0.05
 """R-factor from which on a fit is said not to describe the spectrum; good ones have 0.001."""
 
-UNDECIDED = 0.05
-"""Akaike weight from which a combination is said to be possible as well."""
+AS_GOOD = 4.0
+"""By how much Akaike's criterion may be larger for a combination that cannot be excluded.
+
+K. P. Burnham and D. R. Anderson, Sociol. Methods Res. 33, 261 (2004), doi:10.1177/0049124104268644: above, there is considerably
+less support.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,10 @@ class Ranking:
         How many values these are worth: fewer where what is left is not noise, and neighbouring energies agree.
     correlation : float
         Of what is left at neighbouring energies, 0 where it may be noise.
+    as_good : tuple of Combination
+        Those between which the data do not decide, `best` among them; the smallest `aic` first, at most twenty.
+    in_all : tuple of str
+        References in all combinations between which the data do not decide.
     """
 
     combinations: tuple[Combination, ...]
@@ -66,6 +74,8 @@ class Ranking:
     n_energies: int = 0
     n_independent: float = 0.0
     correlation: float = 0.0
+    as_good: tuple[Combination, ...] = ()
+    in_all: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """Return the outcome in words."""
@@ -76,13 +86,6 @@ class Ranking:
                 f"none of {self.tried} combinations describes the spectrum: {what}, the closest that the data ask for, has an "
                 f"R-factor of {b.r_factor:.2g}; another compound may be there, or the energies or the normalisation differ."
             )
-        parts = ", ".join(
-            f"{100 * f:.1f} ± {100 * s:.1f} % {name}"
-            for name, f, s in zip(b.names, b.fractions, b.sigma, strict=True)
-        )
-        shares = f" ({parts})" if len(b.names) > 1 else ""
-        others = [" + ".join(c.names) for c in self.combinations if c is not b and c.weight > UNDECIDED]
-        also = f"; {', '.join(others[:3])} would do as well" if others else ""
         more = ""
         if self.at_limit:
             more = f"; more than {len(b.names)} were not tried and may fit better, so raise at_most"
@@ -92,7 +95,31 @@ class Ranking:
                 f"; what is left is not noise, as neighbouring energies agree (correlation {self.correlation:.2f}), so "
                 f"{self.n_energies} energies count for {self.n_independent:.0f}"
             )
-        return f"of {self.tried} combinations the data ask for {what}{shares}{also}{more}{rest}."
+        asked = self._undecided() if len(self.as_good) > 1 else f"the data ask for {what}{_shares(b)}"
+        return f"of {self.tried} combinations {asked}{more}{rest}."
+
+    def _undecided(self) -> str:
+        """Say between which combinations the data do not decide, and what these have in common."""
+        others = [" + ".join(c.names) for c in self.as_good if c is not self.best]
+        shared = ", ".join(f"{name} ({self._range(name)})" for name in self.in_all)
+        common = f"all hold {shared}, the rest is not told" if shared else "no reference is in all of them"
+        return (
+            f"{len(self.as_good)} describe the spectrum about equally well, and the data do not decide: {common}; the one "
+            f"taken is {' + '.join(self.best.names)}, others are {', '.join(others[:3])}"
+        )
+
+    def _range(self, name: str) -> str:
+        """Return the share of a reference in all combinations that are as good."""
+        share = [(c.fractions[k], c.sigma[k]) for c in self.as_good for k in [c.names.index(name)]]
+        least, most = min(f - s for f, s in share), max(f + s for f, s in share)
+        return f"{100 * max(least, 0):.0f} to {100 * min(most, 1):.0f} %"
+
+
+def _shares(found: Combination) -> str:
+    if len(found.names) == 1:
+        return ""
+    parts = zip(found.names, found.fractions, found.sigma, strict=True)
+    return f" ({', '.join(f'{100 * f:.1f} ± {100 * s:.1f} % {name}' for name, f, s in parts)})"
 
 
 @dataclass(frozen=True, eq=False)
