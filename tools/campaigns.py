@@ -1,6 +1,7 @@
 """Faults of machines, brought about on purpose; each campaign prints what it tried and what failed.
 
     python tools/campaigns.py kill [rounds]     runs that are killed at any moment, and resumed
+    python tools/campaigns.py volumes [rounds]  runs on volumes that are killed again and again, and resumed
     python tools/campaigns.py disk [rounds]     disks that are full at any moment
     python tools/campaigns.py memory [rounds]   limits of memory as jobs and containers have them (needs root)
     python tools/campaigns.py lock [rounds]     scans, results and folders that several processes use at once
@@ -79,7 +80,7 @@ def only_whole(out: Path) -> None:
             nx.load_result(path)
         elif path.suffix == ".toml":
             nx.Recipe.load(path)
-        elif path.is_file() and not path.name.startswith(".napari-xanes-"):
+        elif path.is_file() and ".napari-xanes-" not in str(path):
             check(path.stat().st_size > 0, f"{path} is empty")
 
 
@@ -88,7 +89,7 @@ def same(one: Path, other: Path) -> None:
     maps, others = nx.load_result(one).maps, nx.load_result(other).maps
     check(maps.keys() == others.keys(), f"other maps: {sorted(maps)} and {sorted(others)}")
     for name, values in maps.items():
-        check(values.tobytes() == others[name].tobytes(), f"{name} differs")
+        check(np.asarray(values).tobytes() == np.asarray(others[name]).tobytes(), f"{name} differs")
 
 
 # -- killed ---------------------------------------------------------------------------------------
@@ -121,6 +122,50 @@ def kill(rounds: int = 12) -> Iterator[str]:
             wanted = {path.name for path in (folder / "whole" / f"{scan.stem}_maps").iterdir()}
             check(exports == wanted, f"exports {exports ^ wanted}")
             yield how.name
+
+
+VOLUMES = """schema = 1
+input.signal = "optical_density"
+[[step]]
+do = "align"
+[[step]]
+do = "normalize"
+[[step]]
+do = "fit"
+references = ["Ni_reduced.txt", "Ni_oxidised.txt"]
+"""
+
+
+def volumes(rounds: int = 50) -> Iterator[str]:
+    """Kill runs on volumes at any moment, each going on from the one before until one comes through."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, rng = Path(name), random.Random(0)
+        made = nx.simulate_volume((40, 48, 56), n_energies=31, seed=5, n_particles=20)
+        scan, recipe = folder / "scan.h5", folder / "recipe.toml"
+        with h5py.File(scan, "w") as file:
+            file["img_xanes"], file["X_eng"] = made.stack.data, made.stack.energy
+        for one in made.references:
+            np.savetxt(folder / f"{one.name}.txt", np.stack([one.energy, one.mu], axis=1))
+        recipe.write_text(VOLUMES)
+        before, words = scan.read_bytes(), [*RUN, str(recipe), str(scan), "--workers", "1", "--resume"]
+        began = time.monotonic()
+        subprocess.run([*words, "--out", str(folder / "whole")], capture_output=True, check=True)
+        lasts = time.monotonic() - began
+        for number in range(rounds):
+            kind = ("h5", "zarr")[number % 2]
+            each = [*words, "--out", str(folder / f"out{number}"), "--results", kind]
+            run = subprocess.Popen(each, stdout=-3, stderr=-3)
+            time.sleep(lasts * rng.uniform(0.3, 1.1))
+            run.kill()
+            run.wait()
+            kept = list(folder.glob(f"out{number}/*.begun/whole/*"))
+            again = subprocess.run(each, capture_output=True, text=True, check=False)
+            check(again.returncode == 0, f"not resumed: {again.stderr[-300:]}")
+            same(folder / f"out{number}" / f"scan.{kind}", folder / "whole" / "scan.h5")
+            left = [path.name for path in (folder / f"out{number}").iterdir() if path.name.startswith(".")]
+            check(not left, f"left over: {left}")
+            check(scan.read_bytes() == before, "the scan was changed")
+            yield f"{kind} with {'slabs' if kept else 'nothing yet'}"
 
 
 # -- full disks -----------------------------------------------------------------------------------
@@ -276,6 +321,7 @@ def lock(rounds: int = 4) -> Iterator[str]:
 
 CAMPAIGNS: dict[str, Callable[..., Iterator[str]]] = {
     "kill": kill,
+    "volumes": volumes,
     "disk": disk,
     "memory": memory,
     "lock": lock,

@@ -35,7 +35,9 @@ Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or f
 Text = str | None
 
 
-INTERRUPTED = "interrupted; what was finished is kept, and nothing half-written is left."
+INTERRUPTED = (
+    "interrupted; what was finished is kept, --resume goes on from there, and nothing half-written is left."
+)
 
 
 def main() -> None:
@@ -176,7 +178,10 @@ def run(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results, <scan>.h5 each.")],
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Number of threads.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Skip scans done already with this recipe and unchanged.")
+        bool,
+        typer.Option(
+            "--resume", help="Skip what was done already with this recipe: whole scans, and slabs of volumes."
+        ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
     combine: Annotated[

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import tracemalloc
 
 import h5py
@@ -11,7 +14,7 @@ import pytest
 import napari_xanes as nx
 from napari_xanes._core.engine import slabs
 from napari_xanes._core.runs import batch, result_zarr
-from napari_xanes._core.runs.map_store import maps_beside
+from napari_xanes._core.runs.map_store import MapStore, maps_beside
 
 E = 30
 
@@ -37,24 +40,28 @@ def make_recipe(references, *before, maps=(), **fit):
     )
 
 
-@pytest.mark.parametrize("height", [3, 16])
-@pytest.mark.parametrize("solver", ["direct", "admm"])
-def test_results_are_the_same_as_h5_to_the_last_bit(tmp_path, monkeypatch, height, solver):
+@pytest.mark.parametrize(
+    ("kind", "height", "solver"), [("h5", 16, "direct"), ("zarr", 3, "direct"), ("zarr", 16, "admm")]
+)
+def test_results_are_the_same_as_in_memory_to_the_last_bit(tmp_path, monkeypatch, kind, height, solver):
     monkeypatch.setattr(slabs, "slab_height", lambda *_: height)
     monkeypatch.setattr(result_zarr, "CHUNK", {2: (64, 64), 3: (8, 16, 16)})
     scan, references = write_scan(tmp_path, (26, 20, 24))
     recipe = make_recipe(references, {"do": "align"}, solver=solver)
-    made = {}
-    for kind in ("h5", "zarr"):
-        (job,) = batch.plan(recipe, [scan], tmp_path / kind, results=kind)
-        batch.run_job(recipe, job)
-        assert {one.name for one in (tmp_path / kind).iterdir()} == {f"scan.{kind}", "scan.toml"}
-        made[kind] = nx.load_result(job.target)
-    assert made["zarr"].maps.keys() == made["h5"].maps.keys()
-    for name, data in made["h5"].maps.items():
-        assert np.asarray(made["zarr"].maps[name]).tobytes() == data.tobytes(), name
-    assert made["zarr"].info == made["h5"].info
-    assert [e.to_json() for e in made["zarr"].history] == [e.to_json() for e in made["h5"].history]
+    expected = nx.run_recipe(recipe, scan)
+    (job,) = batch.plan(recipe, [scan], tmp_path / "out", results=kind)
+    given = batch.run_job(recipe, job)
+    assert {one.name for one in (tmp_path / "out").iterdir()} == {f"scan.{kind}", "scan.toml"}
+    check_same(given, expected)
+    check_same(nx.load_result(job.target), expected)
+
+
+def check_same(result, expected):
+    assert result.maps.keys() == expected.maps.keys()
+    for name, data in expected.maps.items():
+        assert np.asarray(result.maps[name]).tobytes() == data.tobytes(), name
+    assert result.info == expected.info
+    assert [e.to_json() for e in result.history] == [e.to_json() for e in expected.history]
 
 
 @pytest.mark.parametrize(
@@ -124,15 +131,103 @@ def test_what_stands_there_is_replaced_or_refused_as_files_are(tmp_path):
         batch.plan(recipe, [scan], tmp_path / "out", results="tiff")
 
 
-def test_a_run_that_is_stopped_leaves_nothing(tmp_path):
-    scan, references = write_scan(tmp_path, (20, 20, 24))
-    recipe = make_recipe(references)
-    (job,) = batch.plan(recipe, [scan], tmp_path / "out", results="zarr")
+def stop_at(stage, share):
+    """Return a progress callback that cancels in a stage, and the stages that it saw."""
+    seen = []
 
-    def stop(done, total, text):
-        if text == "Computing maps" and done > total / 2:
+    def progress(done, total, text):
+        if text and text not in seen:
+            seen.append(text)
+        if text == stage and done > share * total:
             raise nx.Cancelled
 
+    return progress, seen
+
+
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+def test_what_is_whole_is_not_made_again(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(slabs, "slab_height", lambda *_: 4)
+    scan, references = write_scan(tmp_path, (20, 20, 24))
+    recipe, out = make_recipe(references, {"do": "align"}), tmp_path / "out"
+    expected = nx.run_recipe(recipe, scan)
+    (job,) = batch.plan(recipe, [scan], out, results=kind)
+    stages = []
+    for share in (0.5, 0.5):  # of what is left
+        progress, seen = stop_at("Computing maps", share)
+        with pytest.raises(nx.Cancelled):
+            batch.run_job(recipe, job, progress=progress)
+        stages.append(seen)
+        assert [one.suffix for one in out.iterdir()] == [".begun"]
+        (job,) = batch.plan(recipe, [scan], out, results=kind, resume=True)
+    planes = []
+    monkeypatch.setattr(MapStore, "put", put_and_note(MapStore.put, planes))
+    progress, seen = stop_at("", 1)
+    check_same(batch.run_job(recipe, job, progress=progress), expected)
+    assert len(stages[0]) > len(seen) == 1 and stages[1] == seen == ["Computing maps"]
+    assert 0 < len(planes) < 20 and planes == list(range(planes[0], 20))
+    check_same(nx.load_result(job.target), expected)
+    assert {one.name for one in out.iterdir()} == {f"scan.{kind}", "scan.toml"}
+
+
+def put_and_note(put, planes):
+    def noted(self, slab, *rest):
+        planes.extend(range(slab.start, slab.stop))
+        put(self, slab, *rest)
+
+    return noted
+
+
+def test_only_the_same_is_gone_on_with(tmp_path):
+    scan, references = write_scan(tmp_path, (20, 20, 24))
+    recipe, out = make_recipe(references), tmp_path / "out"
+    (job,) = batch.plan(recipe, [scan], out, resume=True)
     with pytest.raises(nx.Cancelled):
-        batch.run_job(recipe, job, progress=stop)
-    assert not list((tmp_path / "out").iterdir())
+        batch.run_job(recipe, job, progress=stop_at("Computing maps", 0.5)[0])
+    other = make_recipe(references, constraint="sum_to_one")
+    (job,) = batch.plan(other, [scan], out, resume=True)
+    check_same(batch.run_job(other, job), nx.run_recipe(other, scan))
+    with maps_beside(job.target) as store:
+        store.once("drift", lambda: b"1")
+        with (
+            pytest.raises(nx.DataFileError, match="is being made by another run; wait"),
+            maps_beside(job.target),
+        ):
+            pass
+    assert {one.name for one in out.iterdir()} == {"scan.h5", "scan.toml"}
+
+
+KILLED = """
+import os, signal, sys
+import napari_xanes as nx
+from napari_xanes._core.engine import slabs
+from napari_xanes._core.runs import batch
+slabs.slab_height = lambda *_: 2
+recipe, scan, kind, calls = nx.Recipe.load(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+def progress(done, total, text):
+    global calls
+    calls -= text == "Computing maps"
+    if calls < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+(job,) = batch.plan(recipe, [scan], sys.argv[5], results=kind, resume=True)
+batch.run_job(recipe, job, workers=1, progress=progress)
+"""
+
+
+def test_a_run_that_is_killed_again_and_again_comes_to_the_same(tmp_path):
+    """Killed in the midst of work, without any chance to clean up; tools/campaigns.py does it at any moment."""
+    scan, references = write_scan(tmp_path, (20, 20, 24))
+    recipe = make_recipe(references)
+    recipe.save(tmp_path / "recipe.toml")
+    rng = np.random.default_rng()
+    before = scan.read_bytes()
+    for _ in range(2):
+        calls = int(rng.integers(40, 140))
+        words = [tmp_path / "recipe.toml", scan, "zarr", calls, tmp_path / "out"]
+        done = subprocess.run([sys.executable, "-c", KILLED, *map(str, words)], check=False)
+        assert done.returncode == -signal.SIGKILL, calls
+        assert [one.suffix for one in (tmp_path / "out").iterdir()] == [".begun"]
+    assert any(tmp_path.rglob("whole/1-*"))
+    (job,) = batch.plan(recipe, [scan], tmp_path / "out", results="zarr", resume=True)
+    check_same(batch.run_job(recipe, job), nx.run_recipe(recipe, scan))
+    assert scan.read_bytes() == before
+    assert {one.name for one in (tmp_path / "out").iterdir()} == {"scan.zarr", "scan.toml"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def _known_or_measured(
             params.on,
             params.magnification,
         )
-        drift, more = measure(read, chain.energy, chain.shape, how, progress, chain.workers)
+        drift, more = _measured_once(read, chain, how, progress)
         found.update(more.facts)
         found.warnings.extend(more.warnings)
     beyond = [i for i in params.exclude if not 0 <= i < chain.energy.size]
@@ -88,6 +89,19 @@ def _known_or_measured(
             f"exclude names frame {beyond[0]}, the stack has frames 0 to {chain.energy.size - 1}."
         )
     return drift.excluding(params.exclude) if params.exclude else drift
+
+
+def _measured_once(read: FrameReader, chain: Chain, how: How, progress: Progress) -> tuple[Drift, Found]:
+    """Measure the drift, unless an earlier run of the same job has."""
+    if chain.sink is None:
+        return measure(read, chain.energy, chain.shape, how, progress, chain.workers)
+
+    def make() -> bytes:
+        drift, found = measure(read, chain.energy, chain.shape, how, progress, chain.workers)
+        return json.dumps([drift.to_dict(), found.facts, found.warnings]).encode()
+
+    drift, facts, warnings = json.loads(chain.sink.once("drift", make))
+    return Drift.from_dict(drift), Found(facts, warnings)
 
 
 def _named_reference(drift: Drift, chain: Chain) -> str:

@@ -38,13 +38,30 @@ class PixelKernel(Protocol):
     Called with spectra ``y`` (E, n), a copy that it may change in place if its `writes` says so, and with one
     view (*leading, n) for each of its `maps` to fill.  If it has a mapping ``reads`` of images, their values in
     these pixels (n,) come along by name; a mapping ``optional`` of names of its maps to the kind of result that alone
-    needs them lets these be left out where nobody wants that kind; maps named in ``flags`` are of bool.
+    needs them lets these be left out where nobody wants that kind; maps named in ``flags`` are of bool.  What it keeps of single pixels besides
+    is told by ``keeps``, see `Keeps`.
     """
 
     maps: Mapping[str, tuple[int, ...]]
     writes: bool
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None: ...
+
+
+class Keeps(Protocol):
+    """What a kernel keeps of single pixels besides its maps, to be told for a range of pixels, and put back."""
+
+    def part(self, pixels: slice) -> FloatArray:
+        """Return what is kept of a range of pixels (k, n)."""
+
+    def put_part(self, pixels: slice, values: FloatArray) -> None:
+        """Keep what `part` returned elsewhere."""
+
+
+def kept_by(kernels: Sequence[PixelKernel]) -> dict[str, Keeps]:
+    """Return what kernels keep besides maps, by their places."""
+    keeps = {str(place): getattr(kernel, "keeps", None) for place, kernel in enumerate(kernels)}
+    return {place: one for place, one in keeps.items() if one is not None}
 
 
 class Scratch(local):

@@ -25,6 +25,7 @@ from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader, Signal
 from napari_xanes._core.engine import blocks, judge, passes, slabs
 from napari_xanes._core.engine.judge import Sample
+from napari_xanes._core.engine.once import array_once
 from napari_xanes._core.engine.passes import Collect, MaskKernel, Pending, Repeated
 from napari_xanes._core.engine.sampling import sampled_pixels
 
@@ -46,7 +47,7 @@ class Chain:
     kinds : collection of str
         Kinds of maps that are wanted in the end; empty for all.
     sink : MapSink, optional
-        Where the maps of volumes are put, rather than kept in memory.
+        Where the maps of volumes are put, rather than kept in memory, and what takes long to find.
     signal, energy, image_shape, pixel_size_um, thickness
         What the values mean by now, the photon energies in eV (E,), the shape of one frame, its pixels' size, and
         what an edge normalisation before this run divided out.
@@ -183,15 +184,17 @@ class Chain:
         Raises InputError if no frame holds a valid number.
         """
         if self._sample is None:
-            by_rows = self._cheap or self._array is not None
-            spectra = judge.read_sample(
+            in_memory = self._array is not None
+            read = partial(
+                judge.read_sample,
                 self.read,
                 self.energy.size,
                 self.image_shape,
-                by_rows=by_rows,
+                by_rows=self._cheap or in_memory,
                 workers=self.workers,
-                kept=None if self._array is not None else self._kept,
+                kept=None if in_memory else self._kept,
             )
+            spectra = array_once(self.sink, "sample", read)
             self._resample(spectra, [Repeated(one.kernel) for one in self._pending if one.kernel.writes])
         elif self._unsampled:
             self._resample(self._sample.spectra.copy(), self._unsampled)
@@ -252,15 +255,12 @@ class Chain:
             data = self._materialize(progress)
             self._run_in_memory(data if self._owned else None, progress)
             return
-        run = (
-            partial(slabs.run_slabs, kept=self._kept, sink=self.sink if len(self.image_shape) > 2 else None)
-            if self._kept
-            else passes.run_bands
-        )
-        maps = run(
-            [one.kernel for one in self._pending],
+        maps = slabs.run_slabs(
+            self.kernels,
             self.read,
             self.shape,
+            kept=self._kept,
+            sink=self.sink,
             cheap=self._cheap,
             wanted=self.wants,
             progress=progress,

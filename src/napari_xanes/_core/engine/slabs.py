@@ -6,7 +6,8 @@ are kept in memory once and not read again for the next.  Maps do not depend on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Protocol, runtime_checkable
 
@@ -17,6 +18,7 @@ from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.kept_rows import KeptRows, kept_rows
 from napari_xanes._core.data.stack import EnergyStack, FrameReader
 from napari_xanes._core.engine import blocks
+from napari_xanes._core.engine.once import Facts
 from napari_xanes._core.engine.passes import RawMaps, run_bands
 
 SLAB_BYTES = 48 * 2**20
@@ -30,16 +32,35 @@ FEW = 4
 
 
 @runtime_checkable
-class MapSink(Protocol):
-    """Where maps of volumes are put slab by slab, and read from afterwards."""
+class MapSink(Facts, Protocol):
+    """Where maps of volumes are put slab by slab, and read from afterwards.
+
+    What a run that was ended has left there is not made again.
+    """
 
     rows: int
+    """Planes that are best put at once."""
 
-    def put(
-        self, slab: slice, image_shape: Sequence[int], maps: Sequence[Mapping[str, blocks.FloatArray]]
-    ) -> None: ...
+    def begin(self, image_shape: Sequence[int], like: RawMaps) -> None:
+        """Begin a pass; `like` are maps of no planes, one mapping for each kernel."""
 
-    def maps(self) -> RawMaps: ...
+    def carry_out(self, work: SlabPass, progress: Progress, workers: int | None) -> None:
+        """Have all planes of the pass put that are not there."""
+
+    def holds(self, planes: slice) -> bool:
+        """Whether the maps of some planes are there."""
+
+    def put(self, planes: slice, maps: RawMaps, kept: Mapping[str, blocks.FloatArray]) -> None:
+        """Write the maps of some planes, and what kernels keep of them besides."""
+
+    def kept(self) -> Iterable[tuple[slice, Mapping[str, blocks.FloatArray]]]:
+        """Return what kernels have kept of planes."""
+
+    def blank(self, planes: int) -> RawMaps:
+        """Return maps of the pass for so many planes, not filled."""
+
+    def maps(self) -> RawMaps:
+        """Return the maps of the pass."""
 
 
 def slab_height(kept: KeptRows, image_shape: Sequence[int], n: int) -> int:
@@ -75,7 +96,7 @@ def run_slabs(
     read: FrameReader,
     shape: Sequence[int],
     *,
-    kept: KeptRows,
+    kept: KeptRows | None,
     sink: MapSink | None = None,
     cheap: bool,
     wanted: Callable[[str], bool],
@@ -88,53 +109,103 @@ def run_slabs(
     ----------
     read : callable
         Gives frames as they are by now, made of what `kept` gives.
+    kept : KeptRows, optional
+        Without it frames are read in bands of rows.
     sink : MapSink, optional
-        Where the maps of each slab are put; without it they are kept in memory.
+        Where the maps of each slab of volumes are put; without it they are kept in memory.
     cheap : bool
         Whether a few rows of a frame are read quickly.
     """
     n, image_shape = shape[0], tuple(shape[1:])
-    height = slab_height(kept, image_shape, n)
-    if not height:
+    height = slab_height(kept, image_shape, n) if kept else 0
+    if kept is None or not height:
         return run_bands(kernels, read, shape, cheap=cheap, wanted=wanted, progress=progress, workers=workers)
-    if sink is not None and height > sink.rows:
-        height -= height % sink.rows
-    width = prod(image_shape[1:])
-    slabs = blocks.row_blocks(image_shape, n, megabytes=height * width * n * 4 / 2**20)
-    chunks = blocks.pixel_chunks(image_shape)
-    spectra = np.empty((n, (slabs[0].stop - slabs[0].start) * width), np.float32)
-    of_slab = slice(0, slabs[0].stop) if sink is not None else slice(0, image_shape[0])
-    maps = blocks.allocate_maps(kernels, (of_slab.stop, *image_shape[1:]), wanted=wanted)
-    scratch = blocks.Scratch()
-    done, total = 0, n * len(slabs) + len(chunks)
+    work = SlabPass(kernels, read, n, image_shape, kept)
+    if sink is None or len(image_shape) < 3:
+        maps = blocks.allocate_maps(kernels, image_shape, wanted=wanted)
+        work.run(_slabs(slice(0, image_shape[0]), height), maps, progress=progress, workers=workers)
+        return maps
+    sink.begin(image_shape, blocks.allocate_maps(kernels, (0, *image_shape[1:]), wanted=wanted))
+    sink.carry_out(work, progress, workers)
+    width, keeps = prod(image_shape[1:]), blocks.kept_by(kernels)
+    for planes, kept_there in sink.kept():
+        for name, values in kept_there.items():
+            keeps[name].put_part(slice(planes.start * width, planes.stop * width), values)
+    return sink.maps()
 
-    def report(part: int, _total: int, _text: str) -> None:
-        progress(done + part, total, "Computing maps")
 
-    with kept.keeping():
-        for slab in slabs:
-            first, rows = slab.start * width, slab.stop - slab.start
-            inside = [c for c in chunks if first <= c.start < slab.stop * width]
+@dataclass(frozen=True, eq=False)
+class SlabPass:
+    """A pass over the planes of volumes, or a part of them."""
 
-            def fill(i: int, slab: slice = slab, rows: int = rows) -> None:
-                spectra[i, : rows * width] = read(i, slab).reshape(-1)
-                kept.leave(rows)
+    kernels: Sequence[blocks.PixelKernel]
+    read: FrameReader
+    n: int
+    image_shape: tuple[int, ...]
+    kept: KeptRows
 
-            def work(chunk: slice, first: int = first) -> None:
-                part = spectra[:, chunk.start - first : chunk.stop - first]
-                y = scratch.like(part)
-                np.copyto(y, part)
-                at = None if sink is None else slice(chunk.start - first, chunk.stop - first)
-                blocks.apply_kernels(kernels, y, maps, chunk, at=at)
+    def into(self, sink: MapSink, planes: slice, progress: Progress, workers: int | None) -> None:
+        """Put the maps of those of some planes that are not there yet."""
+        height = max(1, slab_height(self.kept, self.image_shape, self.n))
+        height -= height % sink.rows if height > sink.rows else 0
+        slabs = [slab for slab in _slabs(planes, height) if not sink.holds(slab)]
+        width, keeps, maps = prod(self.image_shape[1:]), blocks.kept_by(self.kernels), sink.blank(height)
 
-            blocks.run(fill, range(n), progress=report, workers=workers)
-            kept.end_band(rows)
-            done += n
-            blocks.run(work, inside, progress=report, workers=workers)
-            done += len(inside)
-            if sink is not None:
-                sink.put(slab, image_shape, [_first(kernel, rows) for kernel in maps])
-    return maps if sink is None else sink.maps()
+        def put(slab: slice) -> None:
+            pixels = slice(slab.start * width, slab.stop * width)
+            first = [_first(kernel, slab.stop - slab.start) for kernel in maps]
+            sink.put(slab, first, {name: one.part(pixels) for name, one in keeps.items()})
+
+        self.run(slabs, maps, put, progress=progress, workers=workers)
+
+    def run(
+        self,
+        slabs: Sequence[slice],
+        maps: RawMaps,
+        put: Callable[[slice], None] | None = None,
+        *,
+        progress: Progress,
+        workers: int | None,
+    ) -> None:
+        """Fill maps of the whole image, or those of one slab after the other, which `put` then puts."""
+        if not slabs:
+            return
+        width = prod(self.image_shape[1:])
+        chunks = blocks.pixel_chunks(self.image_shape)
+        inside = [[c for c in chunks if s.start * width <= c.start < s.stop * width] for s in slabs]
+        spectra = np.empty((self.n, max(s.stop - s.start for s in slabs) * width), np.float32)
+        scratch = blocks.Scratch()
+        done, total = 0, self.n * len(slabs) + sum(map(len, inside))
+
+        def report(part: int, _total: int, _text: str) -> None:
+            progress(done + part, total, "Computing maps")
+
+        with self.kept.keeping():
+            for slab, pieces in zip(slabs, inside, strict=True):
+                first, rows = slab.start * width, slab.stop - slab.start
+
+                def fill(i: int, slab: slice = slab, rows: int = rows) -> None:
+                    spectra[i, : rows * width] = self.read(i, slab).reshape(-1)
+                    self.kept.leave(rows)
+
+                def work(chunk: slice, first: int = first) -> None:
+                    part = spectra[:, chunk.start - first : chunk.stop - first]
+                    y = scratch.like(part)
+                    np.copyto(y, part)
+                    at = None if put is None else slice(chunk.start - first, chunk.stop - first)
+                    blocks.apply_kernels(self.kernels, y, maps, chunk, at=at)
+
+                blocks.run(fill, range(self.n), progress=report, workers=workers)
+                self.kept.end_band(rows)
+                done += self.n
+                blocks.run(work, pieces, progress=report, workers=workers)
+                done += len(pieces)
+                if put is not None:
+                    put(slab)
+
+
+def _slabs(planes: slice, height: int) -> list[slice]:
+    return [slice(a, min(a + height, planes.stop)) for a in range(planes.start, planes.stop, height)]
 
 
 def _first(maps: Mapping[str, blocks.FloatArray], rows: int) -> dict[str, blocks.FloatArray]:

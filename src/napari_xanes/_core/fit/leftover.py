@@ -90,3 +90,17 @@ class Leftover:
         at = numbers // (RUN * self.stride) * RUN + numbers % RUN
         self.residuals[:, at] = residuals
         self.coefficients[:, at] = coefficients
+
+    def part(self, pixels: slice) -> FloatArray:
+        """Return what is kept of a range of pixels, residuals and coefficients (e + K, n)."""
+        return np.concatenate([self.residuals, self.coefficients])[:, self._within(pixels)]
+
+    def put_part(self, pixels: slice, values: FloatArray) -> None:
+        """Keep what `part` returned elsewhere."""
+        within = self._within(pixels)
+        self.residuals[:, within], self.coefficients[:, within] = np.split(values, [len(self.residuals)])
+
+    def _within(self, pixels: slice) -> NDArray[np.bool_]:
+        numbers = self.numbers
+        within: NDArray[np.bool_] = (numbers >= pixels.start) & (numbers < pixels.stop)
+        return within

@@ -18,14 +18,10 @@ def open_store(path: Path) -> Any:
     Raises
     ------
     DataFileError
-        If zarr is not installed, or the store is damaged.
+        If the store is damaged.
     """
-    try:
-        import zarr
-    except ImportError:
-        raise DataFileError(
-            f"{path} is a Zarr store, which needs zarr to be read; install it with pip install 'napari-xanes[formats]'."
-        ) from None
+    import zarr
+
     try:
         return zarr.open(str(path), mode="r")
     except Exception as error:  # zarr raises anything on damaged stores

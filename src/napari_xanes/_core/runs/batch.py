@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,7 @@ from napari_xanes._core.runs.result_file import (
     check_result,
     is_result_file,
     load_result,
+    reopened,
     save_result,
 )
 
@@ -62,6 +64,8 @@ class Job:
         Scans that are combined with the first.
     fault : str
         Why it cannot be done, a sentence; empty if it can.
+    resume : bool
+        Whether to go on from what a run has left that was ended.
     """
 
     scan: Path
@@ -69,6 +73,7 @@ class Job:
     done: bool = False
     more: tuple[Path, ...] = ()
     fault: str = ""
+    resume: bool = False
 
 
 def plan(
@@ -93,7 +98,8 @@ def plan(
     folder : path
         Where the results go.
     resume : bool
-        Leave results alone that are there already, of the same recipe and unchanged files.
+        Leave results alone that are there already, of the same recipe and unchanged files, and go on from what is whole
+        of the volumes that a run was ended in.
     overwrite : bool
         Replace any other result that is there; never a file that this program did not write.
     combine : bool
@@ -145,7 +151,7 @@ def plan(
             _check_replaceable(written, resume=resume, overwrite=overwrite, recipe_file=recipe_file)
         if not done:
             check_own(target)
-        jobs[target] = Job(scan, target, done, tuple(more))
+        jobs[target] = Job(scan, target, done, tuple(more), resume=resume)
     if not all(
         job.done and are_complete(job.target, (*recipe.output.export, *export)) for job in jobs.values()
     ):
@@ -249,7 +255,9 @@ def run_job(
     stack = open_scan(recipe, job) if stack is None else stack
     scans = (job.scan, *job.more)
     made = made_from(recipe, scans, stack.source)
-    with maps_beside(job.target) as sink:
+    of = [made, recipe.output.maps]
+    volumes = len(stack.image_shape) > 2
+    with maps_beside(job.target, of, resume=job.resume) if volumes else nullcontext() as sink:
         result = run_recipe(recipe, stack, progress=progress, workers=workers, sink=sink)
         check_unchanged(made)
         exported = replace_exports(result, job.target, (*recipe.output.export, *export))
@@ -262,7 +270,7 @@ def run_job(
         write_text(job.target.with_suffix(".toml"), f"{head}\n{resolved.to_toml()}")
         save_result(result, job.target)
     all_in_place(job.target)
-    return load_result(job.target) if sink is not None else result
+    return reopened(result, job.target) if volumes else result
 
 
 def export_again(recipe: Recipe, job: Job, export: Sequence[str]) -> None:

@@ -1,58 +1,122 @@
-"""Maps on the disk while they are computed, so that memory does not depend on the number of voxels.
+"""Maps on the disk while they are computed, so that memory does not depend on the number of voxels, nor is work lost.
 
 A pass over volumes puts the maps of each slab into a Zarr store beside the result, and steps then see them as dask arrays.
+The store outlives a run that is ended, and the next one goes on from what is whole in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_xanes._core.base.files import scratch_folder
+from napari_xanes import __version__
+from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.files import shown, whole_file, write_text
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.engine.passes import RawMaps
-from napari_xanes._core.runs.result_file import is_store_name
+from napari_xanes._core.engine.slabs import SlabPass
 from napari_xanes._core.runs.result_zarr import CHUNK, lazy, new_store, packing
+
+MADE_FROM = "made_from.json"
+LOCK = "lock"
+WHOLE = "whole"
 
 
 class MapStore:
-    """The maps of passes over volumes, in a store that is removed afterwards."""
+    """What a run has made so far: facts that are made once, and the maps of passes over volumes.
+
+    Folder ``facts`` holds the facts, ``maps`` a Zarr store ``<pass>/<kernel>/<name>``, and a file
+    ``whole/<pass>-<start>-<stop>`` says that those planes are all written, and what kernels keep of them besides.
+    """
 
     rows: int = CHUNK[3][0]
-    """Planes that are best put at once."""
 
     def __init__(self, folder: Path) -> None:
-        self._root = new_store(folder)
-        self._passes = 0
+        self.folder = folder
+        self._passes, self._facts = 0, 0
         self._arrays: list[dict[str, Any]] = []
+        self._whole: NDArray[np.bool_] = np.zeros(0, np.bool_)
 
-    def put(self, slab: slice, image_shape: Sequence[int], maps: Sequence[Mapping[str, Any]]) -> None:
-        """Write the maps of a slab of planes, one mapping for each kernel."""
-        if slab.start == 0:
-            self._begin(image_shape, maps)
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to go on from."""
+        return not any((self.folder / name).is_dir() for name in ("facts", "maps"))
+
+    def once(self, what: str, make: Callable[[], bytes]) -> bytes:
+        """Return what `make` gives, of this run or of the one before it, which asked for the same in the same order."""
+        self._facts += 1
+        path = self.folder / "facts" / f"{self._facts}-{what}"
+        if not path.is_file():
+            with whole_file(path) as part:
+                part.write_bytes(make())
+        return path.read_bytes()
+
+    def begin(self, image_shape: Sequence[int], like: RawMaps) -> None:
+        """Begin a pass, or open what there is of it; `like` are maps of no planes, one mapping for each kernel."""
+        self._passes += 1
+        name = str(self._passes)
+        spans = [planes for planes, _ in self._marks()]
+        store = self.folder / "maps" / name
+        if spans:
+            import zarr
+
+            root = zarr.open_group(str(store), mode="r+")
+            self._arrays = [
+                {key: root[f"{number}/{key}"] for key in kernel} for number, kernel in enumerate(like)
+            ]
+        else:
+            shutil.rmtree(store, ignore_errors=True)
+            self._arrays = _new_arrays(new_store(store), image_shape, like)
+        self._whole = np.zeros(image_shape[0], np.bool_)
+        for planes in spans:
+            self._whole[planes] = True
+
+    def carry_out(self, work: SlabPass, progress: Progress, workers: int | None) -> None:
+        """Have all planes of the pass put that are not there."""
+        work.into(self, slice(0, self._whole.size), progress, workers)
+
+    def holds(self, planes: slice) -> bool:
+        """Whether the maps of some planes are there."""
+        return bool(self._whole[planes].all())
+
+    def put(self, planes: slice, maps: RawMaps, kept: Mapping[str, FloatArray]) -> None:
+        """Write the maps of some planes, and then that they are whole."""
         for arrays, kernel in zip(self._arrays, maps, strict=True):
             for name, array in arrays.items():
-                array[..., slab, :, :] = kernel[name]
+                array[..., planes, :, :] = kernel[name]
+        mark = self.folder / WHOLE / f"{self._passes}-{planes.start}-{planes.stop}"
+        with whole_file(mark) as part, open(part, "wb") as file:
+            save: Any = np.savez
+            save(file, **kept)
+        self._whole[planes] = True
 
-    def _begin(self, image_shape: Sequence[int], maps: Sequence[Mapping[str, Any]]) -> None:
-        self._passes += 1
-        chunks = tuple(min(c, n) for c, n in zip(CHUNK[3], image_shape, strict=True))
-        self._arrays = [
+    def _marks(self) -> Iterator[tuple[slice, Path]]:
+        for path in (self.folder / WHOLE).glob(f"{self._passes}-*"):
+            yield slice(*map(int, path.name.split("-")[1:])), path
+
+    def kept(self) -> Iterator[tuple[slice, Mapping[str, FloatArray]]]:
+        """Return what kernels have kept of planes, besides their maps."""
+        for planes, path in self._marks():
+            with np.load(path, allow_pickle=False) as arrays:
+                yield planes, dict(arrays)
+
+    def blank(self, planes: int) -> RawMaps:
+        """Return maps of the pass for so many planes, not filled."""
+        return [
             {
-                name: self._root.create_array(
-                    f"{self._passes}/{number}/{name}",
-                    shape=(*part.shape[:-3], *image_shape),
-                    chunks=(*(1,) * (part.ndim - 3), *chunks),
-                    dtype=part.dtype,
-                    fill_value=np.nan if part.dtype.kind == "f" else 0,
-                    **packing(),
-                )
-                for name, part in kernel.items()
+                name: np.empty((*one.shape[:-3], planes, *one.shape[-2:]), one.dtype)
+                for name, one in kernel.items()
             }
-            for number, kernel in enumerate(maps)
+            for kernel in self._arrays
         ]
 
     def maps(self) -> RawMaps:
@@ -60,11 +124,89 @@ class MapStore:
         return [{name: lazy(array) for name, array in kernel.items()} for kernel in self._arrays]
 
 
+def _new_arrays(root: Any, image_shape: Sequence[int], like: RawMaps) -> list[dict[str, Any]]:
+    chunks = tuple(min(c, n) for c, n in zip(CHUNK[3], image_shape, strict=True))
+    return [
+        {
+            name: root.create_array(
+                f"{number}/{name}",
+                shape=(*part.shape[:-3], *image_shape),
+                chunks=(*(1,) * (part.ndim - 3), *chunks),
+                dtype=part.dtype,
+                fill_value=np.nan if part.dtype.kind == "f" else 0,
+                **packing(),
+            )
+            for name, part in kernel.items()
+        }
+        for number, kernel in enumerate(like)
+    ]
+
+
 @contextmanager
-def maps_beside(target: str | Path) -> Iterator[MapStore | None]:
-    """Give where maps are put while a result is made, if it is a Zarr store."""
-    if not is_store_name(target):
-        yield None
-        return
-    with scratch_folder(Path(target).parent) as folder:
-        yield MapStore(folder / "maps")
+def maps_beside(target: str | Path, made: object = None, *, resume: bool = False) -> Iterator[MapStore]:
+    """Give where maps are put while a result is made; it is removed when the result is there.
+
+    Parameters
+    ----------
+    target : path
+        Of the result.
+    made : optional
+        What the result is made from, as json can write it, see `made_from`.
+    resume : bool
+        Go on from what a run has left that was ended, if it made the same of the same.
+    """
+    folder = begun_folder(Path(target))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder, Path(target)):
+            of = json.dumps([__version__, made], sort_keys=True)
+            about = folder / MADE_FROM
+            if not (resume and about.is_file() and about.read_text("utf-8") == of):
+                _clear(folder)
+                write_text(about, of)
+            store = MapStore(folder)
+            try:
+                yield store
+                _clear(folder)
+            finally:
+                if store.is_empty:
+                    _clear(folder)
+        if store.is_empty:
+            shutil.rmtree(folder, ignore_errors=True)
+    except DataFileError:
+        raise
+    except OSError as error:
+        raise DataFileError(f"nothing could be written beside {shown(target)}: {error.strerror}.") from error
+
+
+@contextmanager
+def _alone(folder: Path, target: Path) -> Iterator[None]:
+    """Let no other run make the same result meanwhile, where the file system knows locks."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise DataFileError(
+            f"{shown(target)} is being made by another run; wait for it, or choose another --out."
+        ) from None
+    except NotImplementedError:
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def begun_folder(target: Path) -> Path:
+    """Return where what is whole of a result is kept until the rest of it is."""
+    return target.with_name(f".napari-xanes-{sha256(target.name.encode()).hexdigest()[:16]}.begun")
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != LOCK:
+            path.unlink()

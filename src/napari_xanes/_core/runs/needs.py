@@ -20,7 +20,6 @@ from napari_xanes._core.engine.slabs import working_bytes
 from napari_xanes._core.fit.fit import FitParams, choose_references
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS
-from napari_xanes._core.runs.result_file import is_store_name
 from napari_xanes._core.runs.unpack import check_scratch, fits_memory, needs_scratch, stored_bytes
 
 PART_OF_FREE = 0.9
@@ -76,13 +75,7 @@ def _check_memory(needed: int, recipe: Recipe, stack: EnergyStack, target: Path,
     free = free_memory()
     if needed <= PART_OF_FREE * free:
         return
-    less = {
-        "results as .zarr (--results zarr)": memory_needed(
-            recipe, stack, workers, target.with_suffix(".zarr")
-        ),
-        "one thread (--workers 1)": memory_needed(recipe, stack, 1, target),
-        "both --results zarr and --workers 1": memory_needed(recipe, stack, 1, target.with_suffix(".zarr")),
-    }
+    less = {"one thread (--workers 1)": memory_needed(recipe, stack, 1, target)}
     if recipe.output.stack:
         less = {"stack = false in [output]": memory_needed(_without_stack(recipe), stack, workers, target)}
     way = next((f"{way} needs {_size(n)}" for way, n in less.items() if n <= PART_OF_FREE * free), None)
@@ -105,7 +98,7 @@ def memory_needed(
 ) -> int:
     """Return about how many bytes of memory a job takes.
 
-    Maps of volumes that go into a Zarr store, the `target`, are not held.
+    Maps of volumes that go into a file, the `target`, are not held.
     """
     pixels, energies = prod(stack.image_shape), stack.shape[0]
     if recipe.output.stack:
@@ -136,7 +129,7 @@ def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequen
 
 def _puts_maps(stack: EnergyStack, target: Path | None) -> bool:
     """Whether maps are on the disk while they are computed."""
-    return target is not None and is_store_name(target) and len(stack.image_shape) > 2
+    return target is not None and len(stack.image_shape) > 2
 
 
 def _count_maps(recipe: Recipe) -> int:

@@ -5,6 +5,7 @@ What stands where is decided by `result_layout` and `result_zarr`.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from math import prod
@@ -19,9 +20,10 @@ from napari_xanes._core.base.errors import DataFileError, InputError, ResourceEr
 from napari_xanes._core.base.files import check_disk, check_regular, checked_path, shown
 from napari_xanes._core.base.hdf5_file import is_whole, whole_hdf5
 from napari_xanes._core.data.result import Result
+from napari_xanes._core.io.hdf5 import Hdf5Array
 from napari_xanes._core.runs import result_layout as layout
 from napari_xanes._core.runs.result_seal import check_seal, seal
-from napari_xanes._core.runs.result_zarr import about_file, is_result_store, load_store, save_store
+from napari_xanes._core.runs.result_zarr import about_file, is_result_store, lazy, load_store, save_store
 
 logger = logging.getLogger("napari_xanes")
 
@@ -125,6 +127,20 @@ def load_result(path: str | Path) -> Result:
     except Exception as error:  # a damaged file raises anything
         reason = " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
         raise DataFileError(f"{shown(path)} is not a readable result file: {reason}.") from error
+
+
+def reopened(result: Result, path: Path) -> Result:
+    """Return a result that was saved, whose maps are read from there where they are looked at."""
+    if is_store_name(path):
+        return load_store(path)
+    keys = layout.unique_keys(list(result.maps))
+    with h5py.File(path, "r") as file:
+        arrays = {
+            name: Hdf5Array(path, file[where], where)
+            for name, key in keys.items()
+            if (where := f"entry/maps/{key}/data")
+        }
+    return dataclasses.replace(result, maps={name: lazy(one) for name, one in arrays.items()})
 
 
 def is_result_file(path: str | Path) -> bool:

@@ -29,6 +29,8 @@ LONGEST_KEY = 200
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 """Names that Windows takes for devices."""
 AXES = ("z", "y", "x")
+AT_ONCE = 64
+"""Planes of a map that are written at once."""
 Tables = dict[str, dict[str, NDArray[Any]]]
 
 
@@ -115,7 +117,10 @@ def _write_images(entry: h5py.Group, kind: str, images: dict[str, NDArray[Any]],
         info = result.info.get(name, {})
         group = _group(parent, keys[name], "NXdata", signal="data", axes=list(axes))
         group.attrs.update({"name": name, "position": position, "info": json.dumps(info)})
-        group.create_dataset("data", data=data, compression="gzip" if kind == "labels" else None)
+        packing = "gzip" if kind == "labels" else None
+        dataset = group.create_dataset("data", data.shape, data.dtype, compression=packing)
+        for start in range(0, data.shape[0], AT_ONCE):  # a map may lie on the disk
+            dataset[start : start + AT_ONCE] = np.asarray(data[start : start + AT_ONCE])
         group["data"].attrs.update({"units": info.get("unit") or "", "long_name": name})
         _write_axes(group, data.shape, result.pixel_size_um)
     if images:

@@ -104,13 +104,8 @@ def _write(result: Result, folder: Path) -> None:
 
 def new_store(folder: Path) -> Any:
     """Return the group of a new store."""
-    try:
-        import zarr
-    except ImportError:
-        raise DataFileError(
-            "results are written to .zarr with zarr, which is not installed; install it with pip install "
-            "'napari-xanes[formats]', or save as .h5."
-        ) from None
+    import zarr
+
     return zarr.create_group(store=str(folder), zarr_format=3)
 
 
@@ -254,10 +249,11 @@ def load_store(path: Path) -> Result:
 
 
 def lazy(array: Any) -> Any:
+    """Return a dask array that is read where it is looked at."""
     import dask.array
 
     open_lazily: Any = dask.array.from_array
-    return open_lazily(array, chunks=array.chunks, name=False)
+    return open_lazily(array, chunks=array.chunks or "auto", name=False)
 
 
 def held(result: Result) -> Result:

@@ -82,7 +82,7 @@ class FitKernel:
             maps["reduced_chi_square"] = ()
         if mask is not None:
             reads["inside"] = mask
-        self._keep = keep
+        self.keeps = keep
         if keep is not None:
             reads["number"] = cast("NDArray[Any]", keep.every)
         self.basis = basis
@@ -228,10 +228,10 @@ class FitKernel:
         projected = residual.project(data)
         z = projected[-out["coefficients"].shape[0] :].copy()
         x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
-        picked = None if self._keep is None else self._keep.picked(out["number"])
+        picked = None if self.keeps is None else self.keeps.picked(out["number"])
         error, power, weighted, left = residual(data, projected, x, picked)
-        if self._keep is not None and left is not None:
-            self._keep.put(out["number"][picked], left, x[:, picked])
+        if self.keeps is not None and left is not None:
+            self.keeps.put(out["number"][picked], left, x[:, picked])
         out["coefficients"][...] = x
         out["error"][...] = error
         np.sqrt(error / self._n, out=out["rms"])
