@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError, InputError, ResourceError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.io import formats, read_references, read_stack
 from napari_xanes._core.io.energies import EnergyList
@@ -133,3 +133,30 @@ def test_whole_scans_in_a_folder_are_not_taken_for_single_images(tmp_path):
         write_toy(tmp_path / f"f_{i}.toy", ENERGY, IMAGES)
     with pytest.raises(DataFileError, match=r"f_0\.toy holds 5 images, expected one .*open it alone"):
         read_stack(tmp_path, energy=ENERGY)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "said"),
+    [
+        (KeyError("a"), DataFileError, "Toy"),
+        (MemoryError(), ResourceError, "memory"),
+        (ValueError(), DataFileError, "ValueError"),
+    ],
+)
+def test_what_a_format_raises_is_one_sentence(tmp_path, monkeypatch, fault, error, said):
+    def fails(path, wanted):
+        raise fault
+
+    monkeypatch.setattr(formats, "_added", [ScanFormat("Toy", (".toy",), magic=(b"TOY!",), open=fails)])
+    with pytest.raises(error, match=said) as raised:
+        read_stack(write_toy(tmp_path / "scan.toy", ENERGY, IMAGES))
+    assert "scan.toy" in str(raised.value)
+
+
+def test_a_format_that_cannot_even_be_told_is_none(tmp_path, monkeypatch):
+    def fails(path, start):
+        raise RuntimeError("damaged")
+
+    odd = ScanFormat("Odd", (".odd",), recognise=fails, open=open_toy)
+    monkeypatch.setattr(formats, "_added", [odd, TOY])
+    assert read_stack(write_toy(tmp_path / "scan.toy", ENERGY, IMAGES)).shape == IMAGES.shape

@@ -6,21 +6,25 @@ napari may drop on the window, the filters of dialogs and the sentences on what 
 
 from __future__ import annotations
 
+import logging
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.errors import Cancelled, DataFileError, ResourceError, XanesError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.table import looks_like_text
 from napari_xanes._core.io.unread import not_read
 
+logger = logging.getLogger("napari_xanes")
+
 FIRST_BYTES = 1024
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,43 @@ class FileKind:
             return False
         if not self.magic and self.recognise is None:
             return named
-        return start.startswith(self.magic or (b"\0none",)) or (
-            self.recognise is not None and self.recognise(path, start)
-        )
+        return start.startswith(self.magic or (b"\0none",)) or self._recognised(path, start)
+
+    def _recognised(self, path: Path, start: bytes) -> bool:
+        try:
+            return self.recognise is not None and self.recognise(path, start)
+        except Exception as error:
+            logger.debug("%s as %s", path, self.title, exc_info=error)
+            return False
+
+    def __post_init__(self) -> None:
+        for name in ("open", "contents", "read", "read_named"):
+            if (reads := getattr(self, name, None)) is not None:
+                object.__setattr__(self, name, _in_words(reads, self.title))
+
+
+def _in_words(reads: Callable[..., T], title: str) -> Callable[..., T]:
+    """Return a function that reads a file, with a sentence for whatever it or a library of a format raises."""
+
+    @wraps(reads)
+    def read(path: Path, *args: Any) -> T:
+        try:
+            return reads(path, *args)
+        except (XanesError, Cancelled):
+            raise
+        except MemoryError:
+            raise ResourceError(
+                f"{path} does not fit into memory, or is damaged and claims to be larger than it is; use a machine with "
+                "more memory, or copy it again."
+            ) from None
+        except Exception as error:  # libraries raise anything on damaged files
+            reason = " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
+            raise DataFileError(
+                f"{path} cannot be read as {title} ({reason}); it is damaged, copy it again, or laid out in a way that is "
+                "not known here."
+            ) from error
+
+    return read
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ import h5py
 import hdf5plugin  # noqa: F401  (registers the compressions of beamline files)
 import numpy as np
 
-from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.errors import DataFileError, XanesError
+from napari_xanes._core.base.hdf5_heaps import check_heaps
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.data.lazy import AnyArray, LazyArray
 from napari_xanes._core.data.stack import pieces, rows_are_cheap
@@ -68,9 +69,9 @@ class Hdf5Array(LazyArray):
             else:
                 with open_hdf5(self.path) as file:
                     values = file[self.dataset_name][key]
-        except (OSError, RuntimeError, KeyError) as error:
-            if isinstance(error, DataFileError):
-                raise
+        except (XanesError, MemoryError):
+            raise
+        except Exception as error:  # the library raises anything on damaged files
             frame = "a frame" if index is None else f"frame {index + 1} of {self.shape[0]}"
             raise DataFileError(
                 f"{self.path.name}: {frame} of {self.dataset_name} cannot be read ({reason_of(error)}); "
@@ -132,6 +133,7 @@ def files_kept_open() -> Iterator[None]:
 
 def open_hdf5(path: Path, *, locking: bool = True) -> h5py.File:
     """Open a file read-only, or say why it cannot be."""
+    check_heaps(path)
     try:
         return _open(path) if locking else h5py.File(path, "r", locking=False)
     except FileNotFoundError:

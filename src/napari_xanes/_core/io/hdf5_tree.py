@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.hdf5_heaps import check_heaps
 from napari_xanes._core.io.hdf5 import open_hdf5, reason_of
 from napari_xanes._core.io.hdf5_sources import check_sources
 
@@ -167,6 +168,8 @@ class Tree:
             if key in seen:
                 continue
             seen.add(key)
+            if not inside:
+                check_heaps(item.file.filename)
             if isinstance(item, h5py.Dataset):
                 yield TreeEntry(self, path, item.shape, _dtype(item))
             elif isinstance(item, h5py.Group) and depth < DEEPEST:

@@ -19,6 +19,7 @@ from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import DataFileError, InputError, ResourceError, XanesError
 from napari_xanes._core.base.files import check_disk, check_regular, checked_path, shown
 from napari_xanes._core.base.hdf5_file import is_whole, whole_hdf5
+from napari_xanes._core.base.hdf5_heaps import check_heaps
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.io.hdf5 import Hdf5Array
 from napari_xanes._core.runs import result_layout as layout
@@ -112,6 +113,8 @@ def load_result(path: str | Path) -> Result:
         whole = is_whole(path)
         if whole is False:
             raise DataFileError(_DAMAGED.format(path=shown(path)))
+        if not whole:
+            check_heaps(path)
         with h5py.File(path, "r") as file:
             _check_schema(file, path)
             check_seal(file, sums=not whole)
@@ -163,6 +166,8 @@ def check_result(path: str | Path) -> str:
         whole = is_whole(check_regular(path, "result file"))
         if whole is False:
             return _DAMAGED.format(path=shown(path))
+        if not whole:
+            check_heaps(path)
         with h5py.File(path, "r") as file:
             _check_schema(file, Path(path))
             check_seal(file, sums=not whole)
@@ -177,6 +182,8 @@ def check_result(path: str | Path) -> str:
 def read_fact(path: str | Path, name: str) -> Any:
     """Return one plain value of a result's ``extra`` without reading the rest; None if there is none."""
     try:
+        if not is_store_name(path):
+            check_heaps(path)
         with about_file(Path(path)) if is_store_name(path) else h5py.File(path, "r") as file:
             return json.loads(file["entry/extra"][name][()])
     except (OSError, KeyError, ValueError, RuntimeError, TypeError):

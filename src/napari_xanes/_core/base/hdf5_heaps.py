@@ -1,0 +1,121 @@
+"""HDF5 files that would hang or kill the library, told before it reads them.
+
+Texts, references and what virtual datasets are put together from lie in global heaps, and the library does not come back
+from a damaged one.  Heaps are looked at here; where a look cannot tell, another process reads the file first.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from napari_xanes._core.base.errors import DataFileError
+
+logger = logging.getLogger("napari_xanes")
+
+MOST_LOOKED_AT = 64 * 2**20
+"""Bytes of a file that is looked through; to read a larger one in another process takes less."""
+SECONDS = 300
+"""How long that may take; where the system can count the time of a process, `napari_xanes._core.base.hdf5_trial` does."""
+SIGNATURE, HEAP = b"\x89HDF\r\n\x1a\n", b"GCOL\x01\0\0\0"
+HEADER, OBJECT = 16, 16
+"""Bytes before the objects of a heap, and before the content of each."""
+
+
+def check_heaps(path: str | Path) -> None:
+    """Refuse with a DataFileError a file that the HDF5 library would not come back from."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return  # who opens it says so
+    fault = _fault(str(path), about.st_size, about.st_mtime_ns)
+    if fault:
+        raise DataFileError(
+            f"{path} is damaged: the HDF5 library {fault} on its texts or links; copy it again from where it was written."
+        )
+
+
+@lru_cache(maxsize=4096)
+def _fault(path: str, size: int, _time: int) -> str:
+    """Return what the library does that it should not; nothing if it reads the file, or says why it cannot."""
+    if size <= MOST_LOOKED_AT and _look_sound(path, size):
+        return ""
+    return _tried(path)
+
+
+def _look_sound(path: str, size: int) -> bool:
+    """Whether all heaps in the bytes of a file are sound."""
+    if not size:
+        return True
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+            at = raw.find(HEAP)
+            if at >= 0 and not _has_long_numbers(raw):
+                return False
+            while at >= 0:
+                if not _is_sound(raw, at):
+                    return False
+                at = raw.find(HEAP, at + len(HEAP))
+    except (OSError, ValueError):  # such as of a disk whose files cannot be mapped
+        return False
+    return True
+
+
+def _has_long_numbers(raw: mmap.mmap) -> bool:
+    """Whether addresses and lengths have 8 bytes, as in all files but very odd ones."""
+    start = raw.find(SIGNATURE) + len(SIGNATURE)
+    sizes = start + (5 if raw[start : start + 1] in (b"\0", b"\1") else 1)
+    return raw[sizes : sizes + 2] == b"\x08\x08"
+
+
+def _is_sound(raw: mmap.mmap, start: int) -> bool:
+    """Whether the objects of a heap follow one another up to its end."""
+    end = start + int.from_bytes(raw[start + 8 : start + 16], "little")
+    at = start + HEADER
+    if not at <= end <= len(raw):
+        return False
+    while at + OBJECT <= end:
+        index = int.from_bytes(raw[at : at + 2], "little")
+        size = int.from_bytes(raw[at + 8 : at + 16], "little")
+        step = OBJECT + -(-size // 8) * 8 if index else size  # 0 is what is free, with its header
+        if step < OBJECT or at + step > end:
+            return False
+        at += step
+    return True
+
+
+def _tried(path: str) -> str:
+    """Have another process read what a file holds besides numbers."""
+    if "python" not in Path(sys.executable or "").name.lower():
+        return ""  # a program that has Python inside, which would be started once more
+    trial = Path(__file__).with_name("hdf5_trial.py")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(trial), os.path.abspath(path), os.pathsep.join(sys.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "hangs"
+    except OSError as error:
+        logger.debug("%s could not be tried", path, exc_info=error)
+        return ""
+    if done.returncode in (0, 1):  # 1: it could not be begun
+        return ""
+    return "hangs" if _ran_out(done.returncode) else "crashes"
+
+
+def _ran_out(returncode: int) -> bool:
+    if os.name == "nt":
+        return False
+    import signal
+
+    return returncode in (-signal.SIGVTALRM, -signal.SIGXCPU, -signal.SIGKILL)

@@ -1,0 +1,96 @@
+"""HDF5 files that the library does not come back from are told before it reads them; sound ones are not held up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+import napari_xanes as nx
+from napari_xanes._core.base import hdf5_heaps
+from napari_xanes._core.base.hdf5_heaps import HEADER, HEAP, check_heaps
+
+READ = """if True:
+    import sys, napari_xanes as nx
+    for read in (nx.read_stack, nx.load_result, nx.read_references):
+        try: read(sys.argv[1])
+        except nx.XanesError as error: print("damaged" in str(error) and "\\n" not in str(error))
+"""
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A scan whose texts lie in a global heap."""
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["img_xanes"] = np.random.default_rng(0).random((5, 8, 9)).astype("f4")
+        file["X_eng"] = np.linspace(8.3, 8.4, 5)
+        file["img_xanes"].attrs["axes"] = ["energy", "y", "x"]
+        file["title"] = "a text"
+    return tmp_path / "scan.h5"
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """Names of the files that another process read."""
+    names = []
+    monkeypatch.setattr(hdf5_heaps, "_tried", lambda path: names.append(path) or "")
+    return names
+
+
+def endless(raw):
+    """Damage the heap such that its first object takes no bytes, so that whoever goes through it stays there."""
+    at = raw.index(HEAP) + HEADER
+    return raw[:at] + bytes(16) + raw[at + 16 :]
+
+
+def test_a_heap_in_which_the_library_hangs_is_refused(scan):
+    """In a process of its own, which is ended if it hangs."""
+    scan.write_bytes(endless(scan.read_bytes()))
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(scan)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == ["True"] * 3, done.stderr
+
+
+def test_a_linked_file_in_which_the_library_hangs_is_refused(scan, tmp_path):
+    scan.write_bytes(endless(scan.read_bytes()))
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file["entry"] = h5py.ExternalLink("scan.h5", "/")
+    with pytest.raises(nx.DataFileError, match=r"scan\.h5 is damaged: the HDF5 library hangs"):
+        nx.read_stack(tmp_path / "master.h5")
+
+
+def test_sound_files_are_not_read_twice(scan, tmp_path, tried):
+    nx.simulate((16, 20), n_energies=12, n_particles=2, max_drift=0).save(tmp_path)
+    for path in (scan, *tmp_path.glob("*.h5")):
+        check_heaps(path)
+    assert not tried
+    with h5py.File(scan, "r+") as file:
+        file["title"].attrs["more"] = ["t" * n for n in range(300)]
+    check_heaps(scan)
+    assert not tried and scan.read_bytes().count(HEAP) > 1
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\0" * 8, b"\xff" * 8, b"\xf0" + b"\xff" * 7, (2**40).to_bytes(8, "little")]
+)
+@pytest.mark.parametrize("place", [8, 24])
+def test_what_a_look_cannot_tell_is_tried(scan, tried, damage, place):
+    """The length of the heap, and of its first object."""
+    raw = bytearray(scan.read_bytes())
+    at = raw.index(HEAP) + place
+    raw[at : at + 8] = damage
+    scan.write_bytes(raw)
+    check_heaps(scan)
+    assert tried == [str(scan)]
+
+
+def test_large_files_are_tried_in_another_process(scan, monkeypatch):
+    monkeypatch.setattr(hdf5_heaps, "MOST_LOOKED_AT", 0)
+    assert nx.read_stack(scan).shape == (5, 8, 9)
+    scan.write_bytes(endless(scan.read_bytes()))
+    with pytest.raises(nx.DataFileError, match="hangs"):
+        check_heaps(scan)
