@@ -19,7 +19,7 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 
 NOTHING: list[Any] = [(None,)]
 """What npe2 takes for "read, and no layer came of it"."""
-ASKABLE = re.compile(r"\b(energy|images|flat|signal|energy_unit)=")
+ASKABLE = re.compile(r"\b(energy|images|flat|signal|energy_unit|axis|complex_as)=")
 """Errors that name a keyword of `read_stack` can be mended in the import dialog."""
 HINT = "File > IO Utilities > Import XANES stack... lets you say where images and energies are."
 

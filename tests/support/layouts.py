@@ -241,6 +241,73 @@ def tiff_names(folder: Path, case: Case) -> Path:
 # -- others -------------------------------------------------------------------------------------------
 
 
+def netcdf(folder: Path, case: Case) -> Path:
+    """As netCDF-4 and xarray write: names of dimensions, and their values as scales of HDF5."""
+    names = {"e": "energy", "y": "y", "x": "x", "z": "z"}
+    with h5py.File(folder / "scan.h5", "w") as file:
+        data = put(file, "absorption", case.stored(), case)
+        for i, (axis, size) in enumerate(zip(case.axes, data.shape, strict=True)):
+            scale = file.create_dataset(
+                names[axis], data=case.written if axis == "e" else np.arange(size) * 0.05
+            )
+            scale.make_scale(names[axis])
+            data.dims[i].attach_scale(scale)
+        file["energy"].attrs["units"] = case.unit
+        if case.flats_written is not None:
+            put(file, "flat", case.flats_written, case)
+            put(file, "dark", case.darks, case)
+    return folder / "scan.h5"
+
+
+def attributes(folder: Path, case: Case) -> Path:
+    """Energies as an attribute of the images or of their group."""
+    with h5py.File(folder / "scan.h5", "w") as file:
+        data = put(file, "entry/data", case.frames, case)
+        at = [data, file["entry"], file][case.seed % 3]
+        at.attrs["energies"] = case.written
+        data.attrs["dwell"] = np.full(len(case.energy), 20.0)
+    return folder / "scan.h5"
+
+
+def indices(folder: Path, case: Case) -> Path:
+    """NXdata whose axis of energy is a counter, and energies beside it told by their attribute of indices."""
+    with h5py.File(folder / "scan.nxs", "w") as file:
+        data = file.create_group("entry/data")
+        data.attrs.update(NX_class="NXdata", signal="data", energy_indices=case.axes.index("e"))
+        data.attrs["axes"] = ["frame" if axis == "e" else "." for axis in case.axes]
+        put(data, "data", case.stored(), case)
+        data["frame"], data["energy"] = np.arange(len(case.energy)), case.written
+    return folder / "scan.nxs"
+
+
+def other_name(folder: Path, case: Case) -> Path:
+    """Energies under the name of an angle, told by their unit; the beam's among the lists."""
+    with h5py.File(folder / "scan.h5", "w") as file:
+        put(file, "exchange/data", case.frames, case)
+        file["exchange/theta"] = case.written
+        file["exchange/theta"].attrs["units"] = case.unit
+        file["instrument/ring_energy"] = np.full(len(case.energy), 3.0)
+        file["instrument/temperature"] = np.linspace(290, 300, len(case.energy))
+        if case.flats_written is not None:
+            put(file, "exchange/data_white", case.flats_written, case)
+            put(file, "exchange/data_dark", case.darks, case)
+    return folder / "scan.h5"
+
+
+def column_of_list(folder: Path, case: Case) -> Path:
+    """A list of several columns, with and without names, in German and in English numbers."""
+    tifffile.imwrite(folder / "scan.tif", case.frames, photometric="minisblack")
+    n = len(case.energy)
+    beam = 1e5 + np.random.default_rng(case.seed).normal(0, 50, n)
+    first = [np.arange(n), beam][case.seed % 2]
+    rows = [f"{a:.3f}\t{e:.6f}" for a, e in zip(first, case.written, strict=True)]
+    if case.seed % 3:
+        rows = [row.replace(".", ",") for row in rows]
+    head = ["", f"# no  E_{case.unit}\n", f"; of the scan\n;first\tEnergy ({case.unit})\n"][case.seed % 4 % 3]
+    (folder / "scan_energies.txt").write_text(head + "\n".join(rows) + "\n")
+    return folder / "scan.tif"
+
+
 def npz(folder: Path, case: Case) -> Path:
     np.savez(folder / "scan.npz", img=case.stored(), energy=case.written)
     return folder / "scan.npz"
@@ -299,6 +366,11 @@ LAYOUTS: dict[str, tuple[Writer, dict[str, Any]]] = {
     "TIFF and list": (tiff_with_list, {"volumes": False}),
     "TIFF pages": (tiff_pages, {"volumes": False}),
     "TIFF names": (tiff_names, {}),
+    "netCDF-4": (netcdf, {"orders": ALL_ORDERS}),
+    "attributes": (attributes, {}),
+    "indices": (indices, {"orders": ALL_ORDERS, "volumes": False}),
+    "other name": (other_name, {}),
+    "TIFF and columns": (column_of_list, {"volumes": False}),
     "npz": (npz, {"orders": ("eyx", "yxe"), "ones": 1}),
     "npy and list": (npy_with_list, {}),
     "MATLAB 5": (matlab5, {"orders": ("eyx", "yxe"), "byte_orders": "<"}),

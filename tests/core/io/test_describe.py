@@ -28,7 +28,10 @@ def test_inspect_all_lists_every_dataset_with_its_size_and_says_why(tmp_path):
     assert [line.split()[1] for line in lines[:4]] == ["/a/img", "/a/flat", "/a/energy", "/a/note"]
     assert "energy reason: named so" in lines and "flat source: /a/flat" in lines
     assert "flat reason: found with the images, as their flats" in lines
-    assert "pixel size: 0.25 um" in lines and "pixel size reason: stated in the file" in lines
+    assert (
+        "pixel size: 0.25 um" in lines
+        and "pixel size reason: stated in the file, /a/img@pixel_size_um" in lines
+    )
 
 
 def test_inspect_all_lists_what_is_held_where_the_scan_cannot_be_opened(tmp_path):

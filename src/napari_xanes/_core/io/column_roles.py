@@ -7,7 +7,7 @@ from typing import Literal
 
 Role = Literal["energy", "angle", "mu", "reference mu", "i0", "it", "fluorescence", "other", "unknown"]
 
-_UNIT = r"[\s_/]*[(\[]?\b(k?ev|a\.?u\.?|counts|cps|deg(rees)?|mdeg|arb\.?)[)\]]?$"
+_UNIT = r"[\s_/]*([(\[][^()\[\]]*[)\]]|(?<![a-z])(k?ev|a\.?u\.?|counts|cps|deg(rees)?|mdeg|arb\.?))$"
 
 _ROLES: tuple[tuple[Role, str], ...] = (
     (
@@ -16,7 +16,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
             r"sigma.*|std.*|err(or)?s?|d?mu_?err|.*uncertainty|.*(time|dwell|delay).*|.*ring.*|.*current|.*bkg|background|"
             r"(pre|post|post_?edge|pre_?edge)|index|point|(event.?)?id|i_?[23]|i_?r|i_?ref(er(ence)?)?|n?der(iv.*)?|n?sec(onds)?|"
             r"[hkl]|chi.*|counts?|.*(gain|off|offset|gap|temp.*|pressure)|.*[ics]cr\d*|.*(slow|fast)\d*|epoch|dt|k ?name|dead.*|"
-            r".*dt ?corr.*|edge.?energy|source.?energy|sam[xyz]|[ids]d\d_e[rl]tm"
+            r".*wavelength.*|lambda|.*dt ?corr.*|edge.?energy|source.?energy|sam[xyz]|[ids]d\d_e[rl]tm"
         ),
     ),
     (

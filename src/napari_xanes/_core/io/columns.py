@@ -16,6 +16,7 @@ from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.column_formula import Values, evaluate, listed
 from napari_xanes._core.io.column_roles import DETECTOR, Role, detector_set, group_of, role_of
 from napari_xanes._core.io.curve_shape import LEAST_POINTS, edge_shape
+from napari_xanes._core.io.plausible import could_be_scan
 from napari_xanes._core.io.table import Table
 
 HC_EV_ANGSTROM = 12398.419843320026
@@ -32,6 +33,17 @@ class ColumnSpectrum:
     name: str
     mu: Values
     notes: tuple[str, ...] = ()
+
+
+def likely_energies(table: Table) -> list[int]:
+    """Return the columns whose numbers could be the energies of a scan: in order over an edge, and no counting of rows."""
+    counts = [np.arange(len(table.values)) + start for start in (0, 1)]
+    return [
+        i
+        for i, column in enumerate(table.values.T)
+        if could_be_scan(column[np.isfinite(column)])
+        and not any(np.array_equal(column, one) for one in counts)
+    ]
 
 
 def energy_column(table: Table, label: str) -> tuple[Values, str, tuple[str, ...]]:
@@ -54,7 +66,24 @@ def energy_column(table: Table, label: str) -> tuple[Values, str, tuple[str, ...
             f"{label} has the columns {listed(table.names)}, none of which is energy by its name; "
             "name that column 'energy' in the header."
         )
-    return table.values[:, 0], table.names[0] if table.names else "", ()
+    return _first_column(table, label)
+
+
+def _first_column(table: Table, label: str) -> tuple[Values, str, tuple[str, ...]]:
+    """Return the first column, or the only one that could be energies where the first cannot, and what is to be said."""
+    if not table.names and any(_D_SPACING.search(line) for line in table.header):
+        raise DataFileError(
+            f"{label} names a d-spacing in its header but not its columns, so its first one may be an angle; name the columns "
+            "in a line above the numbers."
+        )
+    likely, column = likely_energies(table), 0
+    said: tuple[str, ...] = ()
+    if likely and 0 not in likely and len(likely) == 1:
+        column = likely[0]
+        said = (f"energies are those of column {column + 1}, the only one in order over an absorption edge",)
+    elif table.names:
+        said = (f"energies are those of the first column, {table.names[0]}",)
+    return table.values[:, column], table.names[column] if table.names else "", said
 
 
 def _from_angle(table: Table, column: int, label: str) -> tuple[Values, str, tuple[str, ...]]:
@@ -113,7 +142,7 @@ def _unnamed(table: Table, energy: Values, label: str) -> list[ColumnSpectrum]:
     if len(others) != 1:
         raise DataFileError(
             f"{label} has {table.values.shape[1]} columns without names, so which is the absorption cannot be told; "
-            f"name them in a header line, or name one after the file, as in {_short(label)}:column 2."
+            f"name them in a header line, or name one after the file, as in {_short(label)}:column {(others or [1])[-1] + 1}."
         )
     return [ColumnSpectrum("", table.values[:, others[0]])]
 
@@ -250,6 +279,9 @@ def _unknown(table: Table, roles: list[Role], energy: Values, label: str) -> lis
 def _question(table: Table, roles: list[Role], energy: Values, label: str, offered: list[str]) -> str:
     """Return the sentence that asks which column is meant, with an example that is likely."""
     names = listed(table.names)
+    offered = offered or [
+        n for n, role in zip(table.names, roles, strict=True) if role not in ("energy", "angle")
+    ]
     if not offered:
         return (
             f"{label} has the columns {names}, none of which is an absorption spectrum; "
@@ -271,4 +303,5 @@ def _unique(names: list[str]) -> list[str]:
 
 
 def _short(label: str) -> str:
-    return label.replace("\\", "/").rsplit("/", 1)[-1]
+    """Return a file as it is named before a column: "a.spec:3" for scan 3 of it."""
+    return label.replace("\\", "/").rsplit("/", 1)[-1].replace(", scan ", ":")

@@ -15,7 +15,7 @@ from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.io.column_formula import evaluate
 from napari_xanes._core.io.column_roles import role_of
-from napari_xanes._core.io.columns import energy_column
+from napari_xanes._core.io.columns import energy_column, likely_energies
 from napari_xanes._core.io.plausible import could_be_scan
 from napari_xanes._core.io.table import Table, read_table
 
@@ -108,6 +108,15 @@ def _column(table: Table, path: Path) -> int:
         return named[0]
     first = table.values[:, 0]
     numbering = len(first) > 1 and any(np.array_equal(first, np.arange(len(first)) + s) for s in (0, 1))
+    likely = likely_energies(table)
+    if len(likely) > 1:
+        listed = " and ".join(table.names[i] if table.names else f"column {i + 1}" for i in likely)
+        raise DataFileError(
+            f"{listed} of {path} could both be energies; name the right one after the file, as in "
+            f"energy={path.name}:{table.names[likely[0]] if table.names else f'column {likely[0] + 1}'}."
+        )
+    if likely:
+        return likely[0]
     if numbering and count == 1:
         raise DataFileError(
             f"{path} holds the numbers {first[0]:g} to {first[-1]:g}, which count the images and are no energies; "
@@ -116,10 +125,11 @@ def _column(table: Table, path: Path) -> int:
     return 1 if numbering else 0
 
 
-def find_sidecar(folder: Path, stem: str, count: int, label: str) -> EnergyList | None:
+def find_sidecar(folder: Path, stem: str, counts: Sequence[int], label: str) -> EnergyList | None:
     """Return the energies of a text file beside the images, or None if there is none.
 
-    It is one with "energ" in its name, or named like the images, that holds `count` numbers.
+    It is one with "energ" in its name, or named like the images, that holds as many numbers as there are images, the
+    first of `counts`, or as another axis of them is long that may be energy.
 
     Raises
     ------
@@ -137,21 +147,22 @@ def find_sidecar(folder: Path, stem: str, count: int, label: str) -> EnergyList 
             if path in named:
                 faults.append(error)
             continue
-        if found.values.size == count:
+        if found.values.size in counts:
             fits.append(found)
         elif path in named:
             others.append(found)
+    fits = [found for found in fits if found.values.size == counts[0]] or fits
     fits = [found for found in fits if Path(found.label).name.startswith(stem)] or fits
     if fits:
         if not all(np.array_equal(found.values, fits[0].values, equal_nan=True) for found in fits):
             names = " and ".join(Path(found.label).name for found in fits[:3])
             raise DataFileError(f"{label}: the energies could be those of {names}; say which with energy=.")
         return EnergyList(fits[0].values, fits[0].label, fits[0].hint, why="a text file beside the images")
-    if not named and (only := _only_list(rest, count)) is not None:
+    if not named and (only := _only_list(rest, counts[0])) is not None:
         return only
     if others:
         raise DataFileError(
-            f"{label} has {count} images but {Path(others[0].label).name} beside it holds "
+            f"{label} has {counts[0]} images but {Path(others[0].label).name} beside it holds "
             f"{others[0].values.size} energies; there must be one energy per image, give the right list with energy=."
         )
     if faults:

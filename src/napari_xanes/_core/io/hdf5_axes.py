@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.io.hdf5_energy import named_energies
-from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry, texts_of
-from napari_xanes._core.io.lengths import LENGTHS
+from napari_xanes._core.io.hdf5_energy import is_energy, named_energies
+from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
 from napari_xanes._core.io.nexus import axis_entry, axis_letter, declared_axes, is_energy_name
-from napari_xanes._core.io.permuted import as_long, order_of
+from napari_xanes._core.io.permuted import only_fitting, order_of
 from napari_xanes._core.io.plausible import energy_unit_of
 
+ENERGY_FIRST = re.compile(
+    r"(^|/)(img_xanes|exchange/data|SpecNormalized/spectroscopy_\w+|registered_xanes[23]D)$"
+)
+"""Images of definitions that have energy first: FXI, DataExchange, MISTRAL, TXM Sandbox."""
 NOT_ENERGY = ("channel", "channels", "mca", "element", "elements", "bin", "q", "two_theta")
 
 
 @dataclass(eq=False)
 class Axes:
-    """Order of the stored axes, energy first; the values of the energy axis, if they are declared."""
+    """Order of the stored axes, energy first, and whether that is declared; the values of the energy axis, if they are."""
 
     order: tuple[int, ...]
     energy: TreeEntry | None = None
+    declared: bool = True
     warnings: list[str] = field(default_factory=list)
 
 
@@ -48,14 +56,8 @@ def image_axes(tree: Tree, images: TreeEntry, axis: int | str | None) -> Axes:
         others = [i for i in full if shape[i] in named]
         if len(others) == 1:
             order = (others[0], *(i for i in full if i != others[0]))
-            said = (
-                f"axis {others[0]} of {images.name} {shape} was taken for energy because only its length is that of the "
-                "energies; if not, say which is with axis="
-            )
-            return Axes(order, warnings=[said])
-    if shape[full[0]] in named:
-        return Axes(full, warnings=as_long(shape, full[0], images.name))
-    return Axes(full)
+            return Axes(order, None, False, [only_fitting(others[0], shape, images.name)])
+    return Axes(full, None, ENERGY_FIRST.search(images.name) is not None)
 
 
 def _without_leading(shape: tuple[int, ...], least: int) -> tuple[int, ...]:
@@ -68,13 +70,13 @@ def _without_leading(shape: tuple[int, ...], least: int) -> tuple[int, ...]:
 
 def _from_names(tree: Tree, images: TreeEntry, names: list[str]) -> Axes:
     shape = images.shape or ()
-    found = [i for i, name in enumerate(names) if _is_energy_axis(tree, images, name)]
-    if not found:
-        found = [
-            i
-            for i, name in enumerate(names)
-            if not axis_letter(name) and shape[i] > 1 and name.lower() not in NOT_ENERGY
-        ]
+    energy = {
+        i: axis_entry(tree, images, name)
+        for i, name in enumerate(names)
+        if _is_energy_axis(tree, images, name)
+    }
+    energy = energy or _of_indices(tree, images)
+    found = list(energy) or _only_other(names, shape)
     if len(found) != 1:
         raise DataFileError(
             f"{tree.path}: the axes of {images.name} {shape} are declared as {', '.join(n or 'unnamed' for n in names)}, "
@@ -85,7 +87,28 @@ def _from_names(tree: Tree, images: TreeEntry, names: list[str]) -> Axes:
         rest = [i for i in rest if shape[i] > 1]
     if len({axis_letter(names[i]) for i in rest} - {""}) == len(rest):
         rest.sort(key=lambda i: "zyx".index(axis_letter(names[i])))
-    return Axes((found[0], *rest), axis_entry(tree, images, names[found[0]]))
+    return Axes((found[0], *rest), energy.get(found[0]))
+
+
+def _of_indices(tree: Tree, images: TreeEntry) -> dict[int, TreeEntry | None]:
+    """Return the axis that energies belong to by the attribute `energy_indices` of their group, or the like."""
+    found: dict[int, TreeEntry | None] = {}
+    for key, value in tree.attrs(images.parent).items():
+        entry = axis_entry(tree, images, key.removesuffix("_indices"))
+        if key.endswith("_indices") and entry is not None and is_energy(entry) and np.size(value) == 1:
+            found[int(np.ravel(value)[0])] = entry
+    return found if len(found) == 1 else {}
+
+
+def _only_other(names: Sequence[str], shape: Sequence[int]) -> list[int]:
+    """Return the axes that are neither of space nor known to be something else; those with a name, if there are any."""
+    others = [
+        i
+        for i, name in enumerate(names)
+        if not axis_letter(name) and shape[i] > 1 and name.lower() not in NOT_ENERGY
+    ]
+    named = [i for i in others if names[i]]
+    return named if len(named) == 1 else others
 
 
 def _is_energy_axis(tree: Tree, images: TreeEntry, name: str) -> bool:
@@ -103,33 +126,5 @@ def _matlab(tree: Tree, images: TreeEntry) -> Axes:
     fitting = [i for i in full if shape[i] in named] or [full[0]]
     energy = full[0] if full[0] in fitting else fitting[-1]
     order = (energy, *(i for i in reversed(full) if i != energy))
-    return Axes(order, warnings=[f"{images.name} was written by MATLAB, so its axes were turned round"])
-
-
-STEPS = "the steps of the axes of the images"
-
-
-def spacing_um(tree: Tree, images: TreeEntry) -> tuple[float | None, str]:
-    """Return the size of a pixel from the declared axes of an image, if they have a unit of length, and how it is known.
-
-    Files of the definition NXstxm have axes in micrometres also where they do not say so.
-    """
-    names = declared_axes(tree, images) or []
-    for name in names:
-        entry = axis_entry(tree, images, name)
-        if axis_letter(name) != "x" or entry is None or not entry.is_list or entry.size < 2:
-            continue
-        factor, why = LENGTHS.get(entry.units.lower()), STEPS
-        if not entry.units and _is_nxstxm(tree, images):
-            factor, why = 1.0, f"{STEPS}, taken for micrometres as NXstxm has them, for they have no unit"
-        values = entry.numbers()
-        step = abs(values[-1] - values[0]) / (values.size - 1)
-        if factor is not None and step > 0:
-            return round(float(step * factor), 9), why
-    return None, STEPS
-
-
-def _is_nxstxm(tree: Tree, images: TreeEntry) -> bool:
-    """Whether the entry of the images is of the definition NXstxm."""
-    entry = tree.entries.get(f"/{images.top}/definition")
-    return entry is not None and entry.dtype.kind in "OS" and "NXstxm" in texts_of(entry.read())
+    said = f"{images.name} was written by MATLAB, so its axes were turned round"
+    return Axes(order, None, False, [said])

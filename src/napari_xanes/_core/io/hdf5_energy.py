@@ -17,6 +17,10 @@ SOURCE = re.compile(
     r"(^|/)(source|ring|storage_?ring|machine|accelerator|undulator|beam_?current)(/|$)", re.IGNORECASE
 )
 """Groups whose energies are those of electrons."""
+SOURCE_NAME = re.compile(
+    r".*(ring|storage|source|machine|accelerator|undulator|electron)_?energy.*", re.IGNORECASE
+)
+"""Names of such energies."""
 NO_ENERGY = re.compile(
     r".*(step|shift|offset|resol|err|sigma|width|bandw|index|mode|unit|name|range|start|stop|min|max).*",
     re.IGNORECASE,
@@ -26,6 +30,8 @@ ANGLE = re.compile(r".*(bragg|theta|mono|angle).*", re.IGNORECASE)
 JOULES_PER_EV, JOULES = 1.602176634e-19, (1e-18, 1e-13)
 """CXI files hold energies in joules."""
 HC_EV_ANGSTROM = 12398.419843320026
+WAVELENGTHS = {"angstrom": 1.0, "angstroms": 1.0, "å": 1.0, "a": 1.0, "nm": 10.0, "pm": 0.01}
+"""Units of wavelengths, in ångström."""
 
 
 @dataclass(eq=False)
@@ -52,7 +58,11 @@ def entry_energies(entry: TreeEntry, why: str) -> EnergyList:
     if entry.ndim > 1 and entry.size != max(entry.shape or (0,)):
         raise DataFileError(f"{path}: {entry.name} has shape {entry.shape}, expected one energy per image.")
     label, hint = f"{path.name}:{entry.name}", f"{entry.units} {entry.name}"
-    values, unit = entry.numbers(), energy_unit_of(entry.units) or ""
+    if (unit := energy_unit_of(entry.units)) is None:
+        raise DataFileError(
+            f"{path}: {entry.name} is in {entry.units}, and not in eV, keV or J; give energies in one of them with energy=."
+        )
+    values = entry.numbers()
     if unit == "J" or (not unit and ((values > JOULES[0]) & (values < JOULES[1])).all()):
         values, unit, hint = values / JOULES_PER_EV, "eV", "eV"
     return EnergyList(values, label, hint, entry.name, why, unit)
@@ -89,11 +99,12 @@ def is_energy(entry: TreeEntry) -> bool:
     unit = energy_unit_of(entry.units)
     if unit is None or SOURCE.search(entry.parent) or NO_ENERGY.match(entry.leaf):
         return False
+    if SOURCE_NAME.match(entry.leaf):
+        return False
     group = entry.parent.rsplit("/", 1)[-1]
     if ENERGY_NAME.match(entry.leaf):
         return True
-    plain = not OTHER_NAME.search(entry.leaf)
-    return plain and (bool(ENERGY_NAME.match(group)) or bool(unit))
+    return bool(unit) or (not OTHER_NAME.search(entry.leaf) and bool(ENERGY_NAME.match(group)))
 
 
 def find_energy(tree: Tree, images: TreeEntry, count: int) -> FoundEnergies:
@@ -103,6 +114,9 @@ def find_energy(tree: Tree, images: TreeEntry, count: int) -> FoundEnergies:
     if fitting:
         return _chosen(tree, images, fitting)
     result = FoundEnergies()
+    if (attached := attached_energies(tree, images, (count, *(images.shape or ())))) is not None:
+        result.found = attached
+        return result
     if named:
         e = named[0]
         result.fault = DataFileError(
@@ -132,6 +146,24 @@ def _chosen(tree: Tree, images: TreeEntry, fitting: Sequence[TreeEntry]) -> Foun
     )
 
 
+def attached_energies(tree: Tree, images: TreeEntry, counts: Sequence[int]) -> EnergyList | None:
+    """Return energies that are an attribute of the images or of a group that holds them, as many as one of `counts`."""
+    places = [(images.name, images.attrs)]
+    parts = images.name.split("/")[:-1]
+    places += [
+        (group or "/", tree.attrs(group)) for group in ("/".join(parts[:n]) for n in range(len(parts), 0, -1))
+    ]
+    for place, attrs in places:
+        for name, value in attrs.items():
+            values = np.ravel(np.asarray(value))
+            if not (ENERGY_NAME.match(name) and values.dtype.kind in "iuf" and values.size in counts):
+                continue
+            if not (NO_ENERGY.match(name) or SOURCE_NAME.match(name) or SOURCE.search(place)):
+                label = f"{tree.path.name}:{place}, attribute {name}"
+                return EnergyList(values.astype(np.float64), label, name, None, "an attribute named so")
+    return None
+
+
 def _same_values(one: TreeEntry, two: TreeEntry) -> bool:
     return one is two or np.array_equal(one.numbers(), two.numbers(), equal_nan=True)
 
@@ -139,7 +171,7 @@ def _same_values(one: TreeEntry, two: TreeEntry) -> bool:
 def _proposal(tree: Tree, lists: Sequence[TreeEntry], result: FoundEnergies) -> FoundEnergies:
     """Add what only could be energies: angles of a known crystal, or numbers without name or unit over an edge."""
     for entry in lists:
-        if (converted := _from_angle(tree, entry)) is not None:
+        if (converted := _from_angle(tree, entry) or _from_wavelength(tree, entry)) is not None:
             result.proposed, result.fault = converted, None
             return result
     plain = [
@@ -152,6 +184,8 @@ def _proposal(tree: Tree, lists: Sequence[TreeEntry], result: FoundEnergies) -> 
     ]
     likely = [e for e in plain if not SOURCE.search(e.parent) and could_be_scan(e.numbers())]
     if not likely:
+        if lists and result.fault is None:
+            result.fault = _which_list(tree, lists)
         return result
     if not all(_same_values(e, likely[0]) for e in likely):
         listed = ", ".join(e.name for e in likely[:6])
@@ -161,6 +195,33 @@ def _proposal(tree: Tree, lists: Sequence[TreeEntry], result: FoundEnergies) -> 
         likely[0], "proposed: not named energies, but in order over an absorption edge"
     )
     return result
+
+
+def _which_list(tree: Tree, lists: Sequence[TreeEntry]) -> DataFileError:
+    """Return the question which of the lists that are as long as the images holds energies."""
+    listed = ", ".join(
+        f"{e.name} ({e.numbers()[0]:g} to {e.numbers()[-1]:g}{' ' * bool(e.units)}{e.units})"
+        for e in lists[:4]
+    )
+    return DataFileError(
+        f"no energies were found for {tree.path.stem}, neither by name or unit in the file nor in a text file beside it with "
+        f"'energ' in its name; as long as the images are {listed}{', ...' if len(lists) > 4 else ''}: name one with energy= "
+        "if it holds energies, else give a file or start:stop:step."
+    )
+
+
+def _from_wavelength(tree: Tree, entry: TreeEntry) -> EnergyList | None:
+    """Return energies from wavelengths in a unit of length."""
+    factor = WAVELENGTHS.get(entry.units.lower())
+    if factor is None or ("lambda" not in entry.leaf.lower() and "wavelength" not in entry.leaf.lower()):
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        energy = HC_EV_ANGSTROM / (entry.numbers() * factor)
+    if not could_be_scan(energy):
+        return None
+    return EnergyList(
+        energy, f"{tree.path.name}:{entry.name}", "", None, "proposed: computed from wavelengths", "eV"
+    )
 
 
 def _from_angle(tree: Tree, entry: TreeEntry) -> EnergyList | None:
@@ -201,7 +262,7 @@ def find_one_energy(tree: Tree, images: TreeEntry, name: str | None) -> EnergyLi
     single = [e for e in tree.numeric() if e.size == 1 and of_same_scan(tree, e, images)]
     found = [e for e in single if is_energy(e) and could_be_photon(e)]
     if not found:
-        return None
+        return attached_energies(tree, images, (1,))
     choice = [e for e in found if EXACT.fullmatch(e.leaf)] or found
     if not all(_same_values(e, choice[0]) for e in choice):
         listed = ", ".join(e.name for e in choice[:6])

@@ -15,7 +15,7 @@ from napari_xanes._core.data.lazy import AnyArray, LazyArray, gathered
 from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io import hdf5, hdf5_energy, nexus
 from napari_xanes._core.io.energies import EnergyList
-from napari_xanes._core.io.hdf5_axes import Axes, image_axes, spacing_um
+from napari_xanes._core.io.hdf5_axes import Axes, image_axes
 from napari_xanes._core.io.hdf5_energy import entry_energies, of_same_scan
 from napari_xanes._core.io.hdf5_sources import check_sources
 from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
@@ -46,7 +46,10 @@ def _open_stack(tree: Tree, chosen: nexus.Chosen, wanted: Wanted) -> Opened:
     if len(axes.order) == 3:
         _add_calibrations(tree, images, wanted, opened)
     key = _image_key(tree, images, axes)
-    return opened if key is None else _by_key(opened, key)
+    if key is not None:
+        return _by_key(opened, key)
+    opened.undeclared = None if axes.declared else images.shape
+    return opened
 
 
 def _opened(tree: Tree, images: TreeEntry, order: Sequence[int], warnings: list[str]) -> Opened:
@@ -55,13 +58,9 @@ def _opened(tree: Tree, images: TreeEntry, order: Sequence[int], warnings: list[
         raise DataFileError(f"{tree.path}: {images.name} {shape} holds colour images, expected grey ones.")
     data = permuted(_array(tree, images, warnings), order)
     opened = Opened(data, tree.path.stem, [tree.path], str(tree.path), images.name, warnings=warnings)
-    opened.pixel_size_um = pixel_size(tree, images)
-    if opened.pixel_size_um is None:
-        opened.pixel_size_um, opened.pixel_size_why = spacing_um(tree, images)
-        if "no unit" in opened.pixel_size_why:
-            opened.warnings.append(
-                f"the pixel size is {opened.pixel_size_um:g} um by {opened.pixel_size_why}"
-            )
+    size = pixel_size(tree, images)
+    opened.pixel_size_um, opened.pixel_size_why = size.um, size.why
+    opened.warnings += [size.said] if size.said else []
     return opened
 
 
@@ -137,7 +136,17 @@ def _found_calibration(
         )
     found = [e for e in found if e.parent == images.parent] or found
     exact = [e for e in found if re.fullmatch(r"img_(bkg|dark)|flats?|darks?", e.leaf, re.IGNORECASE)]
-    return next(iter(exact or found), None)
+    chosen = exact or found
+    others = [
+        e for e in found if e is not chosen[0] and e.shape and e.shape[-2:] == (chosen[0].shape or ())[-2:]
+    ]
+    if others:
+        listed = ", ".join(e.name for e in others[:3]) + (", ..." if len(others) > 3 else "")
+        what = "flat" if pattern is FLAT_DATASET else "dark"
+        opened.warnings.append(
+            f"{chosen[0].name} was taken for the {what}s; there are also {listed}: choose with {what}="
+        )
+    return next(iter(chosen), None)
 
 
 # -- frames told by a key -----------------------------------------------------------------------------

@@ -13,4 +13,12 @@ LENGTHS = {
     "mm": 1e3,
     "m": 1e6,
 }
-LENGTHS |= {"micrometre": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "angstrom": 1e-4}
+LENGTHS |= {
+    "micrometre": 1.0,
+    "micrometers": 1.0,
+    "micrometres": 1.0,
+    "meter": 1e6,
+    "metre": 1e6,
+    "meters": 1e6,
+}
+LENGTHS |= {"nanometer": 1e-3, "millimeter": 1e3, "angstrom": 1e-4}

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.opened import Opened, Wanted
-from napari_xanes._core.io.permuted import as_long, permuted
+from napari_xanes._core.io.permuted import permuted
 from napari_xanes._core.io.plausible import ENERGY_NAME, OTHER_NAME, could_be_scan
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -64,32 +64,13 @@ def find_energies(
 def put_together(
     path: Path, data: ArrayLike, name: str | None, energy: EnergyList | None, wanted: Wanted
 ) -> Opened:
-    """Return images and energies; where only another axis than the first has the length of the energies, it comes first.
-
-    Raises
-    ------
-    InputError
-        If the images and the energies that were named do not fit.
-    """
-    if not wanted.one_of_many and wanted.axis is None and data.ndim == 4 and data.shape[0] == 1:
+    """Return images and energies of a file that does not declare its axes."""
+    stored = None if wanted.one_of_many or wanted.axis is not None else data.shape
+    if stored is not None and data.ndim == 4 and data.shape[0] == 1:
         data = permuted(data, (1, 2, 3))
-    opened = Opened(data, path.stem, [path], str(path), name)
+    opened = Opened(data, path.stem, [path], str(path), name, stored)
     if wanted.energy is not None and energy is None:
         return opened
-    if energy is not None and wanted.axis is None and data.shape[0] != energy.values.size:
-        axes = [axis for axis, n in enumerate(data.shape) if n == energy.values.size]
-        if len(axes) != 1:
-            raise InputError(
-                f"{path} has images {data.shape} and {energy.values.size} energies, so which axis is energy cannot be told; "
-                "say so with axis=."
-            )
-        order = [axes[0], *(axis for axis in range(data.ndim) if axis != axes[0])]
-        opened.data = permuted(data, order)
-        opened.warnings.append(
-            f"axis {axes[0]} of {data.shape} was taken for energy, as it has {energy.values.size} values"
-        )
-    elif energy is not None and wanted.axis is None and not wanted.one_of_many:
-        opened.warnings += as_long(data.shape, 0, name or path.stem)
     if energy is not None and energy.why.startswith("proposed"):
         opened.proposed = energy
     else:

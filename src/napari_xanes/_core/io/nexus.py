@@ -176,8 +176,21 @@ def declared_axes(tree: Tree, entry: TreeEntry) -> list[str] | None:
         names = texts_of(attrs["axes"])
     if not names:
         names = _numbered_axes(tree, entry)
-    names = ["" if name == "." else name for name in names]
+    names = ["" if name == "." else name for name in (names if any(names) else _dimensions(entry))]
     return names if len(names) == entry.ndim and any(names) else None
+
+
+def _dimensions(entry: TreeEntry) -> list[str]:
+    """Return the names of HDF5's own dimensions: their labels, or the datasets that are their scales, as netCDF-4 has them."""
+    if not {"DIMENSION_LIST", "DIMENSION_LABELS"} & entry.attrs.keys():
+        return []
+    try:
+        return [
+            str(dim.label or (dim[0].name.rsplit("/", 1)[-1] if len(dim) else ""))
+            for dim in entry.dataset.dims
+        ]
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return []
 
 
 def _numbered_axes(tree: Tree, entry: TreeEntry) -> list[str]:

@@ -52,6 +52,8 @@ class Opened:
         What was opened, absolute.
     images : str or None
         The dataset of the images.
+    undeclared : tuple of int or None
+        The shape of the images in the file, where nothing says which of its axes is energy.
     energy : EnergyList or None
         Energies the files declare, or the dataset the user named.
     proposed : EnergyList or None
@@ -71,6 +73,7 @@ class Opened:
     files: list[Path]
     path: str | list[str]
     images: str | None = None
+    undeclared: tuple[int, ...] | None = None
     energy: EnergyList | None = None
     proposed: EnergyList | None = None
     fault: DataFileError | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.lazy import AnyArray, LazyArray
 from napari_xanes._core.data.stack import ArrayLike, rows_are_cheap
 
@@ -85,14 +85,47 @@ def permuted(source: ArrayLike, order: Sequence[int]) -> ArrayLike:
     return source if tuple(order) == tuple(range(source.ndim)) else Permuted(source, order)
 
 
-def as_long(shape: Sequence[int], energy: int, label: str) -> list[str]:
-    """Return the sentence on other axes that are as long as the one taken for energy, where nothing is declared."""
-    others = [i for i, n in enumerate(shape) if n == shape[energy] and i != energy and n > 1]
-    if not others:
-        return []
-    other = others[-1]
-    said = f"axis {energy} of {label} {tuple(shape)} was taken for energy, but axis {other} is as long"
-    return [f"{said}; if energy is there, say axis={other}"]
+def settle_axis(
+    data: ArrayLike, stored: Sequence[int], count: int, label: str
+) -> tuple[ArrayLike, list[str]]:
+    """Return images with their energy axis first, where nothing declares it, and what is to be said.
+
+    Parameters
+    ----------
+    data : array-like
+        The images, the axis that is likely energy first.
+    stored : sequence of int
+        Their shape in the file.
+    count : int
+        How many energies there are.
+    label : str
+        What has the axes, for the error.
+
+    Raises
+    ------
+    DataFileError
+        If several axes are as long as the energies.
+    """
+    fitting = [i for i, n in enumerate(stored) if n == count > 1]
+    if len(fitting) > 1:
+        which, says = (word.join(map(str, fitting)) for word in (" and ", " or axis="))
+        raise DataFileError(
+            f"axes {which} of {label} {tuple(stored)} are as long as the {count} energies, and nothing declares which of "
+            f"them is energy; say axis={says}."
+        )
+    found = [i for i, n in enumerate(data.shape) if n == count > 1]
+    if len(found) != 1 or found[0] == 0:
+        return data, []
+    order = (found[0], *(i for i in range(data.ndim) if i != found[0]))
+    return permuted(data, order), [only_fitting(fitting[0], stored, label)]
+
+
+def only_fitting(axis: int, stored: Sequence[int], label: str) -> str:
+    """Return the sentence on an axis that was taken for energy by its length."""
+    return (
+        f"axis {axis} of {label} {tuple(stored)} was taken for energy because only its length is that of the "
+        "energies; if not, say which is with axis="
+    )
 
 
 def order_of(axis: int | str, shape: Sequence[int], label: str) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from napari_xanes._core.io.complex_images import make_real
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import scan_format
 from napari_xanes._core.io.opened import Opened, Wanted, absolute, find_file
+from napari_xanes._core.io.permuted import settle_axis
 from napari_xanes._core.io.provenance import Asked, source_of
 from napari_xanes._core.io.pyxrf_log import logged_energies
 from napari_xanes._core.io.signal import Glance, already_divided, glance, same_scale, tell_signal
@@ -95,12 +96,8 @@ def read_stack(
     opened = _open(path, images or None, energy, flat, dark, axis)
     make_real(opened, complex_as or None)
     found = _energies(opened, energy)
+    _settle_axis(opened, found, axis)
     n = opened.data.shape[0]
-    if found.values.size != n:
-        raise DataFileError(
-            f"{opened.name} has {n} images but {found.label} holds {found.values.size} energies; "
-            "there must be one energy per image."
-        )
     in_ev = to_ev(found.values, found.label, energy_unit, found.hint, found.unit)
     groups = sorted_groups(in_ev.values)
     if len(groups) == 1 and n > 1:
@@ -170,6 +167,23 @@ def _text(given: PathLike | None) -> str | None:
     return str(given) if given else None
 
 
+def _settle_axis(opened: Opened, found: EnergyList, axis: int | str | None) -> None:
+    """Bring the axis that is as long as the energies first, if need be and if it is plain."""
+    count = found.values.size
+    if opened.undeclared is not None and axis is None:
+        label = opened.images or opened.name
+        opened.data, said = settle_axis(opened.data, opened.undeclared, count, label)
+        opened.warnings += said
+    shape = opened.data.shape
+    if count == shape[0]:
+        return
+    other = next((f", or say axis={i}, which has as many" for i, n in enumerate(shape) if n == count), "")
+    raise DataFileError(
+        f"{opened.name} has {shape[0]} images but {found.label} holds {count} energies; "
+        f"there must be one energy per image, give the right ones with energy={other}."
+    )
+
+
 # -- energies -----------------------------------------------------------------------------------------
 
 
@@ -189,10 +203,9 @@ def _energies(opened: Opened, energy: Any) -> EnergyList:
 
 def _not_declared(opened: Opened) -> EnergyList:
     """Return energies that the file does not declare: those of a text file beside it, else what it could mean."""
-    logged = logged_energies(opened.folder, opened.data.shape[0])
-    beside = logged or lists.find_sidecar(
-        opened.folder, opened.files[0].stem, opened.data.shape[0], opened.name
-    )
+    counts = (opened.data.shape[0], *(opened.undeclared or ()))
+    logged = logged_energies(opened.folder, counts[0])
+    beside = logged or lists.find_sidecar(opened.folder, opened.files[0].stem, counts, opened.name)
     told = opened.proposed
     if beside is not None and told is not None and told.label == "the file names":
         return _agreed(beside, told)
@@ -218,7 +231,7 @@ def _agreed(beside: EnergyList, told: EnergyList) -> EnergyList:
     """
     ours, theirs = (to_ev(one.values, one.label, None, one.hint, one.unit).values for one in (told, beside))
     if np.allclose(np.sort(ours), np.sort(theirs), rtol=0, atol=0.02):
-        return told
+        return replace(told, why=f"told by the file names and by {beside.label}")
     if np.abs(ours - theirs).max() <= MOST_CORRECTION_EV:
         return beside
     raise DataFileError(

@@ -68,6 +68,7 @@ def glance(data: ArrayLike, name: str) -> Glance:
         else:
             _refuse(name, list(frames.values()), n)
     order = [i for i in sorted(frames) if np.isfinite(frames[i]).any()]
+    order = [i for i in order if frames[i].any()] or order  # a scan that was stopped is zeros from there on
     half = max(1, min(3, len(order) // 2))
     early, late = (np.stack([frames[i] for i in part]) for part in (order[:half], order[-half:]))
     return Glance(early, late, max(marked))

@@ -28,6 +28,7 @@ MOST_ROWS = 200_000
 _END = "\x1a"
 """The mark that DOS programs put behind the last line."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+_FORTRAN = re.compile(r"^([-+]?\d*\.?\d*)[dD](?=[-+]?\d+$)")
 _ONE_OR_TWO = re.compile(r"[+-]?\d+,\d+")  # 8222,75
 
 
@@ -145,8 +146,9 @@ def _numbers(line: str) -> list[float] | None:
     """Return the numbers of a line, or None if it holds anything else."""
     if not line or _is_comment(line):
         return None
+    line = re.sub(r"\s[;#!]\s.*[a-zA-Z].*$", "", line)  # a remark behind the numbers
     try:
-        numbers = [float(cell.strip("\"'")) for cell in _cells(line)]
+        numbers = [float(_FORTRAN.sub(r"\1e", cell.strip("\"'"))) for cell in _cells(line)]
     except ValueError:
         return None
     return numbers if any(np.isfinite(numbers)) or len(numbers) == 1 else None

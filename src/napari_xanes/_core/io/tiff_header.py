@@ -137,6 +137,11 @@ def _only_series(path: Path, file: tifffile.TiffFile) -> Any:
 def _frame_shape(path: Path, series: Any) -> tuple[int, ...]:
     """Return (N, Y, X) or (N, Z, Y, X)."""
     key = series.keyframe
+    if key.samplesperpixel > 4 and not _is_planar_stack(series):
+        raise DataFileError(
+            f"{path} holds one image with {key.samplesperpixel} values a pixel, expected one image per energy; save it "
+            "with one page per energy."
+        )
     if key.samplesperpixel > 1 and not _is_planar_stack(series):
         raise DataFileError(
             f"{path} holds colour images ({key.samplesperpixel} values a pixel), expected grey ones; "

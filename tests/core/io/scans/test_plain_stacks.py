@@ -9,7 +9,7 @@ import pytest
 import scipy.io
 import tifffile
 
-from napari_xanes import DataFileError, InputError, read_stack
+from napari_xanes import DataFileError, read_stack
 from napari_xanes._reader import get_reader
 
 E = np.linspace(8300, 8400, 6)
@@ -131,7 +131,7 @@ def test_several_arrays_are_asked_for(tmp_path, suffix):
 
 def test_an_axis_that_is_open_is_asked_for(tmp_path):
     np.savez(tmp_path / "a.npz", img=np.random.default_rng(1).random((5, 6, 6)), energy=E)
-    with pytest.raises(InputError, match="say so with axis="):
+    with pytest.raises(DataFileError, match=r"say axis=1 or axis=2"):
         read_stack(tmp_path / "a.npz")
     assert read_stack(tmp_path / "a.npz", axis=2).shape == (6, 5, 6)
 

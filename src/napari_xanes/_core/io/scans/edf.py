@@ -18,6 +18,7 @@ from napari_xanes._core.data.lazy import AnyArray
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import ScanFormat
 from napari_xanes._core.io.frames import Frames, check_shape
+from napari_xanes._core.io.lengths import LENGTHS
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.plausible import ENERGY_NAME
 
@@ -91,6 +92,8 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     )
     if wanted.energy is None:
         opened.energy = _energies(path, headers)
+    opened.pixel_size_um, opened.pixel_size_why, said = _pixel_size(headers[0])
+    opened.warnings += [said] if said else []
     return opened
 
 
@@ -106,7 +109,9 @@ def _place(path: Path, frame: Any, header: dict[str, str]) -> _Place:
         raise DataFileError(
             f"{path} is cut off: it has {path.stat().st_size} bytes, its header says {start + needed}; copy it again."
         )
-    return _Place(int(start), dtype.newbyteorder() if frame.swap_needed() else dtype)
+    return _Place(
+        int(start), dtype.newbyteorder(">" if "high" in header.get("byteorder", "").lower() else "<")
+    )
 
 
 def _energies(path: Path, headers: list[dict[str, str]]) -> EnergyList | None:
@@ -117,6 +122,20 @@ def _energies(path: Path, headers: list[dict[str, str]]) -> EnergyList | None:
             values = np.array([row[name] for row in rows])
             return EnergyList(values, f"{path.name}, {name} of the headers", name, None, "named so")
     return None
+
+
+def _pixel_size(header: dict[str, str]) -> tuple[float | None, str, str]:
+    """Return the size of a pixel that a header states with its unit, why, and what is to be said of another."""
+    for key, text in header.items():
+        match = re.fullmatch(r"\s*([\d.]+(?:e[-+]?\d+)?)\s*(\S*)\s*", text.lower())
+        if not re.fullmatch(r".*pixel.?size.*|psize(_1)?|optic_used", key) or match is None:
+            continue
+        unit = match[2] or next(iter(re.findall(r"[_ (\[](nm|um|mm|m)[)\]]?$", key)), "")
+        if unit in LENGTHS and float(match[1]) > 0:
+            return round(float(match[1]) * LENGTHS[unit], 9), f"{key} of the header", ""
+        said = f"{key} of the header is {text.strip()} without a unit and may be that of the detector, so it is not used"
+        return None, "", f"{said}; give the size of a pixel with pixel_size_um="
+    return None, "", ""
 
 
 def _named(header: dict[str, str]) -> dict[str, float]:

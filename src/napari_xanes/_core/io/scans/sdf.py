@@ -17,6 +17,7 @@ from napari_xanes._core.data.lazy import AnyArray
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import ScanFormat
 from napari_xanes._core.io.frames import Frames, check_shape
+from napari_xanes._core.io.lengths import LENGTHS
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.sdf_header import parse_header
 from napari_xanes._core.io.table import read_lines
@@ -68,7 +69,8 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
     check_shape(path, (len(files), *shape))
     data = Frames(path, (len(files), *shape), np.float32, _Images(files, shape))
     opened = Opened(data, path.stem, [path, *files], str(path), wanted.images)
-    opened.pixel_size_um = _pixel_size(regions[region])
+    opened.pixel_size_um, said_of_size = _pixel_size(regions[region])
+    said += [said_of_size] if said_of_size else []
     if energy is not None and wanted.energy is None:
         opened.energy = EnergyList(
             energy[: len(files)], f"{path.name}, StackAxis", str(scan["StackAxis"].get("Unit", "eV"))
@@ -166,22 +168,23 @@ def _files(path: Path, region: int | None, channel: int, count: int | None) -> t
     return files[:whole], len(files) - whole
 
 
-def _pixel_size(region: dict[str, Any]) -> float | None:
-    """Return the distance of the points in µm, if it is the same in both directions."""
+def _pixel_size(region: dict[str, Any]) -> tuple[float | None, str]:
+    """Return the distance of the points in µm, if it is the same in both directions, else what is to be said."""
     steps = []
     for name in ("PAxis", "QAxis"):
         points = np.asarray(region[name]["Points"], dtype=np.float64)
-        factor = {"um": 1.0, "µm": 1.0, "nm": 1e-3, "mm": 1e3}.get(
-            str(region[name].get("Unit", "um")).lower()
-        )
+        unit = str(region[name].get("Unit", "um"))
+        factor = LENGTHS.get(unit.lower())
         if points.size < 2 or factor is None:
-            return None
+            return (
+                None,
+                f"the pixel size is not known, as {name} has {points.size} points in '{unit}'; give it with pixel_size_um=",
+            )
         steps.append(abs(float(points[-1] - points[0])) / (points.size - 1) * factor)
-    return (
-        round(float(np.mean(steps)), 6)
-        if abs(steps[0] - steps[1]) <= 0.01 * max(steps) and steps[0] > 0
-        else None
-    )
+    if abs(steps[0] - steps[1]) <= 0.01 * max(steps) and steps[0] > 0:
+        return round(float(np.mean(steps)), 6), ""
+    said = f"pixels are {steps[0]:g} x {steps[1]:g} um and not square"
+    return None, f"{said}, so no size is taken; give one with pixel_size_um="
 
 
 def recognise(path: Path, start: bytes) -> bool:

@@ -1,0 +1,253 @@
+"""Where two readings are possible it is asked; what is taken without being declared is said."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from napari_xanes import DataFileError, read_references, read_stack
+from napari_xanes._reader import ASKABLE
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(name, items, **attrs):
+    with h5py.File(name, "w") as file:
+        for key, value in items.items():
+            file[key] = value
+        for key, given in attrs.items():
+            file[key].attrs.update(given)
+    return name
+
+
+# -- two readings ---------------------------------------------------------------------------------------
+
+CUBE = np.random.default_rng(3).random((9, 9, 12)).astype("f4")
+NINE = np.linspace(8300, 8400, 9)
+
+
+def write_cube(kind, stored):
+    if kind == "npz":
+        np.savez("cube.npz", img=stored, energy=NINE)
+    elif kind == "npy":
+        np.save("cube.npy", stored)
+        np.savetxt("cube_energy.txt", NINE)
+    elif kind == "mat":
+        scipy.io.savemat("cube.mat", {"img": stored, "energy": NINE})
+    else:
+        write("cube.h5", {"img": stored, "energy": NINE})
+    return f"cube.{kind}"
+
+
+@pytest.mark.parametrize("kind", ["h5", "npz", "npy", "mat"])
+def test_axes_of_the_same_length_are_asked_about(here, kind):
+    path = write_cube(kind, CUBE)
+    with pytest.raises(
+        DataFileError, match=r"axes 0 and 1 of .*\(9, 9, 12\).* say axis=0 or axis=1\."
+    ) as refusal:
+        read_stack(path)
+    assert ASKABLE.search(str(refusal.value)), "the import dialog asks"
+    np.testing.assert_array_equal(read_stack(path, axis=0).data[:], CUBE)
+    np.testing.assert_array_equal(read_stack(path, axis=1).data[:], CUBE.transpose(1, 0, 2))
+    with pytest.raises(DataFileError, match="say axis=0 or axis=1"):
+        read_stack(path, energy=NINE)
+
+
+def test_definitions_with_energy_first_are_not_asked_about(here):
+    for name in ("exchange/data", "img_xanes", "SpecNormalized/spectroscopy_normalized_aligned"):
+        write("cube.h5", {name: CUBE, "energy": NINE})
+        np.testing.assert_array_equal(read_stack("cube.h5").data[:], CUBE)
+
+
+@pytest.mark.parametrize("kind", ["h5", "npy"])
+def test_energies_that_fit_another_axis_turn_it_and_that_is_said(here, kind):
+    stored = np.random.default_rng(4).random((7, 8, 9)).astype("f4")
+    path = write_cube(kind, stored)
+    stack = read_stack(path)
+    np.testing.assert_array_equal(stack.data[:], stored.transpose(2, 0, 1))
+    assert any("axis 2 of" in text and "only its length" in text for text in stack.warnings)
+
+
+# -- energies under other names, and what only looks like some ------------------------------------------------
+
+
+def test_a_declared_unit_of_energy_rules_over_the_name(here):
+    write("a.h5", {"exchange/data": CUBE, "exchange/theta": NINE / 1000, "sr/ring_energy": np.full(9, 3.0)})
+    with pytest.raises(DataFileError, match=r"as long as the images are /exchange/theta \(8\.3 to 8\.4\)"):
+        read_stack("a.h5")
+    with h5py.File("a.h5", "a") as file:
+        file["exchange/theta"].attrs["units"] = "keV"
+    np.testing.assert_allclose(read_stack("a.h5").energy, NINE)
+
+
+def test_a_declared_axis_of_angles_is_no_energy(here):
+    with h5py.File("a.nxs", "w") as file:
+        data = file.create_group("entry/data")
+        data.attrs.update(NX_class="NXdata", signal="data", axes=["rotation_angle", "y", "x"])
+        data["data"], data["rotation_angle"] = CUBE, np.linspace(8.3, 8.4, 9)
+        data["rotation_angle"].attrs["units"] = "deg"
+    with pytest.raises(DataFileError, match="no energies were found"):
+        read_stack("a.nxs")
+    with pytest.raises(DataFileError, match="is in deg, and not in eV, keV or J"):
+        read_stack("a.nxs", energy="/entry/data/rotation_angle")
+
+
+def test_wavelengths_become_energies_and_that_is_said(here):
+    write("a.h5", {"img": CUBE, "wavelength": 1.2398419843320026 / NINE * 1000}, wavelength={"units": "nm"})
+    stack = read_stack("a.h5", axis=0)
+    np.testing.assert_allclose(stack.energy, NINE)
+    assert "computed from wavelengths" in stack.warnings[-1] or any(
+        "wavelengths" in t for t in stack.warnings
+    )
+
+
+# -- the size of a pixel ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "size", "said"),
+    [
+        ("/entry/pixel_size", "nm", 0.065, ""),
+        ("/entry/instrument/detector/x_pixel_size", "um", 65.0, "a detector behind a lens"),
+        ("/entry/x_pixel_size", "", None, "without a unit, so it is not used"),
+        ("/SpecNormalized/x_pixel_size", "", 65.0, "taken for micrometres as MISTRAL has them"),
+    ],
+)
+def test_a_pixel_size_is_taken_with_its_unit_and_else_said(here, name, unit, size, said):
+    write(
+        "a.h5", {"img": np.random.default_rng(5).random((9, 7, 12)), "energy": NINE, name: np.array([65.0])}
+    )
+    with h5py.File("a.h5", "a") as file:
+        if unit:
+            file[name].attrs["units"] = unit
+    stack = read_stack("a.h5", signal="optical_density")
+    assert stack.pixel_size_um == size
+    assert [said in text for text in stack.warnings] == ([True] if said else [])
+
+
+def test_of_several_flats_the_others_are_named(here):
+    counts = np.random.default_rng(6).poisson(900, (9, 7, 12)).astype("u2")
+    write("a.h5", {"img": counts, "energy": NINE, "refs/flat_1": counts[:3] + 500, "refs/flat_2": counts[:3]})
+    said = read_stack("a.h5").warnings
+    assert any("/refs/flat_1 was taken for the flats; there are also /refs/flat_2" in text for text in said)
+
+
+def test_a_scan_that_was_stopped_is_told_by_the_frames_it_has(here):
+    step = np.array([0.2, 0.2, 0.3, 0.8, 1.0, 1.0, 1.0, 0, 0])[:, None, None]
+    thick = np.random.default_rng(7).random((7, 12)) * 0.9
+    write("a.h5", {"img": (step * thick).astype("f4"), "energy": NINE})
+    assert read_stack("a.h5").signal == "optical_density"
+
+
+# -- columns ----------------------------------------------------------------------------------------------
+
+EV = np.linspace(8250, 8550, 61)
+MU = 0.2 + 1 / (1 + np.exp(-(EV - 8333) / 2)) + 0.02 * np.sin(EV / 7)
+DEGREES = np.degrees(np.arcsin(12398.42 / EV / 6.2711))
+
+
+def table(name, head, *columns):
+    np.savetxt(name, np.stack(columns, 1), fmt="%.6f", header=head, comments="")
+    return name
+
+
+def test_a_list_of_unnamed_columns_is_asked_about_where_two_could_be_energies(here):
+    np.save("s.npy", np.random.default_rng(8).random((61, 5, 6)))
+    table("s_energies.txt", "", DEGREES, EV / 1000)
+    with pytest.raises(DataFileError, match=r"column 1 and column 2 of .* energy=s_energies\.txt:column 1"):
+        read_stack("s.npy")
+    np.testing.assert_allclose(read_stack("s.npy", energy="s_energies.txt:column 2").energy, EV)
+    table("s_energies.txt", "", 1e5 + np.random.default_rng(9).normal(0, 50, 61), EV)
+    np.testing.assert_allclose(read_stack("s.npy").energy, EV)
+
+
+@pytest.mark.parametrize(
+    "head", ["# n bragg_deg E_keV", "# point  theta  Energy[keV]", "#no;angle (deg);keV"]
+)
+def test_the_column_named_as_energy_is_taken_from_a_list_with_angles(here, head):
+    np.save("s.npy", np.random.default_rng(8).random((61, 5, 6)))
+    table("s_energies.txt", head, np.arange(61.0), DEGREES, EV / 1000)
+    np.testing.assert_allclose(read_stack("s.npy").energy, EV, atol=0.01)
+
+
+@pytest.mark.parametrize("head", ["# wavelength mu", "# lambda (A)  mu"])
+def test_wavelengths_of_a_reference_are_not_taken_for_energies(here, head):
+    with pytest.raises(DataFileError, match="none of which is energy by its name"):
+        read_references(table("r.dat", head, 12398.42 / EV, MU))
+
+
+def test_angles_without_a_name_are_asked_about(here):
+    with pytest.raises(DataFileError, match="its first one may be an angle; name the columns"):
+        read_references(table("r.dat", "# Si(111) D= 3.13555 A", DEGREES, MU))
+
+
+@pytest.mark.parametrize("order", [(MU, EV), (np.arange(1.0, 62), EV, MU)])
+def test_energies_that_are_not_the_first_column_are_found_and_that_is_said(here, order):
+    name = table("r.dat", "", *order)
+    (found,) = read_references(name if len(order) == 2 else f"{name}:column 3")
+    np.testing.assert_allclose(found.energy, EV)
+    np.testing.assert_allclose(found.mu, MU, atol=1e-6)
+    assert any("energies are those of column 2" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("8.3330D+03 1.5D-01\n8.3340D+03 2.5D-01\n", [0.15, 0.25]),
+        ("8333 0.15 ; begin of the scan\n8334 0.25  # end\n", [0.15, 0.25]),
+        ("8333\t0,15\n8334\t0,25\n", [0.15, 0.25]),
+    ],
+)
+def test_numbers_in_other_writings(here, text, values):
+    (here / "r.dat").write_text("# energy mu\n" + text)
+    (found,) = read_references("r.dat")
+    assert found.energy.tolist() == [8333, 8334] and found.mu.tolist() == values
+
+
+@pytest.mark.parametrize(
+    "head", ["Energy(eV)\tI0(cnts)\tIT(cnts)", "E_keV I0_counts I1_counts", "Energy [keV];I0 [V];It [V]"]
+)
+def test_units_behind_names_do_not_hide_what_a_column_is(here, head):
+    beam = 1e5 + 100 * np.sin(EV)
+    separator = next((s for s in "\t;" if s in head), " ")
+    rows = [
+        separator.join(f"{v:.6f}" for v in row)
+        for row in zip(EV / (1000 if "keV" in head else 1), beam, beam * np.exp(-MU), strict=True)
+    ]
+    (here / "r.dat").write_text("\n".join([head, *rows]))
+    (found,) = read_references("r.dat")
+    np.testing.assert_allclose(found.mu, MU, atol=1e-4)
+    np.testing.assert_allclose(found.energy, EV, atol=1e-3)
+
+
+def test_the_example_that_a_refusal_gives_for_a_scan_of_spec_works(here):
+    beam = 1e5 + 100 * np.sin(EV)
+    scan = "#S {} ascan energy\n#L Energy  Monitor  Detector\n"
+    rows = "\n".join(
+        f"{e / 1000:.6f} {i:.3f} {i * np.exp(-m):.3f}" for e, i, m in zip(EV, beam, MU, strict=True)
+    )
+    (here / "r.spec").write_text("#F r\n" + "\n\n".join(scan.format(k) + rows for k in (1, 2)))
+    with pytest.raises(DataFileError, match=r"as in r\.spec:1:ln\(Monitor/Detector\)"):
+        read_references("r.spec")
+    (found,) = read_references("r.spec:1:ln(Monitor/Detector)")
+    np.testing.assert_allclose(found.mu, MU, atol=1e-4)
+
+
+@pytest.mark.parametrize(("unit", "size"), [(" nm", 0.065), ("", None)])
+def test_the_pixel_size_of_an_edf_header_needs_a_unit(here, unit, size):
+    edfimage = pytest.importorskip("fabio.edfimage")
+    image = np.random.default_rng(1).random((5, 6)).astype("f4")
+    for i, energy in enumerate((8330, 8340, 8350)):
+        header = {"energy": str(energy), "pixel_size": f"65{unit}"}
+        edfimage.EdfImage(data=image + i, header=header).write(f"a_{i}.edf")
+    stack = read_stack(here, signal="optical_density")
+    assert stack.pixel_size_um == size
+    assert any("pixel_size of the header is 65 without a unit" in text for text in stack.warnings) == (
+        size is None
+    )
