@@ -94,3 +94,24 @@ def test_large_files_are_tried_in_another_process(scan, monkeypatch):
     scan.write_bytes(endless(scan.read_bytes()))
     with pytest.raises(nx.DataFileError, match="hangs"):
         check_heaps(scan)
+
+
+def test_virtual_datasets_are_tried_as_their_parts_can_crash_the_library(tmp_path):
+    """The rank of a selection is damaged: the library writes past what it holds."""
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file["raw"] = np.zeros((5, 8, 9), "f4")
+        layout = h5py.VirtualLayout((5, 8, 9), "f4")
+        layout[:3] = h5py.VirtualSource(".", "raw", (5, 8, 9))[:3]
+        file.create_virtual_dataset("img_xanes", layout)
+    check_heaps(tmp_path / "v.h5")
+    raw = (tmp_path / "v.h5").read_bytes()
+    start = raw.index(HEAP)
+    found = {}
+    for at in range(start + HEADER + 16, start + HEADER + 16 + 120):
+        if raw[at : at + 4] == (3).to_bytes(4, "little"):
+            (tmp_path / f"v{at}.h5").write_bytes(raw[:at] + b"\x03\x03\x03\x03" + raw[at + 4 :])
+            try:
+                check_heaps(tmp_path / f"v{at}.h5")
+            except nx.DataFileError as error:
+                found[at] = str(error)
+    assert found and all("the HDF5 library crashes" in said for said in found.values())

@@ -1,7 +1,8 @@
 """HDF5 files that would hang or kill the library, told before it reads them.
 
 Texts, references and what virtual datasets are put together from lie in global heaps, and the library does not come back
-from a damaged one.  Heaps are looked at here; where a look cannot tell, another process reads the file first.
+from a damaged one.  Heaps are looked at here; where a look cannot tell, as of virtual datasets, another process reads
+the file first.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ SECONDS = 300
 SIGNATURE, HEAP = b"\x89HDF\r\n\x1a\n", b"GCOL\x01\0\0\0"
 HEADER, OBJECT = 16, 16
 """Bytes before the objects of a heap, and before the content of each."""
+VIRTUAL = 24
+"""Bytes that the parts of a virtual dataset take at least; they begin with their version, which no text does."""
 
 
 def check_heaps(path: str | Path) -> None:
@@ -74,7 +77,7 @@ def _has_long_numbers(raw: mmap.mmap) -> bool:
 
 
 def _is_sound(raw: mmap.mmap, start: int) -> bool:
-    """Whether the objects of a heap follow one another up to its end."""
+    """Whether the objects of a heap follow one another up to its end, and none could be of a virtual dataset."""
     end = start + int.from_bytes(raw[start + 8 : start + 16], "little")
     at = start + HEADER
     if not at <= end <= len(raw):
@@ -83,7 +86,7 @@ def _is_sound(raw: mmap.mmap, start: int) -> bool:
         index = int.from_bytes(raw[at : at + 2], "little")
         size = int.from_bytes(raw[at + 8 : at + 16], "little")
         step = OBJECT + -(-size // 8) * 8 if index else size  # 0 is what is free, with its header
-        if step < OBJECT or at + step > end:
+        if step < OBJECT or at + step > end or (index and size >= VIRTUAL and raw[at + OBJECT] in (0, 1)):
             return False
         at += step
     return True
