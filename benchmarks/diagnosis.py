@@ -11,6 +11,7 @@ and from counts of a drifting sample through all steps.
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import time
 from collections import Counter
@@ -21,7 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_filter1d, shift
+from scipy.ndimage import gaussian_filter1d, shift
+from worlds import KINDS, MARGIN, SHAPE, THICKNESS, World, smooth
 
 import napari_xanes as nx
 
@@ -42,12 +44,6 @@ WAYS = {
 }
 GRIDS = (10, 13, 16, 24, 40, 64, 128)
 NOISE = (0.003, 0.01, 0.03, 0.1)
-SHAPE = (64, 72)
-MARGIN = 6
-E0 = 8340.0
-THICKNESS = 0.7
-"""Edge step of a mean pixel; noise is told in units of it."""
-
 MATTERS = 0.02
 """Change of a mean fraction from which a cause is one that should be named."""
 
@@ -57,62 +53,26 @@ MISSED = 0.25
 QUIET = 4
 """Scans without a cause for each scan with a given one, as false alarms are to be rare."""
 
-FINE = np.arange(8200.0, 8601.0, 0.1)
 PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
 
 Matrix = NDArray[np.float64]
 
 
-def grid(n: int) -> Matrix:
-    """Energies, most of them about the edge."""
-    before, after = max(2, round(0.2 * n)), max(2, round(0.25 * n))
-    edge = np.linspace(8330, 8365, n - before - after)
-    return np.r_[np.linspace(8225, 8318, before), edge, np.linspace(8395, 8575, after)]
-
-
-def compounds(rng: np.random.Generator, n: int) -> Matrix:
-    """Spectra of different compounds of one element on the fine grid, some eV apart."""
-    spectra = []
-    for k in range(n):
-        e0 = E0 + 2.0 * k + rng.uniform(-0.5, 0.5)
-        y = 0.5 + np.arctan((FINE - e0) / rng.uniform(1.0, 2.0)) / np.pi
-        for height, at, width in (
-            (rng.uniform(0.3, 0.9), rng.uniform(5, 9), rng.uniform(2.5, 4)),
-            (rng.uniform(-0.15, 0.15), rng.uniform(14, 20), rng.uniform(4, 7)),
-            (rng.uniform(0.0, 0.1), rng.uniform(-8, -5), rng.uniform(1.2, 2)),
-        ):
-            y += height * np.exp(-0.5 * ((FINE - e0 - at) / width) ** 2)
-        spectra.append(y)
-    return np.stack(spectra)
-
-
-def scene(rng: np.random.Generator, n: int) -> tuple[Matrix, Matrix]:
-    """Fractions (n, y, x) and thickness (y, x) of particles."""
-    parts = np.exp(3 * np.stack([_smooth(rng, 6) for _ in range(n)]))
-    thickness = THICKNESS * (1 + 0.6 * _smooth(rng, 5))
-    return parts / parts.sum(axis=0), np.clip(thickness, 0.15, 2.0)
-
-
-def _smooth(rng: np.random.Generator, size: float) -> Matrix:
-    image = gaussian_filter(rng.normal(size=[n + 2 * MARGIN for n in SHAPE]), size, mode="wrap")
-    return np.asarray(image / image.std())
-
-
 def scan(
-    rng: np.random.Generator, cause: str, n: int, noise: float, way: str
+    rng: np.random.Generator, world: World, cause: str, n: int, noise: float, way: str
 ) -> tuple[nx.EnergyStack, list[nx.Reference], Matrix | None]:
     """A stack with one cause of a misfit, the references that it is fitted with, and how it drifts, if it is to be aligned.
 
     Causes whose size can be anything are drawn anew until they move a mean fraction by `MATTERS`.
     """
-    energy, k = grid(n), int(rng.integers(2, 4 if n >= 16 else 3))
+    energy, k = world.grid(n), int(rng.integers(2, 4 if n >= 16 else 3))
     while True:
-        spectra = compounds(rng, k + 1)
-        references = [nx.Reference(f"compound {i + 1}", FINE, s) for i, s in enumerate(spectra[:k])]
-        fractions, density = exact(rng, cause, energy, spectra, noise)
+        spectra = world.compounds(world, rng, k + 1)
+        references = [nx.Reference(f"compound {i + 1}", world.fine, s) for i, s in enumerate(spectra[:k])]
+        fractions, density = exact(rng, world, cause, energy, spectra, noise)
         if (
             cause in ("nothing", "missing reference", "alignment")
-            or moved(density, energy, spectra[:k], fractions) >= MATTERS
+            or moved(world, density, energy, spectra[:k], fractions) >= MATTERS
         ):
             break
     inside = (slice(None), *(slice(MARGIN, -MARGIN),) * 2)
@@ -122,27 +82,27 @@ def scan(
             drift = np.cumsum(rng.normal(0, 0.5, (energy.size, 2)), axis=0)
             drift = np.clip(drift - drift[-1], -MARGIN + 1, MARGIN - 1)
             density = displaced(density, drift)
-        return photographed(rng, density[inside], energy, noise, inside), references, drift
+        return photographed(rng, world, density[inside], energy, noise, inside), references, drift
     density = density[inside]
     density = density + rng.normal(0, noise * THICKNESS, density.shape)
     return nx.EnergyStack(density.astype(np.float32), energy, "optical_density"), references, None
 
 
-def moved(density: Matrix, energy: Matrix, spectra: Matrix, fractions: Matrix) -> float:
+def moved(world: World, density: Matrix, energy: Matrix, spectra: Matrix, fractions: Matrix) -> float:
     """By how much a fit misses the mean fractions."""
-    line = np.stack([np.ones_like(energy), energy - E0], axis=1)
-    columns = np.c_[line, np.stack([np.interp(energy, FINE, s) for s in spectra], axis=1)]
+    line = np.stack([np.ones_like(energy), energy - world.e0], axis=1)
+    columns = np.c_[line, np.stack([np.interp(energy, world.fine, s) for s in spectra], axis=1)]
     found = np.linalg.lstsq(columns, density.reshape(energy.size, -1), rcond=None)[0][2:]
     off = found / found.sum(axis=0) - fractions.reshape(len(fractions), -1)
     return float(np.abs(np.mean(off, axis=1)).max())
 
 
 def exact(
-    rng: np.random.Generator, cause: str, energy: Matrix, spectra: Matrix, noise: float
+    rng: np.random.Generator, world: World, cause: str, energy: Matrix, spectra: Matrix, noise: float
 ) -> tuple[Matrix, Matrix]:
     """True fractions, and the optical density without noise, with the cause in it."""
     k = len(spectra) - 1
-    fractions, thickness = scene(rng, k)
+    fractions, thickness = world.scene(rng, k)
     true, at = spectra[:k], energy
     if cause == "energy shift":
         at = energy - rng.choice([-1, 1]) * rng.uniform(0.3, 1.0)
@@ -150,11 +110,11 @@ def exact(
         true = gaussian_filter1d(true, rng.uniform(1.2, 2.0) / 0.1, axis=1, mode="nearest")
     if cause == "missing reference":
         true = spectra
-        region = np.clip(_smooth(rng, 6) - 0.3, 0, 1) * rng.uniform(0.5, 1.0)
+        region = np.clip(smooth(rng, 6) - 0.3, 0, 1) * rng.uniform(0.5, 1.0)
         fractions = np.concatenate([fractions * (1 - region), region[None]])
-    mixed = np.einsum("ke,kyx->eyx", np.stack([np.interp(at, FINE, s) for s in true]), fractions)
-    pre = 0.3 * thickness * (energy[:, None, None] / E0) ** -2.8
-    density = thickness * mixed + pre + 0.05 * _smooth(rng, 8)
+    mixed = np.einsum("ke,kyx->eyx", np.stack([np.interp(at, world.fine, s) for s in true]), fractions)
+    pre = 0.3 * thickness * (energy[:, None, None] / world.e0) ** -2.8
+    density = thickness * mixed + pre + 0.05 * smooth(rng, 8)
     if cause == "thickness":
         stray = rng.uniform(0.02, 0.1)
         density = -np.log((np.exp(-density) + stray) / (1 + stray))
@@ -172,11 +132,11 @@ def displaced(density: Matrix, by: Matrix) -> Matrix:
 
 
 def photographed(
-    rng: np.random.Generator, density: Matrix, energy: Matrix, noise: float, inside: Any
+    rng: np.random.Generator, world: World, density: Matrix, energy: Matrix, noise: float, inside: Any
 ) -> nx.EnergyStack:
     """Counts behind a sample, with flats and darks; as many as make the noise in a mean pixel."""
-    photons = np.exp(density[energy > E0].mean()) / (noise * THICKNESS) ** 2
-    spot = photons * (1 + 0.2 * _smooth(rng, 20)[inside[1:]].clip(-2, 2))
+    photons = np.exp(density[energy > world.e0].mean()) / (noise * THICKNESS) ** 2
+    spot = photons * (1 + 0.2 * smooth(rng, 20)[inside[1:]].clip(-2, 2))
     flat = rng.poisson(spot, density.shape) + 100.0
     flat[:] = 100 + (flat - 100).mean(axis=0)  # the mean of as many frames as there are energies
     counts = rng.poisson(spot * np.exp(-density)) + 100.0
@@ -187,16 +147,21 @@ def photographed(
 
 
 def named(
-    stack: nx.EnergyStack, references: list[nx.Reference], drift: Matrix | None, way: str, folder: Path
+    world: World,
+    stack: nx.EnergyStack,
+    references: list[nx.Reference],
+    drift: Matrix | None,
+    way: str,
+    folder: Path,
 ) -> str | None:
     """The cause that the fit names; None if alignment missed the drift, which then is a cause in truth."""
     if way == "direct":
         fit = nx.fit_references(stack.data, stack.energy, references, background=(0, 1))
         return _first(fit.diagnosis)
-    table = np.column_stack([FINE, *(r.mu for r in references)])
+    table = np.column_stack([world.fine, *(r.mu for r in references)])
     header = "energy " + " ".join(r.name.replace(" ", "_") for r in references)
     np.savetxt(folder / "references.txt", table, fmt="%.6f", header=header)
-    windows = {"e0": E0, "pre_edge": [8200, 8320], "post_edge": [8390, 8600]}
+    windows = {"e0": world.e0, "pre_edge": list(world.before), "post_edge": list(world.after)}
     fit_it = {"do": "fit", "references": [str(folder / "references.txt")], "references_as": "data"}
     steps: list[dict[str, Any]] = [{"do": "normalize", "divide_by": "step", **windows}, fit_it]
     if way == "chain":
@@ -215,7 +180,7 @@ def _first(diagnosis: nx.FitDiagnosis | None) -> str:
     return diagnosis.causes[0] if diagnosis is not None and diagnosis.causes else "nothing"
 
 
-def confuse(way: str, repeats: int, grids: list[int], seed: int, folder: Path) -> str:
+def confuse(way: str, repeats: int, grids: list[int], worlds: list[str], seed: int, folder: Path) -> str:
     """Return the confusion of causes for one way of fitting as a table, and print what went wrong."""
     table: dict[str, Counter[str]] = {cause: Counter() for cause in CAUSES}
     wrong: Counter[tuple[str, str, object]] = Counter()
@@ -224,17 +189,21 @@ def confuse(way: str, repeats: int, grids: list[int], seed: int, folder: Path) -
         for cause in CAUSES:
             for repeat in range(repeats * (QUIET if cause == "nothing" else 1)):
                 rng = np.random.default_rng([seed, index, repeat, CAUSES.index(cause)])
-                while (said := named(*scan(rng, cause, n, noise, way), way, folder)) is None:
+                kind = worlds[(index + repeat) % len(worlds)]
+                world = KINDS[kind]
+                while (said := named(world, *scan(rng, world, cause, n, noise, way), way, folder)) is None:
                     missed += 1
                 table[cause][said] += 1
                 if said != cause:
-                    wrong[(cause, said, n)] += 1
-                    wrong[(cause, said, f"{noise:.1%}")] += 1
+                    for where in (n, f"{noise:.1%}", kind):
+                        wrong[(cause, said, where)] += 1
     rows = [
         f"| {cause} | " + " | ".join(_share(row[c], sum(row.values())) for c in SAID) + " |"
         for cause, row in table.items()
     ]
-    print(f"{way}: wrong, of {4 * repeats} per grid and {len(grids) * repeats} per noise: {dict(wrong)}")
+    print(
+        f"{way}: wrong, of {len(NOISE) * repeats} per grid and {len(grids) * repeats} per noise: {dict(wrong)}"
+    )
     head = "| true cause | " + " | ".join(("nothing said", *SAID[1:])) + " |\n" + "|---" * (len(SAID) + 1)
     total = sum(sum(row.values()) for row in table.values())
     left = f", {missed} others left out, as alignment missed {MISSED} px" if missed else ""
@@ -253,13 +222,16 @@ def cost(size: int = 768, n: int = 60) -> str:
     from napari_xanes._core.fit import fit as module
 
     rng = np.random.default_rng(0)
-    energy, spectra = grid(n), compounds(rng, 3)
-    fractions, thickness = (np.repeat(np.repeat(a, 12, -1), 12, -2) for a in scene(rng, 2))
+    world = KINDS["formulas, smooth"]
+    energy, spectra = world.grid(n), world.compounds(world, rng, 3)
+    fractions, thickness = (np.repeat(np.repeat(a, 12, -1), 12, -2) for a in world.scene(rng, 2))
     fractions, thickness = fractions[:, :size, :size], thickness[:size, :size]
-    mixed = np.einsum("ke,kyx->eyx", np.stack([np.interp(energy, FINE, s) for s in spectra[:2]]), fractions)
+    mixed = np.einsum(
+        "ke,kyx->eyx", np.stack([np.interp(energy, world.fine, s) for s in spectra[:2]]), fractions
+    )
     density = (thickness * mixed).astype(np.float32)
     density += 0.02 * rng.standard_normal(density.shape, np.float32)
-    references = [nx.Reference(f"compound {k + 1}", FINE, s) for k, s in enumerate(spectra[:2])]
+    references = [nx.Reference(f"compound {k + 1}", world.fine, s) for k, s in enumerate(spectra[:2])]
     spent, inner = [], module.diagnose
 
     def timed(*args: Any, **options: Any) -> Any:
@@ -288,11 +260,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
     parser.add_argument("--grids", nargs="*", type=int, default=list(GRIDS), help="numbers of energies")
+    parser.add_argument("--worlds", nargs="*", default=list(KINDS), choices=KINDS, help="see worlds.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/accuracy.md")
     args = parser.parse_args()
+    logging.disable(logging.WARNING)  # they are what is looked at
     with TemporaryDirectory() as folder:
-        parts = {way: confuse(way, args.repeats, args.grids, args.seed, Path(folder)) for way in args.ways}
+        parts = {
+            way: confuse(way, args.repeats, args.grids, args.worlds, args.seed, Path(folder))
+            for way in args.ways
+        }
     parts["cost"] = cost()
     text = PAGE.read_text(encoding="utf-8")
     for name, part in parts.items():

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import erf
 
-from napari_xanes import EnergyStack, InputError, Recipe, Reference, energy_shift_map, run_recipe
+from napari_xanes import (
+    EnergyStack,
+    InputError,
+    Recipe,
+    Reference,
+    energy_shift_map,
+    normalize_edge,
+    run_recipe,
+)
 
 ENERGY = np.arange(8300.0, 8401.0)
 FINE = np.arange(8290.0, 8411.0, 0.25)
@@ -81,3 +90,34 @@ def test_step(tmp_path, in_memory):
 def test_misuse(more, said):
     with pytest.raises(InputError, match=said):
         energy_shift_map(spectra(np.zeros(2)), ENERGY, REFERENCES, **more)
+
+
+SHARP = [
+    Reference(name, FINE, 0.5 + 0.5 * erf((FINE - e0) / 2) + white * np.exp(-(((FINE - e0 - 5) / 4) ** 2)))
+    for name, e0, white in (("a", 8334, 0.3), ("b", 8338, 0.8))
+]
+"""Edges that are 0 before and 1 after, where lines are fitted."""
+
+
+def decaying(noise, normalized, fall=6.0, shape=(64, 64)):
+    """Optical density of mixtures whose absorption falls after the edge as that of elements does, or the same normalised."""
+    rng, energy = np.random.default_rng(2), ENERGY
+    share, thickness = rng.random(shape), rng.uniform(0.5, 1.5, shape)
+    a, b = (np.interp(energy, r.energy, r.mu)[:, None, None] for r in SHARP)
+    mu = thickness * ((share * a + (1 - share) * b) * (energy / 8335)[:, None, None] ** -fall + 0.3)
+    mu = -np.log(rng.poisson(np.exp(-mu) / noise**2) * noise**2)
+    if not normalized:
+        return mu, None
+    windows = {"e0": 8335.0, "pre_edge": (8300, 8320), "post_edge": (8360, 8400)}
+    made = normalize_edge(mu, energy, slope="pixel", divide_by="step", **windows)
+    return made.normalized, made
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_sigma_holds_lines_and_uneven_noise_and_a_falling_step_is_no_shift(normalized):
+    mu, made = decaying(0.004, normalized)
+    background = () if normalized else (0, 1)
+    found = energy_shift_map(mu, ENERGY, SHARP, background=background, normalization=made)
+    assert abs(found.shift.mean()) < 0.15 * np.median(found.sigma)
+    off = np.abs(found.shift) / found.sigma
+    assert 0.64 < (off < 1).mean() < 0.72 and 0.935 < (off < 2).mean() < 0.97

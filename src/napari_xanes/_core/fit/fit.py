@@ -21,7 +21,6 @@ from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.fit.diagnosis import diagnose
 from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
@@ -33,6 +32,8 @@ from napari_xanes._core.fit.library import (
     fitted_indices,
     gave_up,
     make_basis,
+    sampled_divisor,
+    sampled_pixels_of,
     shifted_references,
     usable_frames,
 )
@@ -165,7 +166,7 @@ def fit_references(
         jacobian=None if normalization is None else normalization.jacobian,
         step_noise=0.0 if normalization is None else normalization.step_noise,
     )
-    kernel.learn_noise(_sample(values, mask), *_thickness(normalization, values, mask))
+    kernel.learn_noise(sampled_pixels_of(values, mask), *sampled_divisor(normalization, values, mask))
     (maps,) = blocks.run_kernels([kernel], values)
     unconverged = count_unconverged(maps)
     diagnosis = diagnose(
@@ -195,28 +196,6 @@ def fit_references(
         _fitted=fitted,
         _basis=(basis.background, basis.references),
     )
-
-
-def _thickness(
-    normalization: EdgeNormalization | None, values: NDArray[Any], mask: ArrayLike | None
-) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Return the thickness that was divided out, of the pixels of `_sample` and of all."""
-    if normalization is None:
-        return None, None
-    image = np.asarray(normalization.thickness, values.dtype)
-    if image.shape != values.shape[1:]:
-        raise InputError(
-            f"normalization is of images {image.shape}, mu of {values.shape[1:]}; give the one that mu comes from."
-        )
-    return _sample(image[None], mask)[0], np.ascontiguousarray(image)
-
-
-def _sample(values: NDArray[Any], mask: ArrayLike | None) -> NDArray[Any]:
-    """Return spectra spread over the pixels that are fitted."""
-    spectra = sampled_spectra(values)
-    if mask is None or values.ndim == 1:
-        return spectra
-    return spectra[:, sampled_spectra(inside_of(mask).astype(bool)[None])[0]]
 
 
 def _as_references(

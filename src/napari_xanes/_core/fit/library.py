@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import inside_of
 from napari_xanes._core.base.checks import check_window, in_window, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference, interpolate_reference
+from napari_xanes._core.edge.params import EdgeNormalization
+from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.fit.params import Extrapolate, LibraryParams
 from napari_xanes._core.fit.shifts import shifted_reference
 from napari_xanes._core.io.references import read_references
@@ -111,6 +115,28 @@ def covered_indices(
         "cover no more; extrapolate = 'hold' keeps their end values beyond"
     )
     return kept, [said]
+
+
+def sampled_pixels_of(values: NDArray[Any], mask: ArrayLike | None = None) -> NDArray[Any]:
+    """Return spectra spread over the pixels that are fitted."""
+    spectra = sampled_spectra(values)
+    if mask is None or values.ndim == 1:
+        return spectra
+    return spectra[:, sampled_spectra(inside_of(mask).astype(bool)[None])[0]]
+
+
+def sampled_divisor(
+    normalization: EdgeNormalization | None, values: NDArray[Any], mask: ArrayLike | None = None
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Return the thickness that was divided out, of the pixels of `sampled_pixels_of` and of all."""
+    if normalization is None:
+        return None, None
+    image = np.asarray(normalization.thickness, values.dtype)
+    if image.shape != values.shape[1:]:
+        raise InputError(
+            f"normalization is of images {image.shape}, mu of {values.shape[1:]}; give the one that mu comes from."
+        )
+    return sampled_pixels_of(image[None], mask)[0], np.ascontiguousarray(image)
 
 
 def make_basis(

@@ -22,17 +22,18 @@ from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.reference import Reference
+from napari_xanes._core.edge.handover import normalization_of, sampled_thickness
+from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
-from napari_xanes._core.fit.library import fitted_indices, make_basis, shifted_references, usable_frames
+from napari_xanes._core.fit.library import fitted_indices, sampled_divisor, usable_frames
 from napari_xanes._core.fit.params import Extrapolate, LibraryParams
+from napari_xanes._core.fit.shift_kernel import ShiftKernel
 from napari_xanes._core.fit.shifts import LARGEST_SHIFT
 from napari_xanes._core.fit.step import treated_references
-from napari_xanes._core.solve.design import FloatArray, Matrix
-
-STEP = 0.1
-"""eV between the shifts that are tried; the minimum is found between them."""
+from napari_xanes._core.solve.design import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class ShiftMap:
         eV by which the references must be moved up in energy to match the pixel; NaN where it is at the limit or
         nothing can be said.
     sigma : array (...)
-        Standard error, from the residual of the pixel's own fit.
+        Standard error, from what is left of the pixel, and of all where energies are few.
     at_limit : array of bool (...)
         Whether the best shift lies at the end of those tried.
     """
@@ -74,6 +75,7 @@ def energy_shift_map(
     energy_range: Window | None = None,
     exclude: Sequence[Window] = (),
     extrapolate: Extrapolate | None = "hold",
+    normalization: EdgeNormalization | None = None,
 ) -> ShiftMap:
     """Return the energy shift at which a combination of the references matches each pixel best.
 
@@ -84,11 +86,13 @@ def energy_shift_map(
     energy : array (E,)
         eV, ascending.
     references : list of Reference
-        All are moved by the same shift, and combined by least squares without bounds.
+        All are moved by the same shift, and combined by least squares without bounds, with a slope of the edge step.
     limit : float
         Largest shift that is tried, eV.
     background, energy_range, exclude, extrapolate
         See `fit_references`.
+    normalization : EdgeNormalization, optional
+        How `mu` was normalised, by which `sigma` also holds the errors of the lines before and after the edge.
 
     Returns
     -------
@@ -103,68 +107,21 @@ def energy_shift_map(
         raise InputError(f"limit is {limit!r}, expected a positive number of eV.")
     values, energies = check_mu(mu, energy)
     fitted = fitted_indices(energies, usable_frames(values), energy_range, exclude)
-    kernel = ShiftKernel(references, energies, fitted, limit, background, extrapolate)
+    thickness, image = sampled_divisor(normalization, values)
+    kernel = ShiftKernel(
+        references,
+        energies,
+        fitted,
+        limit,
+        background,
+        extrapolate,
+        sampled_spectra(values),
+        jacobian=None if normalization is None else normalization.jacobian,
+        thickness=thickness,
+        image=image,
+    )
     (maps,) = blocks.run_kernels([kernel], values)
     return ShiftMap(maps["shift"][()], maps["sigma"][()], maps["at_limit"].astype(bool)[()])
-
-
-class ShiftKernel:
-    """Tries all shifts on every spectrum and takes the minimum of the parabola through the best three."""
-
-    writes = False
-    maps: Mapping[str, tuple[int, ...]] = {"shift": (), "sigma": (), "at_limit": ()}
-    flags = ("at_limit",)
-
-    def __init__(
-        self,
-        references: Sequence[Reference],
-        energy: Matrix,
-        fitted: NDArray[np.intp],
-        limit: float,
-        background: Sequence[int],
-        extrapolate: Extrapolate | None,
-    ) -> None:
-        steps = max(2, round(2 * limit / STEP))
-        self._shifts = np.linspace(-limit, limit, steps + 1)
-        self._fitted = fitted
-        bases = [
-            make_basis(
-                shifted_references(references, [s] * len(references)),
-                energy[fitted],
-                extrapolate,
-                background,
-                None,
-            )
-            for s in self._shifts
-        ]
-        self._rows = np.concatenate([basis.q.T for basis in bases])
-        self._unknowns = bases[0].q.shape[1]
-        self._freedom = fitted.size - self._unknowns - 1
-        if self._freedom < 1:
-            raise InputError(
-                f"{fitted.size} energies are fitted with {self._unknowns} unknowns and a shift; fit more energies."
-            )
-
-    def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
-        data = y[self._fitted].astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            projected = (self._rows @ data).reshape(len(self._shifts), self._unknowns, -1)
-            errors = np.einsum("ij,ij->j", data, data) - np.einsum("skj,skj->sj", projected, projected)
-        valid = np.isfinite(errors).all(axis=0)
-        best = np.argmin(np.where(valid, errors, 0), axis=0)
-        end = valid & ((best == 0) | (best == len(errors) - 1))
-        inner = np.clip(best, 1, len(errors) - 2)
-        below, least, above = (errors[inner + k, np.arange(inner.size)] for k in (-1, 0, 1))
-        step = self._shifts[1] - self._shifts[0]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            bend = below - 2 * least + above
-            shift = self._shifts[inner] + 0.5 * step * (below - above) / bend
-            noise = np.maximum(least - (below - above) ** 2 / (8 * bend), 0) / self._freedom
-            sigma = step * np.sqrt(2 * noise / bend)
-        known = valid & ~end & (bend > 0)
-        out["shift"][...] = np.where(known, shift, np.nan)
-        out["sigma"][...] = np.where(known, sigma, np.nan)
-        out["at_limit"][...] = end
 
 
 def shift_map_step(chain: Chain, params: ShiftMapParams, progress: Progress) -> tuple[ShiftMapParams, Found]:
@@ -172,8 +129,20 @@ def shift_map_step(chain: Chain, params: ShiftMapParams, progress: Progress) -> 
     found = Found()
     fitted = fitted_indices(chain.energy, chain.usable_energies(found), params.energy_range, params.exclude)
     references = treated_references(params, chain)
+    direct, normalized = chain.signal == "optical_density", normalization_of(chain)
+    thickness, image = (None, None) if direct else sampled_thickness(chain)
     kernel = ShiftKernel(
-        references, chain.energy, fitted, params.limit, params.background, params.extrapolate or "hold"
+        references,
+        chain.energy,
+        fitted,
+        params.limit,
+        params.background,
+        params.extrapolate or "hold",
+        chain.sample().spectra,
+        jacobian=None if direct or normalized is None else normalized.jacobian,
+        thickness=thickness,
+        image=image,
+        counted="optical_density" in {entry.step for entry in (*chain.stack.history, *chain.entries)},
     )
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:

@@ -1,0 +1,225 @@
+"""The energy shift of every spectrum: all shifts tried, each a linear fit for all pixels at once.
+
+Along with the references a slope of the edge step is fitted: absorption falls after an edge, that of references may
+have been taken off, and a fit would follow the difference by shifting the edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.jacobian import Jacobian
+from napari_xanes._core.data.reference import Reference
+from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise
+from napari_xanes._core.fit.library import make_basis, shifted_references
+from napari_xanes._core.fit.params import Extrapolate
+from napari_xanes._core.solve.design import Design, FloatArray, Matrix
+from napari_xanes._core.solve.propagation import Propagation
+
+STEP = 0.1
+"""eV between the shifts that are tried; the minimum is found between them."""
+
+ENOUGH_FREE = 5
+"""Energies beyond the unknowns from which on a slope of the edge step is fitted along."""
+
+LEARNED_FROM = 5000
+"""Pixels from which the noise is learned, at most."""
+
+
+class ShiftKernel:
+    """Tries all shifts on every spectrum and takes the minimum of the parabola through the best three.
+
+    Noise is learned from the sampled spectra (E, n), `thickness` (n,) being what they were divided by and `image`
+    that of all pixels, where no kernel of the same pass fills a map of it; `jacobian` says how they were
+    normalised, `counted` whether they were made from counts.
+    """
+
+    writes = False
+    maps: Mapping[str, tuple[int, ...]] = {"shift": (), "sigma": (), "at_limit": ()}
+    flags = ("at_limit",)
+
+    def __init__(
+        self,
+        references: Sequence[Reference],
+        energy: Matrix,
+        fitted: NDArray[np.intp],
+        limit: float,
+        background: Sequence[int],
+        extrapolate: Extrapolate | None,
+        sample: FloatArray,
+        *,
+        jacobian: Jacobian | None = None,
+        thickness: FloatArray | None = None,
+        image: FloatArray | None = None,
+        counted: bool = False,
+    ) -> None:
+        steps = max(2, round(2 * limit / STEP))
+        self._shifts = np.linspace(-limit, limit, steps + 1)
+        self._fitted = fitted
+        every = slice(None, None, max(1, -(-sample.shape[1] // LEARNED_FROM)))
+        spectra = sample[fitted][:, every].astype(np.float64)
+        valid = np.isfinite(spectra).all(axis=0)
+        spectra, thickness = spectra[:, valid], None if thickness is None else thickness[every][valid]
+        designs = [
+            make_basis(
+                shifted_references(references, [s] * len(references)),
+                energy[fitted],
+                extrapolate,
+                background,
+                None,
+            )
+            for s in self._shifts
+        ]
+        mixture = _mixture(designs[len(designs) // 2], spectra)
+        self._unknowns = designs[0].q.shape[1]
+        tilted = fitted.size - self._unknowns - 2 >= ENOUGH_FREE and bool(mixture.any())
+        x = (energy[fitted] - energy[fitted].mean()) / np.ptp(energy[fitted])
+        tilts = [x * (d.references @ mixture) for d in designs] if tilted else [None] * len(designs)
+        columns = [_columns(d, tilt) for d, tilt in zip(designs, tilts, strict=True)]
+        self._unknowns += tilted
+        self._rows = np.concatenate([np.linalg.qr(c)[0].T for c in columns])
+        self._freedom = fitted.size - self._unknowns - 1
+        if self._freedom < 1:
+            raise InputError(
+                f"{fitted.size} energies are fitted with {self._unknowns} unknowns and a shift; fit more energies."
+            )
+        self.reads: Mapping[str, NDArray[Any]] = {}
+        self.follows: tuple[str, ...] = ()
+        if thickness is not None and image is not None:
+            self.reads = {"thickness": image}
+        elif thickness is not None:
+            self.follows = ("thickness",)
+        self._learn(designs, columns, mixture, spectra, thickness, jacobian, counted)
+
+    def _learn(
+        self,
+        designs: Sequence[Design],
+        columns: Sequence[Matrix],
+        mixture: Matrix,
+        spectra: Matrix,
+        thickness: FloatArray | None,
+        jacobian: Jacobian | None,
+        counted: bool,
+    ) -> None:
+        """Learn how noise is spread, from spectra (n, m) fitted at their usual shift with what a shift adds."""
+        self._noise: Propagation | None = None
+        self._pool: PooledNoise | None = None
+        self._solve: Matrix
+        if not spectra.shape[1] or not mixture.any():
+            return
+        errors = self._errors(spectra)
+        at = int(np.clip(np.median(errors.argmin(axis=0)), 1, len(errors) - 2))
+        wide = self._shifts[at + 1] - self._shifts[at - 1]
+        moved = (designs[at - 1].references - designs[at + 1].references) / wide
+        free = len(spectra) - columns[at].shape[1] - moved.shape[1]
+        several = free >= ENOUGH_FREE and _apart(np.column_stack([columns[at], moved]))
+        self._weights = np.eye(mixture.size) if several else mixture[None] / (mixture @ mixture)
+        every = np.column_stack([columns[at], moved if several else moved @ mixture])
+        if not _apart(every):
+            return
+        first, count = designs[at].background.shape[1], 0 if not several else mixture.size - 1
+        q, r = np.linalg.qr(every)
+        noise = Propagation(Design(every[:, :first], every[:, first:], q, r, 0.0), self._fitted, jacobian)
+        self._solve = np.linalg.solve(r, q.T)[first:]
+        x, left = self._solve @ spectra, spectra - q @ (q.T @ spectra)
+        level = _level(spectra, thickness)
+        part = np.ones(spectra.shape[1]) if thickness is None else thickness
+        total = x[: mixture.size].sum(axis=0) * part
+        clear = total > np.median(total) / 3
+        there = (part * (spectra - left))[:, clear]
+        noise.learn(x[:, clear], (part * left)[:, clear], level[clear], there, counted)
+        if not noise.freedom:
+            return
+        self._noise, self._more = noise, (self._freedom - count) / self._freedom
+        ends = r[-len(self._weights) :, -len(self._weights) :]
+        inner = noise.covariances[:, -len(ends) :, -len(ends) :]
+        self._even, self._uneven = ends.T @ ends, ends.T @ inner @ ends
+        if noise.freedom < ENOUGH:
+            squares, _ = self._in_even_noise(x, errors.min(axis=0), level)
+            pool = PooledNoise(squares, np.full(squares.shape, noise.freedom), level)
+            self._pool = pool if pool.known else None
+
+    def _in_even_noise(self, x: Matrix, least: Matrix, level: Matrix) -> tuple[Matrix, FloatArray]:
+        """Return squares (n,) left in even noise, with as many degrees of freedom as the noise has, and its features."""
+        assert self._noise is not None
+        features = self._noise.features(x, level)
+        squares: Matrix = least * (self._more * self._noise.freedom / (self._noise.left @ features))
+        return squares, features
+
+    def _errors(self, data: Matrix) -> Matrix:
+        """Return the sum of squares that each shift leaves of spectra (n, m)."""
+        projected = (self._rows @ data).reshape(len(self._shifts), self._unknowns, -1)
+        errors: Matrix = np.einsum("ij,ij->j", data, data) - np.einsum("skj,skj->sj", projected, projected)
+        return errors
+
+    def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
+        data = y[self._fitted].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            errors = self._errors(data)
+        valid = np.isfinite(errors).all(axis=0)
+        best = np.argmin(np.where(valid, errors, 0), axis=0)
+        end = valid & ((best == 0) | (best == len(errors) - 1))
+        inner = np.clip(best, 1, len(errors) - 2)
+        below, least, above = (errors[inner + k, np.arange(inner.size)] for k in (-1, 0, 1))
+        step = self._shifts[1] - self._shifts[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bend = below - 2 * least + above
+            shift = self._shifts[inner] + 0.5 * step * (below - above) / bend
+            least = np.maximum(least - (below - above) ** 2 / (8 * bend), 0)
+            level = _level(data, out["thickness"] if self.reads or self.follows else None)
+            sigma = step * np.sqrt(2 * self._variance(data, least, level) / bend)
+        known = valid & ~end & (bend > 0)
+        out["shift"][...] = np.where(known, shift, np.nan)
+        out["sigma"][...] = np.where(known, sigma, np.nan)
+        out["at_limit"][...] = end
+
+    def _variance(self, data: Matrix, least: Matrix, level: Matrix) -> Matrix:
+        """Return the variance (n,) of noise that is even over the energies and does to a shift what the noise does."""
+        if self._noise is None:
+            return np.asarray(least / self._freedom)
+        x = self._solve @ data
+        squares, features = self._in_even_noise(x, least, level)
+        freedom = self._noise.freedom
+        even = squares / freedom if self._pool is None else self._pool(squares, freedom, level)
+        amounts = self._weights @ x[: self._weights.shape[1]]
+        uneven = np.einsum("fn,fkl,kn,ln->n", features, self._uneven, amounts, amounts, optimize=True)
+        of_even = np.einsum("kl,kn,ln->n", self._even, amounts, amounts, optimize=True)
+        variance: Matrix = np.asarray(even * uneven / of_even, np.float64)
+        return variance
+
+
+MOST_CONDITION = 1e8
+"""Condition number from which a shift cannot be told from the references."""
+
+
+def _mixture(basis: Design, spectra: Matrix) -> Matrix:
+    """Return how much of each reference is in the usual spectrum (K,)."""
+    k = basis.references.shape[1]
+    if not spectra.shape[1]:
+        return np.zeros(k)
+    found: Matrix = np.asarray(np.linalg.solve(basis.r, basis.q.T @ np.median(spectra, axis=1)), np.float64)
+    return found[-k:]
+
+
+def _apart(columns: Matrix) -> bool:
+    """Return whether columns are told from each other."""
+    unit = columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
+    return columns.shape[0] > columns.shape[1] and bool(np.linalg.cond(unit) < MOST_CONDITION)
+
+
+def _columns(basis: Design, tilt: Matrix | None) -> Matrix:
+    return np.column_stack([basis.background, basis.references, *([] if tilt is None else [tilt])])
+
+
+def _level(data: FloatArray, thickness: FloatArray | None) -> Matrix:
+    """Return what the noise follows: the absorption, or the thickness that was divided out."""
+    if thickness is None:
+        return np.asarray(data.mean(axis=0), np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level: Matrix = np.log(np.where(thickness > 0, thickness, np.nan)).astype(np.float64)
+    return level
