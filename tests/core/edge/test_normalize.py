@@ -191,6 +191,25 @@ def test_step_gives_the_functions_numbers(in_memory):
 
 
 @pytest.mark.parametrize(
+    ("change", "chosen"), [(-2e-4, "line"), (0.5e-3, "line"), (2e-3, "step"), (-3e-3, "step")]
+)
+def test_what_is_divided_by_follows_how_far_the_lines_run_apart(change, chosen):
+    """From e0 to the middle of the window the step changes by 152 eV times `change`."""
+    x = ENERGY - 8333
+    step = np.linspace(0.5, 1.5, 48).reshape(6, 8)
+    mu = 0.3 + step * (edge_shape(ENERGY) * (1 + change * x))[:, None, None]
+    mu = mu + 0.001 * np.random.default_rng(1).normal(size=mu.shape)
+    windows = {"e0": 8333.0, "pre_edge": PRE, "post_edge": POST}
+    stack = EnergyStack(mu, ENERGY, "optical_density")
+    result = run_steps(stack, [("normalize", NormalizeParams(**windows))], keep_stack=True, in_memory=True)
+    entry = result.history[-1]
+    assert entry.params["divide_by"] == chosen
+    assert any("divided by the edge step" in one for one in entry.warnings) == (chosen == "step")
+    same = normalize_edge(mu, ENERGY, **windows, divide_by=chosen)
+    np.testing.assert_allclose(result.stack.data, same.normalized, atol=1e-5)
+
+
+@pytest.mark.parametrize(
     ("signal", "said"), [("counts", "put flat_field and optical_density"), ("normalized", "already")]
 )
 def test_step_says_which_step_is_missing(signal, said):

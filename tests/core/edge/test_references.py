@@ -143,7 +143,7 @@ def test_what_is_no_normalisation_or_no_reference_is_said():
     ):
         normalize_references(COMPOUNDS, NormalizeParams(**GIVEN), energy=[7000, 7100, 7200])
     with pytest.raises(InputError, match="flatten is for divide_by = 'step'"):
-        normalize_references(COMPOUNDS, NormalizeParams(flatten=True, **GIVEN))
+        normalize_references(COMPOUNDS, NormalizeParams(flatten=True, divide_by="line", **GIVEN))
 
 
 def test_how_a_chain_was_normalised_is_known_in_this_run_and_the_next():

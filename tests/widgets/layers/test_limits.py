@@ -93,3 +93,19 @@ def test_limits_of_a_stack_without_an_edge_are_those_of_all_pixels(viewer, scan)
     low, high = layer.contrast_limits
     values = stack_of(layer).data[:]
     assert low >= values.min() and high <= values.max() and high > low
+
+
+def test_maps_of_a_masked_stack_have_limits_of_the_sample(workflow, viewer, density, sample, run_step):
+    """What is seen through a mask is no array, but has frames as one."""
+    layer = add_stack(viewer, density)
+    mask = viewer.add_labels(sample.astype(np.uint8), scale=layer.scale[1:], units=layer.units[1:])
+    workflow.chooser.choose(layer)
+    workflow.masks.use.mask_choice.choose(mask)
+    workflow.masks.use.apply_mask()
+    panel = workflow.panels["maps"]
+    panel.forms["peak"].editors["window"].set_value((8335.0, 8365.0))
+    run_step(panel)
+    peak = maps(viewer)["peak_energy"]
+    assert np.isnan(peak.data[~sample]).all()
+    inside, _ = lies_in(peak, sample)
+    assert inside > 0.9

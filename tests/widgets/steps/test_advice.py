@@ -154,11 +154,14 @@ def test_spectra_of_a_library_and_maps_are_ticked_in_lists(
 def test_warnings_stay_in_the_step_and_a_button_follows_them(
     workflow, viewer, density, qtbot, click, run_step
 ):
-    """The post-edge line bends these spectra, which dividing by the step does not."""
+    """The post-edge line bends these spectra, which dividing by the step does not, so that is chosen and said."""
     bent = np.asarray(density.data) * (1 + 0.003 * (density.energy - 8333.0).clip(0))[:, None, None]
     add_stack(viewer, density.replace(data=bent.astype(np.float32)))
     panel = workflow.panels["normalize"]
     run_step(panel)
+    assert about(workflow.chooser.layer())["history"][-1]["params"]["divide_by"] == "step"
+    assert "would bend spectra" in panel.warned.text()
+    wait_for(qtbot, panel, lambda: click(panel.warned, "Divide by: line"))
     assert "Divide by" in panel.warned.text() and "divide_by" not in panel.warned.text()
     assert "note" in workflow.sections["normalize"].headline.text()
     workflow.panels["fit"].refresh()

@@ -97,9 +97,9 @@ def test_cluster_means_become_the_references_of_the_fit(
     assert fit.forms["fit"].params().references == (str(path),)
     assert workflow.sections["fit"].is_open()
     run_step(fit)
-    expected = nx.fit_references(
-        normalised.data, np.array(about(normalised)["energy"]), nx.read_references(path), significance=3
-    )
+    energy = np.array(about(normalised)["energy"])
+    means = nx.read_references(path)
+    expected = nx.fit_references(normalised.data, energy, means, significance=3, background=(0, 1))
     result = results_of(normalised)["fit"]
     found = result.maps["fraction_cluster_2"]
     known = np.isfinite(found) & np.isfinite(expected.fractions[1])

@@ -27,6 +27,7 @@ def test_the_peak_is_looked_for_after_the_edge_that_was_found(panel, viewer, nor
     e0 = about(normalised)["history"][-1]["params"]["e0"]
     lo, hi = panel.forms["peak"].editors["window"].value()
     assert lo == pytest.approx(e0 - 5, abs=1) and hi == pytest.approx(e0 + 30, abs=1)
+    panel.forms["element"].editors["significance"].set_value(0.0)
     run_step(panel)
     expected = nx.peak_map(normalised.data, np.array(about(normalised)["energy"]), (lo, hi))
     shown = layers(viewer)
@@ -55,6 +56,7 @@ def test_edge_white_line_and_shift_are_those_of_the_functions(
     panel, viewer, normalised, references, run_step
 ):
     mu, energy = normalised.data, np.array(about(normalised)["energy"])
+    panel.forms["element"].editors["significance"].set_value(0.0)
     panel.choose("edge_position")
     run_step(panel)
     panel.choose("white_line")
@@ -127,7 +129,7 @@ def test_the_history_of_all_maps_makes_them_again(
     panel.choose("white_line")
     run_step(panel)
     recipe = nx.Recipe.of(result_of(viewer, normalised))
-    assert {name for name, _ in recipe.steps} == {"normalize", "fit", "peak", "white_line"}
+    assert {name for name, _ in recipe.steps} == {"normalize", "element", "fit", "peak", "white_line"}
     again = nx.run_recipe(recipe, density)
     for name, layer in layers(viewer).items():
         assert_same(layer.data, again.maps[name], name)

@@ -168,8 +168,10 @@ def test_optical_density_is_fitted_directly_with_a_background(
     add_stack(viewer, density)
     add_references(workflow, references)
     panel = workflow.panels["fit"]
+    assert "and a line background" in panel.plan.text()
+    panel.forms["fit"].editors["background"].set_value(())
     assert "Choose a Background" in panel.plan.text()
-    panel.forms["fit"].editors["background"].set_value((0, 1))
+    panel.forms["fit"].set_defaults()
     run_step(panel)
     expected = nx.fit_references(
         density.data, density.energy, nx.read_references(*references), background=(0, 1)
@@ -370,4 +372,4 @@ def test_fractions_are_where_there_is_significantly_something(
     assert f"{none} of 4608 pixels have no element" in panel.result.text()
     panel.forms["fit"].editors["significance"].set_value(0.0)
     run_step(panel)
-    assert np.isnan(maps(viewer)["fraction_Ni_oxidised"].data).sum() < 0.8 * none
+    assert np.isnan(maps(viewer)["fraction_Ni_oxidised"].data).sum() < 0.9 * none

@@ -34,6 +34,7 @@ from napari_xanes._core.edge.params import (
     ResolvedNormalizeParams,
     Slope,
     check_choices,
+    implied_divisor,
     least_energies,
 )
 from napari_xanes._core.edge.windows import check_given, choose_windows
@@ -45,6 +46,9 @@ SHORT = 30.0
 
 
 SIGMAS = ("edge_step_sigma", "thickness_sigma")
+
+STEEP = 0.15
+"""Relative change of what is divided by, from e0 to the middle of the post-edge window, from which on it bends spectra."""
 
 DROWNED = 3.0
 """Noise of the edge step, in units of one frame's, from which on slopes are shared unless chosen otherwise."""
@@ -61,7 +65,7 @@ def normalize_edge(
     pre_edge: Window | None = None,
     post_edge: Window | None = None,
     slope: Slope | None = None,
-    divide_by: DivideBy = "line",
+    divide_by: DivideBy | None = "line",
     pre: Pre = "line",
     post_order: PostOrder | None = None,
     flatten: bool = False,
@@ -86,12 +90,13 @@ def normalize_edge(
         Whether both curves are fitted in every pixel, or their shape is taken from the fifth of the pixels with
         the largest steps and scaled by each pixel's own step.  By default "pixel", or "shared" where the edge step would have more
         than three times the noise of one frame.
-    divide_by : {"line", "step", "post", "area"}
+    divide_by : {"line", "step", "post", "area"}, optional
         "line": (mu - pre) / (post - pre) at every energy (paper, eq. 2); a pixel where post - pre is not
         positive at every energy is invalid.  "step": (mu - pre) / edge_step; invalid where that is not positive.
         "post": mu / post, nothing taken off; invalid where post is not positive at every energy.  "area":
         (mu - pre) divided by its integral over the energies in `area_range`, in eV (trapezoidal rule); invalid
-        where that is not positive.
+        where that is not positive.  None, as in recipes where nothing is said: "step" where post - pre changes by more
+        than 15 % from e0 to the middle of the post-edge window, else "line".
     pre : {"line", "constant", "victoreen"}
         Pre-edge curve: a line, a constant, or a / E^3 + b / E^4.
     post_order : {0, 1, 2}, optional
@@ -202,17 +207,39 @@ def resolve(
     e0, edge = choose_e0(x, mean, params)
     pre_edge, post_edge = choose_windows(x, e0, edge, params.pre_edge, params.post_edge, least)
     update: dict[str, Any] = {"e0": e0, "pre_edge": pre_edge, "post_edge": post_edge}
-    if params.divide_by == "area":
-        inside = window_indices(x, params.area_range or (pre_edge[1], post_edge[1]), "area_range", at_least=2)
-        update["area_range"] = (float(x[inside[0]]), float(x[inside[-1]]))
     if params.post_order is None:
         update["post_order"] = 0 if post_edge[1] - post_edge[0] < SHORT else 1
+    update["divide_by"] = implied_divisor(params) or _divide_by(params, x, mean, update)
+    if update["divide_by"] == "area":
+        inside = window_indices(x, params.area_range or (pre_edge[1], post_edge[1]), "area_range", at_least=2)
+        update["area_range"] = (float(x[inside[0]]), float(x[inside[-1]]))
     resolved = ResolvedNormalizeParams.of(params, **update)
     if params.slope is None:
         resolved = resolved.model_copy(update={"slope": _slope(resolved, energy, usable, spectra)})
     if params.e0 is None:
         _refuse_flat(resolved, x, mean)
     return resolved, str(edge) if edge else None
+
+
+def _divide_by(
+    params: NormalizeParams, energy: NDArray[np.float64], mean: NDArray[np.float64], chosen: dict[str, Any]
+) -> DivideBy:
+    """Choose by how much the lines of the mean spectrum run apart."""
+    by_line = ResolvedNormalizeParams.of(params, **chosen, divide_by="line").model_copy(
+        update={"slope": "pixel", "gate": None, "uncertainty": False}
+    )
+    kernel = NormalizeKernel(by_line, energy, np.ones(energy.size, np.bool_), mean[:, None])
+    return "step" if change_after_edge(kernel, mean) > STEEP else "line"
+
+
+def change_after_edge(kernel: NormalizeKernel, mean: NDArray[np.float64]) -> float:
+    """Return by how much what is divided by changes from e0 to the middle of the post-edge window, relative.
+
+    Where it does, spectra are bent, and references, whose lines are others, are bent otherwise.
+    """
+    at_e0 = kernel.divisor_at_e0(mean)
+    after = float(kernel.divisor_of(mean)[kernel.post].mean())
+    return abs(after - at_e0) / abs(at_e0) if at_e0 else 0.0
 
 
 def _slope(

@@ -80,11 +80,13 @@ class NormalizeParams(Params):
         "step would drown in noise.",
         example="pixel",
     )
-    divide_by: DivideBy = field(
-        "line",
+    divide_by: DivideBy | None = field(
+        None,
         "Divide by",
         "'line' divides every energy by post-edge minus pre-edge line; 'step' divides by the edge step at the edge "
-        "energy; 'area' by the area over the pre-edge line; 'post' by the post-edge line with nothing taken off.",
+        "energy; 'area' by the area over the pre-edge line; 'post' by the post-edge line with nothing taken off. "
+        "Empty: 'line', or 'step' where the lines run apart so much that dividing by them would bend spectra.",
+        example="line",
     )
     flatten: bool = field(
         False,
@@ -128,12 +130,14 @@ class ResolvedNormalizeParams(NormalizeParams):
     post_edge: Window
     post_order: PostOrder = 1
     slope: Slope = "pixel"
+    divide_by: DivideBy = "line"
 
     @classmethod
     def of(cls, params: NormalizeParams, **chosen: Any) -> ResolvedNormalizeParams:
         """Return parameters together with what was chosen for those left automatic."""
         given = {name: value for name, value in params.model_dump().items() if value is not None}
-        return cls(**{**given, **chosen})
+        implied = {"divide_by": implied_divisor(params) or "line"}
+        return cls(**{**implied, **given, **chosen})
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,9 +195,18 @@ class EdgeNormalization:
     jacobian: Jacobian | None = attribute(default=None, repr=False)
 
 
+def implied_divisor(params: NormalizeParams) -> DivideBy | None:
+    """Return what the other choices need to be divided by; None if they leave it open."""
+    if params.divide_by is not None:
+        return params.divide_by
+    if params.flatten:
+        return "step"
+    return "area" if params.area_range is not None else None
+
+
 def check_choices(params: NormalizeParams) -> None:
     """Refuse choices that make no sense together."""
-    if params.flatten and params.divide_by != "step":
+    if params.flatten and params.divide_by not in (None, "step"):
         why = {
             "line": "dividing by the line flattens already",
             "post": "dividing by the post-edge line flattens already",
@@ -202,7 +215,7 @@ def check_choices(params: NormalizeParams) -> None:
         raise InputError(
             f"flatten is for divide_by = 'step', not '{params.divide_by}': {why}; change one of them."
         )
-    if params.area_range is not None and params.divide_by != "area":
+    if params.area_range is not None and params.divide_by not in (None, "area"):
         raise InputError(
             f"area_range is given but divide_by is '{params.divide_by}'; set divide_by = 'area' or leave it out."
         )

@@ -23,6 +23,7 @@ from napari_xanes._core.edge.params import (
     NormalizeParams,
     ResolvedNormalizeParams,
     check_choices,
+    implied_divisor,
     least_energies,
 )
 
@@ -77,7 +78,7 @@ def normalize_references(
         )
     check_choices(params)
     area = params.area_range
-    if params.divide_by == "area" and area is None:
+    if implied_divisor(params) == "area" and area is None:
         area = (params.pre_edge[1], params.post_edge[1])
     alone = ResolvedNormalizeParams.of(params, area_range=area, slope="pixel", gate=None, uncertainty=False)
     points = None if energy is None else check_energy(energy, label="the data")

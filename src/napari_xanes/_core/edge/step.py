@@ -14,7 +14,15 @@ from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.edge.handover import Normalization
 from napari_xanes._core.edge.kernel import NormalizeKernel
-from napari_xanes._core.edge.normalize import SHORT, SIGMAS, count_flags, mean_spectrum, resolve
+from napari_xanes._core.edge.normalize import (
+    SHORT,
+    SIGMAS,
+    STEEP,
+    change_after_edge,
+    count_flags,
+    mean_spectrum,
+    resolve,
+)
 from napari_xanes._core.edge.params import (
     FloatArray,
     NormalizeParams,
@@ -25,8 +33,6 @@ from napari_xanes._core.engine.step import Step
 
 NOISY = 5.0
 """Noise of the edge step, in units of one frame's, from which on shared slopes are advised."""
-STEEP = 0.15
-"""Relative change of post- minus pre-edge line after the edge from which on dividing by it is said to be doubtful."""
 
 
 def _doubts(
@@ -49,15 +55,18 @@ def _doubts(
             f"the lines are fitted to so few energies that the edge step has {kernel.divisor_noise:.0f} times the noise of one "
             f"frame; {lower}slope = 'shared' has far less"
         )
-    if params.divide_by in ("line", "post"):
-        divisor, at_e0 = kernel.divisor_of(mean), kernel.divisor_at_e0(mean)
-        bend = abs(divisor[kernel.post].mean() - at_e0)
-        if bend > STEEP * abs(at_e0):
-            what = "post- minus pre-edge line" if params.divide_by == "line" else "the post-edge line"
-            doubts.append(
-                f"{what} changes by {100 * bend / abs(at_e0):.0f} % from e0 to the middle of post_edge, and dividing "
-                "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
-            )
+    if asked.divide_by is None and params.divide_by == "step" and not asked.flatten:
+        doubts.append(
+            f"post- minus pre-edge line changes by more than {100 * STEEP:.0f} % from e0 to the middle of post_edge, and dividing by "
+            "it would bend spectra where references are not bent, so spectra were divided by the edge step; set "
+            "divide_by = 'line' to divide by the line"
+        )
+    if params.divide_by in ("line", "post") and (bend := change_after_edge(kernel, mean)) > STEEP:
+        what = "post- minus pre-edge line" if params.divide_by == "line" else "the post-edge line"
+        doubts.append(
+            f"{what} changes by {100 * bend:.0f} % from e0 to the middle of post_edge, and dividing "
+            "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
+        )
     return doubts
 
 

@@ -41,7 +41,9 @@ class LibraryParams(Params):
     background: tuple[int, ...] = field(
         (),
         "Background",
-        "Orders of a polynomial fitted along: [0, 1] is a line, needed when optical density is fitted directly.",
+        "Orders of a polynomial fitted along: [0, 1] is a line, needed when optical density is fitted directly. A line also takes "
+        "up the noise of the pre-edge line of normalised spectra, which makes fractions more exact where the pre-edge "
+        "is short; leave it out where only a narrow range is fitted.",
         widget="background",
         max_length=6,
         example=[0, 1],

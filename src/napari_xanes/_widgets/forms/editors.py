@@ -96,7 +96,7 @@ class MagicEditor(Editor):
 
     def as_text(self, value: Any) -> str:
         """Return the choice's name."""
-        return self._texts.get(value, str(value))
+        return self._texts.get(tuple(value) if isinstance(value, list) else value, str(value))
 
 
 class NumberEditor(Editor):

@@ -41,6 +41,8 @@ class ParamsForm(QWidget):
         How an error names the form.
     hidden : sequence of str
         Parameters that are not shown and keep their default.
+    defaults : mapping
+        Where the form starts from other values than the parameters have by default.
     step : str
         Under which name it is remembered what the user types, and a button offers the defaults; empty: never.
 
@@ -53,7 +55,12 @@ class ParamsForm(QWidget):
     changed = Signal()
 
     def __init__(
-        self, cls: type[Params], title: str = "", hidden: Sequence[str] = (), step: str = ""
+        self,
+        cls: type[Params],
+        title: str = "",
+        hidden: Sequence[str] = (),
+        step: str = "",
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.cls = cls
@@ -61,6 +68,7 @@ class ParamsForm(QWidget):
         self.step = step
         self.editors: dict[str, Editor] = {}
         self._defaults: dict[str, Any] = {}
+        self._starts = dict(defaults or {})
         self._labels: dict[str, QLabel] = {}
         self.rows = layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -86,7 +94,7 @@ class ParamsForm(QWidget):
     def _add(self, layout: QFormLayout, name: str, info: FieldInfo) -> None:
         editor = make_editor(info)
         if not info.is_required():
-            editor.set_value(info.get_default(call_default_factory=True))
+            editor.set_value(self._starts.get(name, info.get_default(call_default_factory=True)))
             self._defaults[name] = editor.value()
         text = (
             str(info.description).replace("Empty:", "Auto:")

@@ -45,7 +45,11 @@ def pixels_with_edge(
                 return with_edge(step)
     data = data_of(stack)
     said = stack.metadata.get("xanes", {})
-    if said.get("signal") != "optical_density" or tuple(data.shape[1:]) != shape or len(data) < 2 * FRAMES:
+    if (
+        said.get("signal") != "optical_density"
+        or tuple(data.shape[1:]) != shape
+        or data.shape[0] < 2 * FRAMES
+    ):
         return None
     before, after = (
         np.mean([np.asarray(data[i]) for i in at], 0) for at in (range(FRAMES), range(-FRAMES, 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,8 @@ class FitPanel(StepPanel):
     """Linear-combination fit."""
 
     title, key, names = FIT.title, FIT.key, FIT.steps
+    starts: Mapping[str, Any] = {"background": (0, 1)}
+    """A line, also of normalised spectra: it takes up the noise of each pixel's own pre-edge line."""
 
     def options(self) -> list[QWidget]:
         """Return what is fitted, where there is a choice, and whether all maps are shown."""
@@ -96,12 +98,14 @@ class FitPanel(StepPanel):
         """Say what Run will do."""
         files = len(self.forms["fit"].editors["references"].value())
         text = f"Fits {frames_text(layer)} with the spectra of {files} file{'s' if files > 1 else ''}"
+        editor = self.forms["fit"].editors["background"]
+        if orders := editor.value():
+            text += f" and a {editor.as_text(orders)} background"
         if self._normalizes_first(layer):
             return f"{text}, normalised on the way as step 3 did."
         if about(layer)["signal"] == "normalized":
             return f"{text}."
-        background = self.forms["fit"].editors["background"].value()
-        advice = "" if background else " Choose a Background: optical density has one."
+        advice = "" if orders else " Choose a Background: optical density has one."
         return f"{text}, as optical density.{advice}"
 
     def proposals(self, layer: Layer) -> list[Told]:

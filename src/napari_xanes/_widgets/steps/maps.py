@@ -24,7 +24,7 @@ BEFORE_EV, AFTER_EV = 5.0, 30.0
 class MapsPanel(ChoicePanel):
     """Peak, edge, white line and energy shift of every pixel."""
 
-    title, key, names = MAPS.title, MAPS.key, MAPS.steps
+    title, key, names = MAPS.title, MAPS.key, ("element", *MAPS.steps)
     question = "Map"
     choices: Mapping[str, str] = {
         "peak": "peak: energy and height",
@@ -32,6 +32,11 @@ class MapsPanel(ChoicePanel):
         "white_line": "white line: centroid, area and height",
         "shift_map": "energy shift against references",
     }
+
+    def choose(self, step: str) -> None:
+        """Show the form of a map, and from which significance on pixels count."""
+        super().choose(step)
+        self.forms["element"].setVisible(True)
 
     def take(self, line: list[Layer]) -> Layer | None:
         """Return the chosen stack if it has what the map needs."""
@@ -73,8 +78,8 @@ class MapsPanel(ChoicePanel):
         return f"{what}."
 
     def steps(self, layer: Layer) -> Steps:
-        """Return the map's step, after the normalisation where the stack was not kept."""
-        return [*normalized_first(layer), *super().steps(layer)]
+        """Return the map's step, of pixels with the element, after the normalisation where the stack was not kept."""
+        return [*normalized_first(layer), ("element", self.forms["element"].params()), *super().steps(layer)]
 
     def refresh(self) -> None:
         """Follow the chosen stack; fill in the window and the references that are known for it."""
@@ -115,8 +120,11 @@ class MapsPanel(ChoicePanel):
         step = result.history[-1].step
         found = facts(result, step)
         short, text = _TELL[step](result, found)
-        if lost := found.get("invalid_pixels", 0):
-            text += f"; {lost} have no value" if ";" in text else f"; {lost} pixels have no value"
+        if none := facts(result, "element").get("pixels_without_element", 0):
+            text += f"; {none} pixels have no element"
+            found = {**found, "invalid_pixels": found.get("invalid_pixels", 0) - none}
+        if (lost := found.get("invalid_pixels", 0)) > 0:
+            text += f"; {lost} more have no value" if none else f"; {lost} pixels have no value"
         return short, f"{text[0].upper()}{text[1:]}."
 
 

@@ -5,7 +5,7 @@ A step's panel says which stack it takes, which steps it runs and how to put the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,8 @@ class StepPanel(QWidget):
     """Steps without a form here that Run may carry out with them."""
     hidden: tuple[str, ...] = ()
     """Parameters that have no meaning in the window."""
+    starts: Mapping[str, Any] = {}
+    """Values that forms start from where those of the parameters suit no one who looks at maps."""
     stack_name = ""
     """What is added to the scan's name for the stack that comes out; empty if only maps do."""
     thinned_preview = True
@@ -86,7 +88,8 @@ class StepPanel(QWidget):
         self._running_on: str | None = None
         self._running_as = self.key
         self.forms = {
-            name: ParamsForm(STEPS[name].params, self.title, self.hidden, step=name) for name in self.names
+            name: ParamsForm(STEPS[name].params, self.title, self.hidden, name, self.starts)
+            for name in self.names
         }
         self.plan = QLabel()
         self.plan.setWordWrap(True)
