@@ -35,16 +35,26 @@ def attempt(kind: str, path: Path, scan: Path) -> None:
 
     import napari_xanes as nx
     from napari_xanes import _reader
+    from napari_xanes._core.io.describe import list_contents
     from napari_xanes._core.io.mask_file import read_mask
+    from napari_xanes._core.runs.result_file import check_result
 
-    if kind in ("tiff", "hdf5", "tree"):
+    if kind in ("tiff", "hdf5", "tree", "heaps"):
         _reader.get_reader(str(path))
         stack = nx.read_stack(path, energy=np.arange(8300.0, 8312) if kind == "tiff" else None)
         np.asarray(stack.data[0])
+        list_contents(path)
     elif kind == "energies":
         nx.read_stack(scan, energy=str(path))
     else:
-        readers = {"references": nx.read_references, "recipe": nx.Recipe.load, "drift": nx.Drift.load}
+        if kind == "result":
+            check_result(path)
+        readers = {
+            "references": nx.read_references,
+            "nxxas": nx.read_references,
+            "recipe": nx.Recipe.load,
+            "drift": nx.Drift.load,
+        }
         ({**readers, "result": nx.load_result, "mask": read_mask})[kind](path)
 
 

@@ -29,6 +29,8 @@ ENDINGS = {
     "tiff": ".tif",
     "hdf5": ".h5",
     "tree": ".h5",
+    "heaps": ".h5",
+    "nxxas": ".nxs",
     "energies": ".txt",
     "references": ".txt",
     "recipe": ".toml",
@@ -64,6 +66,8 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
         file["img_xanes"].attrs["long_name"] = ["counts", "of a detector"]
     made["hdf5"] = [scan.read_bytes(), (folder / "b.h5").read_bytes()]
     made["tree"] = made["hdf5"]
+    made["heaps"] = [*made["hdf5"], *_in_heaps(folder / "c.h5", images, simulation.stack.energy)]
+    made["nxxas"] = _nxxas(folder / "d.nxs", simulation.stack.energy)
     made["energies"].append("\n".join(f"{e:.2f}" for e in simulation.stack.energy).encode())
     made["references"] = [path.read_bytes() for path in sorted((folder / "references").iterdir())]
     steps = [{"do": "flat_field"}, {"do": "crop", "roi": [0, 9, 0, 9]}]
@@ -82,10 +86,52 @@ def seeds(folder: Path) -> dict[str, list[bytes]]:
     return made
 
 
+def _in_heaps(path: Path, images: Any, energy: Any) -> list[bytes]:
+    """Return scans of whose texts, references, lists and parts much lies in global heaps, in old and new layouts."""
+    import h5py
+
+    found = []
+    for version in ("earliest", "latest"):
+        with h5py.File(path, "w", libver=version) as file:
+            half = len(images) // 2
+            file["X_eng"], file["raw0"], file["raw1"] = energy, images[:half], images[half:]
+            layout = h5py.VirtualLayout(images.shape, images.dtype)
+            layout[:half] = h5py.VirtualSource(".", "raw0", images[:half].shape)
+            layout[half:] = h5py.VirtualSource(".", "raw1", images[half:].shape)
+            file.create_virtual_dataset("img_xanes", layout)
+            file["X_eng"].make_scale("energy")
+            file["img_xanes"].dims[0].attach_scale(file["X_eng"])
+            file["img_xanes"].attrs["axes"] = ["energy", "y", "x"]
+            file.create_dataset("lists", (3,), h5py.vlen_dtype("f4"))[0] = [1, 2, 3]
+            file.create_dataset("links", (2,), h5py.ref_dtype)[0] = file["raw0"].ref
+            file["entry/title"] = "a text"
+            file["entry"].attrs["NX_class"] = "NXentry"
+        found.append(path.read_bytes())
+    return found
+
+
+def _nxxas(path: Path, energy: Any) -> list[bytes]:
+    """Return reference spectra as NXxas, in old and new layouts."""
+    import h5py
+
+    found = []
+    for version in ("earliest", "latest"):
+        with h5py.File(path, "w", libver=version) as file:
+            for name in ("a", "b"):
+                entry = file.create_group(name)
+                entry["definition"], entry["mode/name"] = "NXxas", "Transmission"
+                entry["energy"], entry["intensity"] = energy, 1.0 * (energy > energy.mean())
+                entry["energy"].attrs["units"] = "eV"
+        found.append(path.read_bytes())
+    return found
+
+
 def one(kind: str, good: Path, rng: random.Random, made: dict[str, list[bytes]]) -> bytes:
     """Return an input of a kind, made of a sound file or taken from those that hypothesis made."""
     if kind == "tree":
         return restructured(good.read_bytes(), rng)
+    if kind in ("heaps", "nxxas", "result") and rng.random() < 0.7:
+        return aimed(good.read_bytes(), rng)
     if made.get(kind) and rng.random() < 0.3:
         return made[kind].pop()
     return mutated(good.read_bytes(), rng, kind in WRITTEN)
@@ -107,6 +153,43 @@ def mutated(good: bytes, rng: random.Random, text: bool) -> bytes:
         else:
             del raw[at:]
     return bytes(raw)
+
+
+MARKS = (b"GCOL", b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"BTHD", b"BTLF", b"TREE", b"SNOD", b"HEAP", b"FADB")
+"""How the parts of an HDF5 file begin."""
+
+
+def aimed(good: bytes, rng: random.Random) -> bytes:
+    """Return an HDF5 file with faults in its own structure, half of them in global heaps and in what points to them."""
+    raw = bytearray(good)
+    heaps = _places(good, b"GCOL")
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        how = rng.random()
+        if heaps and how < 0.3:
+            at = rng.choice(heaps) + rng.randrange(200)
+        elif heaps and how < 0.5:
+            pointers = _places(good, rng.choice(heaps).to_bytes(8, "little")) or heaps
+            at = rng.choice(pointers) + rng.randrange(-6, 14)
+        else:
+            mark = rng.choice([mark for mark in MARKS if mark in good])
+            at = rng.choice(_places(good, mark)) + rng.randrange(300)
+        at = max(0, min(at, len(raw) - 8))
+        if rng.random() < 0.5:
+            raw[at] = rng.randrange(256)
+        else:
+            n = rng.choice((4, 8))
+            number = rng.choice((0, 256**n - 1, 256**n - 16, 2**31 - 1, len(raw), *heaps))
+            raw[at : at + n] = number.to_bytes(n, "little")
+    return bytes(raw)
+
+
+def _places(raw: bytes, what: bytes) -> list[int]:
+    """Return where something stands."""
+    found, at = [], raw.find(what)
+    while at >= 0:
+        found.append(at)
+        at = raw.find(what, at + 1)
+    return found
 
 
 def restructured(good: bytes, rng: random.Random) -> bytes:

@@ -115,3 +115,14 @@ def test_virtual_datasets_are_tried_as_their_parts_can_crash_the_library(tmp_pat
             except nx.DataFileError as error:
                 found[at] = str(error)
     assert found and all("the HDF5 library crashes" in said for said in found.values())
+
+
+@pytest.mark.parametrize("place", [-4, 0])
+def test_a_text_that_claims_to_be_endless_is_refused(scan, place):
+    """The library would take as much memory as it claims, before it looks whether that is there."""
+    raw = bytearray(scan.read_bytes())
+    at = raw.rindex(raw.index(HEAP).to_bytes(8, "little"))
+    raw[at - 4 : at + 4 + place] = b"\xff" * (8 + place)
+    scan.write_bytes(raw)
+    with pytest.raises(nx.DataFileError, match="takes all memory"):
+        check_heaps(scan)

@@ -12,10 +12,12 @@ import mmap
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.hdf5_trial import TOO_MUCH
 
 logger = logging.getLogger("napari_xanes")
 
@@ -57,16 +59,20 @@ def _look_sound(path: str, size: int) -> bool:
         return True
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-            at = raw.find(HEAP)
-            if at >= 0 and not _has_long_numbers(raw):
+            heaps = list(_places(raw, HEAP))
+            if heaps and (not _has_long_numbers(raw) or len(heaps) * size > MOST_LOOKED_AT):
                 return False
-            while at >= 0:
-                if not _is_sound(raw, at):
-                    return False
-                at = raw.find(HEAP, at + len(HEAP))
+            return all(_is_sound(raw, start) for start in heaps)
     except (OSError, ValueError):  # such as of a disk whose files cannot be mapped
         return False
-    return True
+
+
+def _places(raw: mmap.mmap, what: bytes) -> Iterator[int]:
+    """Yield where some bytes stand."""
+    at = raw.find(what)
+    while at >= 0:
+        yield at
+        at = raw.find(what, at + 1)
 
 
 def _has_long_numbers(raw: mmap.mmap) -> bool:
@@ -77,19 +83,38 @@ def _has_long_numbers(raw: mmap.mmap) -> bool:
 
 
 def _is_sound(raw: mmap.mmap, start: int) -> bool:
-    """Whether the objects of a heap follow one another up to its end, and none could be of a virtual dataset."""
+    """Whether a heap is sound, and what leads to each of its objects, which says its length again, too."""
+    sizes = _sizes(raw, start)
+    found = set()
+    for pointer in _places(raw, start.to_bytes(8, "little")) if sizes else ():
+        length = int.from_bytes(raw[pointer - 4 : pointer], "little")
+        index = int.from_bytes(raw[pointer + 8 : pointer + 12], "little")
+        if length > sizes.get(index, 0):
+            return False
+        found.add(index)
+    return bool(sizes) and found == sizes.keys()
+
+
+def _sizes(raw: mmap.mmap, start: int) -> dict[int, int]:
+    """Return the lengths of the objects of a heap; none if they do not follow one another up to its end.
+
+    Nor if one could hold the parts of a virtual dataset.
+    """
+    sizes: dict[int, int] = {}
     end = start + int.from_bytes(raw[start + 8 : start + 16], "little")
     at = start + HEADER
     if not at <= end <= len(raw):
-        return False
+        return {}
     while at + OBJECT <= end:
         index = int.from_bytes(raw[at : at + 2], "little")
         size = int.from_bytes(raw[at + 8 : at + 16], "little")
         step = OBJECT + -(-size // 8) * 8 if index else size  # 0 is what is free, with its header
         if step < OBJECT or at + step > end or (index and size >= VIRTUAL and raw[at + OBJECT] in (0, 1)):
-            return False
+            return {}
+        if index:
+            sizes[index] = size
         at += step
-    return True
+    return sizes
 
 
 def _tried(path: str) -> str:
@@ -113,6 +138,8 @@ def _tried(path: str) -> str:
         return ""
     if done.returncode in (0, 1):  # 1: it could not be begun
         return ""
+    if done.returncode == TOO_MUCH:
+        return "takes all memory"
     return "hangs" if _ran_out(done.returncode) else "crashes"
 
 

@@ -1,6 +1,7 @@
 """Read what an HDF5 file holds besides numbers, in a process of its own that may hang or crash; see `hdf5_heaps`.
 
-Nothing of this package is imported, so that it begins soon.  It ends with 0 if there is nothing to fear.
+Nothing of this package is imported, so that it begins soon.  It ends with 0 if there is nothing to fear, with `TOO_MUCH` if
+texts or lists claim more memory than any have.
 """
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 SECONDS = 2
 """Of computing, for one object; a sound one takes thousandths."""
 MOST_VALUES = 100_000
+MOST_BYTES = 2**30
+"""Of memory, above what the libraries take."""
+TOO_MUCH = 3
 
 
 def main(path: str) -> None:
@@ -21,7 +26,8 @@ def main(path: str) -> None:
     import h5py
 
     _begin()
-    with suppress(Exception), h5py.File(path, "r", locking=False) as file:
+    _limit_memory()
+    with _in_words(), h5py.File(path, "r", locking=False) as file:
         _read(file)
         file.visititems(lambda _, item: _read(item))
 
@@ -30,13 +36,31 @@ def _read(item: Any) -> None:
     """Read the attributes of a group or dataset, and its values if they lie in heaps."""
     _begin()
     for name in list(item.attrs):
-        with suppress(Exception):
+        with _in_words():
             item.attrs[name]
-    with suppress(Exception):
+    with _in_words():
         if getattr(item, "is_virtual", False):
             item.virtual_sources()
         elif hasattr(item, "dtype") and item.dtype.hasobject and item.size < MOST_VALUES:
             item[()]
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Leave out what the library itself refuses, but for want of memory."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - this process is about crashes alone
+        if isinstance(error, MemoryError) or "alloc" in str(error):
+            sys.exit(TOO_MUCH)
+
+
+def _limit_memory() -> None:
+    with suppress(ImportError, OSError, ValueError):  # not on all systems
+        import resource
+
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, used + MOST_BYTES))
 
 
 def _begin() -> None:
