@@ -59,7 +59,8 @@ def _limit_memory() -> None:
     with suppress(ImportError, OSError, ValueError):  # not on all systems
         import resource
 
-        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        with open("/proc/self/statm", "rb") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, used + MOST_BYTES))
 
 
