@@ -94,7 +94,8 @@ class ShiftKernel:
             self.reads = {"thickness": image}
         elif thickness is not None:
             self.follows = ("thickness",)
-        self._learn(designs, columns, mixture, spectra, thickness, jacobian, counted)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            self._learn(designs, columns, mixture, spectra, thickness, jacobian, counted)
 
     def _learn(
         self,
@@ -193,17 +194,21 @@ class ShiftKernel:
         return variance
 
 
+TINY = 1e-200
+"""Amount of references below which a spectrum shows nothing."""
+
 MOST_CONDITION = 1e8
 """Condition number from which a shift cannot be told from the references."""
 
 
 def _mixture(basis: Design, spectra: Matrix) -> Matrix:
-    """Return how much of each reference is in the usual spectrum (K,)."""
+    """Return how much of each reference is in the usual spectrum (K,), in units of the largest; zero of nothing."""
     k = basis.references.shape[1]
     if not spectra.shape[1]:
         return np.zeros(k)
     found: Matrix = np.asarray(np.linalg.solve(basis.r, basis.q.T @ np.median(spectra, axis=1)), np.float64)
-    return found[-k:]
+    largest = float(np.abs(found[-k:]).max())
+    return found[-k:] / largest if TINY < largest < np.inf else np.zeros(k)
 
 
 def _apart(columns: Matrix) -> bool:
