@@ -451,6 +451,38 @@ def test_a_plane_hides_half_of_a_volume_in_a_real_window(window, qtbot):
 
 
 @pytest.mark.viewer
+def test_the_legend_of_volumes_says_what_is_drawn(window, qtbot):
+    """Along a line of sight colours of what lies in front and behind add up, which no bar between two colours tells."""
+    put_maps(window, shape=(6, 8, 5), names=("a", "b", "c"), thickness=np.ones((6, 8, 5), np.float32))
+    _, view = window.window.add_plugin_dock_widget("napari-xanes", "XANES view")
+    view.volume.fractions.click()
+    qtbot.waitUntil(lambda: len(mix_layers(window, None)) == 3)
+    legend = show_legend(window).legend
+    assert window.dims.ndisplay == 3 and legend.isVisible()
+    listed = legend.height()
+    colors = dict(zip(legend.names, legend.colors, strict=True))
+    assert (
+        set(colors) == {"a", "b", "c"} and legend.grab().toImage().pixelColor(6, 9).name() in colors.values()
+    )
+    window.dims.ndisplay = 2
+    assert legend.height() > listed, "in a slice every point of the triangle is a mixture"
+    window.dims.ndisplay = 3
+    assert legend.height() == listed
+    layers = {one.name[-1]: one for one in mix_layers(window, None)}
+    layers["b"].visible = False
+    assert set(legend.names) == {"a", "c"}
+    layers["a"].colormap = "red"
+    assert dict(zip(legend.names, legend.colors, strict=True))["a"] == "#ff0000"
+    layers["c"].visible = False
+    assert legend.names == ("a",) and legend.isVisible()
+    window.dims.ndisplay = 2
+    layers["c"].visible = True
+    window.dims.ndisplay = 3
+    layers["a"].visible = layers["c"].visible = False
+    assert not legend.isVisible()
+
+
+@pytest.mark.viewer
 def test_the_dock_opens_from_the_results_for_the_stack_of_the_workflow(window):
     _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
     first = put_maps(window)

@@ -26,18 +26,22 @@ class MixLegend(QWidget):
         self._image: QImage | None = None
         self.setVisible(False)
 
-    def show_mix(self, names: Sequence[str], colors: Sequence[str]) -> None:
-        """Show what the colours of a mix mean; of fewer than two, nothing."""
+    def show_mix(self, names: Sequence[str], colors: Sequence[str], *, listed: bool = False) -> None:
+        """Show what the colours of a mix mean; of fewer than two, nothing.
+
+        They are only `listed` where a colour in between does not tell a mixture: along a line of sight in 3D the
+        colours of what lies in front and behind add up, too.
+        """
         self.names, self.colors = tuple(names), tuple(colors)
         drawn = None
-        if len(colors) == 2:
+        if len(colors) == 2 and not listed:
             drawn = color_bar(colors, length=2 * SIDE, width=LINE)
-        elif len(colors) == 3:
+        elif len(colors) == 3 and not listed:
             drawn = color_triangle(colors, size=SIDE)
         self._image = None if drawn is None else _to_image(drawn)
         rows = {2: 2 * LINE + PAD, 3: round(SIDE * 0.87) + 2 * LINE + 2 * PAD}
-        self.setFixedHeight(rows.get(len(colors), len(colors) * LINE))
-        self.setVisible(len(colors) > 1)
+        self.setFixedHeight(len(colors) * LINE if drawn is None else rows[len(colors)])
+        self.setVisible(len(colors) > 1 or listed)
         self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
