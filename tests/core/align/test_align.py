@@ -18,6 +18,7 @@ from napari_xanes import (
     run_recipe,
 )
 from napari_xanes._core.align.align import ALIGN
+from napari_xanes._core.align.correlation import Matcher
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.engine.chain import Chain
@@ -501,3 +502,14 @@ def test_the_error_of_an_edited_frame_is_none_and_of_an_excluded_one_unknown():
     drift = estimate_drift(make_frames(noise=1.0))
     assert not drift.edited(1, (2.0, 3.0)).sigma[1].any()
     assert np.isnan(drift.excluding([1]).sigma[1]).all()
+
+
+@pytest.mark.parametrize("shape", [(40, 36), (16, 40, 36)])
+@pytest.mark.parametrize("method", ["polish", "refine"])
+def test_a_start_out_of_the_frame_is_no_match(shape, method):
+    """What is displaced by more than the frame shares nothing with the others, and nobody knows how far it is."""
+    image = np.random.default_rng(2).random(shape, dtype=np.float32)
+    start = np.zeros(len(shape))
+    start[-1] = 48.8
+    shift, confidence = getattr(Matcher(shape), method)(image, image, start)
+    assert np.isnan(shift).all() and confidence == 0

@@ -166,7 +166,7 @@ class Matcher:
         shift = start
         for _ in range(3):
             whole = np.round(shift).astype(int)
-            if any(abs(w) > 0.75 * n for w, n in zip(whole, self.shape, strict=True)):
+            if self._is_out(whole):
                 break
             a, b = (self.spectrum(part) for part in self._common_region(moving, fixed, whole))
             shift = whole + self._climb(self._whitened(a, b), shift - whole)
@@ -185,8 +185,8 @@ class Matcher:
         """
         shift, confidence = start, 0.0
         for _ in range(4):
-            if not np.all(np.isfinite(shift)):
-                break
+            if self._is_out(shift):
+                return np.full(len(shift), np.nan), 0.0
             back = self.moved_back(moving, shift) if back is None else back
             common = self.in_view(shift)
             rest, confidence = self._remainder(
@@ -196,6 +196,10 @@ class Matcher:
             if np.all(np.abs(rest) < _SETTLED):
                 break
         return shift, confidence if np.all(np.isfinite(shift)) else 0.0
+
+    def _is_out(self, shift: Vector | NDArray[np.intp]) -> bool:
+        """Whether a frame that is displaced so far shares too little with the others; or nobody knows how far."""
+        return not all(abs(s) <= 0.75 * n for s, n in zip(shift, self.shape, strict=True))
 
     def moved_back(self, frame: Float32, shift: Vector) -> Float32:
         """Return a frame as if it were not displaced; NaN outside `in_view`."""
