@@ -45,11 +45,15 @@ def take_spectra(path: str | list[str]) -> list[LayerTuple]:
     from qtpy.QtCore import QTimer
 
     from napari_xanes._widgets.layers.session import workflow_of
+    from napari_xanes._widgets.parts.busy import LOOK_MS, is_busy
 
     viewer = napari.current_viewer()
     paths = path if isinstance(path, list) else [path]
 
     def take() -> None:
+        if is_busy():  # a file dropped with this one may just be opening the workflow
+            QTimer.singleShot(LOOK_MS, take)
+            return
         if workflow_of(viewer) is None and viewer is not None:
             viewer.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
         if (workflow := workflow_of(viewer)) is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import tifffile
@@ -33,10 +31,6 @@ def drop(window, qtbot, *paths):
     qtbot.waitUntil(lambda: bool(done), timeout=20_000)
 
 
-@pytest.mark.skipif(
-    "PYTEST_XDIST_WORKER" in os.environ,
-    reason="behind other window tests the drop comes too late: run it alone",
-)
 def test_references_go_to_the_fit_and_i0_to_the_scan_without_flats(window, scan, references, tmp_path, qtbot):
     beam = np.asarray(scan.flat[:], float).mean(axis=(1, 2))
     np.savetxt(tmp_path / "i0.txt", np.stack([scan.energy, beam], 1))

@@ -77,8 +77,7 @@ def information(matcher: Matcher, frame: Float32, others: Float32) -> Informatio
     left = [matcher.spectrum(np.gradient(frame, axis=k)) for k in range(n)]
     right = [matcher.spectrum(np.gradient(others, axis=k)) for k in range(n)]
     power_left, power, shared = (
-        matcher.ring_sum(np.sum([(a * np.conj(b)).real for a, b in zip(one, two, strict=True)], axis=0))
-        for one, two in ((left, left), (right, right), (left, right))
+        matcher.ring_sum(_shared(one, two)) for one, two in ((left, left), (right, right), (left, right))
     )
     response = _response(matcher)
     gain = np.maximum(shared / np.maximum(power, _TINY), 0)
@@ -106,10 +105,17 @@ def _lost_to_the_window(shape: tuple[int, ...], padded: tuple[int, ...]) -> floa
     )
 
 
+def _shared(one: list[Spectrum], other: list[Spectrum]) -> Float32:
+    """Return the real part of the product of one spectrum with the other's conjugate, summed over the axes."""
+    total = sum(a.view(np.float32) * b.view(np.float32) for a, b in zip(one, other, strict=True))
+    assert isinstance(total, np.ndarray)
+    return np.asarray(total[..., ::2] + total[..., 1::2])
+
+
 def _products(weight: Float32, one: list[Spectrum], other: list[Spectrum]) -> Matrix:
     """Return the weighted real products of spectra (n, n)."""
-    weighted = [(weight * a).ravel() for a in one]
-    return np.array([[np.vdot(b.ravel(), a).real for b in other] for a in weighted], dtype=np.float64)
+    weighted = [(weight * a).view(np.float32).ravel() for a in one]
+    return np.array([[b.view(np.float32).ravel() @ a for b in other] for a in weighted], dtype=np.float64)
 
 
 def _response(matcher: Matcher) -> Matrix:

@@ -6,6 +6,8 @@ nothing, but its negative does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,15 +40,18 @@ def turning(search: Search, anchor: int) -> float:
     sure = search.known & ~doubtful(search.confidence, search.known)
     frames = np.flatnonzero(sure)
     frames = frames[np.unique(np.linspace(0, frames.size - 1, LOOKED_AT).round().astype(int))]
+    shifts = {int(i): search.shifts[i] - search.shifts[anchor] for i in frames if i != anchor}
+    views = [search.matcher.in_view(shift) for shift in shifts.values()]
+    seen = tuple(slice(max(v.start for v in of), min(v.stop for v in of)) for of in zip(*views, strict=True))
+    if not seen or min(v.stop - v.start for v in seen) < LEAST:
+        return 0.0
+    halves = _halves(search.frames[anchor][seen])
     angles: dict[int, float] = {}
 
     def look(i: int) -> None:
-        shift = search.shifts[i] - search.shifts[anchor]
-        seen = search.matcher.in_view(shift)
-        back = search.matcher.moved_back(search.frames[i], shift)[seen]
-        angles[i] = _angle(back, search.frames[anchor][seen]) if min(back.shape) >= LEAST else 0.0
+        angles[i] = _angle(search.matcher.moved_back(search.frames[i], shifts[i])[seen], halves)
 
-    blocks.run(look, [int(i) for i in frames if i != anchor], workers=search.workers)
+    blocks.run(look, list(shifts), workers=search.workers)
     reach = max(shape) / 2
     turned = [a for a in angles.values() if abs(a) * reach > NOTICED]
     if len(turned) < max(2, len(angles) // 5):
@@ -54,31 +59,53 @@ def turning(search: Search, anchor: int) -> float:
     return float(np.degrees(max(np.abs(turned))))
 
 
-def _angle(frame: Float32, fixed: Float32) -> float:
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """One side of the frame that others are compared with, along an axis, and what compares with it."""
+
+    axis: int
+    part: tuple[slice, ...]
+    fixed: Float32
+    matcher: Matcher
+
+    def moved(self, frame: Float32) -> Vector | None:
+        """Return by how much this side of a frame is displaced; None if it does not match."""
+        own = np.ascontiguousarray(frame[self.part]) - frame[self.part].mean()
+        if not (own.any() and self.fixed.any()):
+            return None
+        shift, confidence = self.matcher.refine(own, self.fixed, np.zeros(2))
+        if confidence <= MATCHES:
+            shift, confidence = self.matcher.match(own, self.fixed, self.matcher.prepare(self.fixed))
+        return shift if confidence > MATCHES else None
+
+
+def _halves(fixed: Float32) -> list[_Half]:
+    """Return the left and right, then the upper and lower half."""
+    found = []
+    for axis in (1, 0):
+        n = fixed.shape[axis]
+        sides = slice(0, n // 2), slice(n - n // 2, n)
+        parts = [(slice(None),) * axis + (side,) for side in sides]
+        matcher = Matcher(fixed[parts[0]].shape)
+        found += [
+            _Half(axis, part, np.ascontiguousarray(fixed[part]) - fixed[part].mean(), matcher)
+            for part in parts
+        ]
+    return found
+
+
+def _angle(frame: Float32, halves: list[_Half]) -> float:
     """Return by how much a frame is turned against another, rad; 0 where its halves do not agree on it."""
-    h, w = (n // 2 for n in fixed.shape)
     found: list[float] = []
-    for axis, side in ((1, w), (0, h)):
-        first = (slice(None),) * axis + (slice(0, side),)
-        last = (slice(None),) * axis + (slice(fixed.shape[axis] - side, None),)
-        moves = [_moved(frame[part], fixed[part]) for part in (first, last)]
-        if any(move is None for move in moves):
+    for one, other in (halves[:2], halves[2:]):
+        first, second = one.moved(frame), other.moved(frame)
+        if first is None or second is None:
             return 0.0
-        one, other = moves
-        assert one is not None and other is not None
-        across = (other - one)[1 - axis] / (fixed.shape[axis] - side)
-        found.append(float(across if axis == 1 else -across))
+        apart = other.part[one.axis].start - one.part[one.axis].start
+        across = (second - first)[1 - one.axis] / apart
+        found.append(float(across if one.axis == 1 else -across))
     mean = (found[0] + found[1]) / 2
     return mean if abs(found[0] - found[1]) < AGREE * abs(mean) else 0.0
-
-
-def _moved(frame: Float32, fixed: Float32) -> Vector | None:
-    matcher = Matcher(fixed.shape)
-    one, other = (np.ascontiguousarray(part) - part.mean() for part in (frame, fixed))
-    if not (one.any() and other.any()):
-        return None
-    shift, confidence = matcher.match(one, other, matcher.prepare(other))
-    return shift if confidence > MATCHES else None
 
 
 def reversed_frames(search: Search, anchor: int) -> NDArray[np.intp]:

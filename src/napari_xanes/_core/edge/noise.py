@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtrit
 
 from napari_xanes._core.edge.curves import STEP, EdgeCurves, Matrix
 from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise
@@ -95,7 +94,7 @@ class WindowNoise:
             for o, pool in zip(self._own, self._pools, strict=True)
         )
         at = min(gate, SUREST)
-        return gate * float(student.isf(norm.sf(at), known)) / at
+        return gate * -float(stdtrit(known, ndtr(-at))) / at
 
 
 def _pool(squares: FloatArray, freedom: float, step: FloatArray) -> PooledNoise | None:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, median_filter
-from skimage.restoration import denoise_nl_means
 
 from napari_xanes._core.base.arrays import as_float32
 from napari_xanes._core.base.checks import check_choice
@@ -149,6 +148,8 @@ def _nonlocal_means(image: Float32, strength: float) -> Float32:
     sigma = noise_of_image(image)
     if sigma == 0:
         return np.where(valid, image, np.nan).astype(np.float32)
+    from skimage.restoration import denoise_nl_means  # long to load
+
     smooth = denoise_nl_means(
         image, PATCH, DISTANCE, h=strength * sigma, sigma=sigma, fast_mode=True, preserve_range=True
     )
