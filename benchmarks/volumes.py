@@ -10,6 +10,7 @@ system for.  ``--beside`` names the ``src`` of another version of the program, w
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -133,40 +134,67 @@ def run_job(folder: Path, into: str) -> None:
     from napari_xanes._core.recipe import recipe as _steps  # noqa: F401 (loads what the job needs)
 
     scan = next(path for path in (folder / "scan", folder / "scan.h5") if path.exists())
+    if into == "cluster":
+        run_on_cluster(folder, scan, nx)
+        return
     before = psutil.Process().memory_info().rss
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     phases = Phases()
     start = phases.now()
-    if into == "zarr":
-        from napari_xanes._core.runs.map_store import maps_beside
-
-        with maps_beside(folder / "result.zarr") as sink:
-            result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases, sink=sink)
-            phases(0, 1, "Writing the result")
-            nx.save_result(result, folder / "result.zarr")
-        result = nx.load_result(folder / "result.zarr")
-    else:
-        result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases)
+    target = folder / "result.zarr" if into == "zarr" else None
+    result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases, into=target)
     phases.close()
     seconds, work, asked = (a - b for a, b in zip(phases.now(), start, strict=True))
-    status = Path("/proc/self/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
+    answer = {
+        "seconds": seconds,
+        "work": work,
+        "bytes": asked,
+        "memory": peak_memory() - before,
+        "phases": phases.told,
+        **about(result, folder),
+    }
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+def run_on_cluster(folder: Path, scan: Path, nx: Any) -> None:
+    """Run the recipe on two processes and print what they took in all as json; the memory is that of the larger one."""
+    from napari_xanes._core.runs.cluster import connected
+
+    with connected("local", 2) as client:
+        before = [client.run(one) for one in (time.process_time, bytes_asked, peak_memory)]
+        start = time.perf_counter()
+        result = nx.run_recipe(folder / "recipe.toml", scan, into=folder / "result.zarr", client=client)
+        seconds = time.perf_counter() - start
+        after = [client.run(one) for one in (time.process_time, bytes_asked, peak_memory)]
+        took = [[a[key] - b[key] for key in a] for a, b in zip(after, before, strict=True)]
+    answer = {
+        "seconds": seconds,
+        "work": sum(took[0]),
+        "bytes": sum(took[1]),
+        "memory": max(took[2]),
+        "phases": {},
+        **about(result, folder),
+    }
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+def peak_memory() -> int:
+    """Return the most bytes that this process has held."""
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def about(result: Any, folder: Path) -> dict[str, Any]:
+    """Return the size of the maps, the error of the drift in voxels (rms), and what tells maps apart."""
     error = result.extra["drift"].shifts - np.loadtxt(folder / "shifts.txt")
     digest = sha256()
     for name in sorted(result.maps):
         for plane in map(np.asarray, result.maps[name]):
             digest.update(np.where(np.isnan(plane), np.float32(np.nan), plane).tobytes())
-    answer = {
-        "seconds": seconds,
-        "work": work,
-        "bytes": asked,
-        "memory": peak - before,
+    return {
         "maps": sum(data.nbytes for data in result.maps.values()),
         "drift": float(np.sqrt(np.mean((error - error.mean(axis=0)) ** 2))),
         "digest": digest.hexdigest(),
-        "phases": phases.told,
     }
-    sys.stdout.write(json.dumps(answer) + "\n")
 
 
 def read_all(files: list[Path], *, cold: bool) -> float:
@@ -205,12 +233,18 @@ def main() -> None:
     parser.add_argument("--layout", choices=LAYOUTS, default="files")
     parser.add_argument("--folder", type=Path, help="where the volumes are written for the time being")
     parser.add_argument("--beside", type=Path, help="src of another version")
-    parser.add_argument("--into", choices=("memory", "zarr"), default="memory", help="where maps are put")
+    parser.add_argument(
+        "--into",
+        choices=("memory", "zarr", "cluster"),
+        nargs="+",
+        default=["memory"],
+        help="where maps are put, cluster: into zarr by two processes of a cluster; several are run in turns",
+    )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
-        run_job(args.run, args.into)
+        run_job(args.run, *args.into)
         return
     own = Path(__file__).resolve().parents[1] / "src"
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
@@ -225,14 +259,20 @@ def main() -> None:
         print(f"reading all once: {cold:.1f} s cold, {warm:.1f} s warm")
         digests = set()
         for number in range(args.rounds):
-            for source in [args.beside.resolve(), own] if args.beside else [own]:
-                command = [sys.executable, __file__, "--run", str(folder), "--into", args.into]
+            sources = [args.beside.resolve(), own] if args.beside else [own]
+            for source, into in itertools.product(sources, args.into):
+                command = [sys.executable, __file__, "--run", str(folder), "--into", into]
                 environment = os.environ | {"PYTHONPATH": str(source)}
                 done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
                 answer = json.loads(done.stdout.splitlines()[-1])
                 digests.add(answer["digest"])
-                tell(f"[{number + 1}] {'this version' if source == own else source}", answer, size, warm)
-        if args.beside or args.rounds > 1:
+                tell(
+                    f"[{number + 1}] {'this version' if source == own else source}, {into}",
+                    answer,
+                    size,
+                    warm,
+                )
+        if args.beside or args.rounds * len(args.into) > 1:
             print("maps are the same to the last bit" if len(digests) == 1 else "MAPS DIFFER")
 
 

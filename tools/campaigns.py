@@ -124,10 +124,14 @@ def kill(rounds: int = 12) -> Iterator[str]:
             yield how.name
 
 
+IN_SLABS = """
+from napari_xanes import cli
+from napari_xanes._core.engine import slabs
+slabs.slab_height = lambda *_: 2
+cli.main()
+"""
 VOLUMES = """schema = 1
 input.signal = "optical_density"
-[[step]]
-do = "align"
 [[step]]
 do = "normalize"
 [[step]]
@@ -140,14 +144,15 @@ def volumes(rounds: int = 50) -> Iterator[str]:
     """Kill runs on volumes at any moment, each going on from the one before until one comes through."""
     with tempfile.TemporaryDirectory() as name:
         folder, rng = Path(name), random.Random(0)
-        made = nx.simulate_volume((40, 48, 56), n_energies=31, seed=5, n_particles=20)
+        made = nx.simulate_volume((64, 48, 56), n_energies=31, seed=5, n_particles=20)
         scan, recipe = folder / "scan.h5", folder / "recipe.toml"
         with h5py.File(scan, "w") as file:
             file["img_xanes"], file["X_eng"] = made.stack.data, made.stack.energy
         for one in made.references:
             np.savetxt(folder / f"{one.name}.txt", np.stack([one.energy, one.mu], axis=1))
         recipe.write_text(VOLUMES)
-        before, words = scan.read_bytes(), [*RUN, str(recipe), str(scan), "--workers", "1", "--resume"]
+        words = [sys.executable, "-c", IN_SLABS, "run", str(recipe), str(scan), "--workers", "1", "--resume"]
+        before = scan.read_bytes()
         began = time.monotonic()
         subprocess.run([*words, "--out", str(folder / "whole")], capture_output=True, check=True)
         lasts = time.monotonic() - began
@@ -155,7 +160,7 @@ def volumes(rounds: int = 50) -> Iterator[str]:
             kind = ("h5", "zarr")[number % 2]
             each = [*words, "--out", str(folder / f"out{number}"), "--results", kind]
             run = subprocess.Popen(each, stdout=-3, stderr=-3)
-            time.sleep(lasts * rng.uniform(0.3, 1.1))
+            time.sleep(lasts * rng.uniform(0.4, 1.0))
             run.kill()
             run.wait()
             kept = list(folder.glob(f"out{number}/*.begun/whole/*"))

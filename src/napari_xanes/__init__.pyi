@@ -70,7 +70,7 @@ from ._core.draw.legends import color_bar as color_bar
 from ._core.draw.legends import color_triangle as color_triangle
 from ._core.draw.figure import save_figure as save_figure
 from ._core.recipe.recipe import Recipe as Recipe
-from ._core.runs.pipeline import run_recipe as run_recipe
+from ._core.runs.run import run_recipe as run_recipe
 from ._core.recipe.script import as_script as as_script
 from ._core.data.result import Result as Result
 from ._core.data.named_maps import make_result as make_result

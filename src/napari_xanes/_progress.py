@@ -32,7 +32,12 @@ def shown_progress(name: str) -> Iterator[Report]:
                 task, completed=done, total=total, description=f"{name}: {text}"
             )
     else:
-        yield _Lines(name)
+        yield lines(name)
+
+
+def lines(name: str) -> Report:
+    """Return a progress callback that writes a line for each stage of the work on a scan."""
+    return _Lines(name)
 
 
 class _Lines:

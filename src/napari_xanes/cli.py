@@ -10,6 +10,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -23,6 +25,7 @@ from napari_xanes._core.base.files import shown
 if TYPE_CHECKING:
     from napari_xanes._core.data.result import Result
     from napari_xanes._core.recipe.recipe import Recipe
+    from napari_xanes._core.runs.batch import Job
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -176,7 +179,10 @@ def run(
         list[Path], typer.Argument(metavar="INPUT...", help="Scans: files, or folders of files.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results, <scan>.h5 each.")],
-    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Number of threads.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Number of threads; with --scheduler local of processes."),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -197,6 +203,10 @@ def run(
     results: Annotated[
         str, typer.Option(metavar="h5|zarr", help="Write results as .h5 files or .zarr folders.")
     ] = "h5",
+    scheduler: Annotated[
+        Text,
+        typer.Option(metavar="ADDRESS|local", help="Let dask.distributed do it, all scans at once."),
+    ] = None,
 ) -> None:
     """Run a recipe on scans, each into a result file of its own."""
     from napari_xanes._core.recipe.recipe import Recipe
@@ -216,33 +226,89 @@ def run(
         recipe_file=recipe_file,
         results=results,
     )
-    failed: list[str] = []
+    failed = _Failed(len(jobs))
+    waiting = {}
     for number, job in enumerate(jobs, 1):
         place = f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""
-        if job.done:
-            _say(f"{place}{job.scan}: done already, {job.target} is kept")
-        try:
+        with failed.noted(job):
             if job.fault:
                 raise InputError(job.fault)
             if job.done:
+                _say(f"{place}{job.scan}: done already, {job.target} is kept")
                 batch.export_again(loaded, job, formats)
-                continue
-            _run_job(loaded, job, place, formats, workers)
+            elif scheduler is None:
+                _run_job(loaded, job, place, formats, workers)
+            else:
+                waiting[job] = place
+    if waiting and scheduler is not None:
+        _run_on_cluster(scheduler, loaded, waiting, formats, workers, failed)
+    failed.tell()
+
+
+class _Failed:
+    """The scans of a run that could not be done; one of them is no reason to leave out the others."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.names = count, list[str]()
+
+    @contextmanager
+    def noted(self, job: Job) -> Iterator[None]:
+        """Tell what goes wrong with a job."""
+        try:
+            yield
         except Cancelled:
             raise
-        except Exception as error:  # noqa: BLE001 - one bad scan is no reason to leave out the others
-            failed.append(shown(job.scan.name))
+        except Exception as error:  # noqa: BLE001
+            self.names.append(shown(job.scan.name))
             _note(f"error: {_sentence(error, job.scan)}")
-    if failed:
-        if len(jobs) > 1:
-            _note(f"{len(failed)} of {len(jobs)} scans failed: {', '.join(failed)}")
+
+    def tell(self) -> None:
+        """End with an error if there are any."""
+        if not self.names:
+            return
+        if self.count > 1:
+            _note(f"{len(self.names)} of {self.count} scans failed: {', '.join(self.names)}")
         raise typer.Exit(1)
 
 
-def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | None) -> Result:
+def _run_on_cluster(
+    scheduler: str,
+    loaded: Recipe,
+    places: dict[Job, str],
+    formats: tuple[str, ...],
+    workers: int | None,
+    failed: _Failed,
+) -> None:
+    """Have jobs done by the workers of a scheduler."""
+    from napari_xanes._core.runs import cluster
+    from napari_xanes._progress import lines
+
+    local = scheduler == "local"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with cluster.connected(scheduler, workers) as client:
+            _say(f"{len(client.nthreads())} workers, {sum(client.nthreads().values())} threads")
+            done = cluster.run_jobs(
+                client,
+                loaded,
+                list(places),
+                export=formats,
+                workers=None if local else workers,
+                progress=lambda job: lines(job.scan.name),
+            )
+            for job, outcome in done:
+                with failed.noted(job):
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    _tell(loaded, job, outcome, places[job])
+    except KeyboardInterrupt:
+        raise Cancelled from None
+
+
+def _run_job(loaded: Recipe, job: Job, place: str, export: Any, workers: int | None) -> Result:
     """Do one job of `batch`, telling what it takes and what came of it."""
     from napari_xanes._core.runs import batch, needs
-    from napari_xanes._progress import describe_steps, shown_progress
+    from napari_xanes._progress import shown_progress
 
     stack = batch.open_scan(loaded, job)
     takes = needs.needs_of(loaded, stack, job.target, export, workers).sentence()
@@ -256,12 +322,19 @@ def _run_job(loaded: Recipe, job: Any, place: str, export: Any, workers: int | N
             )
     except KeyboardInterrupt:
         raise Cancelled from None  # which no library between here and `main` has words of its own for
+    _tell(loaded, job, result, place)
+    return result
+
+
+def _tell(loaded: Recipe, job: Job, result: Result, place: str) -> None:
+    """Say what a job has come to."""
+    from napari_xanes._progress import describe_steps
+
     for line in describe_steps(result, loaded.steps):
         _say(f"  {line}")
     for warning in result.warnings:
         _note(f"warning: {warning}")
     _say(f"{place}{job.target}: {len(result.maps)} maps")
-    return result
 
 
 @app.command()

@@ -73,6 +73,10 @@ class Scratch(local):
 
     array: FloatArray | None = None
 
+    def __reduce__(self) -> tuple[type[Scratch], tuple[()]]:
+        """Begin without an array in another process."""
+        return Scratch, ()
+
     def like(self, y: FloatArray) -> FloatArray:
         """Return an array of the shape and type of `y`, its content arbitrary."""
         if self.array is None or self.array.shape != y.shape or self.array.dtype != y.dtype:

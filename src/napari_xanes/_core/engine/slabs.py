@@ -123,7 +123,7 @@ def run_slabs(
     work = SlabPass(kernels, read, n, image_shape, kept)
     if sink is None or len(image_shape) < 3:
         maps = blocks.allocate_maps(kernels, image_shape, wanted=wanted)
-        work.run(_slabs(slice(0, image_shape[0]), height), maps, progress=progress, workers=workers)
+        work.run([slice(0, image_shape[0])], height, maps, progress=progress, workers=workers)
         return maps
     sink.begin(image_shape, blocks.allocate_maps(kernels, (0, *image_shape[1:]), wanted=wanted))
     sink.carry_out(work, progress, workers)
@@ -145,35 +145,35 @@ class SlabPass:
     kept: KeptRows
 
     def into(self, sink: MapSink, planes: slice, progress: Progress, workers: int | None) -> None:
-        """Put the maps of those of some planes that are not there yet."""
-        height = max(1, slab_height(self.kept, self.image_shape, self.n))
-        height -= height % sink.rows if height > sink.rows else 0
-        slabs = [slab for slab in _slabs(planes, height) if not sink.holds(slab)]
-        width, keeps, maps = prod(self.image_shape[1:]), blocks.kept_by(self.kernels), sink.blank(height)
+        """Put the maps of those of some planes that are not there yet, whole numbers of chunks at once."""
+        height, rows = max(1, slab_height(self.kept, self.image_shape, self.n)), sink.rows
+        tall = max(rows, height - height % rows)
+        width, keeps, maps = prod(self.image_shape[1:]), blocks.kept_by(self.kernels), sink.blank(tall)
 
-        def put(slab: slice) -> None:
-            pixels = slice(slab.start * width, slab.stop * width)
-            first = [_first(kernel, slab.stop - slab.start) for kernel in maps]
-            sink.put(slab, first, {name: one.part(pixels) for name, one in keeps.items()})
+        def put(group: slice) -> None:
+            pixels = slice(group.start * width, group.stop * width)
+            first = [_first(kernel, group.stop - group.start) for kernel in maps]
+            sink.put(group, first, {name: one.part(pixels) for name, one in keeps.items()})
 
-        self.run(slabs, maps, put, progress=progress, workers=workers)
+        groups = [group for group in _slabs(planes, tall) if not sink.holds(group)]
+        self.run(groups, min(height, tall), maps, put, progress=progress, workers=workers)
 
     def run(
         self,
-        slabs: Sequence[slice],
+        groups: Sequence[slice],
+        height: int,
         maps: RawMaps,
         put: Callable[[slice], None] | None = None,
         *,
         progress: Progress,
         workers: int | None,
     ) -> None:
-        """Fill maps of the whole image, or those of one slab after the other, which `put` then puts."""
-        if not slabs:
-            return
+        """Fill the maps of groups of planes, in slabs of a height; `put` puts each group before the next takes its place."""
+        slabs = [(group, slab) for group in groups for slab in _slabs(group, height)]
         width = prod(self.image_shape[1:])
         chunks = blocks.pixel_chunks(self.image_shape)
-        inside = [[c for c in chunks if s.start * width <= c.start < s.stop * width] for s in slabs]
-        spectra = np.empty((self.n, max(s.stop - s.start for s in slabs) * width), np.float32)
+        inside = [[c for c in chunks if s.start * width <= c.start < s.stop * width] for _, s in slabs]
+        spectra = np.empty((self.n, max((s.stop - s.start for _, s in slabs), default=0) * width), np.float32)
         scratch = blocks.Scratch()
         done, total = 0, self.n * len(slabs) + sum(map(len, inside))
 
@@ -181,18 +181,18 @@ class SlabPass:
             progress(done + part, total, "Computing maps")
 
         with self.kept.keeping():
-            for slab, pieces in zip(slabs, inside, strict=True):
+            for (group, slab), pieces in zip(slabs, inside, strict=True):
                 first, rows = slab.start * width, slab.stop - slab.start
 
                 def fill(i: int, slab: slice = slab, rows: int = rows) -> None:
                     spectra[i, : rows * width] = self.read(i, slab).reshape(-1)
                     self.kept.leave(rows)
 
-                def work(chunk: slice, first: int = first) -> None:
+                def work(chunk: slice, first: int = first, begin: int = group.start * width) -> None:
                     part = spectra[:, chunk.start - first : chunk.stop - first]
                     y = scratch.like(part)
                     np.copyto(y, part)
-                    at = None if put is None else slice(chunk.start - first, chunk.stop - first)
+                    at = slice(chunk.start - begin, chunk.stop - begin)
                     blocks.apply_kernels(self.kernels, y, maps, chunk, at=at)
 
                 blocks.run(fill, range(self.n), progress=report, workers=workers)
@@ -200,8 +200,8 @@ class SlabPass:
                 done += self.n
                 blocks.run(work, pieces, progress=report, workers=workers)
                 done += len(pieces)
-                if put is not None:
-                    put(slab)
+                if put is not None and slab.stop == group.stop:
+                    put(group)
 
 
 def _slabs(planes: slice, height: int) -> list[slice]:

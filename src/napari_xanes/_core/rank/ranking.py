@@ -270,7 +270,7 @@ def named_combinations(
     raw: Mapping[str, FloatArray], tried: Combinations, names: tuple[str, ...]
 ) -> CombinationMap:
     """Return the map that a kernel's raw maps are, combinations numbered by how often they were chosen."""
-    index = raw["index"].astype(np.int32)  # -1 where there is none
+    index = np.asarray(raw["index"]).astype(np.int32)  # -1 where there is none
     counts = np.bincount(index.ravel() + 1, minlength=len(tried.sets) + 1)[1:]
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     labels = np.zeros(len(tried.sets) + 1, np.int32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,18 +32,19 @@ from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.runs.beside import FACT, all_in_place, are_complete, check_own, replace_exports
 from napari_xanes._core.runs.export import WRITERS
 from napari_xanes._core.runs.made_from import check_unchanged, is_made_of, made_from
-from napari_xanes._core.runs.map_store import maps_beside
-from napari_xanes._core.runs.pipeline import run_recipe
+from napari_xanes._core.runs.map_store import MapStore, maps_beside
+from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._core.runs.result_file import (
     SUFFIXES,
     check_result,
     is_result_file,
     load_result,
-    reopened,
+    open_result,
     save_result,
 )
 
 Results = Literal["h5", "zarr"]
+NO_STEPS = "the recipe has no steps, so there is nothing to do; add [[step]] tables."
 MARK = "# made by napari-xanes"
 """How a recipe begins that stands beside a result; such a file may be replaced when its result is made anew."""
 
@@ -123,7 +124,7 @@ def plan(
     if folder.exists() and not folder.is_dir():
         raise DataFileError(f"{folder} is a file, expected a folder for the results; choose another.")
     if not recipe.steps:
-        raise InputError("the recipe has no steps, so there is nothing to do; add [[step]] tables.")
+        raise InputError(NO_STEPS)
     jobs: dict[Path, Job] = {}
     paths = [checked_path(scan, "scan") for scan in scans]
     for missing in (path for path in paths if not path.exists()):
@@ -157,6 +158,32 @@ def plan(
     ):
         check_folder(folder)
     return list(jobs.values())
+
+
+def job_into(recipe: Recipe, scan: str | Path, target: str | Path, *, resume: bool = False) -> Job:
+    """Return the job whose result has a given name; a result of this program that is there is replaced.
+
+    Raises
+    ------
+    DataFileError
+        If the scan is missing, or something else has the name.
+    InputError
+        If the name cannot be that of a result.
+    """
+    scan, target = checked_path(scan, "scan"), checked_path(target, "result")
+    if target.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{shown(target)} is no name of a result, which ends in .h5 or .zarr.")
+    if not recipe.steps:
+        raise InputError(NO_STEPS)
+    if not scan.exists():
+        raise DataFileError(f"{scan}: there is no such file or folder.")
+    if _is_same(target, scan):
+        raise InputError(f"the result would replace its own scan {scan}; choose another name.")
+    for written in (target, target.with_suffix(".toml")):
+        _check_replaceable(written, resume=resume, overwrite=True, recipe_file=None)
+    check_own(target)
+    check_folder(target.parent)
+    return Job(scan, target, resume=resume)
 
 
 def _name_fault(target: Path) -> str:
@@ -232,6 +259,7 @@ def run_job(
     stack: EnergyStack | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    store: Callable[[Path], MapStore] | None = None,
 ) -> Result:
     """Run a recipe on one scan and write the result, its recipe with all values resolved, and the exports.
 
@@ -246,6 +274,8 @@ def run_job(
         The scan, if it is open already.
     workers, progress
         See `run_recipe`.
+    store : callable, optional
+        Makes what the maps of volumes are put into, where they are not computed here; volumes are then not unpacked.
 
     Raises
     ------
@@ -257,8 +287,18 @@ def run_job(
     made = made_from(recipe, scans, stack.source)
     of = [made, recipe.output.maps]
     volumes = len(stack.image_shape) > 2
-    with maps_beside(job.target, of, resume=job.resume) if volumes else nullcontext() as sink:
-        result = run_recipe(recipe, stack, progress=progress, workers=workers, sink=sink)
+    beside = maps_beside(job.target, of, resume=job.resume, store=store or MapStore)
+    with beside if volumes else nullcontext() as sink:
+        result = run_steps(
+            stack,
+            recipe.steps,
+            keep_stack=recipe.output.stack,
+            kinds=recipe.output.maps,
+            progress=progress,
+            in_memory=False if store and volumes else None,
+            workers=workers,
+            sink=sink,
+        )
         check_unchanged(made)
         exported = replace_exports(result, job.target, (*recipe.output.export, *export))
         result = dataclasses.replace(result, extra=result.extra | {"made_from": made, FACT: exported})
@@ -270,7 +310,7 @@ def run_job(
         write_text(job.target.with_suffix(".toml"), f"{head}\n{resolved.to_toml()}")
         save_result(result, job.target)
     all_in_place(job.target)
-    return reopened(result, job.target) if volumes else result
+    return open_result(job.target) if volumes else result
 
 
 def export_again(recipe: Recipe, job: Job, export: Sequence[str]) -> None:

@@ -39,12 +39,19 @@ class MapStore:
     """
 
     rows: int = CHUNK[3][0]
+    patience = 0.0
+    """Seconds that another run of the same result may take to end."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._passes, self._facts = 0, 0
         self._arrays: list[dict[str, Any]] = []
         self._whole: NDArray[np.bool_] = np.zeros(0, np.bool_)
+
+    @property
+    def planes(self) -> int:
+        """Number of planes of the pass."""
+        return self._whole.size
 
     @property
     def is_empty(self) -> bool:
@@ -143,7 +150,13 @@ def _new_arrays(root: Any, image_shape: Sequence[int], like: RawMaps) -> list[di
 
 
 @contextmanager
-def maps_beside(target: str | Path, made: object = None, *, resume: bool = False) -> Iterator[MapStore]:
+def maps_beside(
+    target: str | Path,
+    made: object = None,
+    *,
+    resume: bool = False,
+    store: Callable[[Path], MapStore] = MapStore,
+) -> Iterator[MapStore]:
     """Give where maps are put while a result is made; it is removed when the result is there.
 
     Parameters
@@ -154,39 +167,42 @@ def maps_beside(target: str | Path, made: object = None, *, resume: bool = False
         What the result is made from, as json can write it, see `made_from`.
     resume : bool
         Go on from what a run has left that was ended, if it made the same of the same.
+    store : callable, optional
+        Makes what maps are put into, of its folder.
     """
     folder = begun_folder(Path(target))
+    maps, through = store(folder), False
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder, Path(target)):
+        with _alone(folder, Path(target), maps.patience):
             of = json.dumps([__version__, made], sort_keys=True)
             about = folder / MADE_FROM
             if not (resume and about.is_file() and about.read_text("utf-8") == of):
                 _clear(folder)
                 write_text(about, of)
-            store = MapStore(folder)
             try:
-                yield store
-                _clear(folder)
+                yield maps
+                through = True
             finally:
-                if store.is_empty:
+                if through := through or maps.is_empty:
                     _clear(folder)
-        if store.is_empty:
-            shutil.rmtree(folder, ignore_errors=True)
     except DataFileError:
         raise
     except OSError as error:
         raise DataFileError(f"nothing could be written beside {shown(target)}: {error.strerror}.") from error
+    finally:
+        if through:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _alone(folder: Path, target: Path) -> Iterator[None]:
+def _alone(folder: Path, target: Path, patience: float) -> Iterator[None]:
     """Let no other run make the same result meanwhile, where the file system knows locks."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=patience)
     except Timeout:
         raise DataFileError(
             f"{shown(target)} is being made by another run; wait for it, or choose another --out."
@@ -202,6 +218,15 @@ def _alone(folder: Path, target: Path) -> Iterator[None]:
 def begun_folder(target: Path) -> Path:
     """Return where what is whole of a result is kept until the rest of it is."""
     return target.with_name(f".napari-xanes-{sha256(target.name.encode()).hexdigest()[:16]}.begun")
+
+
+def forget_begun(target: Path, patience: float = 0.0) -> None:
+    """Remove what a run has left that was ended, or ends within so many seconds."""
+    folder = begun_folder(target)
+    if folder.is_dir():
+        with _alone(folder, target, patience):
+            _clear(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _clear(folder: Path) -> None:

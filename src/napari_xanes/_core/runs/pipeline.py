@@ -1,7 +1,6 @@
-"""Run a recipe on a stack: the one runner behind the window, the command line and scripts.
+"""Steps carried out on a stack: the one runner behind the window, the command line and scripts.
 
-`run_recipe` reads, runs and returns named maps; `run_steps` is the same for a stack that is open already,
-and can keep the stack as it is after the last step (which is how the window works, a step at a time).
+The stack can be kept as it is after the last step, which is how the window works, a step at a time.
 """
 
 from __future__ import annotations
@@ -10,10 +9,8 @@ import logging
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from math import prod
-from pathlib import Path
 from typing import Any
 
-from napari_xanes._core.base.door import Count, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.params import Params
@@ -23,68 +20,11 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.slabs import MapSink
-from napari_xanes._core.io import read_stack
 from napari_xanes._core.io.hdf5 import files_kept_open
-from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS, check_takes
 from napari_xanes._core.runs.unpack import unpacked
 
 logger = logging.getLogger("napari_xanes")
-
-
-@public
-def run_recipe(
-    recipe: Recipe | str | Path,
-    path_or_stack: EnergyStack | str | Path | Sequence[str | Path],
-    *,
-    progress: Progress | None = None,
-    in_memory: bool | None = None,
-    workers: Count | None = None,
-    sink: MapSink | None = None,
-) -> Result:
-    """Read a scan, carry out the steps of a recipe and return the maps.
-
-    Parameters
-    ----------
-    recipe : Recipe or path
-        What to do.
-    path_or_stack : EnergyStack, path or list of paths
-        What to do it with; files are read as the recipe's ``[input]`` says.
-    progress : callable, optional
-        ``progress(done, total, text)``; raises `Cancelled` to stop.
-    in_memory : bool, optional
-        True keeps the whole stack in memory as float32, False streams it in bands of rows and keeps only maps;
-        None streams, too, and first unpacks what would have to be unpacked again and again, see `unpack`.  The numbers
-        are the same.
-    workers : int, optional
-        Number of threads.
-    sink : MapSink, optional
-        Where maps of volumes are put as they come, see `map_store`; they are in memory otherwise.
-
-    Returns
-    -------
-    Result
-
-    Raises
-    ------
-    XanesError
-        With one sentence for the user.
-    """
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    if isinstance(path_or_stack, EnergyStack):
-        stack = path_or_stack
-    else:
-        stack = read_stack(path_or_stack, **recipe.input.model_dump())
-    return run_steps(
-        stack,
-        recipe.steps,
-        keep_stack=recipe.output.stack,
-        kinds=recipe.output.maps,
-        progress=progress,
-        in_memory=in_memory,
-        workers=workers,
-        sink=sink,
-    )
 
 
 def run_steps(
@@ -100,8 +40,8 @@ def run_steps(
 ) -> Result:
     """Carry out steps on an open stack; with `keep_stack` the stack after them is in the result.
 
-    Only maps of the given `kinds` are kept, such as "fraction"; all, if there are none.
-    See `run_recipe` for the other parameters.  The input stack is never written to.
+    Only maps of the given `kinds` are kept, such as "fraction"; all, if there are none.  Maps of volumes are put into the
+    `sink` if there is one.  See `run_recipe` for the other parameters.  The input stack is never written to.
     """
     report = progress or no_progress
     with ExitStack() as open_files:

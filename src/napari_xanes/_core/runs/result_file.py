@@ -5,7 +5,6 @@ What stands where is decided by `result_layout` and `result_zarr`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 from math import prod
@@ -132,18 +131,12 @@ def load_result(path: str | Path) -> Result:
         raise DataFileError(f"{shown(path)} is not a readable result file: {reason}.") from error
 
 
-def reopened(result: Result, path: Path) -> Result:
-    """Return a result that was saved, whose maps are read from there where they are looked at."""
+def open_result(path: Path) -> Result:
+    """Return a result that was just saved, whose maps are read from there where they are looked at."""
     if is_store_name(path):
         return load_store(path)
-    keys = layout.unique_keys(list(result.maps))
     with h5py.File(path, "r") as file:
-        arrays = {
-            name: Hdf5Array(path, file[where], where)
-            for name, key in keys.items()
-            if (where := f"entry/maps/{key}/data")
-        }
-    return dataclasses.replace(result, maps={name: lazy(one) for name, one in arrays.items()})
+        return layout.read_result(file, lambda data: lazy(Hdf5Array(path, data, data.name)))
 
 
 def is_result_file(path: str | Path) -> bool:

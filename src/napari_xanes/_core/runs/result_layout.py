@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -199,11 +199,15 @@ def _write_stack(group: h5py.Group, stack: EnergyStack) -> None:
 # -- reading ------------------------------------------------------------------------------------------
 
 
-def read_result(file: h5py.File) -> Result:
-    """Read what `write_result` wrote; KeyError and ValueError tell of a damaged file."""
+def _values(dataset: h5py.Dataset) -> Any:
+    return dataset[()]
+
+
+def read_result(file: h5py.File, read: Callable[[h5py.Dataset], Any] = _values) -> Result:
+    """Return what `write_result` wrote, with maps as `read` gives them; KeyError and ValueError tell of a damaged file."""
     entry = file["entry"]
     process = entry["process"]
-    maps, info = _read_images(entry["maps"])
+    maps, info = _read_images(entry["maps"], read)
     labels, label_info = _read_images(entry["labels"])
     return Result(
         maps=maps,
@@ -221,9 +225,11 @@ def read_result(file: h5py.File) -> Result:
     )
 
 
-def _read_images(parent: h5py.Group) -> tuple[dict[str, NDArray[Any]], dict[str, dict[str, Any]]]:
+def _read_images(
+    parent: h5py.Group, read: Callable[[h5py.Dataset], Any] = _values
+) -> tuple[dict[str, NDArray[Any]], dict[str, dict[str, Any]]]:
     groups = sorted(parent.values(), key=lambda group: group.attrs["position"])
-    images = {group.attrs["name"]: group["data"][()] for group in groups}
+    images = {group.attrs["name"]: read(group["data"]) for group in groups}
     info = {group.attrs["name"]: json.loads(group.attrs["info"]) for group in groups}
     return images, info
 

@@ -1,0 +1,258 @@
+"""Recipes carried out by the workers of dask.distributed, on this machine or on many.
+
+Each scan is a task, which measures the drift, and each part of its volumes another, for which the worker opens the files
+itself and writes its chunks of the maps.  What is whole is known from the disk, so whoever is lost, no more than its part is
+made again; and all that passes through the scheduler are names of files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from napari_xanes._core.base.errors import Cancelled, DataFileError, InputError, ResourceError
+from napari_xanes._core.base.files import whole_file
+from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.data.result import Result
+from napari_xanes._core.engine.blocks import default_workers
+from napari_xanes._core.engine.slabs import SlabPass
+from napari_xanes._core.io.hdf5 import files_kept_open
+from napari_xanes._core.recipe.recipe import Recipe
+from napari_xanes._core.runs.batch import Job, run_job
+from napari_xanes._core.runs.map_store import MapStore, forget_begun
+from napari_xanes._core.runs.result_file import open_result
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+MOST_PLANES = 64
+"""Of a part, beside which the planes around it that are read twice are few."""
+PARTS = 3
+"""Parts for each thread at least, so that none waits long for the last one."""
+PATIENCE = 20
+"""Seconds until a scheduler must answer."""
+OFTEN = 0.3
+"""Seconds from one report of a task to the next."""
+
+
+@contextmanager
+def connected(scheduler: str, workers: int | None = None) -> Iterator[Client]:
+    """Give a client of the scheduler at an address, or with "local" of one with processes on this machine.
+
+    Raises
+    ------
+    InputError
+        If dask.distributed is not installed.
+    DataFileError
+        If no scheduler answers.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise InputError(
+            "a scheduler needs dask.distributed; install it with pip install 'napari-xanes[cluster]'."
+        ) from None
+    if scheduler == "local":
+        count = workers or default_workers()
+        with (
+            LocalCluster(
+                n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise DataFileError(
+            f"no scheduler answers at {scheduler} ({' '.join(str(error).split())[:100]}); start one with dask scheduler."
+        ) from None
+    with client:
+        yield client
+
+
+def run_jobs(
+    client: Client,
+    recipe: Recipe,
+    jobs: Sequence[Job],
+    *,
+    export: Sequence[str] = (),
+    workers: int | None = None,
+    progress: Callable[[Job], Progress],
+) -> Iterator[tuple[Job, Result | Exception]]:
+    """Have jobs of `plan` done, all at once, and yield each with its result, or what went wrong, when it is through.
+
+    Parameters
+    ----------
+    client : Client
+    recipe, jobs, export
+        See `run_job`.
+    workers : int, optional
+        Number of threads of a task; one, but as many as a machine has for the drift of a single scan.
+    progress : callable
+        Gives a callback for each job; whatever a callback raises cancels all of them.
+    """
+    topic, told = f"napari-xanes-{token_hex(8)}", SimpleQueue[tuple[int, tuple[int, int, str]]]()
+    callbacks = [progress(job) for job in jobs]
+    jobs = [_with_whole_paths(job) for job in jobs]
+    threads = workers or (default_workers() if len(jobs) == 1 else 1)
+    task = partial(_do_job, recipe, export=tuple(export), topic=topic, threads=threads, workers=workers or 1)
+    for job in jobs:
+        if not job.resume:
+            forget_begun(job.target, SharedStore.patience)
+    client.subscribe_topic(topic, lambda event: told.put(event[1]))
+    left = {
+        client.submit(task, n, dataclasses.replace(job, resume=True), key=f"{topic}-{n}"): job
+        for n, job in enumerate(jobs)
+    }
+    try:
+        while left:
+            while not told.empty():
+                number, report = told.get()
+                callbacks[number](*report)
+            for future in [one for one in left if one.done()]:
+                job = left.pop(future)
+                yield job, _outcome(future, job)
+            time.sleep(0.05)
+    finally:
+        client.cancel(list(left))
+        client.unsubscribe_topic(topic)
+
+
+def _with_whole_paths(job: Job) -> Job:
+    """Return a job that can be done in any folder."""
+    more = tuple(path.absolute() for path in job.more)
+    return dataclasses.replace(job, scan=job.scan.absolute(), target=job.target.absolute(), more=more)
+
+
+def _outcome(future: Any, job: Job) -> Result | Exception:
+    """Return the result of a job whose task has ended, or in a sentence why there is none."""
+    from distributed import KilledWorker
+
+    if future.status == "finished":
+        return open_result(job.target)
+    if future.status != "error":
+        return ResourceError(
+            "the scheduler has ended, or was told to cancel; --resume goes on from what is whole."
+        )
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        return ResourceError(
+            "workers were lost again and again while they worked on it, as where memory is short; give them more, or "
+            "fewer to a machine, and --resume."
+        )
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
+
+
+def _do_job(
+    recipe: Recipe,
+    number: int,
+    job: Job,
+    *,
+    export: tuple[str, ...],
+    topic: str,
+    threads: int,
+    workers: int,
+) -> None:
+    """Do a job on a worker, and have the parts of its volumes done by all of them."""
+    report = _Report(lambda event: (number, event), topic)
+    run_job(
+        recipe,
+        job,
+        export=export,
+        workers=threads,
+        progress=report,
+        store=partial(SharedStore, workers=workers),
+    )
+
+
+class _Report:
+    """Tells whoever waits for a task how far it is, and ends the task when nobody does any more."""
+
+    def __init__(self, event: Callable[[Any], Any] | None = None, topic: str = "") -> None:
+        from distributed import get_worker
+
+        self._worker = get_worker()
+        self._key = self._worker.get_current_task()
+        self._event, self._topic = event, topic
+        self._text, self._last = "", 0.0
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        task = self._worker.state.tasks.get(self._key)
+        if task is None or task.state == "cancelled":
+            raise Cancelled
+        now = time.monotonic()
+        soon = now - self._last < OFTEN and text in ("", self._text) and done < total
+        if self._event is None or soon:
+            return
+        self._text, self._last = text or self._text, now
+        self._worker.log_event(self._topic, self._event((done, total, text)))
+
+
+class SharedStore(MapStore):
+    """A store whose parts are put by all workers of the cluster that this process belongs to."""
+
+    patience = 60.0
+    """For a task that was cancelled, or whose worker is taken to be lost, to end."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        super().__init__(folder)
+        self._workers, self._seceded = workers, False
+
+    def carry_out(self, work: SlabPass, progress: Progress, workers: int | None) -> None:
+        """Have all parts of the pass put that are not there, each by a task of its own."""
+        import cloudpickle
+        from distributed import as_completed, get_client, secede
+
+        path = self.folder / "work" / token_hex(8)
+        with whole_file(path) as part:
+            part.write_bytes(cloudpickle.dumps((self, work)))
+        client = get_client()
+        if not self._seceded:
+            secede()  # for good, as what is left to do waits for no place among the parts
+            self._seceded = True
+        parts = self.parts(sum(client.nthreads().values()))
+        done, total = 0, sum(part.stop - part.start for part in parts)
+        progress(0, total, "Computing maps")
+        futures = client.map(
+            partial(_put_part, path, workers=self._workers),
+            parts,
+            key=[f"maps-{path.name}-{planes.start}" for planes in parts],
+            priority=1,  # before scans that have not begun
+        )
+        waiting = as_completed(futures)
+        try:
+            while waiting.count():
+                for future in waiting.next_batch(block=False):
+                    done += future.result()
+                progress(done, total, "Computing maps")
+                time.sleep(0.05)
+        finally:
+            client.cancel(futures)
+
+    def parts(self, threads: int) -> list[slice]:
+        """Return the parts that are to be done, whole numbers of chunks."""
+        planes = self.planes
+        most = min(MOST_PLANES, -(-planes // (PARTS * threads)))
+        height = max(self.rows, -(-most // self.rows) * self.rows)
+        parts = [slice(a, min(a + height, planes)) for a in range(0, planes, height)]
+        return [part for part in parts if not self.holds(part)]
+
+
+def _put_part(path: Path, planes: slice, *, workers: int) -> int:
+    """Put the maps of some planes; returns how many."""
+    import cloudpickle
+
+    store, work = cloudpickle.loads(path.read_bytes())
+    with files_kept_open():
+        work.into(store, planes, _Report(), workers)
+    return int(planes.stop - planes.start)

@@ -1,0 +1,138 @@
+"""Recipes on a small cluster of processes: the same bits as here, whatever is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+import napari_xanes as nx
+from napari_xanes._core.runs import batch, cluster
+
+
+@pytest.fixture(scope="module")
+def client():
+    with cluster.connected("local", 2) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """Volumes that drift, with their recipe."""
+    folder = tmp_path_factory.mktemp("volumes")
+    made = nx.simulate_volume((32, 20, 24), n_energies=21, seed=5, n_particles=12)
+    with h5py.File(folder / "scan.h5", "w") as file:
+        file["img_xanes"], file["X_eng"] = made.stack.data, made.stack.energy
+    references = []
+    for one in made.references:
+        references.append(str(folder / f"{one.name}.txt"))
+        np.savetxt(references[-1], np.stack([one.energy, one.mu], axis=1))
+    steps = [{"do": "align"}, {"do": "normalize"}, {"do": "fit", "references": references}]
+    table = {"schema": 1, "input": {"signal": "optical_density"}, "step": steps}
+    return folder / "scan.h5", nx.Recipe.from_dict(table)
+
+
+@pytest.fixture(scope="module")
+def expected(scan):
+    path, recipe = scan
+    return nx.run_recipe(recipe, path)
+
+
+def check_same(result, expected):
+    assert result.maps.keys() == expected.maps.keys()
+    for name, data in expected.maps.items():
+        assert np.asarray(result.maps[name]).tobytes() == data.tobytes(), name
+    assert [e.to_json() for e in result.history] == [e.to_json() for e in expected.history]
+
+
+def test_the_same_bits_though_a_worker_is_killed(client, scan, expected, tmp_path):
+    path, recipe = scan
+    killed = []
+
+    def progress(done, total, text):
+        if text == "Computing maps" and not killed:
+            killed.append(next(iter(client.run(os.getpid).values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    result = nx.run_recipe(recipe, path, into=tmp_path / "scan.zarr", client=client, progress=progress)
+    check_same(result, expected)
+    assert killed
+    assert {one.name for one in tmp_path.iterdir()} == {"scan.zarr", "scan.toml"}
+
+
+def test_many_scans_at_once_and_one_that_is_damaged(client, scan, expected, tmp_path):
+    path, recipe = scan
+    copies = [tmp_path / f"scan{i}.h5" for i in range(2)]
+    for copy in copies:
+        copy.write_bytes(path.read_bytes())
+    with h5py.File(copies[1], "r+") as file:
+        del file["X_eng"]
+    jobs = batch.plan(recipe, copies, tmp_path / "out")
+    done = dict(cluster.run_jobs(client, recipe, jobs, progress=lambda job: lambda *_: None))
+    assert [job.scan.name for job in done if isinstance(done[job], Exception)] == ["scan1.h5"]
+    for job, result in done.items():
+        if job.scan.name == "scan1.h5":
+            assert isinstance(result, nx.XanesError) and "energ" in str(result)
+        else:
+            check_same(result, expected)
+            check_same(nx.load_result(job.target), expected)
+
+
+def test_what_is_cancelled_ends_and_is_gone_on_with(client, scan, expected, tmp_path):
+    path, recipe = scan
+
+    def stop(done, total, text):
+        if text == "Computing maps" and done:
+            raise nx.Cancelled
+
+    with pytest.raises(nx.Cancelled):
+        nx.run_recipe(recipe, path, into=tmp_path / "scan.h5", client=client, progress=stop)
+    stages = []
+    result = nx.run_recipe(
+        recipe,
+        path,
+        into=tmp_path / "scan.h5",
+        client=client,
+        resume=True,
+        progress=lambda done, total, text: stages.append(text),
+    )
+    assert set(stages) == {"Computing maps"}
+    check_same(result, expected)
+
+
+def test_what_cannot_be_done_is_refused_in_a_sentence(client, scan, tmp_path, monkeypatch):
+    path, recipe = scan
+    with pytest.raises(nx.InputError, match="give into, the name of a "):
+        nx.run_recipe(recipe, path, client=client)
+    with pytest.raises(nx.InputError, match="file or folder, not a stack"):
+        nx.run_recipe(recipe, nx.read_stack(path), into=tmp_path / "scan.h5", client=client)
+    with pytest.raises(nx.InputError, match="which ends in "):
+        nx.run_recipe(recipe, path, into=tmp_path / "scan.tif")
+    (tmp_path / "mine.h5").write_text("mine")
+    with pytest.raises(nx.DataFileError, match="is no result of this program and is not replaced"):
+        nx.run_recipe(recipe, path, into=tmp_path / "mine.h5")
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    with pytest.raises(nx.DataFileError, match="no scheduler answers at tcp"):
+        cluster.connected("tcp://127.0.0.1:9").__enter__()
+
+
+def test_from_the_command_line(client, scan, expected, tmp_path):
+    path, recipe = scan
+    recipe.save(tmp_path / "recipe.toml")
+    words = ["run", tmp_path / "recipe.toml", path, tmp_path / "no_scan.h5", "--out", tmp_path / "out"]
+    (tmp_path / "no_scan.h5").write_bytes(b"no scan")
+    words += ["--results", "zarr", "--scheduler", client.scheduler.address]
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_xanes", *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout.startswith("2 workers, 2 threads\n")
+    assert f"{path}" not in done.stderr and "no_scan.h5" in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error")]) == 1
+    assert f"[1/2] {tmp_path / 'out' / 'scan.zarr'}: {len(expected.maps)} maps" in done.stdout
+    check_same(nx.load_result(tmp_path / "out" / "scan.zarr"), expected)
