@@ -160,3 +160,34 @@ def test_without_a_value_to_spare_there_is_no_sigma(files):
     result = run(stack, NORMALIZE | {"slope": "pixel"}, {"do": "fit", "references": files})
     assert np.isnan(result.maps["sigma_a"]).all() and np.isfinite(result.maps["fraction_a"]).all()
     assert any("there is no sigma" in text for text in result.warnings)
+
+
+@pytest.mark.parametrize("counted", [False, True], ids=["even noise", "counts"])
+@pytest.mark.parametrize("slope", [None, "pixel", "shared"], ids=["fit with a line", "normalised", "shared"])
+def test_amounts_have_errors(files, slope, counted):
+    stack, f = scene(32, 0.01, counted)
+    rng = np.random.default_rng(0)
+    rng.random(f.shape)  # as in the scene
+    truth = f * rng.uniform(0.5, 1.5, f.shape)
+    fit = {"do": "fit", "references": files, "uncertainty": True}
+    normalize = NORMALIZE | {"slope": slope, "uncertainty": True}
+    steps = [fit | {"background": [0, 1]}] if slope is None else [normalize, fit]
+    maps = run(stack, *steps).maps
+    distance = np.abs(maps["amount_a"] - truth) / maps["amount_sigma_a"]
+    assert 0.65 < np.mean(distance < 1) < 0.72 and 0.94 < np.mean(distance < 2) < 0.97
+    images = nx.optical_density(stack.data)
+    if slope is None:
+        one = nx.fit_references(images, stack.energy, REFERENCES, background=(0, 1), uncertainty=True)
+    else:
+        given = {name: value for name, value in normalize.items() if name != "do"}
+        made = nx.normalize_edge(images, stack.energy, **given)
+        one = nx.fit_references(
+            made.normalized, stack.energy, REFERENCES, normalization=made, uncertainty=True
+        )
+    np.testing.assert_allclose(one.amount_sigma[0], maps["amount_sigma_a"], rtol=2e-2)
+
+
+def test_amounts_without_the_error_of_their_thickness_have_none(files):
+    result = run(scene(32, 0.01, True)[0], NORMALIZE, {"do": "fit", "references": files, "uncertainty": True})
+    assert not any(name.startswith("amount_sigma") for name in result.maps)
+    assert any("set uncertainty = true in normalize" in text for text in result.warnings)

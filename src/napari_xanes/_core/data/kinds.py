@@ -67,6 +67,7 @@ KINDS: dict[str, Kind] = {
     "chosen_fraction": Kind(group="fractions", scale="share", prefix=True),
     "coefficient": Kind(unit=OF_SPECTRA, group="fractions", scale="from zero", prefix=True, of_fit=True),
     "amount": Kind(**_AMOUNT, prefix=True),
+    "amount_sigma": Kind(unit="optical density", **_SIGMA, prefix=True),
     "sigma": Kind(**_SIGMA, prefix=True),
     "thickness": Kind(**_AMOUNT, shown=True, rank=4),
     "thickness_sigma": Kind(unit="optical density", **_SIGMA),

@@ -22,10 +22,10 @@ def fit_code(given: dict[str, Any], before: Before) -> Lines | None:
         lines.append("references = nx.normalize_references(references, edge, energy=energy)")
     carried = ("normalization=edge",) if before.normalized_here else ()
     lines += call("fit", "nx.fit_references", "images", "energy", "references", *carried, **given)
-    return [*lines, *_code_of_maps(before)]
+    return [*lines, *_code_of_maps(before, bool(given.get("uncertainty")))]
 
 
-def _code_of_maps(before: Before) -> Lines:
+def _code_of_maps(before: Before, uncertainty: bool) -> Lines:
     """Return the lines that name the maps of a fit."""
     normalized = before.signal == "normalized"
     lines = [] if normalized else ['maps["thickness"] = fit.coefficients.sum(axis=0)']
@@ -37,4 +37,6 @@ def _code_of_maps(before: Before) -> Lines:
     ]
     if before.normalized_here or not normalized:
         lines.append('    maps[f"amount_{name}"] = fit.fractions[k] * maps["thickness"]')
+    if uncertainty and (not normalized or before.normalized_here):
+        lines.append('    maps[f"amount_sigma_{name}"] = fit.amount_sigma[k]')
     return [*lines, 'maps |= {"error": fit.error, "rms": fit.rms, "r_factor": fit.r_factor}']

@@ -21,6 +21,7 @@ from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine import blocks
+from napari_xanes._core.fit.collect import amount_sigma
 from napari_xanes._core.fit.diagnosis import diagnose
 from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
@@ -76,6 +77,7 @@ def fit_references(
     noise: ArrayLike | None = None,
     reference_shifts: Mapping[str, float] | Sequence[float] | None = None,
     normalization: EdgeNormalization | None = None,
+    uncertainty: bool = False,
 ) -> ReferenceFit:
     """Fit every spectrum with a linear combination of references.
 
@@ -117,6 +119,8 @@ def fit_references(
         eV by which references are moved up in energy, by name or in order, as `fit_reference_shifts` finds them.
     normalization : EdgeNormalization, optional
         How `mu` was normalised, by which `sigma` also holds the errors of the lines before and after the edge.
+    uncertainty : bool
+        Whether to return `amount_sigma`, too.
 
     Returns
     -------
@@ -165,6 +169,7 @@ def fit_references(
         mask=_as_mask(mask, values.shape[1:]),
         jacobian=None if normalization is None else normalization.jacobian,
         step_noise=0.0 if normalization is None else normalization.step_noise,
+        uncertainty=uncertainty,
     )
     kernel.learn_noise(sampled_pixels_of(values, mask), *sampled_divisor(normalization, values, mask))
     (maps,) = blocks.run_kernels([kernel], values)
@@ -180,7 +185,8 @@ def fit_references(
     )
     return ReferenceFit(
         names=tuple(r.name for r in spectra),
-        **{name: maps[name][()] for name in kernel.maps if name != "unconverged"},
+        **{name: maps[name][()] for name in kernel.maps if name not in INNER},
+        amount_sigma=_amount_sigma(maps, normalization) if uncertainty else None,
         energy=energies[fitted],
         condition_number=basis.condition_number,
         weights=basis.weights,
@@ -196,6 +202,16 @@ def fit_references(
         _fitted=fitted,
         _basis=(basis.background, basis.references),
     )
+
+
+INNER = ("unconverged", "coefficient_sigma", "with_thickness")
+"""Maps of the kernel that are not given as they are."""
+
+
+def _amount_sigma(maps: Mapping[str, NDArray[Any]], normalization: EdgeNormalization | None) -> NDArray[Any]:
+    if normalization is None or normalization.thickness_sigma is None:
+        return amount_sigma(maps, None)[()]
+    return amount_sigma(maps, (normalization.thickness, normalization.thickness_sigma))[()]
 
 
 def _as_references(

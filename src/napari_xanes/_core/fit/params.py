@@ -91,6 +91,12 @@ class FitParams(LibraryParams):
         ge=0,
         example=3.0,
     )
+    uncertainty: bool = field(
+        False,
+        "Errors of amounts",
+        "Also map the standard error of each amount; of normalised data if these were normalised with uncertainty, too.",
+        rare=True,
+    )
     solver: Solver = field(
         "direct",
         "Solver",

@@ -59,6 +59,9 @@ class ReferenceFit:
         Of solver "admm": iterations of each pixel and the residuals it stopped at.
     n_unconverged : int
         Number of pixels for which its iterations did not do.
+    amount_sigma : array (K, ...) or None
+        Standard error of each amount, if it was asked for: of the coefficients, or, where `normalization` has a
+        `thickness_sigma`, of the fractions times its thickness.
     diagnosis : FitDiagnosis or None
         What the fit left, and why; None where there are too few pixels or energies to tell.
     warnings : tuple of str
@@ -83,6 +86,7 @@ class ReferenceFit:
     primal_residual: FloatArray | None = None
     dual_residual: FloatArray | None = None
     n_unconverged: int = 0
+    amount_sigma: FloatArray | None = None
     diagnosis: FitDiagnosis | None = None
     warnings: tuple[str, ...] = ()
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +12,20 @@ from napari_xanes._core.base.checks import in_window
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import Found
-from napari_xanes._core.data.kinds import unit_of
-from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.reference import Reference, interpolate_reference
-from napari_xanes._core.data.stack import Signal
 from napari_xanes._core.edge.handover import normalization_of, sampled_thickness
 from napari_xanes._core.edge.references import normalize_references
-from napari_xanes._core.engine.chain import Chain, count_invalid
+from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.step import Step
 from napari_xanes._core.fit.code import fit_code
+from napari_xanes._core.fit.collect import Collect, divided_out
 from napari_xanes._core.fit.diagnosis import diagnose
 from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
     choose_references,
-    count_unconverged,
     covered_indices,
     doubts_of,
     fitted_indices,
-    gave_up,
     make_basis,
     redefined,
     shifted_references,
@@ -97,6 +92,7 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
         step_noise=0.0 if direct or normalized is None else normalized.step_noise,
         solver=params.solver,
         keep=leftover,
+        uncertainty=params.uncertainty,
     )
     _learn_noise(kernel, chain, direct, found)
     if not direct:  # else the thickness is their sum
@@ -104,7 +100,7 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
     names = tuple(r.name for r in references)
 
     diagnosed = _Diagnose(chain, params, leftover, references, shifts, energy, basis, direct)
-    chain.add_kernel(kernel, _Collect(chain, names, direct, diagnosed))
+    chain.add_kernel(kernel, Collect(chain, names, direct, diagnosed, params.uncertainty))
     ends = (float(energy[0]), float(energy[-1]))
     resolved = {
         "names": names,
@@ -241,68 +237,9 @@ def _step_weights(
     return weights
 
 
-@dataclass(frozen=True, eq=False)
-class _Collect:
-    """Names the maps of a fit and counts what is invalid."""
-
-    chain: Chain
-    names: tuple[str, ...]
-    direct: bool
-    diagnosed: Callable[[Mapping[str, FloatArray]], FitDiagnosis | None]
-
-    def __call__(self, raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
-        maps = _name_maps(raw, self.names, "optical_density" if self.direct else "normalized")
-        thickness = _divided_out(self.chain)
-        diagnosis = self.diagnosed(raw)
-        if self.direct:
-            thickness = raw["coefficients"].sum(axis=0)
-            maps["thickness"] = NamedMap(thickness, "thickness", unit_of("thickness"))
-        if thickness is not None and self.chain.wants("amount"):
-            for name, fraction in zip(self.names, raw["fractions"], strict=True):
-                maps[f"amount_{name}"] = NamedMap(fraction * thickness, "amount", unit_of("amount"), name)
-        found = Found(
-            {
-                "invalid_pixels": count_invalid(raw["error"]),
-                "invalid_fractions": count_invalid(raw["fractions"][0]),
-            }
-        )
-        if diagnosis is not None:
-            found["diagnosis"] = diagnosis.facts()
-            found.warn(*diagnosis.warnings)
-            self.chain.extra["diagnosis"] = diagnosis
-        if "iterations" in raw:
-            maps["admm_iterations"] = NamedMap(raw["iterations"], "iterations")
-            facts = _admm_facts(raw)
-            found["admm"] = facts
-            found.warn(*gave_up(facts["unconverged_pixels"], raw["error"].size))
-        return maps, found
-
-
-def _admm_facts(raw: Mapping[str, FloatArray]) -> dict[str, Any]:
-    """Return how far the iterations came, over all pixels."""
-    unconverged = count_unconverged(raw)
-    names = ("primal_residual", "dual_residual")
-    iterations, *residuals = (np.asarray(raw[name]) for name in ("iterations", *names))
-    valid = np.isfinite(iterations)
-    largest = {
-        name: float(one.max(where=valid, initial=0)) for name, one in zip(names, residuals, strict=True)
-    }
-    return {
-        "median_iterations": float(np.median(iterations[valid])) if valid.any() else 0.0,
-        "most_iterations": int(iterations.max(where=valid, initial=0)),
-        "unconverged_pixels": unconverged,
-        **largest,
-    }
-
-
-def _divided_out(chain: Chain) -> FloatArray | None:
-    """Return the thickness that normalisation divided out, in this run or an earlier one."""
-    return chain.maps["thickness"].data if "thickness" in chain.maps else chain.thickness
-
-
 def _divisor(chain: Chain) -> Divisor | None:
     """Return what the spectra were divided by, as far as that is known; its slope follows from two of its means."""
-    thickness, step = _divided_out(chain), chain.maps.get("edge_step")
+    thickness, step = divided_out(chain), chain.maps.get("edge_step")
     if thickness is None:
         return None
     made = normalization_of(chain)
@@ -316,18 +253,6 @@ def _divisor(chain: Chain) -> Divisor | None:
     return Divisor(step.data, (thickness - step.data) / after.astype(thickness.dtype), params.e0)
 
 
-def _name_maps(raw: Mapping[str, FloatArray], names: Sequence[str], signal: Signal) -> dict[str, NamedMap]:
-    maps = {}
-    for key, kind in (("fractions", "fraction"), ("sigma", "sigma"), ("coefficients", "coefficient")):
-        if key in raw:
-            for name, data in zip(names, raw[key], strict=True):
-                maps[f"{kind}_{name}"] = NamedMap(data, kind, unit_of(kind, signal), name)
-    for kind in ("error", "rms", "r_factor"):
-        if kind in raw:
-            maps[kind] = NamedMap(raw[kind], kind, unit_of(kind, signal))
-    return maps
-
-
 FIT = Step(
     name="fit",
     title="Fit",
@@ -336,8 +261,8 @@ FIT = Step(
     run=fit_step,
     order=210,
     takes=("optical_density", "normalized"),
-    makes=("fraction", "sigma", "coefficient", "amount", "error", "rms", "r_factor"),
-    map_count=lambda params: 4 * len(choose_references(params)) + 4,
+    makes=("fraction", "sigma", "coefficient", "amount", "amount_sigma", "error", "rms", "r_factor"),
+    map_count=lambda params: (4 + params.uncertainty) * len(choose_references(params)) + 4,
     measures=True,
     after=("flat_field", "optical_density", "normalize"),
     code=fit_code,

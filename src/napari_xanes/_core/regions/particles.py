@@ -148,13 +148,18 @@ def _first_fraction(chain: Chain) -> str | None:
 
 def _sigma(chain: Chain, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Return the maps of standard errors, by the name of the map they are of."""
-    pairs = {name: f"sigma_{chain.maps[name].reference}" for name in names if _is_fraction(chain, name)}
+    kinds = {name: chain.maps[name].kind for name in names if name in chain.maps}
+    pairs = {
+        name: f"{_SIGMA_OF[kind]}_{chain.maps[name].reference}"
+        for name, kind in kinds.items()
+        if kind in _SIGMA_OF
+    }
     pairs |= {name: f"{name}_sigma" for name in names if f"{name}_sigma" in chain.maps}
     return {name: chain.maps[error].data for name, error in pairs.items() if error in chain.maps}
 
 
-def _is_fraction(chain: Chain, name: str) -> bool:
-    return name in chain.maps and chain.maps[name].kind == "fraction"
+_SIGMA_OF = {"fraction": "sigma", "amount": "amount_sigma"}
+"""How the maps of the errors of these kinds are called."""
 
 
 def _doubts(facts: Mapping[str, Any], profile: str | None) -> list[str]:

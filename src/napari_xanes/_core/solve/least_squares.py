@@ -60,10 +60,12 @@ class FitKernel:
         noise: NDArray[Any] | None = None,
         mask: NDArray[np.bool_] | None = None,
         keep: Keeper | None = None,
+        uncertainty: bool = False,
     ) -> None:
         """Set up.
 
-        What is left of some pixels goes to `keep`.  `jacobian` says how the spectra were normalised, `step_noise` is the
+        What is left of some pixels goes to `keep`; with `uncertainty` there are maps of the errors of
+        coefficients, and of the covariance of fractions with the thickness that was divided out, relative to it.  `jacobian` says how the spectra were normalised, `step_noise` is the
         error of the edge step that was divided out, for noise of one.  `noise` is an image of the standard deviation of
         a spectrum's values (at an energy of weight one).  Outside `mask` nothing is fitted.
         """
@@ -77,6 +79,8 @@ class FitKernel:
             "r_factor": (),
         }
         reads: dict[str, NDArray[Any]] = {}
+        if uncertainty:
+            maps |= {"coefficient_sigma": (k,), "with_thickness": (k,)}
         if noise is not None:
             reads["noise"] = noise
             maps["reduced_chi_square"] = ()
@@ -121,6 +125,8 @@ class FitKernel:
         made, k = self._propagation, self.maps["coefficients"][0]
         r = self.basis.r[-k:, -k:]
         self._sigma = {t: FractionSigma(r, self._constraint, made.covariances, t) for t in PRECISIONS}
+        solved: Matrix = np.asarray(np.linalg.solve(r, made.with_thickness.T))
+        self._with_thickness: dict[Any, FloatArray] = {t: solved.astype(t) for t in PRECISIONS}
         self._left: dict[Any, FloatArray] = {t: made.left.astype(t) for t in PRECISIONS}
 
     def learn_noise(
@@ -253,6 +259,12 @@ class FitKernel:
         plain = np.sqrt(weighted / counted) if own else noise
         self._fill_fractions(x, plain, out["fractions"])
         sigma.fill(x, z, out["fractions"], noise, free, features, terms, out["sigma"])
+        if "coefficient_sigma" in out:  # the error of a fraction of nothing, times the sum
+            none, one = np.zeros_like(x), np.ones_like(noise)
+            sigma.fill(x, z, none, noise, free, features, terms, out["coefficient_sigma"], one)
+            together = self._with_thickness[data.dtype] @ features
+            out["with_thickness"][...] = together - out["fractions"] * together.sum(axis=0)
+            out["with_thickness"] *= noise**2 / x.sum(axis=0)
 
     def _free_energies(self, count: NDArray[Any] | None, dtype: Any) -> Any:
         """Return the degrees of freedom that are left by all coefficients, or by `count` (n,) that are not held."""

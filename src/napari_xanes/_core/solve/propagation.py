@@ -53,6 +53,9 @@ class Propagation:
         In the same way, the sum of (weighted) squared residuals.
     freedom : float
         Of those, in a pixel as the mean; 0 where nothing but rounding is left.
+    with_thickness : array (F, K)
+        In the same way, the covariance of its z with the thickness that was divided out, relative to it; zero if
+        nothing was.
     """
 
     def __init__(self, basis: Design, fitted: NDArray[np.intp], jacobian: Jacobian | None) -> None:
@@ -63,9 +66,11 @@ class Propagation:
         columns = fitted if jacobian is None else np.union1d(fitted, jacobian.used)
         if jacobian is None:
             changes = [np.eye(n)]
+            self._into_thickness = np.zeros(n)
         else:
             first, second = jacobian.parts(fitted, columns)
             changes = [first, *(-row[:, None] * second for row in basis.references.T)]
+            self._into_thickness = jacobian.thickness @ jacobian.functionals[:, columns] / jacobian.level
         self._into_z, self._into_rest = [project @ c for c in changes], [rest @ c for c in changes]
         self._root, self._seen = root, np.searchsorted(columns, fitted)
         self._nearest = np.abs(np.arange(columns.size)[:, None] - self._seen).argmin(axis=1)
@@ -152,14 +157,16 @@ class Propagation:
         if not self._quadratic:
             z, rest = [self._typical_change(z)], [self._typical_change(rest)]
         pairs = list(combinations_with_replacement(range(len(z)), 2))
-        covariances, left = [], []
+        covariances, left, with_thickness = [], [], []
         for a, b in pairs:
             twice = 1 if a == b else 2
             for v in variances:
                 both = (z[a] * v) @ z[b].T
                 covariances.append(twice * (both + both.T) / 2)
                 left.append(twice * float(((rest[a] * rest[b]).sum(axis=0) * v).sum()))
+                with_thickness.append((z[b] * v) @ self._into_thickness * (a == 0))
         self.covariances, self.left, self._pairs = np.stack(covariances), np.array(left), pairs
+        self.with_thickness = np.stack(with_thickness)
         whole = self._typical_change(self._into_rest) * np.sqrt(np.mean(variances, axis=0))
         of_rest = whole @ whole.T
         told = float(np.trace(of_rest)) > NOTHING * float(np.mean(variances)) * len(of_rest)

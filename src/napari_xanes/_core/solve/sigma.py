@@ -80,12 +80,13 @@ class FractionSigma:
         features: FloatArray,
         terms: FloatArray,
         sigma: FloatArray,
+        total: FloatArray | None = None,
     ) -> None:
         """Fill `sigma` from coefficients `x`, projected spectra `z` and the noise (n,) of one spectrum's values.
 
-        It is NaN where the fractions are.
+        It is NaN where the fractions are.  `total` (n,) is what coefficients are divided by, by default their sum.
         """
-        scale = noise / x.sum(axis=0)
+        scale = noise / (x.sum(axis=0) if total is None else total)
         k = len(x)
         for own, with_sum, f, out in zip(terms[:k], terms[k : 2 * k], fractions, sigma, strict=True):
             variance = (terms[-1] * f - 2 * with_sum) * f + own
