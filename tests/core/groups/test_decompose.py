@@ -104,7 +104,7 @@ def test_nmf_counts_the_noise_below_zero_and_refuses_more():
     assert 0 < below < 0.2
     assert decompose(MIXED, 2, method="nmf").clipped == pytest.approx(below)
     with pytest.raises(
-        InputError, match=r"values below zero have .* of the norm of mu, nmf takes 10% as noise"
+        InputError, match=r"values below zero have .* of the norm of the spectra, nmf takes 10% as noise"
     ):
         decompose(MIXED - MIXED.mean(), 2, method="nmf")
 

@@ -259,3 +259,26 @@ def test_a_run_keeps_the_file_open_and_gives_it_back(tmp_path):
     with h5py.File(path, "r+") as file:  # nothing holds it in this process
         file["img_xanes"][1] = 7
     assert (stack.data[1] == 7).all()
+
+
+def test_a_run_that_ends_takes_no_file_from_who_is_reading_it(tmp_path, monkeypatch):
+    """A window reads what it shows while a run in the background ends."""
+    path = tmp_path / "scan.h5"
+    images = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+    with h5py.File(path, "w") as file:
+        file["img_xanes"], file["X_eng"] = images, np.linspace(8.3, 8.4, 5)
+    stack = read_stack(path)
+    run = files_kept_open()
+    run.__enter__()
+    np.testing.assert_array_equal(stack.data[0], images[0])
+    real = h5py.Dataset.__getitem__
+
+    def ends_meanwhile(dataset, key):
+        monkeypatch.undo()
+        run.__exit__(None, None, None)
+        return real(dataset, key)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", ends_meanwhile)
+    np.testing.assert_array_equal(stack.data[3], images[3])
+    with h5py.File(path, "a") as file:  # which is free again
+        file["note"] = "written"

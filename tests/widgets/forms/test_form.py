@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QApplication, QLabel, QPushButton
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QLineEdit, QPushButton
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
@@ -178,3 +178,24 @@ def test_the_wheel_scrolls_past_numbers(form):
     assert not event.isAccepted()
     QApplication.processEvents()
     assert form.params().rounds == 100
+
+
+def test_files_are_chosen_and_names_of_maps_are_words(qtbot, monkeypatch, tmp_path):
+    form = ParamsForm(STEPS["mask"].params)
+    qtbot.addWidget(form)
+    editor = form.editors["file"]
+    assert not editor.findChildren(QLineEdit), "nothing to type a path into"
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "mask.tif"), ""))
+    qtbot.mouseClick(editor.choose, Qt.MouseButton.LeftButton)
+    assert form.values()["file"] == str(tmp_path / "mask.tif") and editor.name.text() == "mask.tif"
+    qtbot.mouseClick(editor.clear, Qt.MouseButton.LeftButton)
+    assert form.values()["file"] is None and editor.name.text() == "none"
+    particles = ParamsForm(STEPS["particles"].params)
+    qtbot.addWidget(particles)
+    particles.offer("maps", ["edge_step", "fraction_NiO"])
+    names = particles.editors["maps"]
+    assert [names.list.item(k).text() for k in range(2)] == ["edge step", "fraction NiO"]
+    names.list.item(1).setCheckState(Qt.CheckState.Checked)
+    assert names.value() in (("fraction_NiO",), ("edge_step", "fraction_NiO"), ())
+    names.set_value(("edge_step",))
+    assert names.value() == ("edge_step",)

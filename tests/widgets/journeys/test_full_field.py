@@ -85,7 +85,7 @@ def check_words(workflow):
     assert workflow.sections["results"].is_open()
     assert "drift up to" in workflow.sections["align"].headline.text()
     assert "Ni K" in workflow.sections["normalize"].headline.text()
-    assert "4. normalize" in workflow.results.text.toPlainText()
+    assert "4. Normalise" in workflow.results.text.toPlainText()
     shown = workflow.panels["normalize"].forms["normalize"].editors["e0"].chosen.text()
     assert float(shown) == pytest.approx(8333, abs=2)
 
@@ -106,7 +106,8 @@ def check_automatic(layers, scan_file, references):
         "schema": 1,
         "step": [{"do": do} for do in ("flat_field", "optical_density", "align", "normalize")],
     }
-    table["step"].append({"do": "fit", "references": list(references), "significance": 3.0})
+    fit = {"do": "fit", "references": list(references), "significance": 3.0, "background": [0, 1]}
+    table["step"].append(fit)
     result = nx.run_recipe(nx.Recipe.from_dict(table), scan_file)
     for name, layer in layers.items():
         assert_same(layer.data, result.maps[name], name)

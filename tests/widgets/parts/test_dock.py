@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from qtpy.QtWidgets import QDockWidget, QLabel, QTabBar
+from qtpy.QtWidgets import QDockWidget, QLabel, QTabBar, QTableWidget
 
-from napari_xanes._widgets.parts.dock import short_title
+from napari_xanes._widgets.parts.dock import Dock, short_title
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,23 @@ def test_titles_and_tabs_are_short(window, qtbot):
     tabs = [bar.tabText(k) for bar in main.findChildren(QTabBar) for k in range(bar.count())]
     assert {"View", "Workflow"} <= {text.replace("&", "") for text in tabs}
     assert "XANES workflow (napari-xanes)" in window.window.dock_widgets, "napari knows it by its name"
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_texts_that_wrap_are_seen_whole_and_stand_at_the_top(qtbot, table):
+    """A text of many short lines is taller than a layout of its preferred width thinks."""
+    dock = Dock()
+    words = QLabel("what is left is too little to matter, or not shared by neighbouring pixels, though " * 6)
+    words.setWordWrap(True)
+    dock.column.addWidget(words)
+    dock.column.addWidget(QLabel("below"))
+    if table:
+        dock.column.addWidget(QTableWidget())
+    qtbot.addWidget(dock)
+    dock.resize(330, 700)
+    dock.show()
+    qtbot.waitExposed(dock)
+    assert words.height() >= words.heightForWidth(words.width())
+    assert words.y() < 20 and words.height() < 300
+    if table:
+        assert dock.findChild(QTableWidget).height() > 250, "what can grow takes the room"

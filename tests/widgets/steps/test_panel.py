@@ -321,7 +321,7 @@ def test_closing_leaves_nothing_that_listens(viewer, qtbot, density):
 def test_history_and_files_of_what_is_chosen(workflow, viewer, density, run_step, tmp_path):
     add_stack(viewer, density)
     run_step(workflow.panels["normalize"])
-    assert "1. normalize" in workflow.results.text.toPlainText()
+    assert "1. Normalise" in workflow.results.text.toPlainText()
     workflow.results.save_recipe(tmp_path / "recipe.toml")
     assert nx.Recipe.load(tmp_path / "recipe.toml").steps[0][0] == "normalize"
     workflow.results.save_result(tmp_path / "maps.h5")

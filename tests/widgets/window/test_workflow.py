@@ -130,7 +130,7 @@ def test_a_result_is_opened_beside_its_scan(window, scan_file, tmp_path):
     workflow = launch.show_result(window, scan_file, tmp_path / "maps.h5")
     kinds = [about(layer)["kind"] for layer in window.layers]
     assert kinds[0] == "stack" and set(kinds) == {"stack", "thickness", "edge_step"}
-    assert "3. normalize" in workflow.results.text.toPlainText()
+    assert "3. Normalise" in workflow.results.text.toPlainText()
     assert workflow.panels["normalize"].forms["normalize"].params().e0 == pytest.approx(8333, abs=2)
 
 

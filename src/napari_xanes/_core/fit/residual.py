@@ -272,6 +272,6 @@ def _sentence(found: Standing, shapes: Float64, smooth: NDArray[np.bool_], energ
     high, low = energy[shapes[k].argmax()], energy[shapes[k].argmin()]
     return (
         f"a reference seems to be missing: {name} leave{'s' if n == 1 else ''} {many} above noise, the strongest with "
-        f"{found.strength[k]:.3g} times its variance, which alone reaches {found.limit:.3g}, {100 * found.share[k]:.2g} % of mu; "
+        f"{found.strength[k]:.3g} times its variance, which alone reaches {found.limit:.3g}, {100 * found.share[k]:.2g} % of the absorption; "
         f"it is highest at {high:.2f} eV and lowest at {low:.2f} eV"
     )

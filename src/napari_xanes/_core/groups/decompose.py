@@ -197,7 +197,7 @@ def _clip(sample: FloatArray) -> float:
     strength = np.linalg.norm(sample[below]) / np.linalg.norm(sample)
     if strength > MOST_NEGATIVE:
         raise InputError(
-            f"values below zero have {strength:.0%} of the norm of mu, nmf takes {MOST_NEGATIVE:.0%} as noise; "
+            f"values below zero have {strength:.0%} of the norm of the spectra, nmf takes {MOST_NEGATIVE:.0%} as noise; "
             "mask empty pixels, give optical density or normalised data, or choose method 'pca'."
         )
     sample[below] = 0

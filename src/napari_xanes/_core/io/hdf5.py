@@ -63,12 +63,12 @@ class Hdf5Array(LazyArray):
 
     def _read(self, key: Any, index: int | None) -> Any:
         try:
-            kept = _kept.dataset(self.path, self.dataset_name)
-            if kept is not None:
-                values = kept[key]
-            else:
-                with open_hdf5(self.path) as file:
-                    values = file[self.dataset_name][key]
+            with _kept.reading(self.path, self.dataset_name) as kept:
+                if kept is not None:
+                    values = kept[key]
+                else:
+                    with open_hdf5(self.path) as file:
+                        values = file[self.dataset_name][key]
         except (XanesError, MemoryError):
             raise
         except Exception as error:  # the library raises anything on damaged files
@@ -98,16 +98,35 @@ class _Kept:
         self.files: dict[Path, h5py.File] = {}
         self.datasets: dict[tuple[Path, str], h5py.Dataset] = {}
 
-    def dataset(self, path: Path, name: str) -> h5py.Dataset | None:
-        """Return a dataset of a file that stays open; None if none is to."""
+    @contextmanager
+    def reading(self, path: Path, name: str) -> Iterator[h5py.Dataset | None]:
+        """Hold a dataset of a file that stays open, also if the run ends meanwhile; None if none is to stay open."""
         with self.lock:
+            kept = self._dataset(path, name) if self.runs else None
+            self.runs += kept is not None
+        try:
+            yield kept
+        finally:
+            if kept is not None:
+                self.release()
+
+    def _dataset(self, path: Path, name: str) -> h5py.Dataset:
+        if (path, name) not in self.datasets:
+            if path not in self.files:
+                self.files[path] = open_hdf5(path, locking=False)
+            self.datasets[path, name] = self.files[path][name]
+        return self.datasets[path, name]
+
+    def release(self) -> None:
+        """Be one less who needs files open; the last one closes them."""
+        with self.lock:
+            self.runs -= 1
+            files = [] if self.runs else list(self.files.values())
             if not self.runs:
-                return None
-            if (path, name) not in self.datasets:
-                if path not in self.files:
-                    self.files[path] = open_hdf5(path, locking=False)
-                self.datasets[path, name] = self.files[path][name]
-            return self.datasets[path, name]
+                self.files.clear()
+                self.datasets.clear()
+        for file in files:
+            file.close()
 
 
 _kept = _Kept()
@@ -121,14 +140,7 @@ def files_kept_open() -> Iterator[None]:
     try:
         yield
     finally:
-        with _kept.lock:
-            _kept.runs -= 1
-            files = [] if _kept.runs else list(_kept.files.values())
-            if not _kept.runs:
-                _kept.files.clear()
-                _kept.datasets.clear()
-        for file in files:
-            file.close()
+        _kept.release()
 
 
 def open_hdf5(path: Path, *, locking: bool = True) -> h5py.File:

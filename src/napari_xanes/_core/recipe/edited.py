@@ -12,6 +12,14 @@ from napari_xanes._core.data.history import Entry
 from napari_xanes._core.recipe.histories import changes_stack
 from napari_xanes._core.recipe.steps import STEPS, StepWithParams, step_title
 
+BACKGROUNDS: dict[tuple[int, ...], str] = {
+    (): "none",
+    (0,): "constant",
+    (0, 1): "line",
+    (0, 1, 2): "quadratic",
+}
+"""What backgrounds are called, by the orders of their polynomials."""
+
 MOST = 4
 """Facts shown in a line."""
 
@@ -64,8 +72,7 @@ class HistoryStep:
             standard = None if info.is_required() else info.get_default(call_default_factory=True)
             if value != standard and extra.get("widget") != "hidden":
                 unit = f" {extra['unit']}" if extra.get("unit") else ""
-                shown = _frame(value) if name == "reference" else _short(value)
-                parts.append(f"{info.title} {shown}{unit}")
+                parts.append(f"{info.title} {parameter_text(name, value)}{unit}")
         more = f", and {len(parts) - MOST} more" if len(parts) > MOST else ""
         return ", ".join(parts[:MOST]) + more
 
@@ -88,6 +95,13 @@ class HistoryStep:
         return list(self.entry.warnings) if self.done and self.entry is not None else []
 
 
+def parameter_text(name: str, value: Any) -> str:
+    """Return the value of a parameter in words."""
+    if name == "background":
+        return BACKGROUNDS.get(tuple(value), value_text(value))
+    return _frame(value) if name == "reference" else _short(value)
+
+
 def _frame(value: Any) -> str:
     """Return which frame a reference is, counted as the form counts."""
     if isinstance(value, int):
@@ -102,7 +116,7 @@ def _is_short(value: Any) -> bool:
 def _short(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, tuple) and len(value) == 2 and all(isinstance(one, float) for one in value):
+    if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(one, float) for one in value):
         return f"{value[0]:.6g} to {value[1]:.6g}"
     return value_text(value)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from magicgui import widgets
 from pydantic.fields import FieldInfo
 
+from napari_xanes._core.recipe.edited import BACKGROUNDS
 from napari_xanes._widgets.forms.editors import (
     LARGEST,
     AutoEditor,
@@ -18,6 +19,7 @@ from napari_xanes._widgets.forms.editors import (
     SeveralEditor,
 )
 from napari_xanes._widgets.forms.list_editors import (
+    FileEditor,
     FilesEditor,
     NameEditor,
     NamesEditor,
@@ -29,12 +31,6 @@ from napari_xanes._widgets.parts.spoken import choice_text
 SPECTRA, MAPS = "spectra", "maps"
 NAME_HINTS = (SPECTRA, MAPS)
 """Hints of names that are chosen from lists: spectra of the reference files, maps that earlier steps made."""
-BACKGROUNDS: dict[tuple[int, ...], str] = {
-    (): "none",
-    (0,): "constant",
-    (0, 1): "line",
-    (0, 1, 2): "quadratic",
-}
 
 
 def extra_of(info: FieldInfo) -> dict[str, Any]:
@@ -50,7 +46,7 @@ def make_editor(info: FieldInfo) -> Editor:
     editor = _editor_of(members, info)
     says_none = (
         members == [str]
-        or isinstance(editor, NameEditor)
+        or isinstance(editor, NameEditor | FileEditor)
         or (isinstance(editor, MagicEditor) and None in getattr(editor.widget, "choices", ()))
     )
     return AutoEditor(editor) if optional and not says_none else editor
@@ -78,6 +74,8 @@ def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
         return MagicEditor(widgets.CheckBox(text=""))
     if kind is str and hint in NAME_HINTS:
         return NameEditor("automatic" if NoneType in _members(info.annotation) else "none chosen")
+    if kind is str and hint == "file":
+        return FileEditor()
     if kind is str:
         return MagicEditor(widgets.LineEdit())
     if kind in (int, float):
@@ -85,7 +83,7 @@ def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
     if get_origin(kind) is tuple:
         if get_args(kind) == (str, ...) and hint in NAME_HINTS:
             every = "Empty: all" in str(info.description)
-            return NamesEditor("all" if every else "none", all_is_none=every)
+            return NamesEditor("all" if every else "none", all_is_none=every, words=hint == MAPS)
         return _tuple_editor(get_args(kind), hint, unit)
     raise TypeError(f"there is no editor for {info.title!r} of type {info.annotation}")
 

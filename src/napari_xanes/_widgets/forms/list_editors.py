@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QVBoxLayout,
 )
+from superqt import QElidingLabel
 
 from napari_xanes._core.io.formats import name_filter, spectra_suffixes
 from napari_xanes._widgets.forms.editors import Editor, narrow
@@ -86,13 +87,15 @@ class NamesEditor(Editor):
         What no choice means, such as "all".
     all_is_none : bool
         Whether all being ticked is no choice, so that what is offered later is ticked, too.
+    words : bool
+        Whether names are those of maps, which are shown as words.
     """
 
     ROWS = 5
 
-    def __init__(self, nothing: str, *, all_is_none: bool) -> None:
+    def __init__(self, nothing: str, *, all_is_none: bool, words: bool = False) -> None:
         super().__init__()
-        self._all_is_none = all_is_none
+        self._all_is_none, self._words = all_is_none, words
         self._given: tuple[str, ...] = ()
         self.list = QListWidget()
         narrow(self.list)
@@ -111,7 +114,7 @@ class NamesEditor(Editor):
             self.changed.emit()
 
     def _names(self) -> list[str]:
-        return [one.text() for one in self._items()]
+        return [_name_of(one) for one in self._items()]
 
     def _items(self) -> list[QListWidgetItem]:
         found = (self.list.item(i) for i in range(self.list.count()))
@@ -121,7 +124,8 @@ class NamesEditor(Editor):
         self.list.blockSignals(True)
         self.list.clear()
         for name in dict.fromkeys((*names, *chosen)):
-            item = QListWidgetItem(name)
+            item = QListWidgetItem(name.replace("_", " ") if self._words else name)
+            item.setData(Qt.ItemDataRole.UserRole, name)
             ticked = name in chosen or (self._all_is_none and not chosen)
             item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
             item.setToolTip(name)
@@ -144,7 +148,7 @@ class NamesEditor(Editor):
             self.changed.emit()
 
     def _ticked(self) -> list[str]:
-        return [one.text() for one in self._items() if one.checkState() == Qt.CheckState.Checked]
+        return [_name_of(one) for one in self._items() if one.checkState() == Qt.CheckState.Checked]
 
     def value(self) -> tuple[str, ...]:
         """Return the names that were given or are ticked; none if all were ticked and that is no choice."""
@@ -160,6 +164,10 @@ class NamesEditor(Editor):
         self._list(self._names(), value)
         if self.value() != before:
             self.changed.emit()
+
+
+def _name_of(item: QListWidgetItem) -> str:
+    return str(item.data(Qt.ItemDataRole.UserRole))
 
 
 class NameEditor(Editor):
@@ -196,6 +204,44 @@ class NameEditor(Editor):
         if value and self.combo.findData(value) < 0:
             self.combo.addItem(value.replace("_", " "), value)
         self.combo.setCurrentIndex(max(self.combo.findData(value or None), 0))
+
+
+class FileEditor(Editor):
+    """One file, which is chosen, or none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = QElidingLabel()
+        self.name.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.choose, self.clear = QPushButton("Choose..."), QPushButton("None")
+        self._path: str | None = None
+        self._row(self.name, self.choose, self.clear, stretch=0)
+        self.choose.clicked.connect(self._ask)
+        self.clear.clicked.connect(lambda: self.set_value(None))
+        self.set_value(None)
+
+    def value(self) -> str | None:
+        """Return the path."""
+        return self._path
+
+    def set_value(self, value: str | None) -> None:
+        """Show a path, by the name of the file."""
+        self._path = value or None
+        self.name.setText(Path(self._path).name if self._path else "none")
+        self.name.setToolTip(self._path or "")
+        self.clear.setVisible(self._path is not None)
+        self.changed.emit()
+
+    def as_text(self, value: str) -> str:
+        """Return the name of the file."""
+        return Path(value).name
+
+    def _ask(self) -> None:
+        here = str(Path(self._path).parent) if self._path else ""
+        path, _ = QFileDialog.getOpenFileName(self, "Choose a file", here)
+        if path:
+            self.set_value(path)
 
 
 class FilesEditor(Editor):

@@ -7,12 +7,13 @@ from typing import Any
 
 from napari.layers import Layer
 
-from napari_xanes._core.base.words import value_text
 from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
+from napari_xanes._core.recipe.edited import UNTOLD, parameter_text
+from napari_xanes._core.recipe.steps import step_title
 from napari_xanes._widgets.layers.masked import mask_entry
-from napari_xanes._widgets.parts.spoken import choice_text, label_of
+from napari_xanes._widgets.parts.spoken import choice_text, column_text, label_of
 
 
 def in_voxels(text: str, layer: Layer | None) -> str:
@@ -60,20 +61,20 @@ def history_text(name: str, source: dict[str, Any], history: Sequence[Entry]) ->
     """Return one paragraph a step: what was done, with which parameters, and what was found."""
     lines = [f"{name}: {source.get('path') or 'made in memory'}"]
     for number, entry in enumerate(history, 1):
-        lines.append(f"{number}. {entry.step.replace('_', ' ')}")
+        lines.append(f"{number}. {step_title(entry.step)}")
         lines += [
-            f"   {label_of(entry.step, key)}: {_value_text(value)}"
+            f"   {label_of(entry.step, key)}: {_value_text(key, value)}"
             for key, value in entry.params.items()
             if value != []
         ]
+        found = {key: value for key, value in entry.to_json()["found"].items() if key not in UNTOLD}
         lines += [
-            f"   {key.replace('_', ' ')}: {value_text(value)}"
-            for key, value in entry.to_json()["found"].items()
-            if value != []
+            f"   {column_text(key)}: {_value_text('', value)}" for key, value in found.items() if value != []
         ]
     return "\n".join(lines)
 
 
-def _value_text(value: Any) -> str:
+def _value_text(key: str, value: Any) -> str:
     """Return a value in words, choices as the forms name them."""
-    return choice_text(value) if isinstance(value, str) and value.isidentifier() else value_text(value)
+    choice = isinstance(value, str) and value.isidentifier()
+    return choice_text(value) if choice else parameter_text(key, value)

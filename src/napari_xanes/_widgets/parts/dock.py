@@ -12,7 +12,16 @@ from typing import Any
 
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QSpacerItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 OF_NAPARI = re.compile(r"^XANES | \((napari-xanes|XANES)\)$")
 """What the name of a dock has besides what it is: ours in front, and what napari adds."""
@@ -37,7 +46,7 @@ class Dock(QScrollArea):
         self.body = QWidget()
         self.column = QVBoxLayout(self.body)
         self.column.setContentsMargins(6, 6, 6, 6)
-        self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._filled = False
         self.setWidget(self.body)
 
     def event(self, event: QEvent | None) -> bool:
@@ -48,7 +57,16 @@ class Dock(QScrollArea):
             self._docked = self.parent() is not None
             if self._docked:
                 QTimer.singleShot(0, self._shorten_title)  # napari makes it after this
+        if event is not None and event.type() == QEvent.Type.Polish:
+            self._fill_up()
         return super().event(event)
+
+    def _fill_up(self) -> None:
+        """Leave what room there is below, if nothing takes it; an aligned layout would cut texts that wrap."""
+        if not self._filled and not self.column.expandingDirections() & Qt.Orientation.Vertical:
+            policy = QSizePolicy.Policy
+            self.column.addSpacerItem(QSpacerItem(0, 0, policy.Minimum, policy.Expanding))
+        self._filled = True
 
     def _shorten_title(self) -> None:
         """Leave in the title and on the tab of the dock only what it is; napari goes on knowing it by its name."""

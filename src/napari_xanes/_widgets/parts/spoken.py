@@ -20,6 +20,18 @@ CHOICES = {
 _START, _END = r"(?<![\w/.'\"-])", r"(?![\w/'\"(-]|\.\w)"
 
 
+UNITS = (("_um2", "µm²"), ("_um3", "µm³"), ("_um", "µm"), ("_px", "px"), ("_ev", "eV"))
+"""What the end of a column's name says of its unit."""
+
+
+def column_text(name: str) -> str:
+    """Return what a column or a number that was found is called, with its unit."""
+    for end, unit in UNITS:
+        if name.endswith(end):
+            return f"{name.removesuffix(end).replace('_', ' ')} ({unit})"
+    return name.replace("_", " ")
+
+
 def choice_text(word: object) -> str:
     """Return what a choice is called."""
     return CHOICES.get(str(word), str(word).replace("_", " "))

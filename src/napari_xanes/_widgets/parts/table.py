@@ -21,6 +21,7 @@ from napari_xanes._core.base.csv_cells import csv_text
 from napari_xanes._core.base.files import write_text
 from napari_xanes._widgets.parts.buttons import in_line, make_button, to_clipboard
 from napari_xanes._widgets.parts.notices import report_error
+from napari_xanes._widgets.parts.spoken import column_text
 
 
 class ColumnsTable(QWidget):
@@ -62,7 +63,7 @@ class ColumnsTable(QWidget):
         self._columns = {name: np.asarray(values, object).tolist() for name, values in columns.items()}
         texts = self._columns if shown is None else shown
         self.table.setColumnCount(len(texts))
-        self.table.setHorizontalHeaderLabels([name.replace("_", " ") for name in texts])
+        self.table.setHorizontalHeaderLabels([column_text(name) for name in texts])
         self.table.setRowCount(len(next(iter(texts.values()), ())))
         for column, values in enumerate(texts.values()):
             for row, value in enumerate(values):

@@ -156,13 +156,23 @@ def _says(model: SpectrumModel, first: str, found: SpectrumFound | None) -> str:
     if first == CURSOR and model.reading.cursor is not None:
         what = "pixel " + ", ".join(map(str, model.reading.cursor))
     elif first == MEAN:
-        what = f"mean of {one.mean.pixels} pixels spread over it"
+        what = f"mean of {_sampled(one)}"
     else:
         what = f"'{first}', {one.pixels} px" if one.pixels > 1 else f"'{first}'"
     if found is not None and model.wanted.quantity == NORMALISED and np.isnan(found.spectrum).all():
         why = "its edge step is below the least step" if found.gated else "it shows no edge"
         return f"{what} cannot be normalised: {why}."
-    return what + _validity(one)
+    return what if first == MEAN else what + _validity(one)
+
+
+def _sampled(one: SpectrumRead) -> str:
+    """Return of which pixels the mean of a whole stack is."""
+    mean = one.mean
+    if not mean.used:
+        return f"{mean.pixels} pixels spread over it, none of which is valid in all frames"
+    if mean.used < mean.pixels:
+        return f"{mean.used} pixels spread over it that are valid in all frames"
+    return f"{mean.pixels} pixels spread over it"
 
 
 def _validity(one: SpectrumRead) -> str:

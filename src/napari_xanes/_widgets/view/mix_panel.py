@@ -8,7 +8,7 @@ from typing import Any
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -91,7 +91,8 @@ class MixPanel(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.add)
         buttons.addWidget(self.start, 1)
-        layout.addWidget(in_line(self.bright, self.light, self.light_limits))
+        layout.addWidget(in_line(self.bright, self.light))
+        layout.addWidget(in_line(QLabel("dark and bright at"), self.light_limits))
         layout.addWidget(in_line(self.fade, self.fade_limit))
         layout.addLayout(buttons)
         layout.addWidget(self.words)

@@ -203,6 +203,7 @@ class ImportDialog(QDialog):
             self._background.cancel()
             return
         self._let_open(False)
+        self.verdict.setText(f"Reading {Path(path).name}...")
         self._background.start(partial(_look, path, self.answers()), f"Reading {Path(path).name}")
         self._background.ended.connect(self._on_ended)
 
