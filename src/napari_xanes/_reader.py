@@ -113,7 +113,7 @@ def _opened(paths: list[str]) -> tuple[list[Result], list[LayerTuple]]:
     except ResourceError:
         raise
     except XanesError as error:
-        raise InputError(f"{error} {HINT}") from None
+        raise InputError(f"{error} {HINT}" if ASKABLE.search(str(error)) else str(error)) from None
     return [], [stack_tuple(stack)]
 
 
@@ -130,7 +130,9 @@ def _tell(sentence: str, paths: list[str]) -> None:
         viewer = napari.current_viewer()
         QTimer.singleShot(0, lambda: import_stack(viewer, paths[0]))
     else:
-        show_error(sentence)
+        from napari_xanes._widgets.parts.spoken import spoken
+
+        show_error(spoken(sentence))
 
 
 def _in_window() -> bool:

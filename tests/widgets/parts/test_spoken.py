@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 from qtpy.QtWidgets import QComboBox, QLabel
 
+from napari_xanes._core import io
+from napari_xanes._core.io.describe import OPTIONS, in_options
+from napari_xanes._core.recipe.input_params import InputParams
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.layers.layers import add_stack
@@ -22,6 +27,14 @@ from napari_xanes._widgets.parts.spoken import spoken
             "a.h5: the energies could be those of b; say which under Energies.",
         ),
         (
+            "axes 0 and 2 of s are as long as the 9 energies; say axis=0 or axis=2.",
+            "axes 0 and 2 of s are as long as the 9 energies; choose which under Order of axes.",
+        ),
+        (
+            "region 1 was opened; another is chosen with images='region 2'",
+            "region 1 was opened; another is chosen under Images: 'region 2'",
+        ),
+        (
             "Normalise: 'e0' is 0.0: input should be greater than 0.",
             "Normalise: Edge energy is 0.0: input should be greater than 0.",
         ),
@@ -35,6 +48,38 @@ from napari_xanes._widgets.parts.spoken import spoken
 )
 def test_sentences_are_in_the_words_of_the_forms(said, shown):
     assert spoken(said) == shown
+
+
+def sentences_of_the_readers():
+    """Return every text of the modules that read files which names a keyword of `read_stack`, its gaps filled."""
+    keyword = re.compile(rf"(?<![\w.])({'|'.join(InputParams.model_fields)})=")
+    found = {}
+    for path in sorted(Path(io.__file__).parent.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        docs = {id(node.body[0].value) for node in ast.walk(tree) if hasattr(node, "body") and isinstance(node.body, list)
+                and node.body and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+        inner = {
+            id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values
+        }
+        for node in ast.walk(tree):
+            if id(node) in docs | inner or not isinstance(node, (ast.JoinedStr, ast.Constant)):
+                continue
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "1" for part in parts)
+            if keyword.search(text):
+                found[f"{path.name}:{node.lineno}"] = text
+    return found
+
+
+def test_no_sentence_of_a_reader_has_a_keyword_where_there_is_none():
+    said = sentences_of_the_readers()
+    assert len(said) > 30
+    names = "|".join(InputParams.model_fields)
+    for where, text in said.items():
+        for words in (spoken(text), in_options(text)):
+            assert not re.search(rf"\b({names})=", words), (where, words)
+        assert any(option in in_options(text) for option in OPTIONS.values()), where
+        assert any(str(field.title) in spoken(text) for field in InputParams.model_fields.values()), where
 
 
 @pytest.mark.parametrize("step", STEPS)

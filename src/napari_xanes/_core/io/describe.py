@@ -97,11 +97,7 @@ def in_options(sentence: str) -> str:
     """Return a sentence on what to say to `read_stack` in the words of the command line: energy= is --energy."""
     names = "|".join(OPTIONS)
     return re.sub(
-        rf"(?<![\w.-])({names})\s?=(?:\s?(?=['\"])|(?=[\s,;.:)]|$))",
-        lambda m: (
-            f"{OPTIONS[m[1]]} "
-            if sentence[m.end() : m.end() + 1] in "'\"" and m.end() < len(sentence)
-            else OPTIONS[m[1]]
-        ),
+        rf"(?<![\w.-])({names})\s?=(?:\s?(?=['\"]))?(?=(.?))",
+        lambda m: OPTIONS[m[1]] + " " * bool(m[2].strip(" ,;.:)\n")),
         sentence,
     )

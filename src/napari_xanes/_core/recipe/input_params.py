@@ -53,8 +53,8 @@ class InputParams(Params):
     )
     axis: str | None = param(
         None,
-        "Energy axis",
+        "Order of axes",
         "Which axis of the images in the file is energy, counted from 0, or a letter for each axis such as yxe. "
-        "Empty: as the file declares, else the first.",
+        "Empty: as the file declares, else the only one that fits the energies.",
         example="yxe",
     )

@@ -17,6 +17,7 @@ CHOICES = {
 }
 """What choices are called where their underscores alone do not make words of them."""
 
+_VALUE = r"(?=[\w'\"</])"
 _START, _END = r"(?<![\w/.'\"-])", r"(?![\w/'\"(-]|\.\w)"
 
 
@@ -58,10 +59,14 @@ def spoken(sentence: str) -> str:
     """Return a sentence with names of parameters and choices as the forms show them."""
     labels = _labels()
     names = "|".join(sorted(map(re.escape, labels), key=len, reverse=True))
+    sentence = re.sub(r"\bsay axis=\d( or axis=\d)+", f"choose which under {labels['axis']}", sentence)
+    sentence = re.sub(rf"\b(?:with|by) ({names})={_VALUE}", lambda m: f"under {labels[m[1]]}: ", sentence)
     sentence = re.sub(rf"\b(?:with|by) ({names})=", lambda m: f"under {labels[m[1]]}", sentence)
     sentence = re.sub(
         rf"{_START}({names})\s?=\s?'(\w+)'", lambda m: f"{labels[m[1]]}: {choice_text(m[2])}", sentence
     )
+    sentence = re.sub(rf"{_START}({names})={_VALUE}", lambda m: f"{labels[m[1]]}: ", sentence)
+    sentence = re.sub(rf"{_START}({names})=", lambda m: labels[m[1]], sentence)
     sentence = re.sub(rf"'({names})' is", lambda m: f"{labels[m[1]]} is", sentence)
     coded = "|".join(name for name in labels if "_" in name or any(c.isdigit() for c in name))
     sentence = re.sub(rf"{_START}({coded}){_END}", lambda m: labels[m[1]], sentence)

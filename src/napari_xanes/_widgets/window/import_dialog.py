@@ -129,7 +129,7 @@ class ImportDialog(QDialog):
         rows.insertRow(0, "Scan", path)
         for i, (name, widget) in enumerate({**self.places, "axis": self.axis}.items(), 1):
             info = InputParams.model_fields[name]
-            label = QLabel("Order of axes" if name == "axis" else str(info.title))
+            label = QLabel(str(info.title))
             label.setToolTip(f"<p>{info.description}</p>")
             rows.insertRow(i, label, widget)
         asked = QVBoxLayout()
