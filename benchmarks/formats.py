@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -182,6 +184,78 @@ def edf(folder: Path, n: int, size: int) -> Path:
     return folder / "scan.edf"
 
 
+def sdf(folder: Path, n: int, size: int) -> Path:
+    def axis(name: str, unit: str, points: np.ndarray) -> str:
+        listed = ", ".join(f"{point:.3f}" for point in points)
+        return f'{{ Name = "{name}"; Unit = "{unit}"; Points = ({points.size}, {listed}); }}'
+
+    side = [axis(f"Sample {a}", "um", np.arange(size) * 0.05) for a in "XY"]
+    (folder / "scan.hdr").write_text(
+        'ScanDefinition = { Label = "scan.hdr"; Type = "NEXAFS Image Scan"; Flags = "Image Stack"; Dwell = 1;\n'
+        f" Regions = (1,\n{{ PAxis = {side[0]};\n QAxis = {side[1]};\n}});\n"
+        f" StackAxis = {axis('Energy', 'eV', energies(n))};\n"
+        ' Channels = (1,\n{ Name = "counter0"; Unit = "counts";});\n}; Time = "2007";\n'
+    )
+    for i, image in enumerate(frames(n, size)):
+        np.savetxt(folder / f"scan_a{i:03d}.xim", image * 1000, "%d", "\t")
+    return folder / "scan.hdr"
+
+
+def zeiss(folder: Path, n: int, size: int) -> Path:
+    for i, (energy, image) in enumerate(zip(energies(n), frames(n, size), strict=True)):
+        whole = {"ImageWidth": size, "ImageHeight": size, "ImagesTaken": 1, "DataType": 5}
+        streams = {f"ImageInfo/{name}": np.array([value], "<i4") for name, value in whole.items()}
+        streams |= {
+            "ImageInfo/Energy": np.array([energy], "<f4"),
+            "ImageInfo/PixelSize": np.array([0.03], "<f4"),
+        }
+        streams["ImageData1/Image1"] = (image * 10_000).astype("<u2")
+        ole(folder / f"scan_{i:03d}.xrm", {name: values.tobytes() for name, values in streams.items()})
+    return folder
+
+
+def ole(path: Path, streams: dict[str, bytes]) -> None:
+    """Write an OLE container of version 4 with storages of one level; streams are long enough for whole sectors."""
+    sector, none, end = 4096, 0xFFFFFFFF, 0xFFFFFFFE
+    tops = sorted({name.split("/")[0] for name in streams})
+    names = ["Root Entry", *tops, *streams]
+    blocks = [raw.ljust(-(-len(raw) // sector) * sector, b"\0") for raw in streams.values()]
+    tables = -(-(len(names) * 128) // sector)
+    counts = [len(block) // sector for block in blocks]
+    fats = next(k for k in range(1, 110) if k * (sector // 4) >= k + tables + sum(counts))
+    chain = [0xFFFFFFFD] * fats + [*range(fats + 1, fats + tables), end]
+    starts = []
+    for count in counts:
+        starts.append(len(chain))
+        chain += [*range(len(chain) + 1, len(chain) + count), end]
+    fat = np.full(fats * sector // 4, none, "<u4")
+    fat[: len(chain)] = chain
+    kids = [
+        [1 + k for k in range(len(tops))],
+        *[[1 + len(tops) + k for k, name in enumerate(streams) if name.split("/")[0] == top] for top in tops],
+    ]
+    following = {one: other for row in kids for one, other in pairwise(row)}
+    directory = bytearray(tables * sector)
+    for k, name in enumerate(names):
+        leaf = (name.rsplit("/", 1)[-1] + "\0").encode("utf-16-le")
+        stream = k - 1 - len(tops)
+        at, size = (starts[stream], len(blocks[stream])) if stream >= 0 else (end if k == 0 else 0, 0)
+        kind, child = 2 if stream >= 0 else 5 if k == 0 else 1, kids[k][0] if stream < 0 else none
+        entry = struct.pack("<HBBIII", len(leaf), kind, 1, none, following.get(k, none), child)
+        directory[k * 128 : k * 128 + 128] = (
+            leaf.ljust(64, b"\0") + entry + bytes(36) + struct.pack("<IQ", at, size)
+        )
+    header = struct.pack(
+        "<8s16sHHHHH6xIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", bytes(16), 0x3E, 4, 0xFFFE, 12, 6,
+        tables, fats, fats, 0, 4096, end, 0, end, 0,
+    )  # fmt: skip
+    places = np.full(109, none, "<u4")
+    places[:fats] = np.arange(fats)
+    with open(path, "wb") as file:
+        file.write((header + places.tobytes()).ljust(sector, b"\0"))
+        file.write(fat.tobytes() + bytes(directory) + b"".join(blocks))
+
+
 def ome_zarr(folder: Path, n: int, size: int) -> Path:
     import zarr
 
@@ -209,6 +283,8 @@ FORMATS: dict[str, Callable[[Path, int, int], Path]] = {
     "aXis2000 .ncb": ncb,
     "X1A .stk": stk,
     "ESRF EDF": edf,
+    "SDF (text)": sdf,
+    "Zeiss .xrm, a file per energy": zeiss,
     "OME-Zarr": ome_zarr,
 }
 

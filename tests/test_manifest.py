@@ -9,7 +9,7 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_xanes
-from napari_xanes._core.io.formats import scan_suffixes, spectra_suffixes
+from napari_xanes._core.io.formats import dropped_suffixes, spectra_suffixes
 
 HERE = Path(__file__).parents[1]
 
@@ -56,4 +56,4 @@ def test_files_are_taken_by_the_suffixes_of_the_formats(manifest):
     files = {f"*{suffix}" for suffix in spectra_suffixes()} - set(reader.filename_patterns)
     assert set(spectra.filename_patterns) == files - {"*.csv"}, "CSV files are napari's own"
     assert reader.accepts_directories
-    assert sorted(reader.filename_patterns) == sorted(f"*{suffix}" for suffix in scan_suffixes())
+    assert sorted(reader.filename_patterns) == sorted(f"*{suffix}" for suffix in dropped_suffixes())

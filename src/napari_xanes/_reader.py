@@ -151,6 +151,7 @@ def _in_window() -> bool:
 def _plausible(path: Path) -> bool:
     """Tell by the name, and of pictures by the number of pages, without reading any data."""
     from napari_xanes._core.io.formats import scan_formats, scan_suffixes
+    from napari_xanes._core.io.unread import TOLD
 
     if path.is_dir() and path.suffix.lower() == ".zarr":
         from napari_xanes._core.runs.result_zarr import is_result_store
@@ -162,6 +163,8 @@ def _plausible(path: Path) -> bool:
         if whole is not None:
             return whole.looks_like_scan is None or whole.looks_like_scan(path)
         return path.suffix.lower() not in (".zarr", ".n5") and _holds_scan(path, scan_suffixes())
+    if path.suffix.lower() in TOLD:
+        return path.is_file()
     kinds = [kind for kind in scan_formats() if path.suffix.lower() in kind.suffixes]
     return any(kind.looks_like_scan is None or kind.looks_like_scan(path) for kind in kinds)
 

@@ -14,6 +14,7 @@ from napari_xanes._core.io import formats, read_references, read_stack
 from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import ScanFormat, SpectraFormat
 from napari_xanes._core.io.opened import Opened
+from napari_xanes._core.io.unread import _UNREAD, TOLD
 from napari_xanes._reader import get_reader
 
 ENERGY = np.linspace(8300, 8400, 5)
@@ -97,10 +98,27 @@ def test_every_declared_suffix_belongs_to_one_format_of_a_kind():
         assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
 
 
+def test_every_unread_suffix_is_said_once_and_none_of_a_format():
+    every = [suffix for suffixes in _UNREAD for suffix in suffixes]
+    assert len(every) == len(set(every)) and not set(every) & set(formats.scan_suffixes())
+    assert set(TOLD) <= set(every)
+    assert all(how[0].islower() and not how.endswith(".") for _, how in _UNREAD.values())
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
         ("map.bcf", r"map\.bcf is a Bruker \.bcf project, which is not read here; export"),
+        ("map.spx", r"map\.spx is a Bruker .* Esprit or M4 Tornado\."),
+        ("map.h5oina", r"map\.h5oina is an Oxford Instruments project, which is not read here; export"),
+        ("events.tpx3", r"events\.tpx3 is Timepix3 events, which is not read here; reconstruct"),
+        ("a.dm4", r"a\.dm4 is a Gatan"),
+        ("a.cbf", r"a\.cbf is a diffraction detector's image.* FabIO"),
+        ("a.mccd", r"a\.mccd is a diffraction detector's image"),
+        ("a.raw", r"a\.raw is a file of bare numbers"),
+        ("a.mda", r"a\.mda is an EPICS"),
+        ("a.xim", r"a\.xim is an image of an SDF scan.* open the header"),
+        ("a.txm", r"a\.txm is a reconstructed Zeiss volume"),
         ("photo.png", r"photo\.png is a picture for people.*; give the TIFF"),
         ("data.zip", r"data\.zip is an archive, which is not read here; unpack it"),
         ("data.foo", r"data\.foo is of a kind that is not known here, expected images; scans are read from"),

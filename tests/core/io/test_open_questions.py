@@ -226,6 +226,23 @@ def test_units_behind_names_do_not_hide_what_a_column_is(here, head):
     np.testing.assert_allclose(found.energy, EV, atol=1e-3)
 
 
+def test_the_columns_of_a_fio_file_are_named_one_a_line(here):
+    beam = 1e5 + 100 * np.sin(EV)
+    names = "".join(
+        f" Col {i} {name} DOUBLE\n" for i, name in enumerate(("ENERGY", "SAMPLE_TIME", "I0", "I1"), 1)
+    )
+    table(
+        "r.fio",
+        f"!\n! Comments\n%c\nNi foil, 1 scan\n!\n%p\nD1 = 3.2\n%d\n{names.rstrip()}",
+        EV,
+        EV * 0 + 0.1,
+        beam,
+        beam * np.exp(-MU),
+    )
+    (found,) = read_references("r.fio")
+    np.testing.assert_allclose(found.mu, MU, atol=1e-4)
+
+
 def test_the_example_that_a_refusal_gives_for_a_scan_of_spec_works(here):
     beam = 1e5 + 100 * np.sin(EV)
     scan = "#S {} ascan energy\n#L Energy  Monitor  Detector\n"

@@ -24,7 +24,7 @@ def column_names(header: tuple[str, ...], width: int) -> tuple[str, ...]:
     width : int
         How many columns there are.
     """
-    for found in (_of_xdi(header, width), _of_epics(header, width), _one_a_line(header, width)):
+    for found in (f(header, width) for f in (_of_xdi, _of_fio, _of_epics, _one_a_line)):
         if found:
             return found
     above = [line for line in reversed(header) if line and not _RULE.fullmatch(line)][:_LOOK_BACK]
@@ -42,6 +42,12 @@ def _of_xdi(header: tuple[str, ...], width: int) -> tuple[str, ...]:
         if match := re.match(r"[#%!\s]*Column\.(\d+)\s*:\s*(.+)", line, re.IGNORECASE):
             found[int(match[1])] = match[2].split("||")[0].strip()
     return tuple(found[i] for i in range(1, width + 1)) if found.keys() >= set(range(1, width + 1)) else ()
+
+
+def _of_fio(header: tuple[str, ...], width: int) -> tuple[str, ...]:
+    """Return the names of lines such as ``Col 1 ENERGY DOUBLE``, as PETRA III writes them."""
+    found = {int(m[1]): m[2] for line in header if (m := re.match(r"Col\s+(\d+)\s+(\S+)\s+[A-Z]+", line))}
+    return tuple(found[i] for i in range(1, width + 1)) if found.keys() == set(range(1, width + 1)) else ()
 
 
 def _of_epics(header: tuple[str, ...], width: int) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from napari_xanes._core.base.errors import Cancelled, DataFileError, ResourceErr
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.table import looks_like_text
-from napari_xanes._core.io.unread import not_read
+from napari_xanes._core.io.unread import TOLD, not_read
 
 logger = logging.getLogger("napari_xanes")
 
@@ -194,6 +194,11 @@ def spectra_formats() -> list[SpectraFormat]:
     known = [*_added, *_declared("spectra")]
     found = [k for k in known if isinstance(k, SpectraFormat)]
     return sorted(found, key=lambda k: (k.general, not k.only_suffix, not k.magic and k.recognise is None))
+
+
+def dropped_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of files that are opened when they are dropped on napari, or say what they are."""
+    return (*scan_suffixes(), *TOLD)
 
 
 def scan_suffixes() -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def read_named(path: Path, wanted: str, energy_unit: str | None) -> list[Referen
 
 FORMAT = SpectraFormat(
     "columns of text",
-    (".txt", ".dat", ".csv", ".xdi", ".nor", ".xmu", ".asc", ".e"),
+    (".txt", ".dat", ".csv", ".xdi", ".nor", ".xmu", ".asc", ".e", ".fio"),
     read=read,
     read_named=read_named,
     general=True,
