@@ -104,13 +104,43 @@ def test_flats_beside_the_scan_are_taken_with_a_click(qtbot, dialog, tmp_path):
 
 
 def test_the_order_of_axes_is_chosen(qtbot, dialog, tmp_path):
-    images = np.random.default_rng(1).random((5, 12, 14)).astype(np.float32)
+    images = np.random.default_rng(1).random((5, 5, 14)).astype(np.float32)
     np.save(tmp_path / "scan.npy", images.transpose(1, 2, 0))
     answer(qtbot, dialog, path=tmp_path / "scan.npy", energy="8300:8340:10")
-    assert dialog.stack is None and "12 images but" in dialog.verdict.text()
+    assert dialog.stack is None and "choose which under Order of axes" in dialog.verdict.text()
+    assert dialog.preview.isHidden() and dialog.advice.text() == "Which axis is energy?"
     with qtbot.waitSignal(dialog.checked, timeout=30_000):
-        dialog.axis.setCurrentIndex(dialog.axis.findText("y x x x energy"))
+        QTest.mouseClick(dialog.advice.button("5 y x 14 x x 5 energy"), Qt.MouseButton.LeftButton)
     np.testing.assert_array_equal(dialog.stack.data[:], images)
+    assert dialog.axis.value() == "yxe" and dialog.advice.text() == ""
+    with qtbot.waitSignal(dialog.checked, timeout=30_000):
+        dialog.axis.setCurrentIndex(dialog.axis.findText("5 energy x 14 y x 5 x"))
+    np.testing.assert_array_equal(dialog.stack.data[:], images.transpose(1, 2, 0))
+
+
+def test_arrays_of_other_formats_are_in_the_tree(qtbot, dialog, tmp_path):
+    rng = np.random.default_rng(2)
+    arrays = {"a": rng.random((5, 8, 9)), "b": rng.random((5, 8, 9)), "ev": np.linspace(8300, 8400, 5)}
+    np.savez(tmp_path / "scan.npz", **arrays)
+    answer(qtbot, dialog, path=tmp_path / "scan.npz")
+    assert "several stacks" in dialog.verdict.text()
+    with qtbot.waitSignal(dialog.checked, timeout=30_000):
+        dialog.tree.choose("b")
+        QTest.mouseClick(dialog.tree.buttons["images"], Qt.MouseButton.LeftButton)
+    np.testing.assert_array_equal(dialog.stack.data[:], arrays["b"])
+
+
+def test_an_element_is_named_that_is_no_dataset(qtbot, dialog, tmp_path):
+    maps = np.random.default_rng(3).random((3, 5, 8, 9)).astype("f4")
+    for i, energy in enumerate(np.linspace(7.1, 7.2, 5)):
+        with h5py.File(tmp_path / f"scan2D_{i}.h5", "w") as file:
+            file["xrfmap/detsum/xrf_fit"] = maps[:, i]
+            file["xrfmap/detsum/xrf_fit_name"] = [b"Fe_K", b"Ni_K", b"S_K"]
+            file.create_group("xrfmap/scan_metadata").attrs["instrument_mono_incident_energy"] = energy
+    answer(qtbot, dialog, path=tmp_path)
+    np.testing.assert_array_equal(dialog.stack.data[:], maps[0])
+    answer(qtbot, dialog, images="S_K")
+    np.testing.assert_array_equal(dialog.stack.data[:], maps[2])
 
 
 def test_datasets_and_energies_are_asked_for(qtbot, dialog, two_stacks):
@@ -118,7 +148,6 @@ def test_datasets_and_energies_are_asked_for(qtbot, dialog, two_stacks):
     assert "several stacks" in dialog.verdict.text() and not ok(dialog).isEnabled()
     images = dialog.places["images"].combo
     assert [images.itemText(i) for i in range(images.count())] == [
-        "detected automatically",
         "/a/values  11 x 12 x 14",
         "/b/values  11 x 12 x 14",
     ]

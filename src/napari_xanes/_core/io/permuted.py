@@ -85,6 +85,14 @@ def permuted(source: ArrayLike, order: Sequence[int]) -> ArrayLike:
     return source if tuple(order) == tuple(range(source.ndim)) else Permuted(source, order)
 
 
+class AxisQuestion(DataFileError):
+    """Several axes of images could be energy: which, and the shape of the images in the file."""
+
+    def __init__(self, axes: Sequence[int], shape: tuple[int, ...], message: str) -> None:
+        super().__init__(message)
+        self.axes, self.shape = tuple(axes), shape
+
+
 def settle_axis(
     data: ArrayLike, stored: Sequence[int], count: int, label: str
 ) -> tuple[ArrayLike, list[str]]:
@@ -103,15 +111,17 @@ def settle_axis(
 
     Raises
     ------
-    DataFileError
+    AxisQuestion
         If several axes are as long as the energies.
     """
     fitting = [i for i, n in enumerate(stored) if n == count > 1]
     if len(fitting) > 1:
         which, says = (word.join(map(str, fitting)) for word in (" and ", " or axis="))
-        raise DataFileError(
+        raise AxisQuestion(
+            fitting,
+            tuple(stored),
             f"axes {which} of {label} {tuple(stored)} are as long as the {count} energies, and nothing declares which of "
-            f"them is energy; say axis={says}."
+            f"them is energy; say axis={says}.",
         )
     found = [i for i, n in enumerate(data.shape) if n == count > 1]
     if len(found) != 1 or found[0] == 0:

@@ -35,13 +35,16 @@ def stack_text(stack: EnergyStack) -> str:
     """Return what a stack is, in a line: energies, size, signal, flats and darks."""
     energy, size = stack.energy, " x ".join(map(str, stack.image_shape))
     parts = [
-        f"{energy.size} energies, {energy[0]:.1f} to {energy[-1]:.1f} eV",
+        f"{energy.size} energies, {energy[0]:.1f} to {energy[-1]:.1f} eV"
+        if energy.size > 1
+        else f"{energy[0]:.1f} eV",
         f"{size} {'voxels' if len(stack.image_shape) == 3 else 'px'}",
         SIGNAL_WORDS[stack.signal],
     ]
     for name, images in (("flat", stack.flat), ("dark", stack.dark)):
         if images is not None:
-            parts.append(f"{images.shape[0]} {name}s" if images.ndim > 2 else f"1 {name}")
+            count = images.shape[0] if images.ndim > 2 else 1
+            parts.append(f"{count} {name}{'s' * (count > 1)}")
     return ", ".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,8 @@ from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
 from napari_xanes._core.io import read_stack
 from napari_xanes._core.io.companions import Companion, find_companions
-from napari_xanes._core.io.formats import name_filter, scan_suffixes
-from napari_xanes._core.io.hdf5_tree import Tree
+from napari_xanes._core.io.formats import name_filter, scan_format, scan_formats, scan_suffixes
+from napari_xanes._core.io.permuted import AxisQuestion
 from napari_xanes._core.recipe.input_params import InputParams
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.jobs.worker import Background
@@ -39,7 +40,7 @@ from napari_xanes._widgets.parts.advice import Advice, Told, Way
 from napari_xanes._widgets.parts.spoken import spoken
 from napari_xanes._widgets.window.energy_text import show_energy
 from napari_xanes._widgets.window.glimpse import Glimpse, glimpse
-from napari_xanes._widgets.window.import_places import AxisChoice, PlaceEdit
+from napari_xanes._widgets.window.import_places import AxisChoice, PlaceEdit, order_text, order_with_energy
 from napari_xanes._widgets.window.import_preview import ImportPreview
 from napari_xanes._widgets.window.import_tree import DatasetTree, Listed
 
@@ -51,7 +52,16 @@ PLACES = (
     ("dark", "Darks", (0, 2, 3)),
 )
 """What is asked for, and how many axes it may have."""
+OTHERS = {
+    "images": "dataset, element, region",
+    "energy": "dataset, file, range",
+    "flat": "dataset or file",
+    "dark": "dataset or file",
+}
+"""What may be said instead of having a place found."""
 ROOM = (940, 640)
+NUMBERS = re.compile(r"[<>=|]?(u?int|float|complex|double|single|[iufc]\d)")
+"""Types of arrays that may be images, energies, flats or darks."""
 MOST = 2
 """So many files beside the scan are proposed."""
 
@@ -64,6 +74,7 @@ class Look:
     seen: Glimpse | None = None
     beside: tuple[Companion, ...] = ()
     refusal: str = ""
+    question: AxisQuestion | None = None
 
 
 def import_stack(viewer: Viewer, path: str = "") -> ImportDialog:
@@ -89,12 +100,9 @@ class ImportDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.path = QLineEdit()
         self.path.setPlaceholderText("file with all images, or folder with one file per energy")
-        others = {
-            "energy": "a dataset, a text file, 8200:8500:1",
-            "flat": "a dataset or file",
-            "dark": "a dataset or file",
+        self.places = {
+            name: PlaceEdit(title, other=OTHERS[name], browse=name != "images") for name, title, _ in PLACES
         }
-        self.places = {name: PlaceEdit(title, other=others.get(name, "")) for name, title, _ in PLACES}
         self.axis = AxisChoice()
         self.form = ParamsForm(InputParams, "Import", hidden=(*self.places, "axis"))
         self.verdict = QLabel()
@@ -176,11 +184,14 @@ class ImportDialog(QDialog):
             self.path.setText(path)
 
     def _on_path(self) -> None:
-        found = _list_datasets(Path(self.path.text()))
+        path = Path(self.path.text())
+        found = _list_datasets(path)
+        self.places["images"].setEnabled(
+            bool(found) or path.is_dir() or path.suffix.lower() in _suffixes_of_parts()
+        )
         for name, _, axes in PLACES:
             fitting = [(f"{one.name}  {one.size}", one.name) for one in found if len(one.shape) in axes]
             self.places[name].offer(fitting)
-            self.places[name].setEnabled(name != "images" or bool(found))
         self.tree.show_datasets(found)
         self.axis.offer(None)
         self._timer.start()
@@ -219,10 +230,22 @@ class ImportDialog(QDialog):
         self.stack = stack = look.stack
         self.verdict.setText(look.refusal if stack is None else "\n".join(_found(stack)))
         self.preview.show_glimpse(look.seen)
-        self.advice.tell([self._proposed(one) for one in look.beside])
+        self.advice.tell([*self._orders(look.question), *(self._proposed(one) for one in look.beside)])
         used = {} if stack is None else {str(stack.source[name]): title for name, title, _ in PLACES}
         self.tree.mark(used)
         self._let_open(stack is not None)
+
+    def _orders(self, question: AxisQuestion | None) -> list[Told]:
+        """Return the question which axis is energy, with a button for each; and offer the orders with their sizes."""
+        if question is None:
+            return []
+        self.axis.offer(question.shape)
+        orders = [order_with_energy(axis, len(question.shape)) for axis in question.axes]
+        ways = [
+            Way(order_text(order, question.shape), "Opens the scan so.", partial(self.axis.set_value, order))
+            for order in orders
+        ]
+        return [Told("Which axis is energy?", tuple(ways))]
 
     def _proposed(self, one: Companion) -> Told:
         def take() -> None:
@@ -263,20 +286,28 @@ def _found(stack: EnergyStack) -> list[str]:
     lines.append(f"Signal: {SIGNAL_WORDS[stack.signal]}")
     if stack.pixel_size_um is not None:
         lines.append(f"Pixel size: {stack.pixel_size_um:.4g} µm")
+    if stack.energy.size == 1:
+        lines.append("Note: this is one image at one energy; choose its folder to open a scan of such files.")
     return lines + [f"Note: {spoken(text)}" for text in stack.warnings]
 
 
+def _suffixes_of_parts() -> set[str]:
+    """Return the suffixes of formats whose images are one of several parts, such as regions."""
+    return {suffix for kind in scan_formats() if kind.parts or kind.datasets for suffix in kind.suffixes}
+
+
 def _list_datasets(path: Path) -> list[Listed]:
-    """Return the numeric datasets of an HDF5 file, what could be images first; none of other files."""
-    if not path.is_file():
-        return []
+    """Return the arrays of numbers of a file or store, what could be images first; none of formats without named arrays."""
     try:
-        with Tree(path) as tree:
-            found = [Listed(one.name, one.shape or (), str(one.dtype)) for one in tree.numeric()]
+        kind = scan_format(path) if path.name and path.exists() else None
+        if kind is None or kind.contents is None or not (kind.datasets or kind.parts):
+            return []
+        found = [Listed(one.name, one.shape, one.dtype) for one in kind.contents(path)]
     except (XanesError, OSError, RuntimeError):
         return []
     images = PLACES[0][2]
-    return sorted(found, key=lambda one: len(one.shape) not in images)
+    numbers = [one for one in found if NUMBERS.match(one.dtype)]
+    return sorted(numbers, key=lambda one: len(one.shape) not in images)
 
 
 def _look(path: str, answers: dict[str, Any], progress: Progress) -> Look:
@@ -285,6 +316,8 @@ def _look(path: str, answers: dict[str, Any], progress: Progress) -> Look:
         stack = read_stack(path, **answers)
         seen = glimpse(stack, progress)
         beside = find_companions(stack)[:MOST]
+    except AxisQuestion as question:
+        return Look(refusal=spoken(str(question)), question=question)
     except XanesError as error:
         return Look(refusal=spoken(str(error)))
     progress(1, 1, "Read")

@@ -7,37 +7,37 @@ from collections.abc import Sequence
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
-AUTO = "detected automatically"
+AUTO = "automatic"
 ORDERS = {
     3: ("eyx", "yxe", "yex", "exy", "xye", "xey"),
-    4: ("ezyx", "zyxe", "zeyx", "exyz", "xyze"),
+    4: ("ezyx", "zyxe", "zeyx", "zyex", "exyz", "xyze"),
 }
 """Orders of the axes of images and of volumes that programs write, the usual first."""
 WORDS = {"e": "energy", "z": "z", "y": "y", "x": "x"}
 
 
 class PlaceEdit(QWidget):
-    """Where something is: found by itself, a dataset of the file, or (if allowed) another file or a text."""
+    """Where something is: found by itself, a dataset of the file, another file (if `browse`) or a text."""
 
     changed = Signal()
 
-    def __init__(self, title: str, *, other: str = "") -> None:
+    def __init__(self, title: str, *, other: str, browse: bool = True) -> None:
         super().__init__()
-        self._title, self._other = title, other
+        self._title = title
         self.combo = QComboBox()
-        self.combo.setEditable(bool(other))
+        self.combo.setEditable(True)
         self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.combo, 1)
-        if other:
-            if (line := self.combo.lineEdit()) is not None:
-                line.setPlaceholderText(f"{AUTO}; or {other}")
-            browse = QPushButton("File...")
-            browse.setAutoDefault(False)
-            browse.clicked.connect(self._ask)
-            row.addWidget(browse)
+        if (line := self.combo.lineEdit()) is not None:
+            line.setPlaceholderText(f"{AUTO}; or {other}")
+        if browse:
+            button = QPushButton("File...")
+            button.setAutoDefault(False)
+            button.clicked.connect(self._ask)
+            row.addWidget(button)
         self.offer([])
         self.combo.currentTextChanged.connect(lambda _: self.changed.emit())
 
@@ -45,11 +45,9 @@ class PlaceEdit(QWidget):
         """Offer datasets: (text, name); what was chosen before is given up."""
         self.combo.blockSignals(True)
         self.combo.clear()
-        if not self._other:
-            self.combo.addItem(AUTO, None)
         for text, name in found:
             self.combo.addItem(text, name)
-        self.combo.setCurrentIndex(-1 if self._other else 0)
+        self.combo.setCurrentIndex(-1)
         self.combo.blockSignals(False)
 
     def value(self) -> str | None:
@@ -72,6 +70,18 @@ class PlaceEdit(QWidget):
             self.set_value(path)
 
 
+def order_text(order: str, shape: Sequence[int] | None) -> str:
+    """Return an order of axes in words, with the size of each: "60 y x 72 x x 21 energy"."""
+    sizes = shape if shape and len(shape) == len(order) else ("",) * len(order)
+    return " x ".join(f"{size} {WORDS[axis]}".strip() for size, axis in zip(sizes, order, strict=True))
+
+
+def order_with_energy(axis: int, ndim: int) -> str:
+    """Return the order of axes in which energy is one of them, and z, y and x follow one another."""
+    rest = "zyx"[-(ndim - 1) :]
+    return rest[:axis] + "e" + rest[axis:]
+
+
 class AxisChoice(QComboBox):
     """In which order the axes of the images are."""
 
@@ -85,13 +95,9 @@ class AxisChoice(QComboBox):
         before = self.value()
         self.blockSignals(True)
         self.clear()
-        self.addItem("as the file declares, else energy first", None)
+        self.addItem(f"{AUTO}: as the file declares", None)
         for order in ORDERS.get(len(shape or ()), (*ORDERS[3], *ORDERS[4])):
-            sizes = shape or ("",) * len(order)
-            self.addItem(
-                " x ".join(f"{size} {WORDS[axis]}".strip() for size, axis in zip(sizes, order, strict=True)),
-                order,
-            )
+            self.addItem(order_text(order, shape), order)
         self.setCurrentIndex(max(self.findData(before), 0))
         self.blockSignals(False)
 

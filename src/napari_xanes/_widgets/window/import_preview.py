@@ -50,6 +50,10 @@ class ImportPreview(QWidget):
             picture.setPixmap(_grey(frames[i]) if there else QPixmap())
             caption.setText(f"{seen.shown[i]:.1f} eV" if seen is not None and there else "")
         self.plot.clear()
+        several = seen is not None and seen.energy.size > 1
+        self.plot.setVisible(several)
+        self.quantity.setVisible(several)
+        self.setVisible(seen is not None)
         self.quantity.setText(f"Mean spectrum, {seen.quantity}" if seen else "")
         if seen is not None:
             self.plot.plot(seen.energy, seen.mean, pen=self.palette().windowText().color())

@@ -72,7 +72,7 @@ class DatasetTree(QWidget):
         self._items = {}
         groups: dict[str, QTreeWidgetItem] = {}
         for one in found:
-            above, leaf = one.name.rsplit("/", 1)
+            above, _, leaf = one.name.rpartition("/")
             item = QTreeWidgetItem([leaf, one.size, one.dtype, ""])
             item.setToolTip(0, one.name)
             self._items[one.name] = item
@@ -91,7 +91,7 @@ class DatasetTree(QWidget):
             self.tree.addTopLevelItem(item)
             return
         if path not in groups:
-            above, leaf = path.rsplit("/", 1)
+            above, _, leaf = path.rpartition("/")
             groups[path] = QTreeWidgetItem([leaf])
             self._add(groups, above, groups[path])
         groups[path].addChild(item)
