@@ -31,6 +31,8 @@ def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerTuple]] | Non
         from napari_xanes._core.io.formats import scan_suffixes
 
         return read if all(one.suffix.lower() in scan_suffixes() for one in paths) else None
+    if paths and _holds_spectra(paths[0]) and _in_window():
+        return take_spectra
     return read if paths and _plausible(paths[0]) else None
 
 
@@ -146,6 +148,13 @@ def _in_window() -> bool:
 
     thread = QThread.currentThread()
     return QApplication.instance() is not None and thread is not None and thread.loopLevel() > 0
+
+
+def _holds_spectra(path: Path) -> bool:
+    """Whether an HDF5 file holds reference spectra."""
+    from napari_xanes._core.io.spectra.nxxas import FORMAT, is_nxxas_file
+
+    return path.suffix.lower() in FORMAT.suffixes and path.is_file() and is_nxxas_file(path)
 
 
 def _plausible(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QLineEdit, QPushButton
@@ -13,6 +14,7 @@ from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.forms.editors import AutoEditor
 from napari_xanes._widgets.forms.form import ParamsForm
+from napari_xanes._widgets.forms.library import refusals_in, spectra_in
 from napari_xanes._widgets.forms.list_editors import FilesEditor
 
 
@@ -125,6 +127,25 @@ def test_files_are_listed_once_by_name_and_removed(qtbot):
     editor.list.setCurrentRow(0)
     next(one for one in editor.findChildren(QPushButton) if one.text() == "Remove").click()
     assert editor.value() == ("/b/LiNiO2.txt",)
+
+
+def test_a_part_of_a_file_is_named_behind_it(qtbot, tmp_path):
+    energy = np.linspace(8250, 8550, 61)
+    beam = np.full(61, 1e5)
+    mu = 0.2 + 1 / (1 + np.exp(-(energy - 8333) / 2))
+    np.savetxt(tmp_path / "a.dat", np.stack([energy, beam, beam * np.exp(-mu)], 1), header="energy mcs1 mcs2")
+    editor = FilesEditor()
+    qtbot.addWidget(editor)
+    editor.changed.connect(lambda: editor.say(refusals_in(editor.value())))
+    editor.add([str(tmp_path / "a.dat")])
+    assert "as in a.dat:ln(mcs1/mcs2). Double-click the file to do so." in editor.words.text()
+    editor.list.item(0).setText("a.dat:ln(mcs1/mcs2)")  # as the line editor of a double click does
+    assert editor.value() == (f"{tmp_path}/a.dat:ln(mcs1/mcs2)",) and editor.words.isHidden()
+    np.testing.assert_allclose(spectra_in(editor.value())[0].mu, mu, rtol=1e-6)
+    editor.list.item(0).setText("b.dat")
+    assert editor.list.item(0).text() == "a.dat:ln(mcs1/mcs2)", "the file itself stays"
+    editor.set_value(editor.value())
+    assert editor.list.item(0).text() == "a.dat:ln(mcs1/mcs2)"
 
 
 def test_labels_units_tooltips_and_limits_come_from_the_parameters(form):

@@ -110,11 +110,11 @@ def test_the_order_of_axes_is_chosen(qtbot, dialog, tmp_path):
     assert dialog.stack is None and "choose which under Order of axes" in dialog.verdict.text()
     assert dialog.preview.isHidden() and dialog.advice.text() == "Which axis is energy?"
     with qtbot.waitSignal(dialog.checked, timeout=30_000):
-        QTest.mouseClick(dialog.advice.button("5 y x 14 x x 5 energy"), Qt.MouseButton.LeftButton)
+        QTest.mouseClick(dialog.advice.button("y 5, x 14, energy 5"), Qt.MouseButton.LeftButton)
     np.testing.assert_array_equal(dialog.stack.data[:], images)
     assert dialog.axis.value() == "yxe" and dialog.advice.text() == ""
     with qtbot.waitSignal(dialog.checked, timeout=30_000):
-        dialog.axis.setCurrentIndex(dialog.axis.findText("5 energy x 14 y x 5 x"))
+        dialog.axis.setCurrentIndex(dialog.axis.findText("energy 5, y 14, x 5"))
     np.testing.assert_array_equal(dialog.stack.data[:], images.transpose(1, 2, 0))
 
 

@@ -134,7 +134,7 @@ def only_fitting(axis: int, stored: Sequence[int], label: str) -> str:
     """Return the sentence on an axis that was taken for energy by its length."""
     return (
         f"axis {axis} of {label} {tuple(stored)} was taken for energy because only its length is that of the "
-        "energies; if not, say which is with axis="
+        "energies; if not, say which is energy with axis="
     )
 
 

@@ -45,10 +45,10 @@ def read_references(*paths: str | Path, energy_unit: str | None = None) -> list[
         paths = tuple(paths[0])
     if not paths:
         raise InputError("no reference file was given, expected at least one.")
-    return [one for path in paths for one in _read_file(*_split(path), energy_unit)]
+    return [one for path in paths for one in _read_file(*split_name(path), energy_unit)]
 
 
-def _split(path: str | Path) -> tuple[Path, str | None]:
+def split_name(path: str | Path) -> tuple[Path, str | None]:
     """Return the file, and what is named of it behind a colon."""
     text = str(path)
     whole = absolute(path)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QToolButton, QWidge
 from napari_xanes._core.base.params import Params, make_params
 from napari_xanes._widgets.forms.choice import SPECTRA, extra_of, make_editor
 from napari_xanes._widgets.forms.editors import AutoEditor, Editor
-from napari_xanes._widgets.forms.library import names_in
+from napari_xanes._widgets.forms.library import names_in, refusals_in
 from napari_xanes._widgets.forms.list_editors import FilesEditor, NameEditor, NamesEditor
 from napari_xanes._widgets.forms.remembered import forget, lasts, recall, remember
 from napari_xanes._widgets.parts.spoken import spoken
@@ -169,6 +169,7 @@ class ParamsForm(QWidget):
 
     def _offer_spectra(self, files: FilesEditor) -> None:
         self.offer(SPECTRA, names_in(files.value()))
+        files.say(refusals_in(files.value()))
 
     def keep(self) -> None:
         """Remember what was typed; a value that is the default again is forgotten."""

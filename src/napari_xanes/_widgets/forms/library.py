@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 from napari_xanes._core.base.errors import XanesError
 from napari_xanes._core.data.reference import Reference
-from napari_xanes._core.io.references import read_references
+from napari_xanes._core.io.references import read_references, split_name
 
 
 def spectra_in(paths: Sequence[str]) -> list[Reference]:
-    """Return the spectra of files; a file that cannot be read holds none, of which the run says why."""
-    found: list[Reference] = []
-    for path in paths:
-        try:
-            changed = Path(path.partition(":/")[0]).stat().st_mtime_ns
-        except OSError:
-            changed = 0
-        found += _read(path, changed)
-    return found
+    """Return the spectra of files; a file that cannot be read holds none."""
+    read = [_read(path, _changed(path)) for path in paths]
+    return [one for found in read if not isinstance(found, str) for one in found]
+
+
+def refusals_in(paths: Sequence[str]) -> list[str]:
+    """Return why files hold no spectra, a sentence for each of them."""
+    return [said for path in paths if isinstance(said := _read(path, _changed(path)), str)]
 
 
 def names_in(paths: Sequence[str]) -> list[str]:
@@ -28,9 +26,16 @@ def names_in(paths: Sequence[str]) -> list[str]:
     return [one.name for one in spectra_in(paths)]
 
 
+def _changed(path: str) -> int:
+    try:
+        return split_name(path)[0].stat().st_mtime_ns
+    except (OSError, XanesError):
+        return 0
+
+
 @lru_cache(maxsize=64)
-def _read(path: str, changed: int) -> tuple[Reference, ...]:
+def _read(path: str, changed: int) -> tuple[Reference, ...] | str:
     try:
         return tuple(read_references(path))
-    except XanesError:
-        return ()
+    except XanesError as error:
+        return str(error)

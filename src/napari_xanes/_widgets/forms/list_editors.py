@@ -23,7 +23,10 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from napari_xanes._core.io.formats import name_filter, spectra_suffixes
+from napari_xanes._core.io.references import split_name
 from napari_xanes._widgets.forms.editors import Editor, narrow
+from napari_xanes._widgets.parts.buttons import make_words
+from napari_xanes._widgets.parts.spoken import spoken
 
 
 class WindowsEditor(Editor):
@@ -245,7 +248,7 @@ class FileEditor(Editor):
 
 
 class FilesEditor(Editor):
-    """A list of files under its own title, with buttons to add and remove."""
+    """A list of files under its own title, with buttons to add and remove; a part of a file is named behind it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -267,12 +270,24 @@ class FilesEditor(Editor):
         layout.setSpacing(4)
         layout.addLayout(line)
         layout.addWidget(self.list)
+        self.words = make_words()
+        self.words.hide()
+        layout.addWidget(self.words)
+        self.list.itemChanged.connect(self._on_written)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def value(self) -> tuple[str, ...]:
         """Return the paths."""
         items = [self.list.item(i) for i in range(self.list.count())]
         return tuple(item.toolTip() for item in items if item is not None)
+
+    def say(self, refusals: Sequence[str]) -> None:
+        """Show why the first file that cannot be read cannot be."""
+        said = spoken(refusals[0]) if refusals else ""
+        more = f" ({len(refusals) - 1} more files likewise.)" if len(refusals) > 1 else ""
+        how = " Double-click the file to do so." if "after the file" in said else ""
+        self.words.setText(f"{said}{how}{more}")
+        self.words.setVisible(bool(said))
 
     def set_value(self, value: Sequence[str]) -> None:
         """Show the paths, by the name of the file."""
@@ -283,9 +298,26 @@ class FilesEditor(Editor):
         """Add those that are not in the list yet."""
         for path in paths:
             if str(path) not in self.value():
-                item = QListWidgetItem(Path(path).name)
+                file, part = split_name(path)
+                item = QListWidgetItem(file.name if part is None else f"{file.name}:{part}")
                 item.setToolTip(str(path))
+                item.setData(Qt.ItemDataRole.UserRole, str(path) if part is None else str(file))
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
                 self.list.addItem(item)
+        self.changed.emit()
+
+    def _on_written(self, item: QListWidgetItem) -> None:
+        """Take up the part of a file that was named behind it; what changes the name of the file is not taken."""
+        file = str(item.data(Qt.ItemDataRole.UserRole) or "")
+        name = Path(file).name
+        if not file or (
+            f"{file}{item.text()[len(name) :]}" == item.toolTip() and item.text().startswith(name)
+        ):
+            return
+        kept = item.text().startswith(f"{name}:") or item.text() == name
+        path = f"{file}{item.text()[len(name) :]}" if kept else item.toolTip()
+        item.setToolTip(path)
+        item.setText(f"{name}{path[len(file) :]}")
         self.changed.emit()
 
     def _ask(self) -> None:

@@ -59,6 +59,7 @@ def spoken(sentence: str) -> str:
     """Return a sentence with names of parameters and choices as the forms show them."""
     labels = _labels()
     names = "|".join(sorted(map(re.escape, labels), key=len, reverse=True))
+    sentence = re.sub(r"(?<=\d) um\b", " µm", sentence)
     sentence = re.sub(r"\bsay axis=\d( or axis=\d)+", f"choose which under {labels['axis']}", sentence)
     sentence = re.sub(rf"\b(?:with|by) ({names})={_VALUE}", lambda m: f"under {labels[m[1]]}: ", sentence)
     sentence = re.sub(rf"\b(?:with|by) ({names})=", lambda m: f"under {labels[m[1]]}", sentence)

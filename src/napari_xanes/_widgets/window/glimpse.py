@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.progress import Progress
-from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
 from napari_xanes._widgets.spectrum.mean_spectra import density_at
 
 SIDE = 160
@@ -53,7 +53,7 @@ def glimpse(stack: EnergyStack, progress: Progress) -> Glimpse:
     for done, i in enumerate(chosen):
         progress(done, chosen.size, "Looking at the images")
         read.append(np.asarray(_part(stack, i, rows), np.float32).ravel())
-    values, quantity = np.stack(read), "as measured"
+    values, quantity = np.stack(read), SIGNAL_WORDS[stack.signal]
     if stack.signal in ("counts", "transmission") and (stack.signal != "counts" or stack.flat is not None):
         whole = np.full((n, values.shape[1]), np.nan, np.float32)
         whole[chosen] = values

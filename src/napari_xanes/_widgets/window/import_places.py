@@ -71,9 +71,9 @@ class PlaceEdit(QWidget):
 
 
 def order_text(order: str, shape: Sequence[int] | None) -> str:
-    """Return an order of axes in words, with the size of each: "60 y x 72 x x 21 energy"."""
+    """Return an order of axes in words, with the size of each: "y 60, x 72, energy 21"."""
     sizes = shape if shape and len(shape) == len(order) else ("",) * len(order)
-    return " x ".join(f"{size} {WORDS[axis]}".strip() for size, axis in zip(sizes, order, strict=True))
+    return ", ".join(f"{WORDS[axis]} {size}".strip() for size, axis in zip(sizes, order, strict=True))
 
 
 def order_with_energy(axis: int, ndim: int) -> str:

@@ -77,4 +77,13 @@ def read(path: Path, energy_unit: str | None) -> list[Reference]:
     return as_references(read_nxxas(path), energy_unit)
 
 
+def is_nxxas_file(path: Path) -> bool:
+    """Whether a file has an entry of the definition NXxas."""
+    try:
+        with hdf5.open_hdf5(path) as file:
+            return any(_is_nxxas(item) for item in file.values())
+    except (DataFileError, OSError, RuntimeError, KeyError):
+        return False
+
+
 FORMAT = SpectraFormat("NXxas", (".h5", ".nxs", ".hdf5"), magic=(b"\x89HDF\r\n\x1a\n",), read=read)
