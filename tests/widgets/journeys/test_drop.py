@@ -9,6 +9,7 @@ import numpy as np
 import olefile
 import pytest
 import tifffile
+from napari.settings import get_settings
 from qtpy.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDropEvent
 
@@ -95,6 +96,8 @@ CHOSEN = {
 def test_every_small_file_of_the_field_is_dropped(window, whole_data, qtbot, monkeypatch):
     home, said = whole_data / "formats", []
     monkeypatch.setattr("napari.utils.notifications.show_error", said.append)
+    preferred = {f"*{suffix}": "napari-xanes" for suffix in (".hdr", ".h5")}  # else napari asks which reader
+    monkeypatch.setattr(get_settings().plugins, "extension2reader", preferred)
 
     def opened(path):
         drop(window, qtbot, path)
