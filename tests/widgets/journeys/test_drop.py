@@ -89,10 +89,6 @@ CHOSEN = {
 """What is named behind files whose header leaves open which column is the absorption."""
 
 
-@pytest.mark.skipif(
-    "PYTEST_XDIST_WORKER" in os.environ,
-    reason="behind other window tests the drop comes too late: run it alone",
-)
 def test_every_small_file_of_the_field_is_dropped(window, whole_data, qtbot, monkeypatch):
     home, said = whole_data / "formats", []
     monkeypatch.setattr("napari.utils.notifications.show_error", said.append)

@@ -18,6 +18,7 @@ from napari_xanes._core.io.column_roles import DETECTOR, Role, detector_set, gro
 from napari_xanes._core.io.curve_shape import LEAST_POINTS, edge_shape
 from napari_xanes._core.io.plausible import could_be_scan
 from napari_xanes._core.io.table import Table
+from napari_xanes._core.io.units import KEV_BELOW
 
 HC_EV_ANGSTROM = 12398.419843320026
 """Planck constant times speed of light."""
@@ -36,14 +37,19 @@ class ColumnSpectrum:
 
 
 def likely_energies(table: Table) -> list[int]:
-    """Return the columns whose numbers could be the energies of a scan: in order over an edge, and no counting of rows."""
+    """Return the columns whose numbers could be the energies of a scan: in order over an edge, and no counting of rows.
+
+    Numbers that would be keV, as absorption and angles would, come after those that are eV.
+    """
     counts = [np.arange(len(table.values)) + start for start in (0, 1)]
-    return [
+    likely = [
         i
         for i, column in enumerate(table.values.T)
         if could_be_scan(column[np.isfinite(column)])
         and not any(np.array_equal(column, one) for one in counts)
     ]
+    in_ev = [i for i in likely if np.nanmin(table.values[:, i]) >= KEV_BELOW]
+    return in_ev or likely
 
 
 def energy_column(table: Table, label: str) -> tuple[Values, str, tuple[str, ...]]:
