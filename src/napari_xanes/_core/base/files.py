@@ -57,8 +57,9 @@ def read_bytes(path: str | Path, what: str = "file", most: int = MOST_TEXT) -> b
     path = check_regular(path, what)
     try:
         with open(path, "rb") as file:
-            raw = file.read(most + 1)
-            size = max(os.fstat(file.fileno()).st_size, len(raw))
+            size = os.fstat(file.fileno()).st_size
+            raw = file.read(min(size, most) + 1)  # so many bytes are set aside at once
+            size = max(size, len(raw))
     except OSError as error:
         raise DataFileError(f"{shown(path)} cannot be read: {error.strerror or error}.") from None
     if len(raw) > most:
