@@ -13,8 +13,8 @@ PROCESSES := -n 2 --dist loadgroup
 demo: setup
 	$(BIN)/napari-xanes demo
 
-test: check
-	@if command -v xvfb-run >/dev/null; then \
+test: check  # its many processes compile the source once
+	@unset PYTHONDONTWRITEBYTECODE; if command -v xvfb-run >/dev/null; then \
 		xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/pytest $(PROCESSES); \
 	elif [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" != Linux ]; then \
 		$(BIN)/pytest; \

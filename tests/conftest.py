@@ -48,3 +48,12 @@ def whole_data() -> Path:
 def whole_or_piece(data_dir):
     """Choose what holds for the full data or for the pieces: errors are larger where fewer pixels are averaged."""
     return lambda whole, piece: whole if data_dir == DATA else piece
+
+
+@pytest.fixture
+def samples(tmp_path_factory, monkeypatch, worker_id) -> Path:
+    """A cache in which the samples of the menu are simulated once for all tests, in whatever process these run."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder if worker_id == "master" else folder.parent) / "samples"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder

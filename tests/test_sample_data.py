@@ -16,7 +16,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_sample_is_a_raw_scan_with_references_that_fit_it(cache):
+def test_the_sample_is_a_raw_scan_with_references_that_fit_it(samples):
     ((data, kw, kind),) = _sample_data.ni_scan()
     assert kind == "image" and kw["name"] == "Ni scan" and data.ndim == 3
     stack = kw["metadata"]["xanes_stack"]
@@ -34,7 +34,7 @@ def test_the_sample_is_a_raw_scan_with_references_that_fit_it(cache):
         (_sample_data.fe_fluorescence, "optical_density", 3),
     ],
 )
-def test_the_other_samples_are_told_for_what_they_are(cache, make, signal, ndim):
+def test_the_other_samples_are_told_for_what_they_are(samples, make, signal, ndim):
     ((data, kw, _),) = make()
     stack = kw["metadata"]["xanes_stack"]
     assert (stack.signal, data.ndim, stack.flat) == (signal, ndim, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import h5py
 import numpy as np
 import pytest
@@ -142,7 +144,7 @@ def test_faults_are_named(given, said):
 
 
 OTHERS = {
-    "volume": (nx.simulate_volume, [{"do": "align"}], 0.1, 0.03),
+    "volume": (partial(nx.simulate_volume, (24, 64, 72)), [{"do": "align"}], 0.1, 0.03),
     "stxm": (
         nx.simulate_stxm,
         [{"do": "internal_i0"}, {"do": "optical_density"}, {"do": "align"}],

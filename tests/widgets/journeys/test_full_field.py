@@ -40,8 +40,20 @@ def done(window, scan_file, references, run_step):
     return window, workflow
 
 
-def test_window_shell_and_python_give_the_same_bits(done, scan_file, references, tmp_path):
+def test_from_a_file_to_maps_that_shell_python_and_a_recipe_make_again(
+    done, scan_file, references, tmp_path, qtbot
+):
     window, workflow = done
+    check_layers(window)
+    check_words(workflow)
+    check_truth(map_layers(window), scan_file)
+    check_automatic(map_layers(window), scan_file, references)
+    check_other_ways(window, workflow, scan_file, tmp_path)
+    check_recipe_in_the_window(window, workflow, scan_file, tmp_path, qtbot)
+
+
+def check_other_ways(window, workflow, scan_file, tmp_path):
+    """Python, the shell and the saved result hold the same bits."""
     workflow.results.save_recipe(tmp_path / "recipe.toml")
     shown = {name: layer.data for name, layer in map_layers(window).items()}
 
@@ -59,14 +71,6 @@ def test_window_shell_and_python_give_the_same_bits(done, scan_file, references,
     saved = nx.load_result(tmp_path / "window.h5")
     assert set(saved.maps) == set(streamed.maps)
     assert [entry["do"] for entry in saved.history] == [entry["do"] for entry in streamed.history]
-
-
-def test_the_window_after_the_job(done, scan_file, references):
-    window, workflow = done
-    check_layers(window)
-    check_words(workflow)
-    check_truth(map_layers(window), scan_file)
-    check_automatic(map_layers(window), scan_file, references)
 
 
 def check_layers(window):
@@ -113,8 +117,8 @@ def check_automatic(layers, scan_file, references):
         assert_same(layer.data, result.maps[name], name)
 
 
-def test_a_recipe_run_in_the_window_gives_the_same_as_the_clicks(done, scan_file, tmp_path, qtbot):
-    window, workflow = done
+def check_recipe_in_the_window(window, workflow, scan_file, tmp_path, qtbot):
+    """The saved recipe, run in the window, gives the same as the clicks."""
     clicked = {name: layer.data.copy() for name, layer in map_layers(window).items()}
     workflow.results.save_recipe(tmp_path / "recipe.toml")
     window.layers.clear()

@@ -99,28 +99,8 @@ def test_a_reopened_result_has_its_scan_and_goes_on(window, saved, run_step, qtb
     assert workflow.chooser.layer().name.endswith("optical density")
 
 
-def test_a_result_whose_scan_was_moved_says_where_it_was_and_can_be_exported(
+def test_napari_saves_all_that_it_can_and_a_scan_that_was_changed_or_moved_stays_away(
     window, saved, scan_of_its_own, qtbot, tmp_path, monkeypatch
-):
-    workflow, _, path, seen = saved
-    scan_of_its_own.rename(tmp_path / "elsewhere.h5")
-    window.open(str(path), plugin="napari-xanes")
-    assert not list(stack_layers(window)) and map_named(window, "thickness").visible
-    assert str(scan_of_its_own) in workflow.chooser.note.text()
-    assert workflow.results.text.toPlainText() == seen["history"]
-    assert not workflow.results.runner.run.isEnabled()
-    assert str(scan_of_its_own) in workflow.results.runner.run.toolTip()
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
-    click(qtbot, button_of(workflow.results, "Export TIFF, CSV..."))
-    exported = tifffile.imread(tmp_path / "out" / "thickness.tif")
-    np.testing.assert_array_equal(exported, seen["maps"]["thickness"])
-    _, history = window.window.add_plugin_dock_widget("napari-xanes", "XANES history")
-    assert [one.name for one in history.list.history.steps][-2:] == ["normalize", "mask"]
-    assert str(scan_of_its_own) in history.note.text()
-
-
-def test_a_scan_that_was_changed_stays_away_and_napari_saves_all_that_it_can(
-    window, saved, scan_of_its_own, qtbot, tmp_path
 ):
     workflow, _, path, seen = saved
     window.open(str(path), plugin="napari-xanes")
@@ -138,3 +118,19 @@ def test_a_scan_that_was_changed_stays_away_and_napari_saves_all_that_it_can(
         file.write(b"more")
     window.open(str(path), plugin="napari-xanes")
     assert not list(stack_layers(window)) and "changed since" in workflow.chooser.note.text()
+
+    window.layers.clear()
+    scan_of_its_own.rename(tmp_path / "elsewhere.h5")
+    window.open(str(path), plugin="napari-xanes")
+    assert not list(stack_layers(window)) and map_named(window, "thickness").visible
+    assert str(scan_of_its_own) in workflow.chooser.note.text()
+    assert workflow.results.text.toPlainText() == seen["history"]
+    assert not workflow.results.runner.run.isEnabled()
+    assert str(scan_of_its_own) in workflow.results.runner.run.toolTip()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
+    click(qtbot, button_of(workflow.results, "Export TIFF, CSV..."))
+    exported = tifffile.imread(tmp_path / "out" / "thickness.tif")
+    np.testing.assert_array_equal(exported, seen["maps"]["thickness"])
+    _, history = window.window.add_plugin_dock_widget("napari-xanes", "XANES history")
+    assert [one.name for one in history.list.history.steps][-2:] == ["normalize", "mask"]
+    assert str(scan_of_its_own) in history.note.text()

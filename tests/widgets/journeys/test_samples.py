@@ -15,13 +15,7 @@ from napari_xanes._widgets.layers.layers import about, find
 from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.view.layers import mix_layers
 
-pytestmark = pytest.mark.viewer
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    """The samples are simulated once for all tests of this file."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "samples"))
+pytestmark = [pytest.mark.viewer, pytest.mark.usefixtures("samples")]
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_layers_removed_while_a_step_runs(window, scan, qtbot, caplog):
     _, workflow = open_dock(window, "XANES workflow")
     open_dock(window, "XANES spectrum")
     with caplog.at_level(logging.WARNING):
-        for _ in range(5):
+        for _ in range(2):
             workflow.panels["preprocess"].runner.run.click()
             qtbot.wait(20)
             window.layers.clear()

@@ -86,8 +86,7 @@ def names_of_docks():
     return [one.display_name for one in manifest.contributions.widgets]
 
 
-def test_the_sample_opens_with_its_energy_on_the_canvas(window, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_the_sample_opens_with_its_energy_on_the_canvas(window, samples):
     window.open_sample("napari-xanes", "ni_scan")
     assert [layer.name for layer in window.layers] == ["Ni scan"]
     assert show_energy(window).text.endswith("of 61)")
