@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -357,3 +358,47 @@ def stack_said(size):
         "the steps of the axes of the images, taken for micrometres as NXstxm has them, for they have no unit"
     )
     return [] if size is None else [f"the pixel size is {size:g} um by {said}"]
+
+
+@pytest.mark.parametrize("how", ["labels", "scales", "both"])
+def test_dimensions_of_hdf5_are_obeyed(here, how):
+    """Labels of the axes, or the datasets that are their scales, as netCDF-4 has them."""
+    with h5py.File("scan.h5", "w") as file:
+        file["data"] = np.moveaxis(RAW, 0, 2)
+        file["energy"] = ENERGY
+        if how != "labels":
+            file["energy"].make_scale("energy")
+            file["data"].dims[2].attach_scale(file["energy"])
+        if how != "scales":
+            file["data"].dims[2].label = "energy"
+    np.testing.assert_array_equal(read_stack("scan.h5", images="data").data[:], RAW)
+
+
+def test_dimensions_whose_labels_are_damaged_do_not_crash(here):
+    """In a process of its own: the library frees what it never had if a label cannot be read."""
+    with h5py.File("scan.h5", "w") as file:
+        file["data"], file["energy"] = RAW, ENERGY
+        file["data"].dims[0].label = "energy"
+    raw = bytearray((here / "scan.h5").read_bytes())
+    pointer = raw.rindex(raw.index(b"GCOL").to_bytes(8, "little"))
+    raw[pointer + 8] = 99  # a text that is not in the heap
+    (here / "scan.h5").write_bytes(raw)
+    code = (
+        "import napari_xanes as nx\ntry: nx.read_stack('scan.h5')\nexcept nx.XanesError: pass\nprint('lives')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "lives", done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes with names")
+def test_a_link_to_a_pipe_is_not_waited_for(here):
+    os.mkfifo("pipe")
+    with h5py.File("scan.h5", "w") as file:
+        file["img_xanes"], file["X_eng"] = RAW, ENERGY
+        file["soft"] = h5py.SoftLink("/link/x")
+        file["link"] = h5py.ExternalLink("pipe", "/x")
+    code = "import napari_xanes as nx\nprint(nx.read_stack('scan.h5').shape)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.strip() == str(RAW.shape), done.stderr

@@ -69,6 +69,15 @@ def _place(home: Path, name: str) -> Path:
     return beside if beside.exists() or not Path(name).exists() else Path(name)
 
 
+def is_no_file(home: Path, name: str) -> bool:
+    """Whether a link leads to a folder, a pipe or a device, at which the library would wait."""
+    try:
+        place = _place(home, name)
+        return place.exists() and not place.is_file()
+    except (OSError, ValueError):  # no name of anything
+        return False
+
+
 def _lost(path: Path, dataset: h5py.Dataset, what: str) -> DataFileError:
     return DataFileError(
         f"{path}: {dataset.name} is put together from other files, and {what} is missing; "

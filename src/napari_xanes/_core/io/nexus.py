@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry, text_of, texts_of
@@ -182,15 +185,23 @@ def declared_axes(tree: Tree, entry: TreeEntry) -> list[str] | None:
 
 def _dimensions(entry: TreeEntry) -> list[str]:
     """Return the names of HDF5's own dimensions: their labels, or the datasets that are their scales, as netCDF-4 has them."""
-    if not {"DIMENSION_LIST", "DIMENSION_LABELS"} & entry.attrs.keys():
+    none = [""] * entry.ndim
+    given = np.ravel(np.asarray(entry.attrs.get("DIMENSION_LABELS", none), object))
+    labels = [text_of(one) if isinstance(one, (str, bytes)) else "" for one in given]
+    scales = entry.attrs.get("DIMENSION_LIST", none)
+    if len(labels) != entry.ndim or len(scales) != entry.ndim:
         return []
+    # not by `dataset.dims`, which crashes where one of them cannot be read
+    return [label or _scale(entry, one) for label, one in zip(labels, scales, strict=True)]
+
+
+def _scale(entry: TreeEntry, references: Any) -> str:
+    """Return the name of the first dataset that is a scale of an axis."""
     try:
-        return [
-            str(dim.label or (dim[0].name.rsplit("/", 1)[-1] if len(dim) else ""))
-            for dim in entry.dataset.dims
-        ]
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return []
+        item = entry.dataset.file[references[0]] if len(references) else None
+        return "" if item is None else str(item.name).rsplit("/", 1)[-1]
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+        return ""
 
 
 def _numbered_axes(tree: Tree, entry: TreeEntry) -> list[str]:
