@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from napari_xanes import __version__
 from napari_xanes._core.base.errors import Cancelled, InputError, XanesError
-from napari_xanes._core.base.files import shown
-
-if TYPE_CHECKING:
-    from napari_xanes._core.data.result import Result
-    from napari_xanes._core.recipe.recipe import Recipe
-    from napari_xanes._core.runs.batch import Job
+from napari_xanes._running import Failed, note, run_here, run_on_cluster, say, sentence
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,38 +50,18 @@ def main() -> None:
         _fail(INTERRUPTED)
     except SystemExit as stop:
         if stop.code == 130:  # Ctrl-C where no work was being done yet
-            _note(f"error: {INTERRUPTED}")
+            note(f"error: {INTERRUPTED}")
         raise
 
 
-def _fail(sentence: str) -> NoReturn:
-    _note(f"error: {sentence}")
+def _fail(text: str) -> NoReturn:
+    note(f"error: {text}")
     sys.exit(1)
-
-
-def _sentence(error: Exception, what: object) -> str:
-    """Return what happened in one sentence, also if it is a fault of this program."""
-    if isinstance(error, XanesError):
-        return str(error)
-    logging.getLogger("napari_xanes").error("internal fault", exc_info=error)
-    reason = " ".join(str(error).split())[:200]
-    if isinstance(error, (OSError, MemoryError)):
-        return f"{what}: {reason or 'there is not enough memory'}"
-    return f"{what}: internal fault, please report it: {type(error).__name__}: {reason}"
-
-
-def _note(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-
-
-def _say(sentence: str) -> None:
-    sys.stdout.write(f"{sentence}\n")
-    sys.stdout.flush()
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        _say(f"napari-xanes {__version__}")
+        say(f"napari-xanes {__version__}")
         raise typer.Exit
 
 
@@ -136,15 +108,15 @@ def inspect(
     failed = 0
     for number, file in enumerate(files):
         if number:
-            _say("")
+            say("")
         try:
             for key, value in list_contents(file) if everything else ():
-                _say(f"{key}: {value}")
+                say(f"{key}: {value}")
             for key, value in inspect_stack(read_stack(file, **keywords)):
-                _say(f"{key}: {in_options(value) if key == 'warning' else value}")
+                say(f"{key}: {in_options(value) if key == 'warning' else value}")
         except Exception as error:  # noqa: BLE001 - the others are of interest all the same
             failed += 1
-            _note(f"error: {in_options(_sentence(error, file))}")
+            note(f"error: {in_options(sentence(error, file))}")
     if failed:
         raise typer.Exit(1)
 
@@ -226,7 +198,7 @@ def run(
         recipe_file=recipe_file,
         results=results,
     )
-    failed = _Failed(len(jobs))
+    failed = Failed(len(jobs))
     waiting = {}
     for number, job in enumerate(jobs, 1):
         place = f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""
@@ -234,107 +206,15 @@ def run(
             if job.fault:
                 raise InputError(job.fault)
             if job.done:
-                _say(f"{place}{job.scan}: done already, {job.target} is kept")
+                say(f"{place}{job.scan}: done already, {job.target} is kept")
                 batch.export_again(loaded, job, formats)
             elif scheduler is None:
-                _run_job(loaded, job, place, formats, workers)
+                run_here(loaded, job, place, formats, workers)
             else:
                 waiting[job] = place
     if waiting and scheduler is not None:
-        _run_on_cluster(scheduler, loaded, waiting, formats, workers, failed)
-    failed.tell()
-
-
-class _Failed:
-    """The scans of a run that could not be done; one of them is no reason to leave out the others."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.names = count, list[str]()
-
-    @contextmanager
-    def noted(self, job: Job) -> Iterator[None]:
-        """Tell what goes wrong with a job."""
-        try:
-            yield
-        except Cancelled:
-            raise
-        except Exception as error:  # noqa: BLE001
-            self.names.append(shown(job.scan.name))
-            _note(f"error: {_sentence(error, job.scan)}")
-
-    def tell(self) -> None:
-        """End with an error if there are any."""
-        if not self.names:
-            return
-        if self.count > 1:
-            _note(f"{len(self.names)} of {self.count} scans failed: {', '.join(self.names)}")
-        raise typer.Exit(1)
-
-
-def _run_on_cluster(
-    scheduler: str,
-    loaded: Recipe,
-    places: dict[Job, str],
-    formats: tuple[str, ...],
-    workers: int | None,
-    failed: _Failed,
-) -> None:
-    """Have jobs done by the workers of a scheduler."""
-    from napari_xanes._core.runs import cluster
-    from napari_xanes._progress import lines
-
-    local = scheduler == "local"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with cluster.connected(scheduler, workers) as client:
-            _say(f"{len(client.nthreads())} workers, {sum(client.nthreads().values())} threads")
-            done = cluster.run_jobs(
-                client,
-                loaded,
-                list(places),
-                export=formats,
-                workers=None if local else workers,
-                progress=lambda job: lines(job.scan.name),
-            )
-            for job, outcome in done:
-                with failed.noted(job):
-                    if isinstance(outcome, Exception):
-                        raise outcome
-                    _tell(loaded, job, outcome, places[job])
-    except KeyboardInterrupt:
-        raise Cancelled from None
-
-
-def _run_job(loaded: Recipe, job: Job, place: str, export: Any, workers: int | None) -> Result:
-    """Do one job of `batch`, telling what it takes and what came of it."""
-    from napari_xanes._core.runs import batch, needs
-    from napari_xanes._progress import shown_progress
-
-    stack = batch.open_scan(loaded, job)
-    takes = needs.needs_of(loaded, stack, job.target, export, workers).sentence()
-    size = " x ".join(map(str, stack.shape))
-    _say(f"{place}{' + '.join(map(str, (job.scan, *job.more)))}: {size}, {stack.signal}, {takes}")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
-    try:
-        with shown_progress(job.scan.name) as progress:
-            result = batch.run_job(
-                loaded, job, export=export, stack=stack, workers=workers, progress=progress
-            )
-    except KeyboardInterrupt:
-        raise Cancelled from None  # which no library between here and `main` has words of its own for
-    _tell(loaded, job, result, place)
-    return result
-
-
-def _tell(loaded: Recipe, job: Job, result: Result, place: str) -> None:
-    """Say what a job has come to."""
-    from napari_xanes._progress import describe_steps
-
-    for line in describe_steps(result, loaded.steps):
-        _say(f"  {line}")
-    for warning in result.warnings:
-        _note(f"warning: {warning}")
-    _say(f"{place}{job.target}: {len(result.maps)} maps")
+        run_on_cluster(scheduler, loaded, waiting, formats, workers, failed)
+    failed.end()
 
 
 @app.command()
@@ -359,7 +239,7 @@ def figure(
 
     chosen = [] if mix == ["none"] else mix or None
     save_figure(out, load_result(result), names=maps or None, mix=chosen, plane=plane)
-    _say(f"{out}: drawn from {result}")
+    say(f"{out}: drawn from {result}")
 
 
 @app.command()
@@ -376,10 +256,10 @@ def demo(
     simulation, scan, recipe_file = _demo.prepare(out)
     loaded = _demo.load_recipe(recipe_file)
     (job,) = batch.plan(loaded, [scan], out / "maps", overwrite=True)
-    result = _run_job(loaded, job, "", ("tiff", "csv"), None)
+    result = run_here(loaded, job, "", ("tiff", "csv"), None)
     overview = _demo.overview(result, out)
     for line in _demo.compare(result, simulation):
-        _say(line)
+        say(line)
     maps = f"{job.target.with_suffix('')}_maps/"
     for what, where in {
         "raw scan": scan,
@@ -388,11 +268,11 @@ def demo(
         "TIFFs": maps,
         "picture": overview,
     }.items():
-        _say(f"{what + ':':<10}{where}")
+        say(f"{what + ':':<10}{where}")
     if no_gui:
         return
     if fault := _no_window():
-        _say(f"No window: {fault}")
+        say(f"No window: {fault}")
         return
     from napari_xanes._widgets.window.launch import open_result
 

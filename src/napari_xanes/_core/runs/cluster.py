@@ -33,8 +33,8 @@ from napari_xanes._core.runs.result_file import open_result
 if TYPE_CHECKING:
     from distributed import Client
 
-MOST_PLANES = 64
-"""Of a part, beside which the planes around it that are read twice are few."""
+FEWEST_PLANES, MOST_PLANES = 32, 64
+"""Of a part, beside which the planes around it that are read twice are few; of low volumes a quarter at least."""
 PARTS = 3
 """Parts for each thread at least, so that none waits long for the last one."""
 PATIENCE = 20
@@ -64,7 +64,10 @@ def connected(scheduler: str, workers: int | None = None) -> Iterator[Client]:
         count = workers or default_workers()
         with (
             LocalCluster(
-                n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                n_workers=count,
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster) as client,
         ):
@@ -242,7 +245,8 @@ class SharedStore(MapStore):
     def parts(self, threads: int) -> list[slice]:
         """Return the parts that are to be done, whole numbers of chunks."""
         planes = self.planes
-        most = min(MOST_PLANES, -(-planes // (PARTS * threads)))
+        fewest = min(FEWEST_PLANES, planes // 4)
+        most = min(MOST_PLANES, max(fewest, -(-planes // (PARTS * threads))))
         height = max(self.rows, -(-most // self.rows) * self.rows)
         parts = [slice(a, min(a + height, planes)) for a in range(0, planes, height)]
         return [part for part in parts if not self.holds(part)]

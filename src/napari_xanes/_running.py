@@ -1,0 +1,135 @@
+"""What a command that runs recipes says, and what it does with one job, here or on a cluster.
+
+Results go to stdout, warnings and errors to stderr, one sentence each.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from napari_xanes._core.base.errors import Cancelled, XanesError
+from napari_xanes._core.base.files import shown
+
+if TYPE_CHECKING:
+    from napari_xanes._core.data.result import Result
+    from napari_xanes._core.recipe.recipe import Recipe
+    from napari_xanes._core.runs.batch import Job
+
+
+def sentence(error: Exception, what: object) -> str:
+    """Return what happened in one sentence, also if it is a fault of this program."""
+    if isinstance(error, XanesError):
+        return str(error)
+    logging.getLogger("napari_xanes").error("internal fault", exc_info=error)
+    reason = " ".join(str(error).split())[:200]
+    if isinstance(error, (OSError, MemoryError)):
+        return f"{what}: {reason or 'there is not enough memory'}"
+    return f"{what}: internal fault, please report it: {type(error).__name__}: {reason}"
+
+
+def note(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+
+
+def say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
+class Failed:
+    """The scans of a run that could not be done; one of them is no reason to leave out the others."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.names = count, list[str]()
+
+    @contextmanager
+    def noted(self, job: Job) -> Iterator[None]:
+        """Tell what goes wrong with a job."""
+        try:
+            yield
+        except Cancelled:
+            raise
+        except Exception as error:  # noqa: BLE001
+            self.names.append(shown(job.scan.name))
+            note(f"error: {sentence(error, job.scan)}")
+
+    def end(self) -> None:
+        """End with an error if there are any."""
+        if not self.names:
+            return
+        if self.count > 1:
+            note(f"{len(self.names)} of {self.count} scans failed: {', '.join(self.names)}")
+        raise typer.Exit(1)
+
+
+def run_on_cluster(
+    scheduler: str,
+    loaded: Recipe,
+    places: dict[Job, str],
+    formats: tuple[str, ...],
+    workers: int | None,
+    failed: Failed,
+) -> None:
+    """Have jobs done by the workers of a scheduler."""
+    from napari_xanes._core.runs import cluster
+    from napari_xanes._progress import lines
+
+    local = scheduler == "local"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with cluster.connected(scheduler, workers) as client:
+            say(f"{len(client.nthreads())} workers, {sum(client.nthreads().values())} threads")
+            done = cluster.run_jobs(
+                client,
+                loaded,
+                list(places),
+                export=formats,
+                workers=None if local else workers,
+                progress=lambda job: lines(job.scan.name),
+            )
+            for job, outcome in done:
+                with failed.noted(job):
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    tell(loaded, job, outcome, places[job])
+    except KeyboardInterrupt:
+        raise Cancelled from None
+
+
+def run_here(loaded: Recipe, job: Job, place: str, export: Any, workers: int | None) -> Result:
+    """Do one job of `batch`, telling what it takes and what came of it."""
+    from napari_xanes._core.runs import batch, needs
+    from napari_xanes._progress import shown_progress
+
+    stack = batch.open_scan(loaded, job)
+    takes = needs.needs_of(loaded, stack, job.target, export, workers).sentence()
+    size = " x ".join(map(str, stack.shape))
+    say(f"{place}{' + '.join(map(str, (job.scan, *job.more)))}: {size}, {stack.signal}, {takes}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
+    try:
+        with shown_progress(job.scan.name) as progress:
+            result = batch.run_job(
+                loaded, job, export=export, stack=stack, workers=workers, progress=progress
+            )
+    except KeyboardInterrupt:
+        raise Cancelled from None  # which no library between here and `main` has words of its own for
+    tell(loaded, job, result, place)
+    return result
+
+
+def tell(loaded: Recipe, job: Job, result: Result, place: str) -> None:
+    """Say what a job has come to."""
+    from napari_xanes._progress import describe_steps
+
+    for line in describe_steps(result, loaded.steps):
+        say(f"  {line}")
+    for warning in result.warnings:
+        note(f"warning: {warning}")
+    say(f"{place}{job.target}: {len(result.maps)} maps")
