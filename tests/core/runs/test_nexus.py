@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import h5py
@@ -104,6 +105,30 @@ def results(tmp_path_factory):
 def test_results_follow_the_rules(results, name):
     with h5py.File(results[name]) as file:
         assert faults(file) == []
+
+
+def found_by_nxvalidate(path, monkeypatch, caplog):
+    """Return what it finds against the definitions of NeXus, but for fields and attributes of our own, which may be there."""
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((120, 40)))  # asked for on import
+    validate = pytest.importorskip("nxvalidate.validate")
+    caplog.clear()
+    validate.validate_file(str(path))
+    told = [r for r in caplog.records if r.name == "NXValidate" and r.levelname in ("WARNING", "ERROR")]
+    return [text for r in told if "not defined" not in (text := r.getMessage())]
+
+
+@pytest.mark.parametrize("name", ["maps", "tables", "stack", "volume"])
+def test_an_independent_checker_finds_nothing(results, name, monkeypatch, caplog):
+    assert found_by_nxvalidate(results[name], monkeypatch, caplog) == []
+
+
+def test_an_independent_checker_finds_breaches(results, tmp_path, monkeypatch, caplog):
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(results["stack"].read_bytes())
+    with h5py.File(broken, "r+") as file:
+        file["entry/stack"].attrs["signal"] = "nothing"
+    (found,) = found_by_nxvalidate(broken, monkeypatch, caplog)
+    assert 'Signal "nothing" is not present' in found
 
 
 def test_the_stack_has_its_axes(results):
