@@ -109,7 +109,9 @@ def test_results_follow_the_rules(results, name):
 
 def found_by_nxvalidate(path, monkeypatch, caplog):
     """Return what it finds against the definitions of NeXus, but for fields and attributes of our own, which may be there."""
-    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((120, 40)))  # asked for on import
+    monkeypatch.setattr(
+        os, "get_terminal_size", lambda *_: os.terminal_size((120, 40))
+    )  # asked for on import
     validate = pytest.importorskip("nxvalidate.validate")
     caplog.clear()
     validate.validate_file(str(path))
