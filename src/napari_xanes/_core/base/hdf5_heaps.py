@@ -7,12 +7,16 @@ the file first.
 
 from __future__ import annotations
 
+import atexit
+import json
 import logging
 import mmap
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -121,26 +125,74 @@ def _tried(path: str) -> str:
     """Have another process read what a file holds besides numbers."""
     if "python" not in Path(sys.executable or "").name.lower():
         return ""  # a program that has Python inside, which would be started once more
-    trial = Path(__file__).with_name("hdf5_trial.py")
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(trial), os.path.abspath(path), os.pathsep.join(sys.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "hangs"
+        ended = _trials.read(os.path.abspath(path))
     except OSError as error:
         logger.debug("%s could not be tried", path, exc_info=error)
         return ""
-    if done.returncode in (0, 1):  # 1: it could not be begun
+    if ended in (0, 1):  # 1: it could not be begun
         return ""
-    if done.returncode == TOO_MUCH:
+    if ended == TOO_MUCH:
         return "takes all memory"
-    return "hangs" if _ran_out(done.returncode) else "crashes"
+    return "hangs" if _ran_out(ended) else "crashes"
+
+
+class _Trials:
+    """The other process: begun at need, as often as files were its end, and kept for those that follow."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as in a forked process, whose parent has what was begun."""
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    def read(self, path: str) -> int:
+        """Return 0 if a file was read, else what the process ended with."""
+        with self._lock:
+            if self._process is None:
+                self._process = self._begun()
+            process = self._process
+            assert process.stdin is not None and process.stdout is not None
+            watch = threading.Timer(SECONDS, process.kill)
+            watch.start()
+            with suppress(BrokenPipeError):  # it has ended before
+                process.stdin.write(json.dumps(path) + "\n")
+                process.stdin.flush()
+            answer = process.stdout.readline()
+            watch.cancel()
+            if answer:
+                return 0
+            self._process = None
+        with process, suppress(BrokenPipeError):
+            process.stdin.close()
+        return process.returncode
+
+    def end(self) -> None:
+        """End the process, if there is one."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            with process:
+                pass
+
+    @staticmethod
+    def _begun() -> subprocess.Popen[str]:
+        trial = Path(__file__).with_name("hdf5_trial.py")
+        return subprocess.Popen(
+            [sys.executable, "-I", str(trial), os.pathsep.join(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+
+_trials = _Trials()
+atexit.register(_trials.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_trials.forget)
 
 
 def _ran_out(returncode: int) -> bool:

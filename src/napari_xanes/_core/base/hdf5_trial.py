@@ -1,11 +1,12 @@
 """Read what an HDF5 file holds besides numbers, in a process of its own that may hang or crash; see `hdf5_heaps`.
 
-Nothing of this package is imported, so that it begins soon.  It ends with 0 if there is nothing to fear, with `TOO_MUCH` if
-texts or lists claim more memory than any have.
+Nothing of this package is imported, so that it begins soon.  Paths come line by line, and each is answered by a line if there
+is nothing to fear.  Else the process ends, with `TOO_MUCH` if texts or lists claim more memory than any have.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -21,7 +22,16 @@ MOST_BYTES = 2**30
 TOO_MUCH = 3
 
 
-def main(path: str) -> None:
+def main() -> None:
+    """Read the files that are asked for, until there are no more."""
+    for line in sys.stdin:
+        _try(json.loads(line))
+        _begin(0)  # waiting is no computing, but for the little that it takes
+        sys.stdout.write("read\n")
+        sys.stdout.flush()
+
+
+def _try(path: str) -> None:
     """Read attributes, and what is not numbers, of all groups and datasets; what fails with words is of no concern."""
     import h5py
 
@@ -61,15 +71,16 @@ def _limit_memory() -> None:
 
         with open("/proc/self/statm", "rb") as file:
             used = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, used + MOST_BYTES))
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, hard))
 
 
-def _begin() -> None:
-    """Have the system end this process if the next object takes too long."""
+def _begin(seconds: float = SECONDS) -> None:
+    """Have the system end this process if the next object takes longer; 0 for any time."""
     if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
 
 
 if __name__ == "__main__":
-    sys.path.extend(part for part in sys.argv[2].split(os.pathsep) if part)
-    main(sys.argv[1])
+    sys.path.extend(part for part in sys.argv[1].split(os.pathsep) if part)
+    main()
