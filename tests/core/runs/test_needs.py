@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import h5py
 import numpy as np
 import pytest
+import tifffile
 
 import napari_xanes as nx
 from napari_xanes import _progress
@@ -101,3 +106,91 @@ def test_how_long_it_takes_is_told_of_long_stages_once(monkeypatch, capsys):
         "scan: Computing maps: about 5 min more",
         "scan: Writing",
     ]
+
+
+MEASURE = """if True:
+    import re, sys, psutil
+    from napari_xanes import cli
+    from napari_xanes._core.runs import needs
+
+    told, needs_of = {}, needs.needs_of
+
+    def spy(*args):
+        told["needs"] = needs_of(*args)
+        told["before"] = psutil.Process().memory_info().rss
+        return told["needs"]
+
+    needs.needs_of = spy
+    try:
+        cli.main()
+    except SystemExit as end:
+        assert not end.code
+    most = 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+    print("TOLD", told["needs"].memory, most - told["before"], told["needs"].disk)
+"""
+ABOUT = 1.35
+"""What is measured is at most so many times what was told, which is at most twice that and what every job takes."""
+
+
+def write_scan(path, shape, **packing):
+    """Optical densities with an edge, in pieces that no frame of zeros makes smaller."""
+    energy = np.linspace(8223.0, 8578.0, shape[0])
+    edge = 0.2 + 0.9 / (1 + np.exp(-(energy - 8345) / 3))
+    relief = 0.5 + np.random.default_rng(0).random(shape[1:], dtype=np.float32)
+    with h5py.File(path, "w") as file:
+        frames = file.create_dataset("img_xanes", shape, "f4", **packing)
+        for i, level in enumerate(edge):
+            frames[i] = level * relief
+        file["X_eng"] = energy / 1000
+
+
+def write_tiff(path, shape):
+    write_scan(path.with_suffix(".h5"), shape)
+    with h5py.File(path.with_suffix(".h5")) as file:
+        tifffile.imwrite(path, file["img_xanes"][:], photometric="minisblack")
+        np.savetxt(path.with_suffix(".txt"), 1000 * file["X_eng"][:])
+
+
+NORMALIZE = (
+    "[[step]]\ndo = 'normalize'\ne0 = 8333.0\npre_edge = [8223.0, 8310.0]\npost_edge = [8400.0, 8578.0]\n"
+)
+ALIGN = "[[step]]\ndo = 'align'\n"
+KEEP = "[output]\nstack = true\n"
+JOBS = {
+    "2D, gzip, unpacked": ((30, 1024, 1024), {"chunks": (1, 1024, 1024), "compression": 1}, NORMALIZE),
+    "2D, tiff, streamed": ((30, 1024, 1024), None, ALIGN + NORMALIZE),
+    "2D, in memory": ((30, 1024, 1024), {}, NORMALIZE + KEEP),
+    "volumes, aligned": ((10, 128, 320, 320), {}, ALIGN + NORMALIZE),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
+@pytest.mark.parametrize("job", JOBS)
+def test_the_need_that_is_told_is_the_need_that_is_measured(tmp_path, job):
+    """Memory at its peak in a process of its own, and the disk of the result."""
+    shape, packing, steps = JOBS[job]
+    scan = tmp_path / ("scan.h5" if packing is not None else "scan.tif")
+    if packing is None:
+        write_tiff(scan, shape)
+    else:
+        write_scan(scan, shape, **packing)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f"schema = 1\n[input]\nsignal = 'optical_density'\n{steps}")
+    words = ["run", str(recipe), str(scan), "--out", str(tmp_path / "out"), "--workers", "2"]
+    run = subprocess.run([sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=False)
+    assert "TOLD" in run.stdout, run.stderr
+    memory, measured, disk = map(int, run.stdout.split("TOLD")[1].split())
+    assert measured <= ABOUT * memory and memory <= 2 * measured + needs.AND_MORE, (memory, measured)
+    size = (tmp_path / "out" / "scan.h5").stat().st_size
+    assert size <= 1.04 * disk + 2**18 and disk <= 2.1 * size, (disk, size)
+
+
+def test_what_is_cropped_or_binned_needs_less(tmp_path, free):
+    """It is what the refusal says to do."""
+    stack, target = claimed(100, 4000, 4000), tmp_path / "scan.h5"
+    free(4 * GIB)
+    cropped = {"do": "crop", "roi": [0, 1000, 0, 1000], "energy_range": [8320, 8380]}
+    for step, part in ((cropped, 0.6 / 16), ({"do": "bin", "factor": 4}, 1 / 16)):
+        recipe = nx.Recipe.from_dict({"schema": 1, "step": [step], "output": {"stack": True}})
+        told = needs.needs_of(recipe, stack, target, workers=2)
+        assert told.memory - needs.AND_MORE == pytest.approx(4 * 100 * 4000**2 * part, rel=0.01)

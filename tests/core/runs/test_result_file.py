@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import tomllib
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -254,6 +256,48 @@ def test_export(tmp_path):
     assert [p["material"] for p in particles] == ["Ni(II)/NiO", "µ"]
     assert float(particles[1]["profile_3"]) == result.tables["particles"]["profile"][1, 2]
     assert float(drift[1]["dx_px"]) == pytest.approx(result.extra["drift"].shifts[1, 1])
+
+
+def test_maps_on_the_disk_are_exported_like_those_in_memory(tmp_path):
+    result = make_result()
+    save_result(result, tmp_path / "r.zarr")
+    for name, one in (("a", result), ("b", load_result(tmp_path / "r.zarr"))):
+        export_maps(one, tmp_path / name, ["tiff", "csv"])
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "..", "a/../../x", "..\\x", "~/x", "x" * 300])
+def test_no_name_in_a_result_leads_out_of_the_folder(tmp_path, name):
+    """Of a map, label, table, reference, scan, source; what stands in them comes back."""
+    out, image = tmp_path / "a" / "out", np.ones((6, 7), np.float32)
+    energy = np.array([8300.0, 8333.25, 8400.0])
+    result = Result(
+        maps={name: image},
+        info={name: {"kind": "thickness", "unit": name, "reference": name}},
+        energy=energy,
+        history=(),
+        source={"path": name},
+        labels={f"{name}/": image.astype(np.int32)},
+        tables={name: {name: np.array([1, 2])}},
+        name=name,
+        extra={"references": [Reference(name, energy, np.array([0.0, 1.0, 1.0]))]},
+    )
+    for suffix in (".h5", ".zarr"):
+        save_result(result, out / f"r{suffix}")
+        back = load_result(out / f"r{suffix}")
+        np.testing.assert_array_equal(np.asarray(back.maps[name]), image)
+        export_maps(back, out / f"maps{suffix}", ["tiff", "csv"])
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file() and out not in path.parents] == []
+    assert not Path("/x.tif").exists()
+    assert len(list((out / "maps.h5").iterdir())) == 4
+
+
+def test_a_name_that_cannot_stand_in_a_file_is_one_sentence(tmp_path):
+    result = dataclasses.replace(make_result(), maps={"a\0b": np.ones((5, 7))}, info={})
+    with pytest.raises(InputError, match="cannot stand in a file"):
+        save_result(result, tmp_path / "r.h5")
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_export_is_named(tmp_path):

@@ -118,6 +118,7 @@ def _flat_columns(columns: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, An
 
 
 def _statistics(data: NDArray[Any]) -> tuple[Any, ...]:
+    data = np.asarray(data)  # one map at a time, where they are on the disk
     valid = data[np.isfinite(data)].astype(np.float64)
     counts = (data.size, data.size - valid.size)
     if not valid.size:

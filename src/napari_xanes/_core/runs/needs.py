@@ -18,12 +18,15 @@ from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.engine.blocks import default_workers
 from napari_xanes._core.engine.slabs import working_bytes
 from napari_xanes._core.fit.fit import FitParams, choose_references
+from napari_xanes._core.prepare.crop import BinParams, CropParams
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.unpack import check_scratch, fits_memory, needs_scratch, stored_bytes
 
 PART_OF_FREE = 0.9
 """Of the memory that is free, for one job."""
+AND_MORE = 128 * 2**20
+"""Bytes of libraries that are loaded while a job runs, of what is written at once, and of small arrays."""
 
 
 @dataclass(frozen=True)
@@ -96,20 +99,41 @@ def _size(n_bytes: int) -> str:
 def memory_needed(
     recipe: Recipe, stack: EnergyStack, workers: int | None = None, target: Path | None = None
 ) -> int:
-    """Return about how many bytes of memory a job takes.
+    """Return about how many bytes of memory a job takes, besides what the program takes already.
 
     Maps of volumes that go into a file, the `target`, are not held.
     """
-    pixels, energies = prod(stack.image_shape), stack.shape[0]
+    energies, *image_shape = _shape_after(recipe, stack)
+    pixels = prod(image_shape)
     if recipe.output.stack:
         held = 4 * pixels * energies
     else:
-        held = working_bytes(stack, workers)
+        held = stored_bytes(stack.data) if fits_memory(stack.data) else 0
+        held += working_bytes(_unpacked(stack) if held else stack, workers)
         if any(STEPS[name].moves_pixels for name, _ in recipe.steps):  # whose frames are looked at whole
-            stored = np.dtype(stack.data.dtype).itemsize
-            held = max(held, (workers or default_workers()) * (4 + stored) * pixels)
-        held += stored_bytes(stack.data) if fits_memory(stack.data) else 0
-    return held + (0 if _puts_maps(stack, target) else 4 * _count_maps(recipe) * pixels)
+            frame = (4 + np.dtype(stack.data.dtype).itemsize) * prod(stack.image_shape)
+            held += (workers or default_workers()) * frame
+    return AND_MORE + held + (0 if _puts_maps(stack, target) else 4 * _count_maps(recipe) * pixels)
+
+
+def _unpacked(stack: EnergyStack) -> EnergyStack:
+    """Return a stack of the same shape whose rows are read quickly, and which takes no memory."""
+    return stack.replace(data=np.broadcast_to(np.zeros((), stack.data.dtype), stack.shape))
+
+
+def _shape_after(recipe: Recipe, stack: EnergyStack) -> tuple[int, ...]:
+    """Return the shape of what the steps leave of a stack (E, ...), as far as it is known before they are carried out."""
+    energy, shape = stack.energy, stack.image_shape
+    for _, params in recipe.steps:
+        if isinstance(params, CropParams):
+            if params.energy_range is not None:
+                energy = energy[(energy >= params.energy_range[0]) & (energy <= params.energy_range[1])]
+            if params.roi is not None:
+                y0, y1, x0, x1 = params.roi
+                shape = (*shape[:-2], max(0, min(y1, shape[-2]) - y0), max(0, min(x1, shape[-1]) - x0))
+        elif isinstance(params, BinParams):
+            shape = tuple(n // params.factor for n in shape)
+    return (energy.size, *shape)
 
 
 def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequence[str] = ()) -> int:
@@ -120,7 +144,8 @@ def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequen
     ResourceError
         If they are not free.
     """
-    pixels, energies = prod(stack.image_shape), stack.shape[0]
+    energies, *image_shape = _shape_after(recipe, stack)
+    pixels = prod(image_shape)
     copies = 1 + ("tiff" in (*recipe.output.export, *export)) + _puts_maps(stack, target)
     values = copies * _count_maps(recipe) * pixels + (energies * pixels if recipe.output.stack else 0)
     check_disk(4 * values, target)

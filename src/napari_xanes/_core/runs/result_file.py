@@ -62,6 +62,17 @@ def save_result(result: Result, path: str | Path) -> None:
             f"{path}: results are written to HDF5 or Zarr, so the name must end in .h5 or .zarr, not '{path.suffix}'."
         )
     _check_not_input(result, path)
+    try:
+        _save(result, path)
+    except XanesError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            f"{shown(path)} was not written, as a name or text of the result cannot stand in a file ({error}); rename it."
+        ) from error
+
+
+def _save(result: Result, path: Path) -> None:
     if is_store_name(path):
         save_store(result, path)
         return
@@ -76,7 +87,7 @@ def _check_not_input(result: Result, path: Path) -> None:
     """Refuse to replace the scan that a result was made from."""
     source = result.source.get("path") or []
     for file in [source] if isinstance(source, str) else source:
-        if Path(file).resolve() == path.resolve():
+        if "\0" not in str(file) and Path(file).resolve() == path.resolve():
             raise InputError(
                 f"{path} is the scan that the result was made from; save the result under another name."
             )
