@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import threading
+import time
 
+import h5py
 import numpy as np
 import pytest
 from mouse import canvas_mouse, double_click_at, drag_line, move_over
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 import napari_xanes as nx
@@ -520,3 +523,30 @@ def test_of_a_large_region_it_is_said_how_much_is_read(dock, viewer, qtbot):
     viewer.add_labels(np.ones((200, 220), np.uint8), name="all", scale=layer.scale[1:])
     settle(dock, qtbot)
     assert "'all 1', 44000 px; 14667 of them, spread over it, are read" in dock.tools.message.text()
+
+
+def test_the_window_lives_while_a_spectrum_is_unpacked(dock, viewer, qtbot, tmp_path, monkeypatch):
+    """Of a file that is packed by the frame one pixel takes as long as all of them."""
+    values = np.random.default_rng(0).integers(100, 4000, (9, 20, 30)).astype(np.uint16)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.create_dataset("img_xanes", data=values, chunks=(1, 20, 30), compression="gzip")
+        file["X_eng"] = np.linspace(8.3, 8.4, 9)
+    viewer.layers.clear()
+    layer = add_stack(viewer, nx.read_stack(tmp_path / "scan.h5"))
+    viewer.layers.selection.active = layer
+    settle(dock, qtbot)
+    real, beats, threads = h5py.Dataset.__getitem__, [], set()
+
+    def slow(dataset, key):
+        threads.add(threading.get_ident())
+        time.sleep(0.03)
+        return real(dataset, key)
+
+    timer = QTimer()
+    timer.timeout.connect(lambda: beats.append(1))
+    timer.start(10)
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", slow)
+    hover(dock, qtbot, 7, 11)
+    monkeypatch.undo()
+    assert len(beats) >= 5 and threading.get_ident() not in threads
+    np.testing.assert_allclose(curve(dock, CURSOR), values[:, 7, 11])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from napari.layers import Layer
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout
 
 from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.layers.session import real_viewer
+from napari_xanes._widgets.parts.busy import PatientTimer, wait_for
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.view import View
 from napari_xanes._widgets.spectrum.export import ExportMenu
@@ -68,6 +70,9 @@ class XanesSpectrum(Dock):
             on_form=self._on_form,
         )
         self.read_all()
+        self.model.reading.wait = partial(
+            wait_for, words="Reading the spectrum..."
+        )  # from now on events may come
 
     def _lay_out(self) -> None:
         self.setMinimumHeight(190)
@@ -257,9 +262,8 @@ class XanesSpectrum(Dock):
         self.plot.cleanup()
 
 
-def _timer(parent: Any, milliseconds: int, callback: Callable[[], None]) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.timeout.connect(callback)
+def _timer(parent: QObject, milliseconds: int, callback: Callable[[], None]) -> PatientTimer:
+    """Return a timer that waits while a spectrum is being read."""
+    timer = PatientTimer(parent, milliseconds)
+    timer.due.connect(callback)
     return timer

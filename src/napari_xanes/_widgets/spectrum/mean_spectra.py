@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,15 +48,19 @@ class MeanSpectrum:
     used: int
 
 
-def mean_spectrum(layer: Layer, pixels: Pixels, quantity: str) -> MeanSpectrum:
-    """Return the mean spectrum of some pixels of a stack's layer."""
+Wait = Callable[[Callable[[], NDArray[Any]]], NDArray[Any]]
+"""Has something done that takes long, and returns what it gives."""
+
+
+def mean_spectrum(
+    layer: Layer, pixels: Pixels, quantity: str, wait: Wait = lambda read: read()
+) -> MeanSpectrum:
+    """Return the mean spectrum of some pixels of a stack's layer; `wait` for files whose frames are unpacked whole."""
     stack = stack_of(layer)
     in_memory = isinstance(stack.data, np.ndarray)
     pixels = thinned(pixels if in_memory else _few_rows(pixels))
-    with files_kept_open():
-        values = _gather(stack.data, pixels, in_memory)
-        if quantity != MEASURED:
-            values = density_at(values, stack, pixels)
+    read = partial(_values_at, stack, pixels, quantity, in_memory)
+    values = read() if in_memory or rows_are_cheap(stack.data) else wait(read)
     valid = np.isfinite(values)
     complete = complete_pixels(valid)
     used = int(complete.sum())
@@ -63,6 +69,13 @@ def mean_spectrum(layer: Layer, pixels: Pixels, quantity: str) -> MeanSpectrum:
     total = np.where(valid, values, 0).sum(axis=1, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         return MeanSpectrum(np.asarray(total / valid.sum(axis=1)), pixels[0].size, used)
+
+
+def _values_at(stack: EnergyStack, pixels: Pixels, quantity: str, in_memory: bool) -> NDArray[Any]:
+    """Return the spectra (E, n) of some pixels."""
+    with files_kept_open():
+        values = _gather(stack.data, pixels, in_memory)
+        return values if quantity == MEASURED else density_at(values, stack, pixels)
 
 
 def _few_rows(pixels: Pixels) -> Pixels:

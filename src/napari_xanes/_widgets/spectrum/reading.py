@@ -15,7 +15,7 @@ from napari_xanes._core.runs.spectra import sampled_stack
 from napari_xanes._widgets.layers.layers import about, find, lineage, stack_layers, stack_of
 from napari_xanes._widgets.layers.masked import data_of
 from napari_xanes._widgets.spectrum.colors import SpotColors
-from napari_xanes._widgets.spectrum.mean_spectra import MEASURED, MeanSpectrum, mean_spectrum
+from napari_xanes._widgets.spectrum.mean_spectra import MEASURED, MeanSpectrum, Wait, mean_spectrum
 from napari_xanes._widgets.spectrum.spots import Pixels, every_spot, pixel_at, spread
 
 Float64 = NDArray[np.float64]
@@ -45,10 +45,13 @@ class Reading:
         What was read last, by name; the pixel under the cursor first.
     cursor : tuple of int or None
         The pixel under the cursor.
+    wait : callable
+        See `mean_spectrum`.
     """
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
+        self.wait: Wait = lambda read: read()
         self.spectra: dict[str, SpectrumRead] = {}
         self.cursor: tuple[int, ...] | None = None
         self._colors = SpotColors(viewer)
@@ -128,12 +131,12 @@ class Reading:
             key = f"{about(source)['id']} {quantity == MEASURED} {spot.color} {_mark(spot.pixels)}"
             before = self._known.get(spot.name)
             if before is None or before[0] != key:
-                mean = mean_spectrum(source, spot.pixels, quantity)
+                mean = mean_spectrum(source, spot.pixels, quantity, self.wait)
                 before = key, SpectrumRead(mean, spot.color, spot.pixels[0].size, spot.collapsed)
             known[spot.name] = before
             spectra[spot.name] = before[1]
         if not spectra:
-            spectra[MEAN] = _read(source, spread(layer.data.shape[1:]), quantity)
+            spectra[MEAN] = self._read(source, spread(layer.data.shape[1:]), quantity)
         self._known, self.spectra = known, spectra
 
     def read_cursor(self, layer: Layer, source: Layer, quantity: str, position: Sequence[float]) -> bool:
@@ -142,7 +145,7 @@ class Reading:
         if pixels is None:
             return False
         self.cursor = tuple(int(axis[0]) for axis in pixels)
-        found = {CURSOR: _read(source, pixels, quantity)}
+        found = {CURSOR: self._read(source, pixels, quantity)}
         self.spectra = found | {n: one for n, one in self.spectra.items() if n not in (CURSOR, MEAN)}
         return True
 
@@ -151,16 +154,15 @@ class Reading:
         self.cursor = None
         self.spectra.pop(CURSOR, None)
 
+    def _read(self, source: Layer, pixels: Pixels, quantity: str) -> SpectrumRead:
+        """Return a spectrum that has no colour of its own."""
+        return SpectrumRead(mean_spectrum(source, pixels, quantity, self.wait), None, pixels[0].size)
+
     def _plane(self, layer: Layer) -> int:
         if layer.data.ndim < 4:
             return 0
         z = round(layer.world_to_data(self.viewer.dims.point)[1])
         return int(np.clip(z, 0, layer.data.shape[1] - 1))
-
-
-def _read(source: Layer, pixels: Pixels, quantity: str) -> SpectrumRead:
-    """Return a spectrum that has no colour of its own."""
-    return SpectrumRead(mean_spectrum(source, pixels, quantity), None, pixels[0].size)
 
 
 def _mark(pixels: Pixels) -> str:
