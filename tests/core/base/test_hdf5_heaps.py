@@ -77,9 +77,9 @@ def test_sound_files_are_not_read_twice(scan, tmp_path, tried):
 @pytest.mark.parametrize(
     "damage", [b"\0" * 8, b"\xff" * 8, b"\xf0" + b"\xff" * 7, (2**40).to_bytes(8, "little")]
 )
-@pytest.mark.parametrize("place", [8, 24])
+@pytest.mark.parametrize("place", [4, 8, 24])
 def test_what_a_look_cannot_tell_is_tried(scan, tried, damage, place):
-    """The length of the heap, and of its first object."""
+    """The version and length of the heap, and the length of its first object."""
     raw = bytearray(scan.read_bytes())
     at = raw.index(HEAP) + place
     raw[at : at + 8] = damage

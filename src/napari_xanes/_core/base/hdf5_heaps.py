@@ -29,7 +29,7 @@ MOST_LOOKED_AT = 64 * 2**20
 """Bytes of a file that is looked through; to read a larger one in another process takes less."""
 SECONDS = 300
 """How long that may take; where the system can count the time of a process, `napari_xanes._core.base.hdf5_trial` does."""
-SIGNATURE, HEAP = b"\x89HDF\r\n\x1a\n", b"GCOL\x01\0\0\0"
+SIGNATURE, HEAP = b"\x89HDF\r\n\x1a\n", b"GCOL"
 HEADER, OBJECT = 16, 16
 """Bytes before the objects of a heap, and before the content of each."""
 VIRTUAL = 24
@@ -107,7 +107,7 @@ def _sizes(raw: mmap.mmap, start: int) -> dict[int, int]:
     sizes: dict[int, int] = {}
     end = start + int.from_bytes(raw[start + 8 : start + 16], "little")
     at = start + HEADER
-    if not at <= end <= len(raw):
+    if not at <= end <= len(raw) or raw[start + 4 : start + 8] != b"\1\0\0\0":  # its version
         return {}
     while at + OBJECT <= end:
         index = int.from_bytes(raw[at : at + 2], "little")
