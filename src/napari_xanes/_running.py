@@ -8,19 +8,23 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from napari_xanes._core.base.errors import Cancelled, XanesError
+from napari_xanes._core.base.errors import Cancelled, InputError, XanesError
 from napari_xanes._core.base.files import shown
 
 if TYPE_CHECKING:
     from napari_xanes._core.data.result import Result
     from napari_xanes._core.recipe.recipe import Recipe
     from napari_xanes._core.runs.batch import Job
+    from napari_xanes._core.runs.watch import Watch
 
 
 def sentence(error: Exception, what: object) -> str:
@@ -133,3 +137,42 @@ def tell(loaded: Recipe, job: Job, result: Result, place: str) -> None:
     for warning in result.warnings:
         note(f"warning: {warning}")
     say(f"{place}{job.target}: {len(result.maps)} maps")
+
+
+def watch_folder(
+    watched: Watch,
+    recipe_file: Path,
+    formats: tuple[str, ...],
+    results: str,
+    workers: int | None,
+    once: bool,
+) -> None:
+    """Run a recipe on the scans of a folder as they come in."""
+    from napari_xanes._core.recipe.recipe import Recipe
+    from napari_xanes._core.runs import batch
+
+    loaded = Recipe.load(recipe_file)
+    plan = partial(
+        batch.plan, loaded, folder=watched.out, recipe_file=recipe_file, results=results, export=formats
+    )
+    plan(scans=[])
+
+    def work(scan: Path) -> None:
+        (job,) = plan(scans=[scan], resume=True, overwrite=True)
+        if job.fault:
+            raise InputError(job.fault)
+        if job.done:
+            say(f"{scan}: done already, {job.target} is kept")
+            batch.export_again(loaded, job, formats)
+            return
+        run_here(loaded, job, "", formats, workers)
+
+    say(f"watching {watched.folder}; Ctrl-C ends it")
+    while True:
+        for scan in watched.look():
+            one = watched.run(scan, work, sentence)
+            if one.said:
+                note(f"error: {one.said}")
+        if once and not watched.is_waiting:
+            break
+        time.sleep(min(1.0, max(watched.settle / 5, 0.05)))

@@ -17,7 +17,7 @@ import typer
 
 from napari_xanes import __version__
 from napari_xanes._core.base.errors import Cancelled, InputError, XanesError
-from napari_xanes._running import Failed, note, run_here, run_on_cluster, say, sentence
+from napari_xanes._running import Failed, note, run_here, run_on_cluster, say, sentence, watch_folder
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -215,6 +215,29 @@ def run(
     if waiting and scheduler is not None:
         run_on_cluster(scheduler, loaded, waiting, formats, workers, failed)
     failed.end()
+
+
+@app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where scans are written.")],
+    recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results and watch.csv.")],
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Number of threads.")] = None,
+    export: Annotated[
+        list[str] | None, typer.Option(metavar="tiff|csv", help="Also write maps in this format; repeatable.")
+    ] = None,
+    results: Annotated[str, typer.Option(metavar="h5|zarr", help="Write results as .h5 or .zarr.")] = "h5",
+    settle: Annotated[
+        float, typer.Option(min=0, max=86400, help="Seconds without a change after which a scan is whole.")
+    ] = 30.0,
+    once: Annotated[bool, typer.Option("--once", help="End when no scan is being written any more.")] = False,
+) -> None:
+    """Run a recipe on every scan that comes into a folder, when it is whole, until interrupted."""
+    from napari_xanes._core.runs import batch
+    from napari_xanes._core.runs.watch import Watch
+
+    batch.check_exports(export or ())
+    watch_folder(Watch(folder, out, settle), recipe_file, tuple(export or ()), results, workers, once)
 
 
 @app.command()

@@ -15,7 +15,7 @@ import pytest
 import napari_xanes as nx
 from napari_xanes._core.engine import slabs
 from napari_xanes._core.runs import batch, result_zarr
-from napari_xanes._core.runs.map_store import MapStore, maps_beside
+from napari_xanes._core.runs.map_store import MapStore, begun_folder, maps_beside
 from napari_xanes._core.runs.pipeline import run_steps
 
 E = 30
@@ -213,6 +213,12 @@ def test_only_the_same_is_gone_on_with(tmp_path):
         ):
             pass
     assert {one.name for one in out.iterdir()} == {"scan.h5", "scan.toml"}
+    (begun_folder(job.target) / "whole").mkdir(
+        parents=True
+    )  # as a run leaves it that is killed at its very end
+    (job,) = batch.plan(other, [scan], out, resume=True)
+    batch.export_again(other, job, ())
+    assert job.done and {one.name for one in out.iterdir()} == {"scan.h5", "scan.toml"}
 
 
 KILLED = """

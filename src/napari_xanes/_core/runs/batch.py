@@ -32,7 +32,7 @@ from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.runs.beside import FACT, all_in_place, are_complete, check_own, replace_exports
 from napari_xanes._core.runs.export import WRITERS
 from napari_xanes._core.runs.made_from import check_unchanged, is_made_of, made_from
-from napari_xanes._core.runs.map_store import MapStore, maps_beside
+from napari_xanes._core.runs.map_store import MapStore, forget_begun, maps_beside
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._core.runs.result_file import (
     SUFFIXES,
@@ -315,6 +315,7 @@ def run_job(
 
 def export_again(recipe: Recipe, job: Job, export: Sequence[str]) -> None:
     """Write the exports of a result that is there already, if any that are asked for or were there are not, or not whole."""
+    forget_begun(job.target)  # of a run that was ended after its result was whole
     formats = (*recipe.output.export, *export)
     if are_complete(job.target, formats):
         return
