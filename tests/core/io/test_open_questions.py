@@ -107,6 +107,42 @@ def test_wavelengths_become_energies_and_that_is_said(here):
     )
 
 
+@pytest.mark.parametrize("name", ["energy_loss", "kinetic_energy", "threshold_energy"])
+def test_energies_that_are_not_those_of_photons_are_not_taken(here, name):
+    write("a.h5", {"img": np.random.default_rng(2).random((9, 7, 12)), name: np.linspace(280, 320, 9)})
+    with pytest.raises(DataFileError, match=f"as long as the images are /{name}"):
+        read_stack("a.h5")
+
+
+def test_another_stack_of_the_same_shape_is_named(here):
+    stack = np.random.default_rng(2).random((9, 7, 12))
+    write("a.h5", {"data": stack, "data_2": stack * 2, "energy": NINE})
+    said = read_stack("a.h5", signal="optical_density").warnings
+    assert said == ("/data was opened by its name; there are also /data_2: choose with images=",)
+
+
+@pytest.mark.parametrize(
+    ("style", "energies"),
+    [
+        ("Ni_{whole}_{after:02d}", [8300.25, 8310.5, 8333.75, 8341.2]),
+        ("Ni_{whole}_{n:03d}", [8300.0, 8310.0, 8333.0, 8341.0]),
+        ("Ni_{whole}K_{n:03d}", None),
+        ("Ni_{n:03d}_{whole}mA", None),
+    ],
+)
+def test_numbers_in_names_without_a_unit(here, style, energies):
+    for n, ev in enumerate([8300.25, 8310.5, 8333.75, 8341.2]):
+        name = style.format(whole=int(ev), after=round(ev % 1 * 100), n=n)
+        np.save(f"{name}.npy", np.full((5, 6), n / 10) + np.arange(6) / 100)
+    if energies is None:
+        with pytest.raises(DataFileError, match="no energies were found"):
+            read_stack(here)
+        return
+    stack = read_stack(here, signal="optical_density")
+    np.testing.assert_allclose(stack.energy, energies)
+    np.testing.assert_allclose(stack.data[:, 0, 0], np.arange(4) / 10)
+
+
 # -- the size of a pixel ---------------------------------------------------------------------------------
 
 

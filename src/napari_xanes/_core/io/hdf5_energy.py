@@ -22,7 +22,8 @@ SOURCE_NAME = re.compile(
 )
 """Names of such energies."""
 NO_ENERGY = re.compile(
-    r".*(step|shift|offset|resol|err|sigma|width|bandw|index|mode|unit|name|range|start|stop|min|max).*",
+    r".*(step|shift|offset|resol|err|sigma|width|bandw|index|mode|unit|name|range|start|stop|min|max|loss|kinetic|"
+    r"binding|threshold|pass_?energy|emission|fermi).*",
     re.IGNORECASE,
 )
 EXACT = re.compile(r"energy|energies|photon_?energy|x_eng|eng_list", re.IGNORECASE)

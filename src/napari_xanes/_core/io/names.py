@@ -22,6 +22,10 @@ FLAT_NAME = re.compile(
 DARK_NAME = re.compile(r"(.*[^a-z])?(dark|darks|dk|df)([^a-z].*)?", re.IGNORECASE)
 FLAT_DATASET = re.compile(r".*(img_?bkg|flat|white|bkg|open_?beam).*", re.IGNORECASE)
 DARK_DATASET = re.compile(r".*dark.*", re.IGNORECASE)
+OTHER_UNIT = re.compile(
+    r"[ _]?(K|C|°C?|deg|s|ms|min|h|nm|um|µm|mm|mA|A|V|bar|T|Hz|pct|%)(?![a-z])", re.IGNORECASE
+)
+"""What stands behind numbers that are no energies."""
 LEAST_EV, MOST_EV = 30.0, 150_000.0
 
 
@@ -79,15 +83,38 @@ def _without_unit(texts: Sequence[str]) -> NDArray[np.float64] | None:
         return None
     columns = list(zip(*(numbers_in(text) for text in texts), strict=True))
     words = _NUMBER.split(texts[0])
-    likely = []
-    for word, column in zip(words, columns, strict=False):
+    likely, decimals = [], -1
+    for k, (word, column) in enumerate(zip(words, columns, strict=False)):
         values = np.array([_value(text) for text in column])
         distinct = np.unique(values)
-        if distinct.size < len(texts) or OTHER_NAME.search(word) or _only_counts(distinct, column):
+        if (
+            k == decimals
+            or distinct.size < len(texts)
+            or OTHER_NAME.search(word)
+            or _only_counts(distinct, column)
+        ):
             continue
-        if could_be_scan(np.sort(values)):
-            likely.append(values)
+        if could_be_scan(np.sort(values)) and not OTHER_UNIT.match(words[k + 1]):
+            after = _decimals(columns, words, k)
+            decimals = k + 1 if after is not None else decimals
+            likely.append(values if after is None else values + after)
     return likely[0] if len(likely) == 1 else None
+
+
+def _decimals(columns: Sequence[Sequence[str]], words: Sequence[str], k: int) -> NDArray[np.float64] | None:
+    """Return what stands after an underscore as the decimals of a number, if it is as long in all names and no count."""
+    if k + 1 >= len(columns) or words[k + 1] != "_" or "." in columns[k][0]:
+        return None
+    after = columns[k + 1]
+    width = len(after[0])
+    counts = np.unique([_value(text) for text in after])
+    if (
+        width > 3
+        or any(len(text) != width or not text.isdecimal() for text in after)
+        or _only_counts(counts, after)
+    ):
+        return None
+    return np.array([int(text) / 10**width for text in after])
 
 
 def _only_counts(distinct: NDArray[np.float64], column: Sequence[str]) -> bool:

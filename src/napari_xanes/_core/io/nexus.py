@@ -68,7 +68,14 @@ def choose_images(
     if len(likely) > 1:
         listed = ", ".join(f"{e.name} {e.shape}" for e in likely[:6])
         raise DataFileError(f"{tree.path} holds several stacks: {listed}; name one with images=.")
-    return Chosen(likely[0])
+    others = [e.name for e in samples if e is not likely[0] and e.shape == likely[0].shape]
+    if not others:
+        return Chosen(likely[0])
+    return Chosen(likely[0], [f"{likely[0].name} was opened by its name; {_also(others)}"])
+
+
+def _also(names: Sequence[str]) -> str:
+    return f"there are also {', '.join(names[:4])}{', ...' * (len(names) > 4)}: choose with images="
 
 
 def _known(tree: Tree, name: str) -> TreeEntry | None:
@@ -147,9 +154,8 @@ def _declared(tree: Tree, found: Sequence[TreeEntry]) -> Chosen | None:
     rest = [entry.name for entry in signals if entry is not first]
     if not rest:
         return Chosen(first)
-    listed = ", ".join(rest[:4]) + (", ..." if len(rest) > 4 else "")
     how = "the file's default" if pointed else "the first of the file"
-    return Chosen(first, [f"{first.name}, {how}, was opened; there are also {listed}: choose with images="])
+    return Chosen(first, [f"{first.name}, {how}, was opened; {_also(rest)}"])
 
 
 def is_signal(tree: Tree, entry: TreeEntry) -> bool:
