@@ -7,6 +7,7 @@ The store outlives a run that is ended, and the next one goes on from what is wh
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -217,7 +218,7 @@ def _alone(folder: Path, target: Path, patience: float) -> Iterator[None]:
 
 def begun_folder(target: Path) -> Path:
     """Return where what is whole of a result is kept until the rest of it is."""
-    return target.with_name(f".napari-xanes-{sha256(target.name.encode()).hexdigest()[:16]}.begun")
+    return target.with_name(f".napari-xanes-{sha256(os.fsencode(target.name)).hexdigest()[:16]}.begun")
 
 
 def forget_begun(target: Path, patience: float = 0.0) -> None:
