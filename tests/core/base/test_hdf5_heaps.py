@@ -21,6 +21,12 @@ READ = """if True:
 """
 
 
+@pytest.fixture(autouse=True)
+def nothing_looked_at(monkeypatch):
+    """As in a process that has just begun."""
+    monkeypatch.setattr(hdf5_heaps, "_looked_at", 0)
+
+
 @pytest.fixture
 def scan(tmp_path):
     """A scan whose texts lie in a global heap."""
@@ -94,6 +100,16 @@ def test_large_files_are_tried_in_another_process(scan, monkeypatch):
     scan.write_bytes(endless(scan.read_bytes()))
     with pytest.raises(nx.DataFileError, match="hangs"):
         check_heaps(scan)
+
+
+def test_of_many_files_the_first_are_looked_through_and_the_others_tried(scan, tmp_path, monkeypatch, tried):
+    monkeypatch.setattr(hdf5_heaps, "MOST_LOOKED_AT", 2 * scan.stat().st_size)
+    paths = [tmp_path / f"{n}.h5" for n in range(4)]
+    for path in paths:
+        path.write_bytes(scan.read_bytes())
+        check_heaps(path)
+        check_heaps(path)
+    assert tried == [str(path) for path in paths[2:]]
 
 
 def test_virtual_datasets_are_tried_as_their_parts_can_crash_the_library(tmp_path):
