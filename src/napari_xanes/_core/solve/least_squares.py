@@ -2,7 +2,7 @@
 
 The design matrix [background | references] is split once by QR, so that what is left for every pixel is
 min ||R x - z|| in as many dimensions as there are references: solved in `active_sets` or `admm`, its errors in
-`fit_sigma`.
+`sigma`, and what is left of the spectra in `residual`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.data.jacobian import Jacobian
-from napari_xanes._core.engine.blocks import Scratch, one_blas_thread
+from napari_xanes._core.engine.blocks import one_blas_thread
 from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise
 from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, covariance, sums_to_one
 from napari_xanes._core.solve.admm import AdmmSolver, Solver
 from napari_xanes._core.solve.design import ALIKE, Constraint, Design, FloatArray, Matrix, design
 from napari_xanes._core.solve.propagation import Propagation
+from napari_xanes._core.solve.residual import Residual
 from napari_xanes._core.solve.sigma import FractionSigma
 
 __all__ = ["ALIKE", "MOST_CONSTRAINED", "Constraint", "Design", "FitKernel", "Matrix", "design"]
@@ -93,7 +94,7 @@ class FitKernel:
         first, last = int(fitted[0]), int(fitted[-1])
         self._fitted = slice(first, last + 1) if last - first + 1 == fitted.size else fitted
         self._n = fitted.size
-        self._residuals = {t: _Residual(basis, constraint, t) for t in PRECISIONS}
+        self._residuals = {t: Residual(basis, constraint, t) for t in PRECISIONS}
         r = basis.r[-k:, -k:]
         self._admm = AdmmSolver(r, constraint) if solver == "admm" else None
         if self._admm is not None:
@@ -299,55 +300,3 @@ def _level(data: FloatArray, thickness: FloatArray | None) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         level: FloatArray = np.log(np.where(thickness > 0, thickness, np.nan))
     return level
-
-
-class _Residual:
-    """Projections of spectra on the fitted columns, and what a solution leaves of them, in one precision."""
-
-    def __init__(self, basis: Design, constraint: Constraint, dtype: Any) -> None:
-        k = basis.references.shape[1]
-        q = basis.q
-        self._weights: FloatArray | None = None
-        if basis.weights is not None:
-            root = np.sqrt(basis.weights)[:, None]
-            self._weights = basis.weights.astype(dtype)
-            q, self._q = q * root, (q / root).astype(dtype)
-        else:
-            self._q = q.astype(dtype)
-        self._q_rows = np.ascontiguousarray(q.T.astype(dtype))
-        self._r = basis.r[-k:, -k:].astype(dtype)
-        self._free = constraint == "none"
-        self._scratch = Scratch()
-
-    def project(self, data: FloatArray) -> FloatArray:
-        """Return the (weighted) spectra in the coordinates of Q (B + K, n)."""
-        projected = np.empty((len(self._q_rows), data.shape[1]), data.dtype)
-        for row, out in zip(self._q_rows, projected, strict=True):
-            np.dot(row, data, out=out)  # a vector at a time: a thin matrix product is slower
-        return projected
-
-    def __call__(
-        self, data: FloatArray, projected: FloatArray, x: FloatArray, picked: NDArray[np.intp] | None
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray | None]:
-        """Return the sums of squared residuals and of squared data less background, and of weighted squared residuals, each (n,).
-
-        And the residuals of the pixels that are picked.
-        """
-        first = len(projected) - len(x)
-        explained = np.einsum("ij,ij->j", projected[first:], projected[first:])  # besides the background
-        if not self._free:  # otherwise the fitted curve is the projection itself
-            z = projected[-len(x) :]
-            fitted = self._r @ x
-            np.subtract(z, fitted, out=z)
-            explained -= np.einsum("ij,ij->j", z, z)
-            z[...] = fitted
-        residual = self._scratch.like(data)
-        np.matmul(self._q, projected, out=residual)
-        np.subtract(data, residual, out=residual)
-        left = None if picked is None or not picked.size else residual.take(picked, axis=1)
-        error: FloatArray = np.einsum("ij,ij->j", residual, residual)
-        if self._weights is None:
-            return error, error + explained, error, left  # Pythagoras, which spares a pass over the data
-        np.square(residual, out=residual)
-        above = data - self._q[:, :first] @ projected[:first] if first else data
-        return error, np.einsum("ij,ij->j", above, above), self._weights @ residual, left
