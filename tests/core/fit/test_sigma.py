@@ -157,7 +157,9 @@ def test_the_same_bits_streamed_by_arrays_and_about_the_same_after_saving(files,
 def test_without_a_value_to_spare_there_is_no_sigma(files):
     stack, _ = scene(5, 0.01, False)
     stack = replace(stack, energy=np.array([8250.0, 8300.0, 8345.0, 8400.0, 8450.0]))
-    result = run(stack, NORMALIZE | {"slope": "pixel"}, {"do": "fit", "references": files})
+    result = run(
+        stack, NORMALIZE | {"slope": "pixel", "divide_by": "line"}, {"do": "fit", "references": files}
+    )
     assert np.isnan(result.maps["sigma_a"]).all() and np.isfinite(result.maps["fraction_a"]).all()
     assert any("there is no sigma" in text for text in result.warnings)
 

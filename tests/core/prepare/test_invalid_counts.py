@@ -68,7 +68,7 @@ def test_a_mark_in_one_of_several_flats_or_repeats_leaves_the_others(dtype, mark
     energy = np.array([1, 2, 3, 3, 4, 5, 6, 7]) * 10 + 8300.0
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["img"], file["energy"], file["flat"] = counts, energy, flats
-    stack = nx.read_stack(tmp_path / "scan.h5", signal="counts")
+    stack = nx.read_stack(tmp_path / "scan.h5", signal="counts", axis=0)
     assert stack.read(2)[0, 0] == counts[3, 0, 0] and stack.read(2)[0, 1] == counts[2, 0, 1]
 
 

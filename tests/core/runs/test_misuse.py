@@ -101,7 +101,9 @@ def test_doubtful_choices_are_said(tmp_path):
 
     windows = {"e0": 8340, "pre_edge": (8300, 8320), "post_edge": (8365, 8395)}
     steep = MU * np.where(ENERGY > 8340, 1 - 8e-3 * (ENERGY - 8340), 1)[:, None, None]
-    assert "divide_by = 'step'" in fit_warnings(steep, ("normalize", NormalizeParams(**windows)))
+    by_line = NormalizeParams(**windows, divide_by="line")
+    assert "divide_by = 'step'" in fit_warnings(steep, ("normalize", by_line))
+    assert "divided by the edge step" in fit_warnings(steep, ("normalize", NormalizeParams(**windows)))
     assert not fit_warnings(MU, ("normalize", NormalizeParams(**windows)))
     few = windows | {"pre_edge": (8300, 8305), "post_edge": (8390, 8395)}
     assert "slopes were" in fit_warnings(MU, ("normalize", NormalizeParams(**few)))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import h5py
 import numpy as np
@@ -84,14 +86,22 @@ def test_scans_that_come_in_are_run_and_a_bad_one_is_survived(tmp_path):
     (folder / "bad.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     words = [sys.executable, "-m", "napari_xanes", "watch", folder, tmp_path / "recipe.toml", "--out", out]
     words += ["--settle", "0.5"]
-    running = subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        [*map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(
+            signal.signal, signal.SIGINT, signal.default_int_handler
+        ),  # background jobs ignore it
+    )
     try:
         wait_for(lambda: (out / "first.h5").exists())
         write_scan(tmp_path / "second.h5", level=2.0)
         shutil.move(tmp_path / "second.h5", folder / "second.h5")
         wait_for(lambda: "second.h5,done" in (out / "watch.csv").read_text())
     finally:
-        running.send_signal(2)
+        running.send_signal(signal.SIGINT)
         told, errors = running.communicate(timeout=60)
     assert "watching" in told and "bad.h5" in errors and "interrupted" in errors
     states = {row["scan"]: row["state"] for row in read_table(out / "watch.csv")}

@@ -64,7 +64,7 @@ def test_choices_of_another_element_are_said_and_its_energies_forgotten(workflow
     panel.update_plan()
     assert "Chosen before, for another scan: Divide by: step." in panel.advice.text()
     qtbot.mouseClick(panel.advice.button("Use the defaults"), Qt.MouseButton.LeftButton)
-    assert form.values()["divide_by"] == "line" and panel.advice.text() == ""
+    assert form.values()["divide_by"] is None and panel.advice.text() == ""
     assert not form.labels()["Divide by"].font().bold()
 
 

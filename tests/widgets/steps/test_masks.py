@@ -217,7 +217,7 @@ def test_steps_on_a_masked_stack_say_so_and_can_be_run_again(
     inside = layer_of(viewer, "mask").data.astype(bool)
     edge = result.maps["edge_energy"]
     assert np.isnan(edge[~inside]).all() and np.isfinite(edge[inside]).mean() > 0.8
-    assert [entry["do"] for entry in result.history] == ["normalize", "mask", "edge_position"]
+    assert [entry["do"] for entry in result.history] == [*("normalize", "mask", "element", "edge_position")]
     again = nx.run_recipe(nx.Recipe.of(result_of(viewer, normalised)), density)
     np.testing.assert_array_equal(again.maps["edge_energy"], edge)
     panel.use.remove.click()

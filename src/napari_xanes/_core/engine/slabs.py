@@ -123,7 +123,10 @@ def run_slabs(
     work = SlabPass(kernels, read, n, image_shape, kept)
     if sink is None or len(image_shape) < 3:
         maps = blocks.allocate_maps(kernels, image_shape, wanted=wanted)
-        work.run([slice(0, image_shape[0])], height, maps, progress=progress, workers=workers)
+        megabytes = height * prod(image_shape[1:]) * n * 4 / 2**20
+        whole = slice(0, image_shape[0])  # in slabs that are whole numbers of the pieces of an image
+        slabs = [(whole, slab) for slab in blocks.row_blocks(image_shape, n, megabytes=megabytes)]
+        work.run(slabs, maps, progress=progress, workers=workers)
         return maps
     sink.begin(image_shape, blocks.allocate_maps(kernels, (0, *image_shape[1:]), wanted=wanted))
     sink.carry_out(work, progress, workers)
@@ -156,20 +159,19 @@ class SlabPass:
             sink.put(group, first, {name: one.part(pixels) for name, one in keeps.items()})
 
         groups = [group for group in _slabs(planes, tall) if not sink.holds(group)]
-        self.run(groups, min(height, tall), maps, put, progress=progress, workers=workers)
+        slabs = [(group, slab) for group in groups for slab in _slabs(group, min(height, tall))]
+        self.run(slabs, maps, put, progress=progress, workers=workers)
 
     def run(
         self,
-        groups: Sequence[slice],
-        height: int,
+        slabs: Sequence[tuple[slice, slice]],
         maps: RawMaps,
         put: Callable[[slice], None] | None = None,
         *,
         progress: Progress,
         workers: int | None,
     ) -> None:
-        """Fill the maps of groups of planes, in slabs of a height; `put` puts each group before the next takes its place."""
-        slabs = [(group, slab) for group in groups for slab in _slabs(group, height)]
+        """Fill the maps of groups of planes by their slabs; `put` puts each group before the next takes its place."""
         width = prod(self.image_shape[1:])
         chunks = blocks.pixel_chunks(self.image_shape)
         inside = [[c for c in chunks if s.start * width <= c.start < s.stop * width] for _, s in slabs]

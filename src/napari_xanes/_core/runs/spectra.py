@@ -23,6 +23,7 @@ from napari_xanes._core.edge.step import normalize_step
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.sampling import sampled_rows
+from napari_xanes._core.fit.fit import INNER
 from napari_xanes._core.fit.library import count_unconverged
 from napari_xanes._core.fit.params import FitParams
 from napari_xanes._core.fit.result import ReferenceFit
@@ -165,7 +166,7 @@ class SpectraSteps:
         basis, handed = kernel.basis, self._fitted
         assert handed is not None
         fitted = handed.indices
-        values: dict[str, Any] = {name: maps[name][..., 0] for name in kernel.maps if name != "unconverged"}
+        values: dict[str, Any] = {name: maps[name][..., 0] for name in kernel.maps if name not in INNER}
         return ReferenceFit(
             **values,
             names=tuple(one.name for one in self.references),

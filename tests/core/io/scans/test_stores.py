@@ -166,11 +166,8 @@ def test_a_plain_array_and_a_group_of_arrays(tmp_path, format_):
     np.testing.assert_allclose(stack.energy, E)
 
 
-def test_a_damaged_store_and_a_missing_library_are_said(tmp_path, monkeypatch):
+def test_a_damaged_store_is_said(tmp_path):
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr" / ".zgroup").write_text("{broken")
     with pytest.raises(nx.DataFileError, match="cannot be read as a Zarr store"):
-        nx.read_stack(tmp_path / "a.zarr")
-    monkeypatch.setitem(__import__("sys").modules, "zarr", None)
-    with pytest.raises(nx.DataFileError, match=r"needs zarr .*napari-xanes\[formats\]"):
         nx.read_stack(tmp_path / "a.zarr")
