@@ -229,3 +229,18 @@ def test_imagej_stack_with_a_single_page_header(tmp_path):
     assert array.shape == STACK.shape
     np.testing.assert_array_equal(array[:], STACK)
     np.testing.assert_array_equal(array[4, 2:5], STACK[4, 2:5])
+
+
+@pytest.mark.parametrize("kinds", [{}, {"bigtiff": True}, {"byteorder": ">"}])
+def test_a_list_of_pages_that_leads_back_is_damage(tmp_path, kinds):
+    """It would be endless."""
+    path = tmp_path / "scan.tif"
+    tifffile.imwrite(path, np.zeros((5, 8, 9), np.uint16), photometric="minisblack", metadata=None, **kinds)
+    with tifffile.TiffFile(path) as file:
+        tiff, first, last = file.tiff, file.pages[0].offset, file.pages[-1]
+        end = last.offset + tiff.tagnosize + len(last.tags) * tiff.tagsize
+    raw = bytearray(path.read_bytes())
+    raw[end : end + tiff.offsetsize] = struct.pack(tiff.offsetformat, first)
+    path.write_bytes(raw)
+    with pytest.raises(DataFileError, match="leads back to an earlier one"):
+        open_tiff(path)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,10 @@ def _opened(path: Path) -> tifffile.TiffFile:
     """Open a file; images written one by one, each with a shape of its own in its notes, count as one stack."""
     file = tifffile.TiffFile(path)
     try:
+        if _leads_back(file):
+            raise DataFileError(
+                f"{path} is damaged: its list of pages leads back to an earlier one; copy it again."
+            )
         if len(file.series) < 2:
             return file
     except BaseException:
@@ -89,6 +94,23 @@ def _opened(path: Path) -> tifffile.TiffFile:
         raise
     file.close()
     return tifffile.TiffFile(path, is_shaped=False)
+
+
+def _leads_back(file: tifffile.TiffFile) -> bool:
+    """Whether the list of pages is endless, which tifffile does not see."""
+    tiff, handle, seen = file.tiff, file.filehandle, set[int]()
+
+    def number(at: int, form: str) -> int:
+        handle.seek(at)
+        raw = handle.read(struct.calcsize(form))
+        return struct.unpack(form, raw)[0] if len(raw) == struct.calcsize(form) else 0
+
+    page = number(tiff.offsetsize, tiff.offsetformat)  # behind 4 bytes, or 8 of a BigTIFF
+    while page and page not in seen:
+        seen.add(page)
+        tags = number(page, tiff.tagnoformat)
+        page = number(page + tiff.tagnosize + tags * tiff.tagsize, tiff.offsetformat)
+    return page > 0
 
 
 @contextmanager
