@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from napari_xanes import DataFileError, read_references, read_stack
+from napari_xanes import DataFileError, InputError, read_references, read_stack
 from napari_xanes._reader import ASKABLE
 
 
@@ -212,10 +212,36 @@ def test_the_column_named_as_energy_is_taken_from_a_list_with_angles(here, head)
     np.testing.assert_allclose(read_stack("s.npy").energy, EV, atol=0.01)
 
 
-@pytest.mark.parametrize("head", ["# wavelength mu", "# lambda (A)  mu"])
-def test_wavelengths_of_a_reference_are_not_taken_for_energies(here, head):
+def test_wavelengths_of_a_reference_are_converted_if_they_have_a_unit(here):
     with pytest.raises(DataFileError, match="none of which is energy by its name"):
-        read_references(table("r.dat", head, 12398.42 / EV, MU))
+        read_references(table("r.dat", "# wavelength mu", 12398.42 / EV, MU))
+    for head, factor in (("# lambda (A)  mu", 1.0), ("Wavelength_nm mu", 0.1), ("mu wavelength[pm]", 100.0)):
+        columns = (12398.41984 / EV * factor, MU)
+        (found,) = read_references(table("r.dat", head, *(columns[::-1] if head[0] == "m" else columns)))
+        np.testing.assert_allclose(found.energy, EV, atol=0.05)
+        assert "energies from the wavelengths" in found.notes[0]
+
+
+@pytest.mark.parametrize("name", ["E-E0 (eV)", "Energy - E0", "relative energy", "delta_E", "dE [eV]"])
+@pytest.mark.parametrize("mu", ["mu", "norm", "NiO"])
+def test_energies_relative_to_an_edge_are_refused(here, name, mu):
+    rising = np.linspace(0.1, 1.2, 61)  # in order over an edge, taken for keV
+    with pytest.raises(
+        DataFileError,
+        match="energies relative to the edge, and no photon energies; add the energy of the edge",
+    ):
+        read_references(table("r.csv", f"{name},{mu}", EV - 8333, rising))
+
+
+def test_ion_chambers_counted_from_0_are_asked_about_with_the_right_formula(here):
+    i0 = np.linspace(1e5, 2e5, 61)
+    name = table("r.dat", "energy ion_chamber_0 ion_chamber_1", EV, i0, i0 * np.exp(-MU))
+    with pytest.raises(DataFileError, match=r"r\.dat:ln\(ion_chamber_0/ion_chamber_1\)\."):
+        read_references(name)
+    (found,) = read_references(f"{name}:ln(ion_chamber_0/ion_chamber_1)")
+    np.testing.assert_allclose(found.mu, MU, atol=1e-4)
+    with pytest.raises(DataFileError, match="cannot be told"):
+        read_references(table("r.dat", "energy IC1 IC2", EV, i0, i0 * np.exp(-MU)))
 
 
 def test_angles_without_a_name_are_asked_about(here):
@@ -304,3 +330,122 @@ def test_the_pixel_size_of_an_edf_header_needs_a_unit(here, unit, size):
     assert any("pixel_size of the header is 65 without a unit" in text for text in stack.warnings) == (
         size is None
     )
+
+
+def test_of_two_lists_named_energies_the_other_is_named_if_it_differs(here):
+    write(
+        "a.h5",
+        {"img": CUBE[:, :8], "energy": NINE, "energy_calibrated": NINE + 0.7, "energy_kev": NINE / 1000},
+    )
+    stack = read_stack("a.h5")
+    np.testing.assert_array_equal(stack.energy, NINE)
+    (said,) = [text for text in stack.warnings if "choose with energy=" in text]
+    assert "/energy; /energy_calibrated differ" in said
+    np.testing.assert_array_equal(read_stack("a.h5", energy="energy_calibrated").energy, NINE + 0.7)
+
+
+@pytest.mark.parametrize("kind", ["h5", "npy"])
+def test_volumes_of_one_plane_are_images(here, kind):
+    images = CUBE[:, :8]
+    path = write_cube(kind, images[:, None])
+    np.testing.assert_array_equal(read_stack(path).data[:], images)
+
+
+def test_few_images_in_each_file_may_be_repeats(here):
+    for i, energy in enumerate(NINE):
+        write(f"s_{i}.h5", {"img": CUBE[:3], "energy": energy})
+    stack = read_stack(here)
+    assert stack.shape == (9, 3, 9, 12)
+    assert any(
+        "each file holds 3 images, taken for the planes of a volume; if they are repeats" in w
+        for w in stack.warnings
+    )
+
+
+def test_a_unit_in_words_is_a_unit(here):
+    for unit in ("electron volts", "Electron-Volt", "kilo electron volts", "kilo_electronvolt"):
+        factor = 1e-3 if unit[0] == "k" else 1.0
+        write("a.h5", {"img": CUBE[:, :8], "energy": NINE * factor, "i0": NINE}, energy={"units": unit})
+        np.testing.assert_allclose(read_stack("a.h5").energy, NINE)
+
+
+# -- energies in rare units, and written as texts --------------------------------------------------------
+
+STACK = np.random.default_rng(5).random((5, 6, 7)).astype("f4")
+FIVE = np.array([8300.0, 8320.0, 8333.5, 8350.25, 8400.0])
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor", "told"),
+    [("MeV", 1e-6, "MeV"), ("meV", 1e3, "meV"), ("mev", 1e-6, "MeV"), ("MEV", 1e3, "meV")],
+)
+def test_mega_and_millielectronvolts_are_converted_where_declared(here, unit, factor, told):
+    write("a.h5", {"img": STACK, "energy": FIVE * factor}, energy={"units": unit})
+    write("b.h5", {"img": STACK, f"energy_{unit}": FIVE * factor})
+    np.savetxt("c_energy.csv", FIVE * factor, "%.10g", header=f"Energy ({unit})", comments="")
+    np.save("c.npy", STACK)
+    for name in ("a.h5", "b.h5", "c.npy"):
+        stack = read_stack(name)
+        np.testing.assert_allclose(stack.energy, FIVE, rtol=1e-12)
+        assert stack.source["file_energy_unit"] == told
+    np.savetxt("ref.csv", np.c_[FIVE * factor, [0, 0, 0.5, 1, 1]], "%.10g", ",", header=f"Energy [{unit}],mu")
+    np.testing.assert_allclose(read_references("ref.csv")[0].energy, FIVE, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("MeV", 1.0), ("meV", 1e-3), ("MeV", 1e3), ("meV", 1e-6)])
+def test_a_rare_unit_that_cannot_be_is_asked_about(here, unit, factor):
+    write("a.h5", {"img": STACK, "energy": FIVE * factor}, energy={"units": unit})
+    with pytest.raises(InputError, match=f"declared as {unit}, which .* cannot be .*; give energy_unit"):
+        read_stack("a.h5")
+    if factor in (1.0, 1e-3):
+        read = read_stack("a.h5", energy_unit="eV" if factor == 1 else "keV")
+        np.testing.assert_allclose(read.energy, FIVE)
+
+
+def test_a_number_in_each_file_may_have_a_rare_unit(here):
+    for i, energy in enumerate(FIVE):
+        write(f"s_{i}.h5", {"img": STACK[i], "energy": energy * 1e3}, energy={"units": "meV"})
+    np.testing.assert_array_equal(read_stack(here).energy, FIVE)
+
+
+@pytest.mark.parametrize("kind", ["O", "S"])
+@pytest.mark.parametrize("write_one", ["{:.2f}", "{:.2f} eV", "{:.2f}eV", "0{:.2f}", "{:.2f} ,"])
+def test_energies_as_texts(here, kind, write_one):
+    if write_one.endswith(","):
+        texts = [f"{energy:.2f}".replace(".", ",") for energy in FIVE]
+    else:
+        texts = [write_one.format(energy) for energy in FIVE]
+    held = np.array(texts, dtype=h5py.string_dtype() if kind == "O" else "S")
+    write("a.h5", {"img": STACK, "energy": held})
+    write("b.h5", {"entry/img": STACK})
+    with h5py.File("b.h5", "a") as file:
+        file["entry"].attrs["energies"] = held
+    np.savez("c.npz", img=STACK, energy=np.array(texts))
+    for name in ("a.h5", "b.h5", "c.npz"):
+        np.testing.assert_array_equal(read_stack(name).energy, FIVE)
+    np.testing.assert_array_equal(read_stack("a.h5", energy="energy").energy, FIVE)
+    (here / "s").mkdir()
+    for i, one in enumerate(held):
+        write(f"s/s_{i}.h5", {"img": STACK[i], "energy": one})
+    np.testing.assert_array_equal(read_stack("s").energy, FIVE)
+
+
+@pytest.mark.parametrize(
+    "texts", [["8,300.0", "8,320.0", "8333.5", "8350", "8400"], ["8.3 keV", *["8333 eV"] * 4]]
+)
+def test_texts_that_are_no_numbers_of_one_unit_are_asked_about(here, texts):
+    write("a.h5", {"img": STACK, "energy": np.array(texts, "S")})
+    with pytest.raises(DataFileError, match=r"/energy holds texts such as '8.*expected numbers in one unit"):
+        read_stack("a.h5")
+
+
+def test_a_unit_behind_every_number_of_a_list(here):
+    np.save("a.npy", STACK)
+    for write_one in ("{:.2f} eV", '"{:.2f}eV"', "{:.2f} eV;1", "{:.2f} eV, 300.5"):
+        (here / "a_energy.csv").write_text("\n".join(write_one.format(energy) for energy in FIVE))
+        np.testing.assert_array_equal(read_stack("a.npy").energy, FIVE)
+    (here / "a_energy.csv").write_text("\n".join(f"{energy / 1000:.5f} keV" for energy in FIVE))
+    np.testing.assert_allclose(read_stack("a.npy").energy, FIVE)
+    (here / "a_energy.csv").write_text("8.3 keV\n8320 eV\n8333 eV\n8350 eV\n8400 eV\n")
+    with pytest.raises(DataFileError, match="energies in eV and keV; write all of them in one unit"):
+        read_stack("a.npy")

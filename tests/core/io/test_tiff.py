@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_xanes import DataFileError, ResourceError
+from napari_xanes import DataFileError, ResourceError, read_stack
 from napari_xanes._core.io import tiff
 from napari_xanes._core.io.tiff import open_tiff
 
@@ -244,3 +244,19 @@ def test_a_list_of_pages_that_leads_back_is_damage(tmp_path, kinds):
     path.write_bytes(raw)
     with pytest.raises(DataFileError, match="leads back to an earlier one"):
         open_tiff(path)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"metadata": {"axes": "ZYX", "energies": [8300.0, 8333.5, 8340.25, 8400.0]}},
+        {"description": "Ni foil\nEnergies (eV): 8300, 8333.5, 8340.25, 8400"},
+        {"description": "energy_kev = [8.3; 8.3335; 8.34025; 8.4]"},
+    ],
+)
+def test_energies_listed_in_the_description(tmp_path, how):
+    images = np.random.default_rng(1).random((4, 5, 6)).astype("f4")
+    tifffile.imwrite(tmp_path / "s.tif", images, photometric="minisblack", **how)
+    stack = read_stack(tmp_path / "s.tif")
+    np.testing.assert_allclose(stack.energy, [8300, 8333.5, 8340.25, 8400])
+    assert "its description" in stack.source["energy_source"]

@@ -33,8 +33,14 @@ _ROLES: tuple[tuple[Role, str], ...] = (
             r"(cluster|component)_\d+"  # of tables that this program writes
         ),
     ),
-    ("i0", r"i_?(0|o|zero)|mon(itor)?|.*[-_ :.]i_?0|i_?0[-_ :.]?[a-z]+\d*"),
-    ("it", r"i_?(t|1)?|i_?trans(mitted)?|i_?transmission|trans(mission|mitted)?|i_?1[-_ :.][a-z]+\d*"),
+    (
+        "i0",
+        r"i_?(0|o|zero)|ion[ _]?ch?(am(ber)?)?[ _]?0|ic[ _]?0|mon(itor)?|.*[-_ :.]i_?0|i_?0[-_ :.]?[a-z]+\d*",
+    ),
+    (
+        "it",
+        r"i_?(t|1)?|i_?trans(mitted)?|i_?transmission|trans(mission|mitted)?|i_?1[-_ :.][a-z]+\d*",
+    ),
     (
         "fluorescence",
         (
@@ -54,9 +60,18 @@ DETECTOR = re.compile(
 """Names of channels rather than of compounds."""
 
 
+RELATIVE_ENERGY = re.compile(
+    r"(?:e|energy)\s*[-\u2212\u2013]\s*e_?(?:0|edge)\b.*|rel(?:ative)?[\s_.]*e(?:nergy)?\b.*|(?:delta|d)[\s_]?e(?:nergy)?(?:\W.*)?",
+    re.IGNORECASE,
+)
+"""Names of energies that count from an edge."""
+
+
 def role_of(name: str) -> Role:
     """Return what a column is, by its name."""
     words = re.sub(r"\s+", " ", name.strip().lower())
+    if RELATIVE_ENERGY.fullmatch(words):
+        return "other"
     bare = re.sub(_UNIT, "", words).strip() or words
     for role, pattern in _ROLES:
         if re.fullmatch(pattern, words) or re.fullmatch(pattern, bare):

@@ -14,15 +14,23 @@ import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.column_formula import Values, evaluate, listed
-from napari_xanes._core.io.column_roles import DETECTOR, Role, detector_set, group_of, role_of
+from napari_xanes._core.io.column_roles import (
+    DETECTOR,
+    RELATIVE_ENERGY,
+    Role,
+    detector_set,
+    group_of,
+    role_of,
+)
 from napari_xanes._core.io.curve_shape import LEAST_POINTS, edge_shape
 from napari_xanes._core.io.plausible import could_be_scan
 from napari_xanes._core.io.table import Table
-from napari_xanes._core.io.units import KEV_BELOW
+from napari_xanes._core.io.units import HC_EV_ANGSTROM, KEV_BELOW, WAVELENGTHS
 
-HC_EV_ANGSTROM = 12398.419843320026
-"""Planck constant times speed of light."""
 _D_SPACING = re.compile(r"(?:d[_ ]?spacing\s*[:=]|\bD\s*=)\s*(\d+\.\d+)", re.IGNORECASE)
+_WAVELENGTH = re.compile(
+    r"(?:wave.?length|lambda)[\s_]*[(\[_]?\s*(angstroms?|å|a|nm|pm)[)\]]?", re.IGNORECASE
+)
 _COUNTS = 20.0
 """Neither absorption nor a normalised spectrum reaches this."""
 
@@ -45,7 +53,8 @@ def likely_energies(table: Table) -> list[int]:
     likely = [
         i
         for i, column in enumerate(table.values.T)
-        if could_be_scan(column[np.isfinite(column)])
+        if (not table.names or role_of(table.names[i]) in ("energy", "unknown"))
+        and could_be_scan(column[np.isfinite(column)])
         and not any(np.array_equal(column, one) for one in counts)
     ]
     in_ev = [i for i in likely if np.nanmin(table.values[:, i]) >= KEV_BELOW]
@@ -63,10 +72,18 @@ def energy_column(table: Table, label: str) -> tuple[Values, str, tuple[str, ...
     roles = [role_of(name) for name in table.names]
     if "energy" in roles:
         column = roles.index("energy")
-        return table.values[:, column], table.names[column], ()
+        return table.values[:, column], f"{table.names[column]} {table.unit}".strip(), ()
     if "angle" in roles:
         column = roles.index("angle")
         return _from_angle(table, column, label)
+    if (wavelengths := _from_wavelength(table)) is not None:
+        return wavelengths
+    relative = [name for name in table.names if RELATIVE_ENERGY.fullmatch(name.strip())]
+    if relative:
+        raise DataFileError(
+            f"{label} gives '{relative[0]}', energies relative to the edge, and no photon energies; add the energy of the "
+            "edge to them and name that column 'energy'."
+        )
     if roles and roles[0] != "unknown":
         raise DataFileError(
             f"{label} has the columns {listed(table.names)}, none of which is energy by its name; "
@@ -89,7 +106,19 @@ def _first_column(table: Table, label: str) -> tuple[Values, str, tuple[str, ...
         said = (f"energies are those of column {column + 1}, the only one in order over an absorption edge",)
     elif table.names:
         said = (f"energies are those of the first column, {table.names[0]}",)
-    return table.values[:, column], table.names[column] if table.names else "", said
+    named = f"{table.names[column] if table.names else ''} {table.unit}".strip()
+    return table.values[:, column], named, said
+
+
+def _from_wavelength(table: Table) -> tuple[Values, str, tuple[str, ...]] | None:
+    """Return energies from a column that is named wavelength and has a unit of length; None if there is none."""
+    for column, name in enumerate(table.names):
+        match = _WAVELENGTH.fullmatch(name.strip())
+        if match is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                energy = HC_EV_ANGSTROM / (table.values[:, column] * WAVELENGTHS[match[1].lower()])
+            return energy, "energy eV", (f"energies from the wavelengths '{name}'",)
+    return None
 
 
 def _from_angle(table: Table, column: int, label: str) -> tuple[Values, str, tuple[str, ...]]:

@@ -86,7 +86,9 @@ def from_text(path: Path, wanted: str | None = None) -> EnergyList:
     table = read_table(path)
     if wanted is not None:
         values = evaluate(wanted, table, str(path))
-        return EnergyList(values, f"{path}:{wanted}", f"{wanted} {path.name}", f"{path}:{wanted}")
+        return EnergyList(
+            values, f"{path}:{wanted}", f"{wanted} {path.name}", f"{path}:{wanted}", unit=table.unit
+        )
     roles = [role_of(name) for name in table.names]
     if (
         roles
@@ -97,7 +99,7 @@ def from_text(path: Path, wanted: str | None = None) -> EnergyList:
         return EnergyList(values, str(path), hint, str(path))
     column = _column(table, path)
     hint = f"{table.names[column]} {path.name}" if table.names else path.name
-    return EnergyList(table.values[:, column], str(path), hint, str(path))
+    return EnergyList(table.values[:, column], str(path), hint, str(path), unit=table.unit)
 
 
 def _column(table: Table, path: Path) -> int:

@@ -51,6 +51,8 @@ def image_axes(tree: Tree, images: TreeEntry, axis: int | str | None) -> Axes:
     if "MATLAB_class" in images.attrs:
         return _matlab(tree, images)
     full = _without_leading(shape, 3)
+    if len(full) == 4 and shape[full[1]] == 1:  # volumes of one plane are images
+        full = (full[0], *full[2:])
     named = {e.size for e in named_energies(tree, images)}
     if shape[full[0]] not in named:
         others = [i for i in full if shape[i] in named]

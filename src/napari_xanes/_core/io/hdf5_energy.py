@@ -10,8 +10,10 @@ import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.energies import MOST_ENERGIES, EnergyList
-from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
+from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry, text_of
 from napari_xanes._core.io.plausible import ENERGY_NAME, OTHER_NAME, could_be_scan, energy_unit_of
+from napari_xanes._core.io.units import HC_EV_ANGSTROM, WAVELENGTHS
+from napari_xanes._core.io.written import energies_of
 
 SOURCE = re.compile(
     r"(^|/)(source|ring|storage_?ring|machine|accelerator|undulator|beam_?current)(/|$)", re.IGNORECASE
@@ -30,9 +32,6 @@ EXACT = re.compile(r"energy|energies|photon_?energy|x_eng|eng_list", re.IGNORECA
 ANGLE = re.compile(r".*(bragg|theta|mono|angle).*", re.IGNORECASE)
 JOULES_PER_EV, JOULES = 1.602176634e-19, (1e-18, 1e-13)
 """CXI files hold energies in joules."""
-HC_EV_ANGSTROM = 12398.419843320026
-WAVELENGTHS = {"angstrom": 1.0, "angstroms": 1.0, "å": 1.0, "a": 1.0, "nm": 10.0, "pm": 0.01}
-"""Units of wavelengths, in ångström."""
 
 
 @dataclass(eq=False)
@@ -42,6 +41,7 @@ class FoundEnergies:
     found: EnergyList | None = None
     proposed: EnergyList | None = None
     fault: DataFileError | None = None
+    said: str = ""
 
 
 def entry_energies(entry: TreeEntry, why: str) -> EnergyList:
@@ -53,7 +53,7 @@ def entry_energies(entry: TreeEntry, why: str) -> EnergyList:
         If it does not hold one number per image.
     """
     path = entry.tree.path
-    if not entry.is_numeric or not 0 < entry.size <= MOST_ENERGIES:
+    if not _holds_numbers(entry) or not 0 < entry.size <= MOST_ENERGIES:
         held = str(entry.dtype) if entry.shape is None else f"{entry.shape} of {entry.dtype}"
         raise DataFileError(f"{path}: {entry.name} holds {held}, expected one number per image.")
     if entry.ndim > 1 and entry.size != max(entry.shape or (0,)):
@@ -67,6 +67,18 @@ def entry_energies(entry: TreeEntry, why: str) -> EnergyList:
     if unit == "J" or (not unit and ((values > JOULES[0]) & (values < JOULES[1])).all()):
         values, unit, hint = values / JOULES_PER_EV, "eV", "eV"
     return EnergyList(values, label, hint, entry.name, why, unit)
+
+
+def _holds_numbers(entry: TreeEntry) -> bool:
+    """Whether a dataset holds real numbers, or texts that are energies."""
+    return entry.is_numeric or entry.written is not None
+
+
+def _energy_texts(tree: Tree) -> list[TreeEntry]:
+    """Return the datasets of texts that are named energies."""
+    return [
+        e for e in tree.entries.values() if e.dtype.kind in "OS" and ENERGY_NAME.match(e.leaf) and e.size > 0
+    ]
 
 
 def of_same_scan(tree: Tree, entry: TreeEntry, images: TreeEntry) -> bool:
@@ -92,6 +104,7 @@ def _has_own(tree: Tree, images: TreeEntry, other: TreeEntry) -> bool:
 def named_energies(tree: Tree, images: TreeEntry) -> list[TreeEntry]:
     """Return the lists of the scan that are named energies, or have a unit of energies."""
     lists = [e for e in tree.numeric() if e.is_list and e.name != images.name and is_energy(e)]
+    lists += [e for e in _energy_texts(tree) if e.is_list and is_energy(e)]
     return [e for e in lists if of_same_scan(tree, e, images)]  # looks through all of the file, so last
 
 
@@ -125,6 +138,11 @@ def find_energy(tree: Tree, images: TreeEntry, count: int) -> FoundEnergies:
             "there must be one energy per image, name the right dataset or file with energy=, or say with axis= "
             "which axis of the images is energy."
         )
+    for e in (e for e in _energy_texts(tree) if e.size == count > 1 and e.written is None):
+        result.fault = DataFileError(
+            f"{tree.path}: {e.name} holds texts such as '{text_of(e.read())[:40]}', expected numbers in one unit; give the "
+            "energies with energy=."
+        )
     lists = [e for e in tree.numeric() if e.is_list and e.size == count and of_same_scan(tree, e, images)]
     return _proposal(tree, lists, result)
 
@@ -140,11 +158,24 @@ def _chosen(tree: Tree, images: TreeEntry, fitting: Sequence[TreeEntry]) -> Foun
         if choice and all(_same_values(e, choice[0]) for e in choice):
             declared = energy_unit_of(choice[0].units)
             why = f"named so, in {declared} by its units" if declared else "named so"
-            return FoundEnergies(entry_energies(choice[0], why))
+            return FoundEnergies(entry_energies(choice[0], why), said=_others(choice[0], fitting))
     listed = ", ".join(e.name for e in fitting[:6])
     return FoundEnergies(
         fault=DataFileError(f"{tree.path}: the energies could be {listed}; name one with energy=.")
     )
+
+
+def _others(taken: TreeEntry, fitting: Sequence[TreeEntry]) -> str:
+    """Return a sentence on lists that are named energies too, but differ, whatever their unit."""
+    values = taken.numbers()
+    differ = [
+        e.name
+        for e in fitting
+        if not any(np.allclose(e.numbers() * factor, values, rtol=1e-7) for factor in (1.0, 1e3, 1e-3))
+    ]
+    if not differ:
+        return ""
+    return f"the energies are those of {taken.name}; {', '.join(differ[:4])} differ from them: choose with energy="
 
 
 def attached_energies(tree: Tree, images: TreeEntry, counts: Sequence[int]) -> EnergyList | None:
@@ -156,12 +187,16 @@ def attached_energies(tree: Tree, images: TreeEntry, counts: Sequence[int]) -> E
     ]
     for place, attrs in places:
         for name, value in attrs.items():
-            values = np.ravel(np.asarray(value))
-            if not (ENERGY_NAME.match(name) and values.dtype.kind in "iuf" and values.size in counts):
+            values, unit = np.ravel(np.asarray(value)), ""
+            if not (ENERGY_NAME.match(name) and values.size in counts):
+                continue
+            if values.dtype.kind in "OSU" and (texts := energies_of([text_of(one) for one in values])):
+                values, unit = texts
+            if values.dtype.kind not in "iuf":
                 continue
             if not (NO_ENERGY.match(name) or SOURCE_NAME.match(name) or SOURCE.search(place)):
                 label = f"{tree.path.name}:{place}, attribute {name}"
-                return EnergyList(values.astype(np.float64), label, name, None, "an attribute named so")
+                return EnergyList(values.astype(np.float64), label, name, None, "an attribute named so", unit)
     return None
 
 
@@ -257,10 +292,11 @@ def find_one_energy(tree: Tree, images: TreeEntry, name: str | None) -> EnergyLi
         entry = tree.named(name)
         return (
             entry_energies(entry, "as named")
-            if entry is not None and entry.is_numeric and entry.size == 1
+            if entry is not None and entry.size == 1 and _holds_numbers(entry)
             else None
         )
-    single = [e for e in tree.numeric() if e.size == 1 and of_same_scan(tree, e, images)]
+    texts = [e for e in _energy_texts(tree) if e.size == 1 and e.written is not None]
+    single = [e for e in (*tree.numeric(), *texts) if e.size == 1 and of_same_scan(tree, e, images)]
     found = [e for e in single if is_energy(e) and could_be_photon(e)]
     if not found:
         return attached_energies(tree, images, (1,))
@@ -274,4 +310,5 @@ def find_one_energy(tree: Tree, images: TreeEntry, name: str | None) -> EnergyLi
 def could_be_photon(entry: TreeEntry) -> bool:
     """Whether a number can be a photon energy at all."""
     value = float(entry.numbers()[0])
-    return bool(np.isfinite(value) and 0 < value < 200_000)
+    most = 2e8 if energy_unit_of(entry.units) in ("meV", "mev") else 2e5
+    return bool(np.isfinite(value) and 0 < value < most)

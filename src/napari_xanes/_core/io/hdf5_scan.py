@@ -83,6 +83,7 @@ def _add_energies(tree: Tree, images: TreeEntry, axes: Axes, wanted: Wanted, ope
         return
     found = hdf5_energy.find_energy(tree, images, opened.data.shape[0])
     opened.energy, opened.proposed, opened.fault = found.found, found.proposed, found.fault
+    opened.warnings += [found.said] if found.said else []
 
 
 # -- flats and darks ----------------------------------------------------------------------------------

@@ -17,8 +17,10 @@ from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.hdf5_heaps import check_heaps
 from napari_xanes._core.io.hdf5 import open_hdf5, reason_of
 from napari_xanes._core.io.hdf5_sources import check_sources, is_no_file
+from napari_xanes._core.io.written import energies_of
 
 DEEPEST = 32
+MOST_TEXTS = 100_000
 
 
 def text_of(value: Any) -> str:
@@ -76,6 +78,20 @@ class TreeEntry:
         """Whether the values are real numbers."""
         return self.shape is not None and self.dtype.kind in "iuf"
 
+    @cached_property
+    def written(self) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str] | None:
+        """Energies that are held as texts, and their unit; None if the dataset holds something else."""
+        if (
+            self.shape is None
+            or self.ndim > 1
+            or not 0 < self.size <= MOST_TEXTS
+            or self.dtype.kind not in "OS"
+        ):
+            return None
+        if self.dtype.kind == "O" and h5py.check_string_dtype(self.dtype) is None:
+            return None
+        return energies_of([text_of(one) for one in np.ravel(self.read())])
+
     @property
     def is_complex(self) -> bool:
         """Whether the values are complex numbers."""
@@ -84,7 +100,8 @@ class TreeEntry:
     @property
     def is_list(self) -> bool:
         """Whether it holds one number after the other."""
-        return self.is_numeric and self.size > 0 and self.ndim > 0 and self.size == max(self.shape or (0,))
+        holds = self.is_numeric or self.written is not None
+        return holds and self.size > 0 and self.ndim > 0 and self.size == max(self.shape or (0,))
 
     @property
     def dataset(self) -> h5py.Dataset:
@@ -99,8 +116,8 @@ class TreeEntry:
     @cached_property
     def units(self) -> str:
         """The declared unit, "" if there is none."""
-        value = self.attrs.get("units", self.attrs.get("unit", ""))
-        return text_of(value).strip()
+        value = text_of(self.attrs.get("units", self.attrs.get("unit", ""))).strip()
+        return value or (self.written[1] if self.written is not None else "")
 
     def read(self) -> Any:
         """Return all values."""
@@ -113,7 +130,9 @@ class TreeEntry:
             ) from error
 
     def numbers(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Return all values, one after the other, as float64."""
+        """Return all values, one after the other, as float64; also those that are held as texts."""
+        if self.written is not None:
+            return self.written[0]
         return np.ravel(self.read()).astype(np.float64)
 
 

@@ -68,6 +68,8 @@ def put_together(
     stored = None if wanted.one_of_many or wanted.axis is not None else data.shape
     if stored is not None and data.ndim == 4 and data.shape[0] == 1:
         data = permuted(data, (1, 2, 3))
+    elif stored is not None and data.ndim == 4 and data.shape[1] == 1:  # volumes of one plane are images
+        data = permuted(data, (0, 2, 3))
     opened = Opened(data, path.stem, [path], str(path), name, stored)
     if wanted.energy is not None and energy is None:
         return opened

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.io.energies import EnergyList, natural_key
-from napari_xanes._core.io.plausible import OTHER_NAME, could_be_scan
+from napari_xanes._core.io.plausible import OTHER_NAME, could_be_scan, energy_unit_of
+from napari_xanes._core.io.units import EV_PER
 
-_WITH_UNIT = re.compile(r"(?<![\d.])(\d+(?:[.,p]\d+)?)[\s_\-]?(k?ev)(?![a-z])", re.IGNORECASE)
-_UNDERSCORE = re.compile(r"(?<![\d.])(\d+_\d+)[\s_\-]?(k?ev)(?![a-z])", re.IGNORECASE)
+_WITH_UNIT = re.compile(r"(?<![\d.])(\d+(?:[.,p]\d+)?)[\s_\-]?([km]?ev)(?![a-z])", re.IGNORECASE)
+_UNDERSCORE = re.compile(r"(?<![\d.])(\d+_\d+)[\s_\-]?([km]?ev)(?![a-z])", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.p]\d+)?")
 FLAT_NAME = re.compile(
-    r"(.*[^a-z])?(ref|refs|reference|flat|flats|bkg|white|ff|i0|open_?beam|blank)([^a-z].*)?", re.IGNORECASE
+    r"(.*[^a-z])?(ref|refs|reference|flat|flats|bkg|white|ff|i0|open(_?beam)?|empty|bright_?field|blank)([^a-z].*)?",
+    re.IGNORECASE,
 )
 DARK_NAME = re.compile(r"(.*[^a-z])?(dark|darks|dk|df)([^a-z].*)?", re.IGNORECASE)
 FLAT_DATASET = re.compile(r".*(img_?bkg|flat|white|bkg|open_?beam).*", re.IGNORECASE)
@@ -63,15 +65,21 @@ def _with_unit(texts: Sequence[str], pattern: re.Pattern[str]) -> tuple[NDArray[
         return None
     columns = [[_value(row[k][0]) for row in rows] for k in range(count)]
     changing = [k for k in range(count) if len(set(columns[k])) > 1] or ([0] if count == 1 else [])
-    units = {row[k][1].lower() for row in rows for k in changing}
+    units = {_unit(row[k][1]) for row in rows for k in changing}
     if len(changing) != 1 or len(units) != 1:
         return None
-    unit = "keV" if units == {"kev"} else "eV"
-    values = np.array(columns[changing[0]])
-    in_ev = values * (1000.0 if unit == "keV" else 1.0)
+    unit, values = units.pop(), np.array(columns[changing[0]])
+    if unit.lower() == "mev":  # whether they can be that is told later
+        return values, unit
+    in_ev = values * EV_PER[unit]
     if not (in_ev.min() >= LEAST_EV and in_ev.max() <= MOST_EV):
         return None
     return values, unit
+
+
+def _unit(text: str) -> str:
+    """Return a unit as it is written properly; MeV and meV as they stand."""
+    return energy_unit_of(text) or text
 
 
 def _value(text: str) -> float:

@@ -23,22 +23,22 @@ OTHER_NAME = re.compile(
 LEAST_SPAN, MOST_SPAN = 1.5, 3000.0
 """eV; a scan of an absorption edge is not narrower or wider."""
 _LEVELS = ("K", "L1", "L2", "L3", "M1", "M2", "M3", "M4", "M5", "N4", "N5")
-_UNITS = {"ev": "eV", "kev": "keV", "electronvolt": "eV", "electronvolts": "eV", "kiloelectronvolt": "keV"}
-_UNITS |= {"j": "J", "joule": "J", "joules": "J"}
-_UNITS |= {
-    "electron_volt": "eV",
-    "electron volt": "eV",
-    "kilo-electronvolt": "keV",
-    "kiloelectronvolts": "keV",
-}
+_UNITS = {"ev": "eV", "kev": "keV", "electronvolt": "eV", "kiloelectronvolt": "keV", "j": "J", "joule": "J"}
+_UNITS |= {"megaelectronvolt": "MeV", "millielectronvolt": "meV"}
 
 
 def energy_unit_of(unit: str) -> str | None:
-    """Return "eV", "keV" or "J" if a declared unit is one of energies of a scan; "" if none is declared; None for others."""
-    words = unit.strip().strip("[]()").lower()
+    """Return "eV", "keV", "MeV", "meV", "mev" (one of the two) or "J" if a declared unit is one of energies of a scan.
+
+    "" if none is declared; None for others.
+    """
+    bare = unit.strip().strip("[]()")
+    words = bare.lower()
+    if words == "mev":
+        return bare if bare in ("MeV", "meV") else words
     if words in ("", "any", "nx_any", "nx_energy", "none", "-", "1"):
         return ""
-    return _UNITS.get(words)
+    return _UNITS.get(re.sub(r"[-_\s]", "", words).removesuffix("s"))
 
 
 @cache

@@ -15,6 +15,9 @@ from napari_xanes._core.io.energies import EnergyList
 from napari_xanes._core.io.formats import ScanFormat
 from napari_xanes._core.io.opened import Opened, Wanted
 
+FEW_PLANES = 10
+"""So few images in a file may be repeats as well as a volume."""
+
 
 def open_series(paths: Sequence[Path], kind: ScanFormat, wanted: Wanted) -> Opened:
     """Open files with one image or volume each; where the first has them, there all others must have them."""
@@ -43,6 +46,11 @@ def open_series(paths: Sequence[Path], kind: ScanFormat, wanted: Wanted) -> Open
     opened.holds, opened.signal = first.holds, first.signal
     opened.flat = _calibrations([part.flat for part in parts], first)
     opened.dark = _calibrations([part.dark for part in parts], first)
+    if len(first.data.shape) == 4 and first.data.shape[1] < FEW_PLANES:
+        parts[0].warnings.append(
+            f"each file holds {first.data.shape[1]} images, taken for the planes of a volume; if they are repeats, average "
+            "them in their files first"
+        )
     opened.warnings = list(dict.fromkeys(said for part in parts for said in part.warnings))[:3]
     return opened
 

@@ -29,16 +29,22 @@ _END = "\x1a"
 """The mark that DOS programs put behind the last line."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _FORTRAN = re.compile(r"^([-+]?\d*\.?\d*)[dD](?=[-+]?\d+$)")
+_BEFORE_UNIT = re.compile(r"([\"']?[-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*([kMm]?eV)\b")
+"""A number and the unit of energies behind it, at the begin of a line."""
 _ONE_OR_TWO = re.compile(r"[+-]?\d+,\d+")  # 8222,75
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numbers (rows, columns), the names of the columns (or none) and the lines before the numbers."""
+    """Numbers (rows, columns), the names of the columns (or none) and the lines before the numbers.
+
+    `unit` is that of energies that stands behind each number, as in "8333.5 eV".
+    """
 
     values: NDArray[np.float64]
     names: tuple[str, ...]
     header: tuple[str, ...]
+    unit: str = ""
 
 
 def read_table(path: str | Path) -> Table:
@@ -78,6 +84,7 @@ def table_of(lines: list[str], label: str) -> Table:
         raise DataFileError(
             f"{label} has {len(lines)} lines, expected a table of at most {MOST_ROWS}; leave out what is no spectrum."
         )
+    lines, unit = _without_units(lines, label)
     rows = [_numbers(line) for line in lines]
     widths = Counter(len(row) for row in rows if row)
     if not widths:
@@ -105,7 +112,28 @@ def table_of(lines: list[str], label: str) -> Table:
             f"{label}: '{lines[start]}' may be one number with a decimal comma or two numbers; "
             "write decimal points, or name the columns in a header line."
         )
-    return Table(np.array(values, dtype=np.float64), names, header)
+    return Table(np.array(values, dtype=np.float64), names, header, unit)
+
+
+def _without_units(lines: list[str], label: str) -> tuple[list[str], str]:
+    """Return lines without the unit of energies behind their first number, and that unit.
+
+    Raises
+    ------
+    DataFileError
+        If they have several.
+    """
+    found = [_BEFORE_UNIT.match(line) for line in lines]
+    units = sorted({match[2] for match in found if match is not None})
+    if not units or sum(match is not None for match in found) < len([line for line in lines if line]) / 2:
+        return lines, ""
+    if len(units) > 1:
+        raise DataFileError(f"{label} has energies in {' and '.join(units)}; write all of them in one unit.")
+    bare = [
+        line if match is None else match[1] + line[match.end() :]
+        for line, match in zip(lines, found, strict=True)
+    ]
+    return bare, units[0]
 
 
 def _belongs_to_header(lines: list[str], rows: list[list[float] | None], at: int) -> bool:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import tifffile
 
 MOST_PAGES = 5000
 """Descriptions of more pages are not gone through."""
+LONGEST = 1_000_000
+"""Characters of a description that are looked through."""
+_LIST = re.compile(
+    r"""(\w*energ\w*)["']?\s*([(\[]\s*k?eV\s*[)\]])?\s*[:=]\s*[(\[]?\s*((?:\d[\d.eE+]*[\s,;]+)+\d[\d.eE+]*)""",
+    re.IGNORECASE,
+)
 
 
 def image_labels(file: tifffile.TiffFile, count: int) -> list[tuple[str, list[str]]]:
@@ -17,11 +24,28 @@ def image_labels(file: tifffile.TiffFile, count: int) -> list[tuple[str, list[st
         found += _imagej(file.imagej_metadata)
     if file.is_ome and file.ome_metadata:
         found.append(("the names of its channels", _ome_channels(file.ome_metadata)))
+    if not (file.is_ome or file.is_imagej) and count > 1:
+        found += _listed(str(getattr(file.pages[0], "description", "") or "")[:LONGEST])
     if len(file.pages) == count <= MOST_PAGES:
         texts = [str(getattr(page, "description", "") or "") for page in _pages(file)]
         if not (file.is_ome or file.is_imagej):
             found.append(("the descriptions of its pages", texts))
     return [(where, labels) for where, labels in found if len(labels) == count and all(labels)]
+
+
+def _listed(text: str) -> list[tuple[str, list[str]]]:
+    """Return the energies that a description lists, as "energies: 7000, 7001.5" or in json."""
+    return [
+        (
+            f"its description, {name}",
+            [number + _unit_of(name + unit) for number in re.split(r"[\s,;]+", numbers)],
+        )
+        for name, unit, numbers in _LIST.findall(text)
+    ]
+
+
+def _unit_of(text: str) -> str:
+    return " keV" if "kev" in text.lower() else " eV" if "ev" in text.lower() else ""
 
 
 def _pages(file: tifffile.TiffFile) -> list[Any]:
@@ -35,10 +59,8 @@ def _imagej(metadata: dict[str, Any]) -> list[tuple[str, list[str]]]:
     pairs = {**metadata, **(properties if isinstance(properties, dict) else {})}
     for key, value in pairs.items():
         if isinstance(value, str) and "energ" in str(key).lower():
-            unit = " keV" if "kev" in str(key).lower() else " eV" if "ev" in str(key).lower() else ""
-            found.append(
-                (f"its property {key}", [part.strip() + unit for part in value.split(",") if part.strip()])
-            )
+            parts = [part.strip() + _unit_of(str(key)) for part in value.split(",") if part.strip()]
+            found.append((f"its property {key}", parts))
     labels = metadata.get("Labels")
     if isinstance(labels, (list, tuple)):
         found.append(("the labels of its slices", [str(label) for label in labels]))

@@ -1,9 +1,10 @@
-"""eV or keV, told from the numbers; and which order energies belong in."""
+"""The unit of energies, declared or told from the numbers; and which order energies belong in."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,13 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.io.plausible import units_that_fit
 
-EnergyUnit = Literal["eV", "keV"]
+EnergyUnit = Literal["eV", "keV", "MeV", "meV"]
+EV_PER = {"eV": 1.0, "keV": 1e3, "MeV": 1e6, "meV": 1e-3}
+HC_EV_ANGSTROM = 12398.419843320026
+"""Planck constant times speed of light."""
+WAVELENGTHS = {"angstrom": 1.0, "angstroms": 1.0, "å": 1.0, "a": 1.0, "nm": 10.0, "pm": 0.01}
+"""Units of wavelengths, in ångström."""
+_MEGA_OR_MILLI = re.compile(r"(?<![a-z])mev(?![a-z])", re.IGNORECASE)
 
 KEV_BELOW = 120.0
 """Numbers below this are keV: no element has a K edge above 120 keV, few have one below 120 eV."""
@@ -46,8 +53,8 @@ def to_ev(
         The unit, if it is known; else it is told from the numbers.
     hint : str
         Name of the column or dataset, which may hold the unit; only asked where the numbers leave a doubt.
-    declared : {"", "eV", "keV"}
-        The unit that the file declares; it holds unless the numbers cannot be of it.
+    declared : {"", "eV", "keV", "MeV", "meV", "mev"}
+        The unit that the file declares; it holds unless the numbers cannot be of it.  "mev" is MeV or meV.
 
     Raises
     ------
@@ -67,24 +74,31 @@ def to_ev(
             "write all of them in one unit."
         )
     warnings: tuple[str, ...] = ()
+    if unit is not None and unit not in ("eV", "keV"):
+        raise InputError(f"energy_unit is {unit!r}, expected 'eV' or 'keV'.")
     if unit is None:
         unit, doubt = _declared_or_told(low, high, label, hint, declared)
         warnings = (doubt,) * bool(doubt)
-    if unit not in ("eV", "keV"):
-        raise InputError(f"energy_unit is {unit!r}, expected 'eV' or 'keV'.")
-    in_ev = values * 1000.0 if unit == "keV" else values.astype(np.float64)
+    in_ev = (
+        values / 1000.0 if unit == "meV" else values * EV_PER[unit]
+    )  # 8333000 meV are 8333 eV to the last bit
     if in_ev.min() < PLAUSIBLE_EV[0] or in_ev.max() > PLAUSIBLE_EV[1]:
         raise InputError(
             f"the energies of {label}, {low:g} to {high:g}, cannot be {unit} of an X-ray scan; "
             "give the other energy_unit or mend the list."
         )
-    return Energies(in_ev, "keV" if unit == "keV" else "eV", warnings)
+    return Energies(in_ev, cast("EnergyUnit", unit), warnings)
 
 
 def _declared_or_told(
     low: float, high: float, label: str, hint: str, declared: str
 ) -> tuple[EnergyUnit, str]:
     """Return the declared unit if the energies can be of it, else what the numbers tell, and what is to be said."""
+    if (exotic := next(iter(_MEGA_OR_MILLI.findall(f"{declared} {hint}")), "")) and declared not in (
+        "eV",
+        "keV",
+    ):
+        return _mega_or_milli(low, high, label, exotic), ""
     told, doubt = _told(low, high, label, hint)
     if declared not in ("eV", "keV"):
         return told, doubt
@@ -94,6 +108,19 @@ def _declared_or_told(
     return (
         told,
         f"the energies of {label} are declared as {declared}, which {low:g} to {high:g} cannot be; {told} was taken",
+    )
+
+
+def _mega_or_milli(low: float, high: float, label: str, written: str) -> EnergyUnit:
+    """Return which of MeV and meV is meant by how it is written, or where that is open by the numbers."""
+    possible: tuple[EnergyUnit, ...] = ("MeV", "meV")
+    for unit in possible:
+        fits = PLAUSIBLE_EV[0] <= low * EV_PER[unit] and high * EV_PER[unit] <= PLAUSIBLE_EV[1]
+        if fits and written in (unit, *({written} - set(possible))):
+            return unit
+    raise InputError(
+        f"the energies of {label} are declared as {written}, which {low:g} to {high:g} cannot be for an X-ray scan; "
+        "give energy_unit, or mend the list."
     )
 
 

@@ -11,7 +11,7 @@ from napari.utils.theme import get_theme
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QSizePolicy
 
-HEIGHT, AXIS_HEIGHT = 130, 42
+HEIGHT, AXIS_HEIGHT, TOP = 130, 42, 8  # half a number of the axis stands above its line
 
 
 class SmallPlot(pg.PlotWidget):
@@ -27,7 +27,7 @@ class SmallPlot(pg.PlotWidget):
         for side in ("left", "bottom"):
             self.getPlotItem().getAxis(side).enableAutoSIPrefix(False)
         self.getPlotItem().getAxis("bottom").setHeight(AXIS_HEIGHT if x_label else AXIS_HEIGHT // 2)
-        self.getPlotItem().layout.setContentsMargins(0, 2, 4, 4)
+        self.getPlotItem().layout.setContentsMargins(0, TOP, 4, 4)
         self._viewer, self._x_label = viewer, x_label
         viewer.events.theme.connect(self.follow_theme)
         self.follow_theme()

@@ -16,6 +16,8 @@ from napari_xanes._core.io.frames import PlainFrames, check_shape
 from napari_xanes._core.io.named_arrays import choose_images, find_energies, put_together
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.permuted import permuted
+from napari_xanes._core.io.units import EV_PER
+from napari_xanes._core.io.written import energies_of
 
 _MOST_NUMBERS = 100_000
 
@@ -56,7 +58,7 @@ def _open_npz(path: Path, wanted: Wanted) -> Opened:
             arrays: dict[str, AnyArray] = {}
             shapes: dict[str, tuple[int, ...]] = {}
             for name in file.files:
-                array = file[name]
+                array = _numbers(file[name])
                 if array.dtype.kind in "iufc":
                     shapes[name] = array.shape
                     arrays[name] = array
@@ -78,6 +80,16 @@ def _open_npz(path: Path, wanted: Wanted) -> Opened:
     opened = put_together(path, _one(data, wanted), name, find_energies(path, lists, data.shape), wanted)
     opened.warnings += [f"{path.name} is read whole: its arrays are packed"] if data.nbytes > 2**30 else []
     return opened
+
+
+def _numbers(array: AnyArray) -> AnyArray:
+    """Return an array as it is, energies that are written as texts as numbers in eV."""
+    found = (
+        energies_of(array.ravel().tolist())
+        if array.dtype.kind == "U" and 0 < array.size <= _MOST_NUMBERS
+        else None
+    )
+    return array if found is None or found[1] == "mev" else found[0] * EV_PER.get(found[1], 1.0)
 
 
 def _one(data: Any, wanted: Wanted) -> Any:

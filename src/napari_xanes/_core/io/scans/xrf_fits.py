@@ -22,6 +22,7 @@ from napari_xanes._core.io.formats import ScanFormat
 from napari_xanes._core.io.frames import Frames
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.scans.hdf5 import contents
+from napari_xanes._core.io.units import EV_PER
 
 FITS = (
     ("/xrfmap/detsum/xrf_fit", "/xrfmap/detsum/xrf_fit_name"),
@@ -128,7 +129,7 @@ def _chosen(
         if name not in elements:
             raise InputError(f"{path} has no map of {name}; it holds {listed}.")
         return name, scaler or None
-    at = None if energy is None else float(energy.values[0]) * (1000.0 if energy.unit == "keV" else 1.0)
+    at = None if energy is None else float(energy.values[0]) * EV_PER.get(energy.unit, 1.0)
     near = sorted((_distance(name, at), name) for name in elements) if at is not None else []
     found = [(apart, name) for apart, name in near if apart < NEAR]
     if not found or (len(found) > 1 and found[1][0] < 2 * found[0][0]):
