@@ -106,8 +106,10 @@ def _opened(paths: list[str]) -> tuple[list[Result], list[LayerTuple]]:
     from napari_xanes._core.recipe import steps  # noqa: F401 - long to load, so here
     from napari_xanes._core.runs.result_file import SUFFIXES, is_result_file, load_result
     from napari_xanes._core.runs.result_zarr import held
+    from napari_xanes._widgets.layers.settings import settings
     from napari_xanes._widgets.layers.tuples import stack_tuple
 
+    settings()  # npe2 reads the manifests of all plugins for it, so here
     if all(Path(one).suffix.lower() in SUFFIXES and is_result_file(one) for one in paths):
         return [held(load_result(one)) for one in paths], []
     try:

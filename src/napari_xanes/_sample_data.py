@@ -62,8 +62,10 @@ def _sample(key: str, name: str, suggested: Mapping[str, Any] | None = None) -> 
 def _layer(key: str, name: str, suggested: Mapping[str, Any] | None) -> LayerData:
     from napari_xanes._core.io import read_stack
     from napari_xanes._core.recipe import steps  # noqa: F401 - long to load, so here
+    from napari_xanes._widgets.layers.settings import settings
     from napari_xanes._widgets.layers.tuples import stack_tuple
 
+    settings()  # npe2 reads the manifests of all plugins for it, so here
     scan = sample_file(key)
     references = sorted(str(path) for path in (scan.parent / "references").glob("*.txt"))
     fit = {"references": references}

@@ -8,8 +8,8 @@ from functools import partial
 from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
-STAYS = {"napari_xanes._widgets.window.energy_text"}
-"""The energy on the canvas lives as long as its viewer, by design."""
+STAYS = {"napari_xanes._widgets.window.energy_text", "napari_xanes._widgets.layers.undo"}
+"""The energy on the canvas and the way back live as long as their viewer, by design."""
 
 
 def open_widgets():

@@ -7,6 +7,7 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes import EnergyStack, InputError, Recipe, run_recipe
+from napari_xanes._core.draw.limits import color_limits
 
 ENERGY = np.arange(8310.0, 8400.0, 1.0)
 
@@ -66,6 +67,24 @@ def test_a_missing_reference_is_said(files, third, missing, in_memory):
     )
     np.testing.assert_allclose(result.maps["residual_1"], expected.maps[0], atol=1e-4)
     np.testing.assert_allclose(table["residual_1"], expected.spectra[0], atol=1e-5)
+
+
+def test_where_the_fit_has_no_answer_the_maps_have_none(files):
+    """Counts of a scan that is half empty: what is divided by an edge step of noise is noise of any size."""
+    folder, names = files
+    stack = make_stack(1.0)
+    thickness = np.ones((40, 50))
+    thickness[:, 25:] = 0
+    rng = np.random.default_rng(1)
+    mu = stack.data * thickness + rng.normal(0, 0.02, stack.data.shape)
+    steps = [{"do": "fit", "references": names[:2], "significance": 3.0}, {"do": "residual"}]
+    recipe = Recipe.from_dict({"schema": 1, "step": steps}, folder=folder)
+    result = run_recipe(recipe, EnergyStack(mu.astype(np.float32), ENERGY, "optical_density"))
+    shown, fractions = np.isfinite(result.maps["residual_1"]), np.isfinite(result.maps["fraction_ref0"])
+    np.testing.assert_array_equal(shown, fractions)
+    assert shown[:, :25].all() and shown[:, 25:].mean() < 0.02
+    inside = color_limits(result.maps["residual_1"][:, :25], "around zero")
+    assert color_limits(result.maps["residual_1"], "around zero") == pytest.approx(inside, rel=0.05)
 
 
 def test_it_needs_a_fit():

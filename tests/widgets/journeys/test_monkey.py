@@ -25,10 +25,6 @@ def stacks():
     return [one for one in gc.get_objects() if isinstance(one, nx.EnergyStack)]
 
 
-@pytest.mark.skipif(
-    "PYTEST_XDIST_WORKER" in os.environ,
-    reason="behind other window tests a few of its stacks are still held at the end: run it alone",
-)
 def test_a_user_without_a_plan_does_no_harm(window, scan_file, references, monkeypatch, qtbot):
     without_dialogs(monkeypatch)
     complaints = Complaints()

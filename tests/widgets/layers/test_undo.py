@@ -140,3 +140,20 @@ def test_steps_of_a_scan_that_was_removed_go_with_it(workflow, run_step):
     run_step(workflow.panels["preprocess"])
     viewer.layers.clear()
     assert _undo.last_step(viewer) == ""
+
+
+@pytest.mark.parametrize("taken_back", [0, 1, 2])
+def test_a_scan_that_was_removed_is_not_held_to_go_back_or_forth(workflow, run_step, taken_back):
+    """Also where no workflow is open any more that would ask for the last step."""
+    viewer = workflow.viewer
+    run_step(workflow.panels["preprocess"])
+    run_step(workflow.panels["align"])
+    for _ in range(taken_back):
+        workflow.undo.click()
+    workflow.close_down()
+    session = session_of(viewer)
+    viewer.add_points([[1, 2]], name="mine")
+    viewer.layers.remove("mine")
+    assert len(session.steps) == 2 - taken_back and len(session.undone) == taken_back
+    viewer.layers.clear()
+    assert not session.steps and not session.undone

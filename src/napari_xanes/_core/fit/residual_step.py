@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
@@ -27,7 +28,10 @@ class ResidualParams(Params):
 
 
 def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> tuple[ResidualParams, Found]:
-    """Decompose what the fit before it left: maps "residual_1" and so on, table "residual_components"."""
+    """Decompose what the fit before it left: maps "residual_1" and so on, table "residual_components".
+
+    Maps are NaN where the fit gave no fractions.
+    """
     fitted = chain.handed(Fitted)
     if fitted is None:
         raise InputError("residual looks at what a fit left; put fit before it.")
@@ -39,9 +43,12 @@ def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> t
     references[:, fitted.indices] = fitted.references
     made = analyze_residuals(spectra, chain.energy, references, params.slopes, chain.extra.get("diagnosis"))
     columns = {"energy": chain.energy, "noise": made.noise}
+    fitted_here = _with_fractions(chain)
     for k, (spectrum, image) in enumerate(zip(made.spectra, made.maps, strict=True), start=1):
         columns[f"residual_{k}"] = spectrum
-        chain.maps[f"residual_{k}"] = NamedMap(image, "residual")
+        chain.maps[f"residual_{k}"] = NamedMap(
+            np.where(fitted_here, image, np.nan).astype(image.dtype), "residual"
+        )
     chain.tables["residual_components"] = columns
     found.update(
         {
@@ -59,6 +66,15 @@ def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> t
         )
         found.warn(made.message + hint)
     return params, found
+
+
+def _with_fractions(chain: Chain) -> NDArray[np.bool_]:
+    """Return the pixels that the fit gave fractions: of the others, noise over noise is left."""
+    valid = np.ones(chain.image_shape, bool)
+    for one in chain.maps.values():
+        if one.kind == "fraction":
+            valid &= np.isfinite(one.data)
+    return valid
 
 
 RESIDUAL = Step(

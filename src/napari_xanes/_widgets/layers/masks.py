@@ -21,11 +21,12 @@ from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.mask import MaskParams
 from napari_xanes._core.regions.masks import apply_mask, as_mask
 from napari_xanes._widgets.layers.label_colors import mask_colors
-from napari_xanes._widgets.layers.layers import about, history_of, put_labels, show_only
+from napari_xanes._widgets.layers.layers import about, find, history_of, put_labels, show_only
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
 from napari_xanes._widgets.layers.seen_labels import image_shape, is_collapsed, labels_on
-from napari_xanes._widgets.layers.undo import one_step
+from napari_xanes._widgets.layers.tuples import labels_tuple
+from napari_xanes._widgets.layers.undo import one_step, remove_layers
 from napari_xanes._widgets.parts.portions import breathe
 
 PREVIEW_NAME = "mask preview"
@@ -71,9 +72,7 @@ def show_preview(viewer: Any, like: Layer, mask: NDArray[np.bool_], owner: str =
 
 def hide_preview(viewer: Any, owner: str = OWNER) -> None:
     """Take the preview of an owner away, if there is one."""
-    for layer in [one for one in viewer.layers if one.metadata.get(PREVIEW) == owner]:
-        viewer.layers.remove(layer)
-        breathe()
+    remove_layers(viewer, [one for one in viewer.layers if one.metadata.get(PREVIEW) == owner])
 
 
 def keep_mask(
@@ -84,7 +83,7 @@ def keep_mask(
     other: Layer | None,
     against: Layer | None = None,
 ) -> Layer:
-    """Add or update the mask of a map's stack.
+    """Add or update the mask of a map's stack; its preview, if it is shown, becomes the layer.
 
     `other` is the layer that it was combined with, `against` a second map that it was made from.
     """
@@ -105,7 +104,25 @@ def keep_mask(
         pixel_size_um=said["pixel_size_um"],
         name=said["name"],
     )
-    return put_labels(viewer, like, "mask", result)
+    with one_step(viewer, "mask"):
+        _keep_preview(viewer, like, result)
+        made = put_labels(viewer, like, "mask", result)
+    hide_preview(viewer)
+    return made
+
+
+def _keep_preview(viewer: Any, like: Layer, result: Result) -> None:
+    """Make the layer of the preview that of the mask, where there is none yet: a layer is not removed to be added again."""
+    shown = next((one for one in viewer.layers if one.metadata.get(PREVIEW) == OWNER), None)
+    parent = find(viewer, about(like)["made_from"])
+    there = [about(one) for one in viewer.layers if about(one).get("labels") == "mask"]
+    if shown is None or parent is None or about(parent)["id"] in [one["made_from"] for one in there]:
+        return
+    _, kw, _ = labels_tuple("mask", result, made_from=about(parent)["id"])
+    kw["metadata"]["xanes"]["role"] = "mask"
+    shown.metadata, shown.name = kw["metadata"], kw["name"]
+    viewer.layers.move(viewer.layers.index(shown), len(viewer.layers))
+    viewer.layers.selection.active = shown
 
 
 # -- a mask that is applied -----------------------------------------------------------------------

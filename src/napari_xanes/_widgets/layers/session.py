@@ -20,6 +20,8 @@ class Session:
         The steps that can be taken back, oldest first, and those that were; see `undo`.
     joined : bool
         Whether several steps are being made one.
+    watched : bool
+        Whether it is noticed that layers are removed.
     energy_text, legend : object or None
         What writes the energy, and what shows the legend of a mix, on the canvas.
     """
@@ -27,6 +29,7 @@ class Session:
     steps: list[Any] = field(default_factory=list)
     undone: list[Any] = field(default_factory=list)
     joined: bool = False
+    watched: bool = False
     energy_text: Any = None
     legend: Any = None
     _workflow: ReferenceType[Any] | None = None

@@ -7,18 +7,20 @@ are removed, and only what it changed is set back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from napari.layers import Layer
 
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
-from napari_xanes._widgets.layers.session import session_of
+from napari_xanes._widgets.layers.session import Session, real_viewer, session_of
 from napari_xanes._widgets.parts.portions import breathe
 
 MOST_STEPS = 20
@@ -95,6 +97,9 @@ def one_step(viewer: Any, title: str) -> Iterator[None]:
     if session.joined:
         yield
         return
+    if not session.watched:
+        session.watched = True
+        viewer.layers.events.removed.connect(partial(_on_removed, ref(real_viewer(viewer))))
     before = {id(layer): (layer, Looks.of(layer)) for layer in viewer.layers if _is_ours(layer)}
     workflow = session.workflow
     chosen = None if workflow is None else workflow.chooser.layer_id()
@@ -125,7 +130,7 @@ def _is_ours(layer: Layer) -> bool:
 
 def last_step(viewer: Any) -> str:
     """Return the name of the step that would be taken back; empty if there is none."""
-    steps = _of_scans_here(viewer, session_of(viewer).steps)
+    steps = session_of(viewer).steps
     return steps[-1].title if steps else ""
 
 
@@ -135,10 +140,21 @@ def next_step(viewer: Any) -> str:
     return undone[-1].title if undone else ""
 
 
-def _of_scans_here(viewer: Any, steps: list[Done]) -> list[Done]:
-    """Forget steps of scans that were removed, and return the rest."""
-    steps[:] = [step for step in steps if step.is_here(viewer.layers)]
-    return steps
+def _on_removed(viewer: Callable[[], Any], event: Any) -> None:
+    """Forget the steps of scans that were removed, which would hold their data."""
+    there = viewer()
+    if there is not None:
+        _forget(session_of(there), list(there.layers))
+
+
+def _forget(session: Session, here: list[Layer]) -> None:
+    session.steps[:] = [step for step in session.steps if step.is_here(here)]
+    kept: list[Done] = []
+    for step in reversed(session.undone):  # each may be of what the one before it makes
+        if step.is_here(here):
+            kept.insert(0, step)
+            here = [*here, *(layer for layer, _ in step.made)]
+    session.undone[:] = kept
 
 
 def undo(viewer: Any) -> Done | None:
@@ -147,18 +163,15 @@ def undo(viewer: Any) -> Done | None:
     Layers that the user removed since stay away; those that came since, and the user's own, are left alone.
     """
     session = session_of(viewer)
-    if not _of_scans_here(viewer, session.steps):
+    if not session.steps:
         return None
     done: Done = session.steps.pop()
-    for layer, _ in done.made:
-        if layer in viewer.layers:
-            viewer.layers.remove(layer)
-            breathe()
+    session.undone.append(done)  # before its layers go: what was done to them can still be done again
+    remove_layers(viewer, [layer for layer, _ in done.made])
     for layer, before, _ in done.changed:
         if layer in viewer.layers:
             before.give(layer)
             breathe()
-    session.undone.append(done)
     return done
 
 
@@ -178,6 +191,22 @@ def redo(viewer: Any) -> Done | None:
             breathe()
     session.steps.append(done)
     return done
+
+
+def remove_layers(viewer: Any, layers: Iterable[Layer]) -> None:
+    """Remove layers in portions; those that are not there are passed over.
+
+    napari collects garbage and orders its scene anew after a removal, which takes longer than the removal: it does so
+    once for all of them, and the window lives in between.
+    """
+    there = [one for one in layers if one in viewer.layers]
+    if not there:
+        return
+    with viewer.layers.batched_update():
+        for layer in there:
+            viewer.layers.remove(layer)
+            breathe()
+    breathe()
 
 
 def _same(ours: Any, other: Any) -> bool:

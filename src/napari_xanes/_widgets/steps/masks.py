@@ -261,7 +261,6 @@ class MaskPanel(QWidget):
             report_error(error, self.title)
             return
         other = self._combined_with()
-        hide_preview(self.viewer)
         made = keep_mask(self.viewer, layer, mask, self.params(), other)
         self.chooser.refresh()
         self.use.mask_choice.choose(made)

@@ -21,10 +21,15 @@ from napari_xanes._widgets.layers.one_scan import show_one_scan
 from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
 from napari_xanes._widgets.layers.tuples import map_title
+from napari_xanes._widgets.parts.portions import breathe
 
 KEY = "xanes_energy"
 THEN_MS = 100
 """ms between what is written on a canvas with a new layer."""
+AT_ONCE = 4
+"""Characters that are written for the first time; napari takes 10 to 50 ms to make each of them ready to be drawn."""
+NEXT_MS = 20
+"""ms until more of them are."""
 FONT_SIZE = 10
 """Points; larger text would cover the sample on a small screen."""
 
@@ -46,6 +51,7 @@ def show_energy_in_window() -> None:
     viewer = current_viewer()
     if viewer is not None:
         show_energy(viewer)
+        breathe()
 
 
 class EnergyText:
@@ -57,6 +63,8 @@ class EnergyText:
     def __init__(self, viewer: Any) -> None:
         self._viewer = ref(viewer)
         self._first_scale = True
+        self._drawn: set[str] = set()
+        self._more = False
         self._barred: Callable[[], Layer | None] = lambda: None
         self._overlay = TextOverlay(visible=False, position="top_left", font_size=FONT_SIZE)
         viewer.canvas.overlays[KEY] = self._overlay
@@ -88,15 +96,31 @@ class EnergyText:
         self._color_bar(viewer, shown)
         layer = _shown_stack(viewer) if settings().show_energy and shown is None else None
         if shown is not None:
-            self._overlay.text = _unit_text(shown)
+            self._write(_unit_text(shown))
         self._overlay.visible = bool(layer is not None or (shown is not None and self._overlay.text))
         if layer is None:
             return
         energy = about(layer)["energy"]
         position = layer.world_to_data(viewer.dims.point)[0]
         index = int(np.clip(round(position), 0, len(energy) - 1))
-        self._overlay.text = f"{energy[index]:.2f} eV  ({index + 1} of {len(energy)})"
+        self._write(f"{energy[index]:.2f} eV  ({index + 1} of {len(energy)})")
         self._overlay.visible = True
+
+    def _write(self, text: str) -> None:
+        """Write in a window a few characters that are new to it at a time, so that it never stands still for long."""
+        new = list(dict.fromkeys(one for one in text if one not in self._drawn))
+        now = 0 if self._more else AT_ONCE
+        if len(new) > now and hasattr(self._viewer(), "window"):
+            text = text[: text.index(new[now])]
+            if not self._more:
+                self._more = True
+                QTimer.singleShot(NEXT_MS, self._write_more)
+        self._drawn.update(text)
+        self._overlay.text = text
+
+    def _write_more(self) -> None:
+        self._more = False
+        self.update()
 
     def _color_bar(self, viewer: Any, shown: Layer | None) -> None:
         """Show the colour bar of the map that is shown alone; whoever hides it is left alone until another map is shown."""
