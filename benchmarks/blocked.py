@@ -3,12 +3,15 @@
     xvfb-run -a -s "-screen 0 1920x1080x24" python benchmarks/blocked.py [--look]
 
 Each line is the longest time without an event: on the clock, and of it the time in which the window's thread had a processor;
-then the time until the action was done.  napari's own share stands first: layers of the same sizes without this plugin.
+then the time until the action was done.  napari's own share stands first, with layers of the same sizes before this plugin
+is there, and last, with as many layers as there are then: for each that is removed it collects garbage, which takes the
+longer, the more was loaded.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import tempfile
 from collections.abc import Callable
@@ -43,6 +46,19 @@ def bare(viewer: Any, row: Row) -> None:
     row("napari: remove all", viewer.layers.clear)
 
 
+def bare_again(viewer: Any, row: Row) -> None:
+    """What napari takes among all the layers, with our docks closed."""
+    from napari_xanes._widgets.parts.dock import Dock
+
+    for dock in [one for one in viewer.window.dock_widgets.values() if isinstance(one, Dock)]:
+        viewer.window.remove_dock_widget(dock)
+    row("napari: its next image", lambda: viewer.add_image(np.zeros(SHAPE[1:]), contrast_limits=(0, 1)))
+    row("napari: remove it", lambda: viewer.layers.pop())
+    row("napari: its next labels", lambda: viewer.add_labels(np.zeros(SHAPE[1:], np.uint8)))
+    row("napari: remove them", lambda: viewer.layers.pop())
+    row("garbage collected", gc.collect)
+
+
 def work(viewer: Any, row: Row) -> None:
     """From opening a sample to masks, and back."""
     row("open the first sample", lambda: viewer.open_sample("napari-xanes", SAMPLE))
@@ -69,6 +85,11 @@ def work(viewer: Any, row: Row) -> None:
     row("undo mask again", workflow.undo.click)
     row("undo fit", workflow.undo.click)
     row("redo fit", redo)
+    row("new region", docks["XANES spectrum"].tools.new_region.click)
+    region = viewer.layers.selection.active
+    row("draw it", lambda: region.add_rectangles([[[60, 60], [60, 90], [95, 90], [95, 60]]]))
+    row("draw another", lambda: region.add_rectangles([[[20, 150], [20, 180], [45, 180], [45, 150]]]))
+    viewer.layers.remove(region)
     row("undo all", lambda: [workflow.undo.click() for _ in range(3)])
     for name in DOCKS:
         row(f"dock {name}", partial(dock, name))
@@ -96,6 +117,7 @@ def main() -> None:
     print(f"{'seconds':26}{'longest':>8}{'busy':>8}{'whole':>8}")
     bare(viewer, row)
     work(viewer, row)
+    bare_again(viewer, row)
     beat.close()
     viewer.close()
 

@@ -87,7 +87,6 @@ class Tour:
         (self.layer,) = self.viewer.open_sample("napari-xanes", sample)
         self.workflow = add_workflow(self.viewer)
         self.settle(at_most=2)
-        self.viewer.reset_view()
 
     def settle(self, until: Callable[[], bool] = lambda: False, at_most: float = 0.5) -> None:
         """Let the window work until something is so, or for a time."""
@@ -136,6 +135,8 @@ class Tour:
 
     def steps(self) -> None:
         """Go through the job."""
+        from napari_xanes._widgets.parts.view import show_all
+
         workflow = self.workflow
         self.picture("open")
         self.step("preprocess")
@@ -164,7 +165,7 @@ class Tour:
         for layer in list(self.viewer.layers):
             if layer.name.startswith(("particles", "residual")):
                 self.viewer.layers.remove(layer)
-        self.viewer.reset_view()
+        show_all(self.viewer)
         workflow.open_step("masks")
         workflow.masks.find_limit()
         workflow.masks.editors["remove_small"].set_value(20)

@@ -11,9 +11,10 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel
 
 import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import add_stack
+from napari_xanes._widgets.parts.view import WRITTEN_PX
 from napari_xanes._widgets.spectrum.reading import CURSOR
 from napari_xanes._widgets.spectrum.spots import shape_pixels
-from napari_xanes._widgets.window.energy_text import KEY
+from napari_xanes._widgets.window.energy_text import KEY, show_energy
 
 pytestmark = pytest.mark.viewer
 
@@ -82,8 +83,17 @@ def test_nothing_is_cut_on_a_small_screen(small_window, density, theme, qtbot):
 
 
 def test_the_whole_picture_is_seen_again_when_docks_open(window, density, qtbot):
+    """And what is written in the corner does not lie on it, as little as when it was opened."""
+    show_energy(window)
     layer = add_stack(window, density)
-    qtbot.wait(200)
+
+    def free():
+        """Canvas pixels above the picture, and below it."""
+        camera, height = window.scene.camera, window.canvas.size[0]
+        top, bottom = (layer.extent.world[:, 1] - camera.center[1]) * camera.zoom + height / 2
+        return top, height - bottom
+
+    qtbot.waitUntil(lambda: free()[0] > WRITTEN_PX - 1)
     open_dock(window, "XANES workflow")
     qtbot.wait(500)
     open_dock(window, "XANES spectrum")
@@ -94,6 +104,7 @@ def test_the_whole_picture_is_seen_again_when_docks_open(window, density, qtbot)
 
     qtbot.waitUntil(lambda: window.canvas.size[0] < 400 and seen().max() <= 1, timeout=5000)
     assert seen().max() > 0.6
+    assert free()[0] > WRITTEN_PX - 1 and free()[1] > -1
 
 
 def test_a_double_click_pins_and_leaves_the_view_where_it_is(window, density, qtbot):
@@ -113,14 +124,16 @@ def test_the_energy_stands_on_the_picture_from_the_start(window, scan_file, scan
     window.open(str(scan_file), plugin="napari-xanes")
     overlay = window.canvas.overlays[KEY]
     window.dims.set_current_step(0, 3)
-    assert overlay.visible and overlay.text.startswith(f"{scan.energy[3]:.2f} eV")
+    qtbot.waitUntil(lambda: overlay.text.startswith(f"{scan.energy[3]:.2f} eV"))
+    assert overlay.visible
 
 
 def test_the_energy_stands_on_the_picture_of_a_sample(window, monkeypatch, scan_file, qtbot):
     monkeypatch.setattr("napari_xanes._sample_data.sample_file", lambda key: scan_file)
     window.open_sample("napari-xanes", "ni_scan")
     overlay = window.canvas.overlays[KEY]
-    assert overlay.visible and "eV" in overlay.text
+    qtbot.waitUntil(lambda: "eV" in overlay.text)
+    assert overlay.visible
     assert overlay.font_size <= 10, "it does not cover the sample"
 
 

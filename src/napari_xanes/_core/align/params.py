@@ -45,7 +45,7 @@ class AlignParams(Params):
     on: On = field(
         "values",
         "Compare",
-        "The images, or their gradient, which knows outlines only and so minds changes of contrast less.",
+        "The images, or their gradients, which show outlines only and are less sensitive to changes of contrast.",
         rare=True,
     )
     mask: str | None = field(

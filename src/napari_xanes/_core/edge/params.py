@@ -45,7 +45,7 @@ class NormalizeParams(Params):
     pre_edge: Window | None = field(
         None,
         "Pre-edge",
-        "Energies before the edge to which a line is fitted, well below any pre-edge peak. Empty: chosen for you.",
+        "Energies before the edge to which a line is fitted, well below any pre-edge peak. Empty: chosen automatically.",
         unit="eV",
         widget="window",
         example=[8222.0, 8312.0],
@@ -59,7 +59,7 @@ class NormalizeParams(Params):
     post_edge: Window | None = field(
         None,
         "Post-edge",
-        "Energies after the edge to which a line is fitted, above the white line. Empty: chosen for you.",
+        "Energies after the edge to which a line is fitted, above the white line. Empty: chosen automatically.",
         unit="eV",
         widget="window",
         example=[8392.0, 8577.0],
@@ -107,7 +107,7 @@ class NormalizeParams(Params):
     )
     gate: float | None = field(
         None,
-        "Least step",
+        "Min. edge step",
         "Pixels whose edge step is below this many times its own uncertainty become invalid. Empty: all are kept that "
         "have a step.",
         gt=0,

@@ -182,7 +182,8 @@ def _diagnosis(
     return fit_references(sample, energies[spectra.used], known, background=(0, 1)).diagnosis
 
 
-_UNSHARED = "what is left is too little to matter, or not shared by neighbouring pixels, though "
+_MISSING = "a reference seems to be missing"
+_UNSHARED = "no reference seems to be missing, as what is left is too little to matter or not shared by neighbouring pixels"
 
 
 def _judged(found: ResidualComponents, diagnosis: FitDiagnosis | None) -> ResidualComponents:
@@ -190,7 +191,8 @@ def _judged(found: ResidualComponents, diagnosis: FitDiagnosis | None) -> Residu
     if diagnosis is None:
         return found
     if not diagnosis.causes:
-        return replace(found, missing=False, message=_UNSHARED + found.message) if found.missing else found
+        message = found.message.replace(_MISSING, _UNSHARED, 1)
+        return replace(found, missing=False, message=message) if found.missing else found
     missing = "missing reference" in diagnosis.causes
     if missing == found.missing:
         return found
@@ -271,7 +273,7 @@ def _sentence(found: Standing, shapes: Float64, smooth: NDArray[np.bool_], energ
     many = f"{shown.size} components" if shown.size > 1 else "a component"
     high, low = energy[shapes[k].argmax()], energy[shapes[k].argmin()]
     return (
-        f"a reference seems to be missing: {name} leave{'s' if n == 1 else ''} {many} above noise, the strongest with "
+        f"{_MISSING}: {name} leave{'s' if n == 1 else ''} {many} above noise, the strongest with "
         f"{found.strength[k]:.3g} times its variance, which alone reaches {found.limit:.3g}, {100 * found.share[k]:.2g} % of the absorption; "
         f"it is highest at {high:.2f} eV and lowest at {low:.2f} eV"
     )

@@ -51,7 +51,7 @@ class BadPixelsParams(Params):
     limit: float = field(
         8.0,
         "Limit",
-        "Standard deviations of the noise by which a bad pixel stands out of its neighbours.",
+        "Standard deviations of the noise by which a bad pixel stands out from its neighbours.",
         gt=0,
     )
     replace: bool = field(

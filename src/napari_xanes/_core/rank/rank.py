@@ -44,8 +44,8 @@ class RankParams(LibraryParams):
     criterion: Criterion = field(
         "f_test",
         "Criterion",
-        "'f_test' adds references as long as they improve the fit significantly; 'aic' is Akaike's criterion, which takes "
-        "one too many more often.",
+        "'f_test' adds references as long as they improve the fit significantly; 'aic' is Akaike's criterion, which more "
+        "often takes one too many.",
     )
     significance: float = field(
         0.05, "Significance", "Of the F-test, for the library as a whole.", gt=0, lt=1

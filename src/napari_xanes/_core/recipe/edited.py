@@ -28,6 +28,7 @@ FACTS = {
     "median_confidence": ("median confidence", ""),
     "invalid_fractions": ("pixels without fractions", ""),
     "dropped": ("frames left out", ""),
+    "pixels_without_step": ("pixels without the element", ""),
 }
 """Facts whose names are not words, and their units."""
 UNTOLD = ("step_noise", "mean_spectrum", "painted", "inertia", "dropped_energies")
@@ -72,7 +73,9 @@ class HistoryStep:
             standard = None if info.is_required() else info.get_default(call_default_factory=True)
             if value != standard and extra.get("widget") != "hidden":
                 unit = f" {extra['unit']}" if extra.get("unit") else ""
-                parts.append(f"{info.title} {parameter_text(name, value)}{unit}")
+                text = parameter_text(name, value)
+                text = text.replace("_", " ") if extra.get("widget") == "maps" else text
+                parts.append(f"{info.title} {text}{unit}")
         more = f", and {len(parts) - MOST} more" if len(parts) > MOST else ""
         return ", ".join(parts[:MOST]) + more
 

@@ -40,7 +40,7 @@ class MaskParams(Params):
         None, "At most", "Pixels of at most this value are inside. Empty: no limit.", example=2.0
     )
     otsu: bool = field(
-        False, "Otsu", "Choose the lower limit so that it best parts the values into two classes."
+        False, "Otsu", "Choose the lower limit so that it best separates the values into two classes."
     )
     against: str | None = field(
         None,

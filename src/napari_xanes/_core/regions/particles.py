@@ -34,7 +34,7 @@ class ParticlesParams(Params):
     above: float | None = field(
         None,
         "At least",
-        "Pixels of at least this value are in particles. Empty: the value that best parts the map into two classes (Otsu).",
+        "Pixels of at least this value are in particles. Empty: the value that best separates the map into two classes (Otsu).",
         example=0.1,
     )
     holes: int = field(
@@ -45,13 +45,13 @@ class ParticlesParams(Params):
         ge=0,
     )
     min_distance: float = field(
-        5, "Least distance", "Centres nearer than this are of one particle.", unit="px", ge=0
+        5, "Min. distance", "Centres nearer than this are of one particle.", unit="px", ge=0
     )
-    min_pixels: int = field(20, "Least size", "Smaller particles are left out.", unit="px", ge=1)
+    min_pixels: int = field(20, "Min. size", "Smaller particles are left out.", unit="px", ge=1)
     split_by: str | None = field(
         None,
-        "Part by",
-        "Map that is lowest where touching particles meet. Empty: they are parted at their necks.",
+        "Split by",
+        "Map that is lowest where touching particles meet. Empty: they are separated at their necks.",
         widget="maps",
         example="thickness",
         rare=True,

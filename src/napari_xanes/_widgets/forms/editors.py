@@ -227,7 +227,9 @@ class AutoEditor(Editor):
         self.start: Callable[[], Any] | None = None
         self._known = False
         self.auto = QCheckBox("auto")
-        self.auto.setToolTip("<p>Ticked: chosen for you when the step runs. Untick to set it yourself.</p>")
+        self.auto.setToolTip(
+            "<p>Ticked: chosen automatically when the step runs. Untick to set it yourself.</p>"
+        )
         self.auto.setChecked(True)
         self.chosen = QElidingLabel()
         self.chosen.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

@@ -198,7 +198,7 @@ class XanesHistory(Dock):
     def _on_delivered(self, made: Made) -> None:
         parent = find(self.viewer, self._running_on)
         if parent is None or self._plan is None:
-            show_info(f"{TITLE}: the stack was removed while the steps ran; the result is dropped.")
+            show_info(f"{TITLE}: the stack was removed while the steps ran; the result is discarded.")
             return
         last = put_run(self.viewer, self._plan, parent, made)
         for chooser in (self.chooser, *((self._workflow.chooser,) if self._followed() else ())):

@@ -13,6 +13,15 @@ from qtpy.QtWidgets import QSizePolicy
 
 HEIGHT, AXIS_HEIGHT, TOP = 130, 42, 8  # half a number of the axis stands above its line
 
+TITLED_HEIGHT = 180
+"""Of a plot with a title."""
+
+
+def key_text(colors: Mapping[str, str]) -> str:
+    """Return the names of curves, each in its colour, for a title: in a small plot a legend would lie on the curves."""
+    words = [f'<span style="color: {color}">{name}</span>' for name, color in colors.items()]
+    return "&nbsp; ".join(words)
+
 
 class SmallPlot(pg.PlotWidget):
     """A plot without menus that follows the theme."""

@@ -5,12 +5,28 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import QTimer
 
 SETTLED_MS = 150
 """ms until the canvas has the size that the dock leaves it."""
 ROOM = 1.02
 """How much of the canvas a view may go beyond and still be one of everything, for rounding."""
+
+WRITTEN_PX, BELOW_PX = 36, 6
+"""Height that is left free for what is written in the upper corner of the canvas, and below the picture."""
+
+
+def show_all(viewer: Any) -> None:
+    """Fit everything into the canvas, below what is written in its corner."""
+    height = viewer.canvas.size[0]
+    viewer.fit_to_view(margin=float(np.clip((WRITTEN_PX + BELOW_PX) / height, 0.05, 0.3)))
+    if viewer.dims.ndisplay == 2:
+        camera, rows = viewer.scene.camera, viewer.layers.extent.world[:, viewer.dims.displayed[0]]
+        free = (height - (rows[1] - rows[0]) * camera.zoom) / 2
+        down = min(max(0.0, WRITTEN_PX - free), max(0.0, free)) / camera.zoom
+        depth, y, x = camera.center
+        camera.center = depth, y - down, x
 
 
 class View:
@@ -30,7 +46,7 @@ class View:
 
     def _fit(self) -> None:
         if self._viewer.layers and self._viewer.dims.ndisplay == 2:
-            self._viewer.fit_to_view()
+            show_all(self._viewer)
 
 
 def _sees_all(viewer: Any) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
 from napari_xanes._core.draw.color import SAFE_COLORS
-from napari_xanes._widgets.parts.plot import SmallPlot
+from napari_xanes._widgets.parts.plot import SmallPlot, key_text
 
 AXES = ("z", "y", "x")
 GOOD, DOUBTFUL, CHANGED = "#888888", SAFE_COLORS[3], SAFE_COLORS[2]
@@ -24,19 +24,12 @@ class DriftPlot(SmallPlot):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__(viewer, "energy (eV)")
-        self.setFixedHeight(200)
-        self.legend = self.addLegend(offset=(-6, 4), labelTextSize="8pt", verSpacing=-6)
+        self.setFixedHeight(220)
         self.setLabel("left", "drift (px)")
         self._line = pg.InfiniteLine(angle=90, pen=pg.mkPen(SAFE_COLORS[0], width=2))
         self._energy = np.empty(0)
         self.follow_theme()
         self.scene().sigMouseClicked.connect(self._on_click)
-
-    def follow_theme(self, event: Any = None) -> None:
-        """Take the colours of the viewer's theme."""
-        super().follow_theme(event)
-        if self.getPlotItem().legend is not None:  # which is there after the plot
-            self.legend.setLabelTextColor(self.getPlotItem().getAxis("left").textPen().color())
 
     def show_drift(
         self,
@@ -49,9 +42,8 @@ class DriftPlot(SmallPlot):
         self.clear()
         self._energy = energy
         names = AXES[-shifts.shape[1] :]
-        for axis, (name, color) in enumerate(
-            zip(names, (SAFE_COLORS[1], SAFE_COLORS[0], SAFE_COLORS[4]), strict=False)
-        ):
+        colors = dict(zip(names, (SAFE_COLORS[1], SAFE_COLORS[0], SAFE_COLORS[4]), strict=False))
+        for axis, color in enumerate(colors.values()):
             brushes = [
                 pg.mkBrush(CHANGED if changed else DOUBTFUL if doubtful else color)
                 for changed, doubtful in zip(marks["changed"], marks["doubtful"], strict=True)
@@ -67,7 +59,6 @@ class DriftPlot(SmallPlot):
                 symbolSize=SYMBOL,
                 symbolBrush=brushes,
                 symbolPen=None,
-                name=name,
             )
         out = marks["excluded"]
         if out.any():
@@ -78,8 +69,9 @@ class DriftPlot(SmallPlot):
                 symbol="x",
                 symbolSize=9,
                 symbolPen=GOOD,
-                name="left out",
             )
+            colors["left out (x)"] = GOOD
+        self.setTitle(key_text(colors), size="9pt")
         self.addItem(self._line)
         self.mark(index)
 

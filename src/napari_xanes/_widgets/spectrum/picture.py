@@ -160,7 +160,7 @@ def _says(model: SpectrumModel, first: str, found: SpectrumFound | None) -> str:
     else:
         what = f"'{first}', {one.pixels} px" if one.pixels > 1 else f"'{first}'"
     if found is not None and model.wanted.quantity == NORMALISED and np.isnan(found.spectrum).all():
-        why = "its edge step is below the least step" if found.gated else "it shows no edge"
+        why = "its edge step is below the minimum" if found.gated else "it shows no edge"
         return f"{what} cannot be normalised: {why}."
     return what if first == MEAN else what + _validity(one)
 

@@ -281,7 +281,7 @@ class StepPanel(QWidget):
     def _on_delivered(self, result: Result) -> None:
         parent = find(self.viewer, self._running_on)
         if parent is None:
-            show_info(f"{self.title}: the stack was removed while it ran; the result is dropped.")
+            show_info(f"{self.title}: the stack was removed while it ran; the result is discarded.")
             return
         name = self.stack_name if self.keeps_stack() else ""
         last = put_result(

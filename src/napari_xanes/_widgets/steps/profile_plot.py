@@ -9,7 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 
-from napari_xanes._widgets.parts.plot import SmallPlot
+from napari_xanes._widgets.parts.plot import TITLED_HEIGHT, SmallPlot
 
 BLUE = "#0072b2"
 
@@ -19,6 +19,7 @@ class ProfilePlot(SmallPlot):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__(viewer, "depth (0: rim, 1: core)")
+        self.setFixedHeight(TITLED_HEIGHT)
         self.setToolTip(
             "<p>Mean over all particles that lie wholly in the picture; bars: spread between pixels.</p>"
         )

@@ -12,7 +12,7 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._widgets.layers.label_colors import label_colors
 from napari_xanes._widgets.layers.layers import results_of
 from napari_xanes._widgets.layers.words import facts
-from napari_xanes._widgets.parts.plot import SpectraPlot
+from napari_xanes._widgets.parts.plot import TITLED_HEIGHT, SpectraPlot, key_text
 from napari_xanes._widgets.steps.before import AfterFitPanel
 from napari_xanes._widgets.steps.sections import FIT, numbered
 
@@ -28,6 +28,7 @@ class ResidualPanel(AfterFitPanel):
         """Return the plot of what is left; a part of the picture would not do for a preview."""
         self.preview.setVisible(False)
         self.spectra = SpectraPlot(self.viewer)
+        self.spectra.setFixedHeight(TITLED_HEIGHT)
         self.spectra.setToolTip("<p>The strongest spectra in what the fit left.</p>")
         return [self.spectra]
 
@@ -60,7 +61,7 @@ class ResidualPanel(AfterFitPanel):
             table = found.tables["residual_components"]
             parts = {name: values for name, values in table.items() if name not in ("energy", "noise")}
             self.spectra.show_spectra(table["energy"], parts, label_colors().color_dict)
-            self.spectra.setTitle(_key(parts), size="9pt")
+            self.spectra.setTitle(key_text(_colors(parts)), size="9pt")
 
     def cleanup(self) -> None:
         """Stop working and listening: the panel goes away."""
@@ -68,11 +69,10 @@ class ResidualPanel(AfterFitPanel):
         super().cleanup()
 
 
-def _key(names: Iterable[str]) -> str:
-    """Return names in the colours of their curves."""
+def _colors(names: Iterable[str]) -> dict[str, str]:
+    """Return the colours of curves."""
     colors = label_colors().color_dict
-    words = [
-        f'<span style="color: {pg.mkColor([round(255 * part) for part in colors[i]]).name()}">{name.replace("_", " ")}</span>'
+    return {
+        name.replace("_", " "): pg.mkColor([round(255 * part) for part in colors[i]]).name()
         for i, name in enumerate(names, start=1)
-    ]
-    return "&nbsp; ".join(words)
+    }

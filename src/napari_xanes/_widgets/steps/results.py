@@ -241,7 +241,7 @@ class ResultsPanel(QWidget):
     def _on_delivered(self, made: list[tuple[Group, Result]]) -> None:
         parent = find(self.viewer, self._running_on)
         if parent is None:
-            show_info(f"{self.title}: the scan was removed while the recipe ran; the result is dropped.")
+            show_info(f"{self.title}: the scan was removed while the recipe ran; the result is discarded.")
             return
         parent = put_groups(self.viewer, parent, made)
         self.chooser.refresh()

@@ -66,9 +66,9 @@ class MixPanel(QWidget):
             "Makes a layer of the maps in their colours, added like light; it follows what is set here.",
         )
         self.bright = QCheckBox("Brightness from")
-        self.bright.setToolTip("<p>A map such as the thickness is the light of every pixel.</p>")
+        self.bright.setToolTip("<p>A map, such as the thickness, sets how bright every pixel is.</p>")
         self.light = LayerCombo(viewer)
-        self.light_limits = LimitsEdit("Dark at this value.", "Bright at this value.")
+        self.light_limits = LimitsEdit("Black below this value.", "Full brightness above this value.")
         self.fade = QCheckBox("Fade where sigma approaches")
         self.fade.setToolTip("<p>The uncertainty of the fractions, as the fit found it, as opacity.</p>")
         self.fade_limit = NumberBox("A pixel with this sigma is black.")
@@ -208,7 +208,7 @@ class MixPanel(QWidget):
             colors=[row.color.color() for row in rows],
             limits=[_rising(row.limits.value(), layer.name) for row, layer in zip(rows, maps, strict=True)],
             brightness=None if light is None else data_of(light),
-            brightness_limits=_rising(self.light_limits.value(), "the light"),
+            brightness_limits=_rising(self.light_limits.value(), "the brightness"),
             sigma=self._sigma() if self.fade.isChecked() else None,
             sigma_limit=self.fade_limit.value(),
         )

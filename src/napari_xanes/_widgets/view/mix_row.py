@@ -79,7 +79,9 @@ class MixRow(QWidget):
         super().__init__()
         self.map = LayerCombo(viewer)
         self.color = ColorButton(color)
-        self.limits = LimitsEdit("From this value on the colour is seen.", "From this value on it is full.")
+        self.limits = LimitsEdit(
+            "Below this value the colour is not seen.", "Above this value it is saturated."
+        )
         self.remove = QToolButton()
         self.remove.setText("✕")
         self.remove.setToolTip("Take this map out")

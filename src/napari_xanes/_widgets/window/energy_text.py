@@ -22,6 +22,7 @@ from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
 from napari_xanes._widgets.layers.tuples import map_title
 from napari_xanes._widgets.parts.portions import breathe
+from napari_xanes._widgets.parts.view import show_all
 
 KEY = "xanes_energy"
 THEN_MS = 100
@@ -127,7 +128,14 @@ class EnergyText:
         if shown is self._barred():
             return
         self._barred = (lambda: None) if shown is None else ref(shown)
-        for layer in viewer.layers:
+        if hasattr(viewer, "window"):  # napari takes as long for a bar as for the map, which is drawn first
+            QTimer.singleShot(THEN_MS, self._show_bar)
+        else:
+            self._show_bar()
+
+    def _show_bar(self) -> None:
+        viewer, shown = self._viewer(), self._barred()
+        for layer in () if viewer is None else viewer.layers:
             if about(layer).get("map") and hasattr(layer, "colorbar"):
                 layer.colorbar.visible = layer is shown
 
@@ -154,10 +162,18 @@ class EnergyText:
         self._watch(event.value)
         if hasattr(self._viewer(), "window"):
             QTimer.singleShot(0, self.update)
+            if len(event.source) == 1 and about(event.value):
+                QTimer.singleShot(0, self._make_room)
             QTimer.singleShot(THEN_MS, partial(self._show_scale, event.value))
         else:
             self._show_scale(event.value)
             self.update()
+
+    def _make_room(self) -> None:
+        """Fit the first layer below the text; napari has fitted it into the whole canvas."""
+        viewer = self._viewer()
+        if viewer is not None and len(viewer.layers):
+            show_all(viewer)
 
     def _show_scale(self, layer: Layer) -> None:
         """Show the scale bar from now on if a stack tells the size of its pixels; whoever hides it is left alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import napari
@@ -13,6 +14,7 @@ from napari_xanes._core.io import read_stack
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.runs.result_file import load_result
 from napari_xanes._widgets.layers.layers import add_stack, put_result
+from napari_xanes._widgets.parts.view import show_all
 from napari_xanes._widgets.window.workflow import XanesWorkflow
 
 PLUGIN = "napari-xanes"
@@ -61,5 +63,5 @@ def add_workflow(viewer: napari.Viewer) -> XanesWorkflow:
     widget: XanesWorkflow
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "XANES workflow")
     viewer.window.add_plugin_dock_widget(PLUGIN, "XANES spectrum")
-    QTimer.singleShot(LAID_OUT_MS, viewer.reset_view)
+    QTimer.singleShot(LAID_OUT_MS, partial(show_all, viewer))
     return widget
