@@ -260,7 +260,7 @@ class Tour:
         from napari_xanes._widgets.window.import_dialog import import_stack
 
         dialog = import_stack(self.viewer, str(self.layer.metadata["xanes"]["source"]["path"]))
-        self.settle(lambda: dialog.stack is not None, 10)
+        self.settle(lambda: dialog.stack is not None, 120)
         self.settle()
         dialog.grab().save(str(self.out / "import.png"))
         dialog.reject()
