@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
@@ -444,6 +446,24 @@ def test_a_figure_that_cannot_be_drawn_is_one_sentence(call, tmp_path, monkeypat
     code, out, err = call("figure", "result.h5", *options)
     assert (code, out) == (1, "") and err.count("\n") == 1 and says in err
     assert not list(tmp_path.glob("figure*"))
+
+
+def test_run_tells_its_table_in_lines_of_json(call, scans, tmp_path):
+    (tmp_path / "bad.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    words = ["run", scans / "recipe.toml", scans / "one.h5", tmp_path / "bad.h5", "--out", tmp_path / "maps"]
+    code, out, _ = call(*words, "--json")
+    rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    states = [(Path(row["scan"]).name, row["state"]) for row in rows if "state" in row]
+    assert code == 1
+    assert states == [("one.h5", "running"), ("one.h5", "done"), ("bad.h5", "running"), ("bad.h5", "failed")]
+    assert rows[-1]["said"].startswith(str(tmp_path / "bad.h5"))
+    doing = dict.fromkeys(row["doing"] for row in rows if "doing" in row)
+    assert "Computing maps" in doing and max(row.get("part", 0) for row in rows) == 1
+    (result,) = [row["result"] for row in rows if "result" in row]
+    assert nx.load_result(result).maps
+    code, out, _ = call(*words[:3], "--out", tmp_path / "maps", "--resume", "--json")
+    (row,) = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert (row["state"], row["result"], row["said"]) == ("done", result, "done already")
 
 
 # -- without a window -----------------------------------------------------------------------------

@@ -192,6 +192,7 @@ class Tour:
         self.settle(at_most=2)
         self.picture("view")
         self.close(dock)
+        self.batch()
         self.import_dialog()
 
     def preview(self) -> None:
@@ -254,6 +255,26 @@ class Tour:
         self.picture("table")
         spectrum.tools.table.setChecked(False)
         self.viewer.layers.remove(regions)
+
+    def batch(self) -> None:
+        """Show scans that are run one after the other, one of them damaged."""
+        from napari_xanes import simulate
+
+        dock, batch = self.dock("XANES batch")
+        with tempfile.TemporaryDirectory() as home:
+            scans = []
+            for seed in range(1, 5):
+                scan = simulate((200, 240), n_energies=61, max_drift=2, n_particles=10, seed=seed).save(
+                    Path(home) / f"{seed}"
+                )
+                scans.append(str(scan.rename(Path(home) / f"Ni_scan_{seed:02d}.h5")))
+            Path(scans[2]).write_bytes(Path(scans[2]).read_bytes()[:5000])
+            batch.out.setText(str(Path(home) / "maps"))
+            batch.add(scans)
+            batch.run.click()
+            self.settle(lambda: batch.queue.rows[scans[3]].part > 0.1, 300)
+            self.picture("batch")
+            self.close(dock)
 
     def import_dialog(self) -> None:
         """Show the dialog for files that need to be told what they hold."""

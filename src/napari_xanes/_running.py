@@ -5,11 +5,12 @@ Results go to stdout, warnings and errors to stderr, one sentence each.
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,11 @@ from napari_xanes._core.base.errors import Cancelled, InputError, XanesError
 from napari_xanes._core.base.files import shown
 
 if TYPE_CHECKING:
+    from napari_xanes._core.base.progress import Progress
     from napari_xanes._core.data.result import Result
     from napari_xanes._core.recipe.recipe import Recipe
     from napari_xanes._core.runs.batch import Job
-    from napari_xanes._core.runs.watch import Watch
+    from napari_xanes._core.runs.watch import Seen, Watch
 
 
 def sentence(error: Exception, what: object) -> str:
@@ -47,11 +49,49 @@ def say(sentence: str) -> None:
     sys.stdout.flush()
 
 
+class Rows:
+    """The table of a run, a line of json for each change of a row, for a program that shows it; nothing if not wanted."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted, self._seen = wanted, dict[Path, str]()
+
+    def tell(self, scan: Path, **row: Any) -> None:
+        """Tell what is new of a scan: state, part that is done, what is being done, seconds, result, what is to be said."""
+        if self.wanted:
+            say(json.dumps({"scan": str(scan), **row}))
+
+    def tell_seen(self, seen: Iterable[Seen]) -> None:
+        """Tell the states of a watched folder that have changed."""
+        for one in seen:
+            if self._seen.get(one.scan) != one.state:
+                self._seen[one.scan] = one.state
+                self.tell(one.scan, state=one.state, seconds=round(one.seconds, 1), said=one.said)
+
+    @contextmanager
+    def progress(self, scan: Path) -> Iterator[Progress]:
+        """Give a progress callback that tells each hundredth; without a table, what a terminal shows."""
+        from napari_xanes._progress import shown_progress
+
+        if not self.wanted:
+            with shown_progress(scan.name) as progress:
+                yield progress
+            return
+        told = (-1, "")
+
+        def tell(done: int, total: int, text: str) -> None:
+            nonlocal told
+            if (now := (100 * done // max(total, 1), text)) != told:
+                told = now
+                self.tell(scan, part=now[0] / 100, doing=text)
+
+        yield tell
+
+
 class Failed:
     """The scans of a run that could not be done; one of them is no reason to leave out the others."""
 
-    def __init__(self, count: int) -> None:
-        self.count, self.names = count, list[str]()
+    def __init__(self, count: int, rows: Rows) -> None:
+        self.count, self.rows, self.names = count, rows, list[str]()
 
     @contextmanager
     def noted(self, job: Job) -> Iterator[None]:
@@ -63,6 +103,7 @@ class Failed:
         except Exception as error:  # noqa: BLE001
             self.names.append(shown(job.scan.name))
             note(f"error: {sentence(error, job.scan)}")
+            self.rows.tell(job.scan, state="failed", said=sentence(error, job.scan))
 
     def end(self) -> None:
         """End with an error if there are any."""
@@ -103,28 +144,34 @@ def run_on_cluster(
                     if isinstance(outcome, Exception):
                         raise outcome
                     tell(loaded, job, outcome, places[job])
+                    failed.rows.tell(job.scan, state="done", result=str(job.target))
     except KeyboardInterrupt:
         raise Cancelled from None
 
 
-def run_here(loaded: Recipe, job: Job, place: str, export: Any, workers: int | None) -> Result:
+def run_here(
+    loaded: Recipe, job: Job, place: str, export: Any, workers: int | None, rows: Rows | None = None
+) -> Result:
     """Do one job of `batch`, telling what it takes and what came of it."""
     from napari_xanes._core.runs import batch, needs
-    from napari_xanes._progress import shown_progress
 
+    rows, begin = rows or Rows(wanted=False), time.monotonic()
+    rows.tell(job.scan, state="running", part=0.0, said="")
     stack = batch.open_scan(loaded, job)
     takes = needs.needs_of(loaded, stack, job.target, export, workers).sentence()
     size = " x ".join(map(str, stack.shape))
     say(f"{place}{' + '.join(map(str, (job.scan, *job.more)))}: {size}, {stack.signal}, {takes}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
     try:
-        with shown_progress(job.scan.name) as progress:
+        with rows.progress(job.scan) as progress:
             result = batch.run_job(
                 loaded, job, export=export, stack=stack, workers=workers, progress=progress
             )
     except KeyboardInterrupt:
         raise Cancelled from None  # which no library between here and `main` has words of its own for
     tell(loaded, job, result, place)
+    seconds, said = round(time.monotonic() - begin, 1), " ".join(map(str, result.warnings))
+    rows.tell(job.scan, state="done", seconds=seconds, result=str(job.target), said=said)
     return result
 
 
@@ -146,6 +193,7 @@ def watch_folder(
     results: str,
     workers: int | None,
     once: bool,
+    rows: Rows,
 ) -> None:
     """Run a recipe on the scans of a folder as they come in."""
     from napari_xanes._core.recipe.recipe import Recipe
@@ -164,13 +212,17 @@ def watch_folder(
         if job.done:
             say(f"{scan}: done already, {job.target} is kept")
             batch.export_again(loaded, job, formats)
+            rows.tell(scan, result=str(job.target))
             return
-        run_here(loaded, job, "", formats, workers)
+        run_here(loaded, job, "", formats, workers, rows)
 
     say(f"watching {watched.folder}; Ctrl-C ends it")
     while True:
-        for scan in watched.look():
+        whole = watched.look()
+        rows.tell_seen(watched.seen.values())
+        for scan in whole:
             one = watched.run(scan, work, sentence)
+            rows.tell_seen([one])
             if one.said:
                 note(f"error: {one.said}")
         if once and not watched.is_waiting:

@@ -17,7 +17,7 @@ import typer
 
 from napari_xanes import __version__
 from napari_xanes._core.base.errors import Cancelled, InputError, XanesError
-from napari_xanes._running import Failed, note, run_here, run_on_cluster, say, sentence, watch_folder
+from napari_xanes._running import Failed, Rows, note, run_here, run_on_cluster, say, sentence, watch_folder
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +28,10 @@ app = typer.Typer(
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders.")]
 Text = str | None
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Also tell state and progress of each scan, a line of json for each change."),
+]
 
 
 INTERRUPTED = (
@@ -179,6 +183,7 @@ def run(
         Text,
         typer.Option(metavar="ADDRESS|local", help="Let dask.distributed do it, all scans at once."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run a recipe on scans, each into a result file of its own."""
     from napari_xanes._core.recipe.recipe import Recipe
@@ -198,8 +203,8 @@ def run(
         recipe_file=recipe_file,
         results=results,
     )
-    failed = Failed(len(jobs))
-    waiting = {}
+    rows = Rows(as_json)
+    failed, waiting = Failed(len(jobs), rows), {}
     for number, job in enumerate(jobs, 1):
         place = f"[{number}/{len(jobs)}] " if len(jobs) > 1 else ""
         with failed.noted(job):
@@ -208,8 +213,9 @@ def run(
             if job.done:
                 say(f"{place}{job.scan}: done already, {job.target} is kept")
                 batch.export_again(loaded, job, formats)
+                rows.tell(job.scan, state="done", result=str(job.target), said="done already")
             elif scheduler is None:
-                run_here(loaded, job, place, formats, workers)
+                run_here(loaded, job, place, formats, workers, rows)
             else:
                 waiting[job] = place
     if waiting and scheduler is not None:
@@ -231,13 +237,15 @@ def watch(
         float, typer.Option(min=0, max=86400, help="Seconds without a change after which a scan is whole.")
     ] = 30.0,
     once: Annotated[bool, typer.Option("--once", help="End when no scan is being written any more.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a recipe on every scan that comes into a folder, when it is whole, until interrupted."""
     from napari_xanes._core.runs import batch
     from napari_xanes._core.runs.watch import Watch
 
     batch.check_exports(export or ())
-    watch_folder(Watch(folder, out, settle), recipe_file, tuple(export or ()), results, workers, once)
+    watched, formats = Watch(folder, out, settle), tuple(export or ())
+    watch_folder(watched, recipe_file, formats, results, workers, once, Rows(as_json))
 
 
 @app.command()

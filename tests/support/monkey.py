@@ -50,7 +50,7 @@ DOCKS = (
         "Masks",
         "XANES scatter",
     ),
-    *("Particles", "Fit residual"),
+    *("Particles", "Fit residual", "XANES batch"),
 )
 MOST_SCANS, MOST_DOCKS, MOST_LAYERS = 2, 6, 20
 

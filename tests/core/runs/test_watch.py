@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import signal
 import subprocess
@@ -85,7 +86,7 @@ def test_scans_that_come_in_are_run_and_a_bad_one_is_survived(tmp_path):
     write_scan(folder / "first.h5")
     (folder / "bad.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     words = [sys.executable, "-m", "napari_xanes", "watch", folder, tmp_path / "recipe.toml", "--out", out]
-    words += ["--settle", "0.5"]
+    words += ["--settle", "0.5", "--json"]
     running = subprocess.Popen(
         [*map(str, words)],
         stdout=subprocess.PIPE,
@@ -103,6 +104,15 @@ def test_scans_that_come_in_are_run_and_a_bad_one_is_survived(tmp_path):
     finally:
         running.send_signal(signal.SIGINT)
         told, errors = running.communicate(timeout=60)
+    rows = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    second = [row for row in rows if row["scan"] == str(folder / "second.h5")]
+    states = [row["state"] for row in second if "state" in row]
+    assert states[:4] == ["being written", "whole", "running", "done"]
+    assert [row["result"] for row in second if "result" in row] == [str(out / "second.h5")]
+    parts = [row["part"] for row in second if "part" in row]
+    assert len(parts) > 1 and all(0 <= part <= 1 for part in parts)
+    (bad,) = [row for row in rows if row.get("state") == "failed"]
+    assert bad["scan"] == str(folder / "bad.h5") and "damaged" in bad["said"]
     assert "watching" in told and "bad.h5" in errors and "interrupted" in errors
     states = {row["scan"]: row["state"] for row in read_table(out / "watch.csv")}
     assert states == {"first.h5": "done", "second.h5": "done", "bad.h5": "failed"}

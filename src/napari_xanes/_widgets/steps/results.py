@@ -86,8 +86,13 @@ class ResultsPanel(QWidget):
             "Particles one by one: size, mean of every map, and profiles from rim to core.",
             self.open_particles,
         )
+        self.batch = self._button(
+            "Batch...",
+            "The same on many scans, in a process of its own, while you go on working.",
+            self.open_batch,
+        )
         grid = QGridLayout()
-        for i, button in enumerate((*self.buttons, self.view, self.particles, self.history)):
+        for i, button in enumerate((*self.buttons, self.view, self.particles, self.history, self.batch)):
             grid.addWidget(button, i // 2, i % 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -140,6 +145,10 @@ class ResultsPanel(QWidget):
     def open_history(self) -> None:
         """Open the dock in which what was done can be changed."""
         self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES history", tabify=True)
+
+    def open_batch(self) -> None:
+        """Open the dock that runs a recipe on many scans."""
+        self.viewer.window.add_plugin_dock_widget("napari-xanes", "XANES batch", tabify=True)
 
     # -- files ----------------------------------------------------------------------------------------
 

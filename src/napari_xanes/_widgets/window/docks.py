@@ -22,6 +22,7 @@ _HOMES = {
     "XanesSpectrum": "spectrum.dock",
     "XanesView": "view.dock",
     "XanesHistory": "history.dock",
+    "XanesBatch": "jobs.batch",
     "import_stack": "window.import_dialog",
 }
 """Where docks live that are not beside the workflow."""

@@ -1,0 +1,110 @@
+"""The table of a batch: scans can be dropped on it, results are opened by a click."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from napari_xanes._widgets.jobs.queue import Row
+from napari_xanes._widgets.parts.spoken import spoken
+
+COLUMNS = ("Scan", "State", "Result")
+LINK = QColor("#4a90d9")
+WORDS = (
+    ("give --overwrite to replace it", "tick Replace other results to replace it"),
+    ("another --out", "another folder for the results"),
+)
+"""What the command line says, and what is said here."""
+
+
+class BatchTable(QTableWidget):
+    """Shows rows of a queue.
+
+    Signals
+    -------
+    dropped(paths)
+        Files or folders were dropped, a list of str.
+    opened(scan)
+        The result of a scan was clicked.
+    """
+
+    dropped = Signal(list)
+    opened = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__(0, len(COLUMNS))
+        self._scans: list[str] = []
+        self.setHorizontalHeaderLabels(COLUMNS)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setMinimumHeight(160)
+        self.setAcceptDrops(True)
+        if (down := self.verticalHeader()) is not None:
+            down.setVisible(False)
+            down.setDefaultSectionSize(24)
+        if (across := self.horizontalHeader()) is not None:
+            across.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.cellClicked.connect(self._on_clicked)
+
+    def show_rows(self, rows: Iterable[Row]) -> None:
+        """Show rows; what is chosen stays so."""
+        rows, chosen = list(rows), self.chosen()
+        if [row.scan for row in rows] != self._scans:
+            self._scans = [row.scan for row in rows]
+            self.clearSelection()
+            self.setRowCount(len(rows))
+            for i, scan in enumerate(self._scans):
+                for column in range(len(COLUMNS)):
+                    self.setItem(i, column, QTableWidgetItem())
+                if scan in chosen:
+                    self.selectRow(i)
+        for i, row in enumerate(rows):
+            said = in_words(row.said)
+            done = row.state == "done" and bool(row.result)
+            name = Path(row.result).name if done else said.replace(f"{Path(row.scan).parent}{os.sep}", "")
+            texts = (Path(row.scan).name, row.progress, name)
+            tips = (row.scan, row.progress, f"{row.result} {said}".strip())
+            for column, (text, tip) in enumerate(zip(texts, tips, strict=True)):
+                item = self.item(i, column)
+                if item is not None and (item.text() != text or item.toolTip() != tip):
+                    item.setText(text)
+                    item.setToolTip(tip)
+                    item.setData(Qt.ItemDataRole.ForegroundRole, LINK if done and column == 2 else None)
+
+    def chosen(self) -> list[str]:
+        """Return the scans of the rows that are chosen."""
+        return [self._scans[i] for i in sorted({index.row() for index in self.selectedIndexes()})]
+
+    def _on_clicked(self, row: int, column: int) -> None:
+        item = self.item(row, column)
+        if column == 2 and item is not None and item.data(Qt.ItemDataRole.ForegroundRole) is not None:
+            self.opened.emit(self._scans[row])
+
+    # -- dropping ---------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: Any) -> None:
+        """Take files."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: Any) -> None:
+        """Take files wherever they are."""
+        self.dragEnterEvent(event)
+
+    def dropEvent(self, event: Any) -> None:
+        """Tell of files that are dropped."""
+        event.acceptProposedAction()
+        self.dropped.emit([url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()])
+
+
+def in_words(said: str) -> str:
+    """Return what the command line said in the words of the window."""
+    for shell, window in WORDS:
+        said = said.replace(shell, window)
+    return spoken(said)

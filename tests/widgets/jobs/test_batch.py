@@ -1,0 +1,201 @@
+"""Many scans are run in a process of its own while one works in the window."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+
+import napari_xanes as nx
+from napari_xanes._widgets.jobs.batch import XanesBatch
+from napari_xanes._widgets.jobs.batch_table import in_words
+from napari_xanes._widgets.jobs.queue import CRASHED, Queue
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result
+
+RECIPE = 'schema = 1\ninput.signal = "optical_density"\n[[step]]\ndo = "peak"\nwindow = [8330, 8370]\n'
+ENERGY = np.linspace(8300, 8400, 21)
+
+
+def write_scan(path, level=1.0):
+    line = level * np.exp(-(((ENERGY - 8350) / 8) ** 2))
+    with h5py.File(path, "w") as file:
+        file["img_xanes"] = np.tile(line[:, None, None].astype(np.float32), (1, 6, 7))
+        file["X_eng"] = ENERGY
+    return str(path)
+
+
+def line(scan, **row):
+    return json.dumps({"scan": scan, **row})
+
+
+# -- the queue ----------------------------------------------------------------------------------------
+
+
+def test_what_the_process_tells_is_put_together_row_by_row():
+    queue = Queue()
+    queue.add(["/a/one.h5", "/a/two.h5", "/a/one.h5"])
+    assert queue.next() == "/a/one.h5" and queue.summary() == "2 waiting"
+    assert queue.take(line("/a/one.h5", state="running", part=0.0))
+    assert queue.take(line("/a/one.h5", part=0.41, doing="drift"))
+    assert queue.rows["/a/one.h5"].progress == "41 % drift" and queue.next() == "/a/two.h5"
+    queue.take(line("/a/one.h5", state="done", seconds=3.2, result="/m/one.h5", said="2 dead pixels"))
+    one = queue.rows["/a/one.h5"]
+    assert (one.progress, one.result, one.said) == ("done, 3 s", "/m/one.h5", "2 dead pixels")
+    assert queue.take(line("/a/new.h5", state="being written")), "a watched folder brings scans of its own"
+    assert queue.summary() == "1 waiting, 1 being written, 1 done"
+    before = dict(queue.rows)
+    for odd in ("", "one.h5: peak", "{", "{}", "[1]", '{"scan": 3}', "{'scan': 'x'}"):
+        assert not queue.take(odd)
+    queue.take(line("/a/two.h5", state="of another version"))
+    assert queue.rows == before
+
+
+def test_what_ends_without_a_word_failed_and_can_be_run_again():
+    queue = Queue()
+    queue.add(["/a/one.h5", "/a/two.h5"])
+    queue.set("/a/one.h5", "running")
+    queue.ended("", cancelled=False)
+    assert queue.rows["/a/one.h5"].state == "failed" and queue.rows["/a/one.h5"].said == CRASHED
+    queue.set("/a/two.h5", "running")
+    queue.remove(["/a/two.h5"])
+    queue.ended("warning: odd\nerror: it is damaged; copy it again.\n", cancelled=False)
+    assert queue.rows["/a/two.h5"].said == "it is damaged; copy it again."
+    queue.retry(["/a/one.h5", "/a/two.h5"])
+    queue.set("/a/one.h5", "running")
+    queue.ended("error: interrupted", cancelled=True)
+    assert [row.state for row in queue.rows.values()] == ["cancelled", "waiting"]
+    queue.remove(["/a/one.h5"])
+    assert list(queue.rows) == ["/a/two.h5"]
+
+
+def test_what_the_shell_advises_is_said_as_the_dock_has_it():
+    said = in_words("m/a.h5 was made by another recipe; give --overwrite to replace it.")
+    assert said == "m/a.h5 was made by another recipe; tick Replace other results to replace it."
+    assert "--" not in in_words("m/a.h5 is a folder; choose another --out.")
+
+
+# -- the dock -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def batch(viewer, qtbot, tmp_path):
+    dock = XanesBatch(viewer)
+    qtbot.addWidget(dock)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    dock.recipe.setText(str(tmp_path / "recipe.toml"))
+    yield dock
+    dock.close_down()
+
+
+def states(dock):
+    return [row.state for row in dock.queue.rows.values()]
+
+
+def idle(dock):
+    return not dock.child.running and "waiting" not in states(dock)
+
+
+def test_the_dock_says_what_is_still_to_be_chosen(batch, tmp_path):
+    batch.add([str(tmp_path / "a.h5")])
+    assert not batch.run.isEnabled() and batch.words.text() == "Choose the folder for the results."
+    batch.out.setText(str(tmp_path / "maps"))
+    assert batch.run.isEnabled() and batch.words.text() == "1 waiting"
+    batch.recipe.clear()
+    assert not batch.run.isEnabled() and "choose a recipe file" in batch.words.text()
+
+
+def test_a_recipe_that_is_none_is_refused_before_anything_is_run(batch, tmp_path, shown):
+    batch.add([write_scan(tmp_path / "a.h5")])
+    batch.out.setText(str(tmp_path / "maps"))
+    (tmp_path / "recipe.toml").write_text("schema = 9\n")
+    batch.run.click()
+    assert "schema" in shown[0] and states(batch) == ["waiting"] and not batch.child.running
+
+
+def test_closing_the_dock_ends_the_process(batch, tmp_path, qtbot):
+    (tmp_path / "in").mkdir()
+    batch.out.setText(str(tmp_path / "maps"))
+    batch.watch_folder(str(tmp_path / "in"))
+    assert batch.watch.text() == "Stop watching" and not batch.run.isEnabled()
+    qtbot.waitUntil(lambda: batch.child.number > 0, timeout=20_000)
+    number = batch.child.number
+    batch.close_down()
+    assert not batch.child.running
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+# -- a journey ----------------------------------------------------------------------------------------
+
+
+def click_on_cell(table, row, column, qtbot):
+    table.scrollToItem(table.item(row, column))
+    place = table.visualItemRect(table.item(row, column)).center()
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def press(button, qtbot):
+    assert button.isEnabled(), button.text()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+@pytest.mark.viewer
+def test_scans_are_dropped_run_lost_retried_watched_and_opened(window, tmp_path, qtbot):
+    """The recipe is that of what was done by hand to one scan; a process that is killed takes nothing with it."""
+    scans = [write_scan(tmp_path / f"scan_{i}.h5", level) for i, level in ((1, 1.0), (2, 2.0))]
+    scans.insert(1, str(tmp_path / "bad.h5"))
+    Path(scans[1]).write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    stack = nx.read_stack(scans[0], signal="optical_density")
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": [{"do": "peak", "window": [8330, 8370]}]})
+    put_result(window, add_stack(window, stack), "maps", nx.run_recipe(recipe, stack))
+    _, dock = window.window.add_plugin_dock_widget("napari-xanes", "XANES batch")
+    dock.out.setText(str(tmp_path / "maps"))
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(scan) for scan in scans])
+    none = Qt.KeyboardModifier.NoModifier
+    dock.table.dropEvent(
+        QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, none)
+    )
+    press(dock.run, qtbot)
+    assert states(dock) == ["running", "waiting", "waiting"]
+    os.kill(dock.child.number, signal.SIGKILL)
+    qtbot.waitUntil(lambda: idle(dock), timeout=120_000)
+    assert states(dock) == ["failed", "failed", "done"] and dock.words.text() == "1 done, 2 failed"
+    assert dock.table.item(0, 2).text() == CRASHED and "bad.h5" in dock.table.item(1, 2).text()
+    assert os.listdir(tmp_path / "maps") and not (tmp_path / "maps/scan_1.h5").exists()
+
+    click_on_cell(dock.table, 0, 0, qtbot)
+    press(dock.retry, qtbot)
+    assert states(dock) == ["running", "failed", "done"]
+    qtbot.waitUntil(lambda: idle(dock), timeout=120_000)
+    assert states(dock) == ["done", "failed", "done"]
+
+    before = len(window.layers)
+    click_on_cell(dock.table, 2, 2, qtbot)
+    qtbot.waitUntil(lambda: len(window.layers) > before, timeout=20_000)
+    (found,) = [one for one in window.layers if about(one)["name"] == "scan_2" and about(one).get("map")]
+    np.testing.assert_allclose(np.asarray(found.data), 8350.0, atol=0.3)
+    heights = [nx.load_result(tmp_path / f"maps/scan_{i}.h5").maps["peak_height"] for i in (1, 2)]
+    np.testing.assert_allclose(heights[1], 2 * heights[0], rtol=1e-5)
+
+    (tmp_path / "in").mkdir()
+    dock.settle = 0.2
+    dock.watch_folder(str(tmp_path / "in"))
+    coming = write_scan(tmp_path / "in" / "coming.h5", 3.0)
+    qtbot.waitUntil(
+        lambda: coming in dock.queue.rows and dock.queue.rows[coming].state == "done", timeout=120_000
+    )
+    assert nx.load_result(tmp_path / "maps/coming.h5").maps["peak_height"].max() == pytest.approx(
+        3.0, rel=0.02
+    )
+    assert "coming.h5,done" in (tmp_path / "maps/watch.csv").read_text()
+    press(dock.watch, qtbot)
+    qtbot.waitUntil(lambda: not dock.child.running, timeout=20_000)
+    assert dock.watch.text() == "Watch folder..." and dock.words.text() == "3 done, 1 failed"
