@@ -1,19 +1,23 @@
 """Feed damaged and odd files to the readers, in child processes; print what was tried and what failed.
 
-    python tools/fuzz.py 100000 [seed]
+    python tools/fuzz.py 100000 [seed] [--log FILE] [--workers N]
+    python tools/fuzz.py 78 [seed] --first 77       # input 77 alone
 
 An input passes if it is read, or refused with one sentence of this program, within 10 s and 1 GB.  A child takes many
-inputs and says what came of each; if it dies or hangs, that is told, and another goes on behind that input.
+inputs and says what came of each; if it dies or hangs, that is told, and another goes on behind that input.  With a log,
+inputs that failed are kept beside it, and the same command goes on where the log ends.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
 import random
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +28,7 @@ from pathlib import Path
 
 import fuzz_inputs
 
-SECONDS, BYTES, PER_CHILD = 10, 2**30, 250
+SECONDS, BYTES, PER_CHILD = 10, 2**30, 500
 HANGS, STARTS = 120, 600
 """Seconds without a word after which a child hangs, in an input and before the first: the machine may be busy."""
 
@@ -72,12 +76,13 @@ def child(folder: Path, seed: int, first: int, last: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     names = json.loads((folder / "seeds.json").read_text())
     work = Path(tempfile.mkdtemp(dir=folder))
-    made = fuzz_inputs.from_hypothesis(seed * 1_000_003 + first, (last - first) // 8)
+    base = first - first % PER_CHILD  # so that an input is the same whichever it is begun with
+    made = fuzz_inputs.from_hypothesis(seed * 1_000_003 + base, PER_CHILD // 8)
     for number in range(first, last):
         rng = random.Random(f"{seed} {number}")
         kind = fuzz_inputs.KINDS[number % len(fuzz_inputs.KINDS)]
-        path = work / f"x{fuzz_inputs.ENDINGS[kind]}"
-        path.write_bytes(fuzz_inputs.one(kind, folder / rng.choice(names[kind]), rng, made))
+        path = work / f"{number}{fuzz_inputs.ENDINGS[kind]}"
+        path.write_bytes(fuzz_inputs.one(kind, folder / rng.choice(names[kind]), rng, made, number))
         print(f"begin {number} {kind}", flush=True)
         Path("/proc/self/clear_refs").write_text("5")  # what earlier inputs took is not of this one
         started, said = time.process_time(), "read"
@@ -92,6 +97,8 @@ def child(folder: Path, seed: int, first: int, last: int) -> None:
             said = "FAILED: too slow"
         if most_memory() > BYTES:
             said = "FAILED: too much memory"
+        if not said.startswith("FAILED"):
+            path.unlink()
         print(f"end {number} {kind} {said}", flush=True)
 
 
@@ -137,19 +144,20 @@ class Running:
         return [*found, (number, kind, f"FAILED: {how}")], int(number) + 1  # type: ignore[list-item]
 
 
-def campaign(count: int, seed: int = 0, workers: int = 2) -> tuple[Counter[str], list[str]]:
-    """Try `count` inputs; returns how often what came of them, and the failures."""
-    seen: Counter[str] = Counter()
-    failed: list[str] = []
+def campaign(
+    count: int, seed: int = 0, workers: int = 2, log: Path | None = None, first: int = 0
+) -> tuple[Counter[str], list[str]]:
+    """Try the inputs from `first` to `count`; returns how often what came of them, and the failures."""
+    done = (
+        [tuple(line.split(" ", 2)) for line in log.read_text().splitlines()] if log and log.exists() else []
+    )
+    known = {int(number) for number, _, _ in done}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        listed = {}
-        for kind, files in fuzz_inputs.seeds(folder).items():
-            listed[kind] = [f"seed_{kind}_{i}" for i in range(len(files))]
-            for file, raw in zip(listed[kind], files, strict=True):
-                (folder / file).write_bytes(raw)
-        (folder / "seeds.json").write_text(json.dumps(listed))
-        todo = [(a, min(a + PER_CHILD, count)) for a in range(0, count, PER_CHILD)][::-1]
+        _write_seeds(folder)
+        parts = [(max(a, first), min(a + PER_CHILD, count)) for a in range(0, count, PER_CHILD)]
+        begun = [(next((i for i in range(a, b) if i not in known), b), b) for a, b in parts]
+        todo = [(a, b) for a, b in begun if a < b][::-1]
         running: list[Running] = []
         while todo or running:
             while todo and len(running) < workers:
@@ -158,11 +166,32 @@ def campaign(count: int, seed: int = 0, workers: int = 2) -> tuple[Counter[str],
             for one in [one for one in running if one.ended()]:
                 running.remove(one)
                 found, left = one.said()
-                seen.update(said.split(":")[0] for _, _, said in found)
-                failed += [" ".join(each) for each in found if each[2].startswith("FAILED")]
+                done += found
+                if log:
+                    _keep(log, found, folder)
                 if left < one.last:
                     todo.append((left, one.last))
-    return seen, failed
+    seen = Counter(said.split(":")[0] for _, _, said in done)
+    return seen, [" ".join(each) for each in done if each[2].startswith("FAILED")]
+
+
+def _keep(log: Path, found: list[tuple[str, str, str]], folder: Path) -> None:
+    """Add to the log, and copy the inputs that failed."""
+    with open(log, "a") as file:
+        file.writelines(" ".join(each) + "\n" for each in found)
+    for number, _, said in found:
+        for path in folder.glob(f"*/{number}.*") if said.startswith("FAILED") else ():
+            shutil.copy(path, log.parent)
+
+
+def _write_seeds(folder: Path) -> None:
+    """Write the sound files, and a list of their names."""
+    listed = {}
+    for kind, files in fuzz_inputs.seeds(folder).items():
+        listed[kind] = [f"seed_{kind}_{i}" for i in range(len(files))]
+        for file, raw in zip(listed[kind], files, strict=True):
+            (folder / file).write_bytes(raw)
+    (folder / "seeds.json").write_text(json.dumps(listed))
 
 
 def main() -> None:
@@ -171,8 +200,15 @@ def main() -> None:
         folder, seed, first, last = sys.argv[2:]
         child(Path(folder), int(seed), int(first), int(last))
         return
-    started, seed = time.time(), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    seen, failed = campaign(int(sys.argv[1]), seed, os.cpu_count() or 1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("count", type=int, nargs="?", default=2000)
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--first", type=int, default=0, help="the input to begin with")
+    wanted = parser.parse_args()
+    started = time.time()
+    seen, failed = campaign(wanted.count, wanted.seed, wanted.workers, wanted.log, wanted.first)
     for line in failed[:50]:
         print(line)
     print(f"{sum(seen.values())} tried, {len(failed)} failed, {time.time() - started:.0f} s: {dict(seen)}")

@@ -126,14 +126,14 @@ def _nxxas(path: Path, energy: Any) -> list[bytes]:
     return found
 
 
-def one(kind: str, good: Path, rng: random.Random, made: dict[str, list[bytes]]) -> bytes:
+def one(kind: str, good: Path, rng: random.Random, made: dict[str, list[bytes]], number: int) -> bytes:
     """Return an input of a kind, made of a sound file or taken from those that hypothesis made."""
     if kind == "tree":
         return restructured(good.read_bytes(), rng)
     if kind in ("heaps", "nxxas", "result") and rng.random() < 0.7:
         return aimed(good.read_bytes(), rng)
     if made.get(kind) and rng.random() < 0.3:
-        return made[kind].pop()
+        return made[kind][number // len(KINDS) % len(made[kind])]
     return mutated(good.read_bytes(), rng, kind in WRITTEN)
 
 
