@@ -61,6 +61,24 @@ def test_a_heap_in_which_the_library_hangs_is_refused(scan):
     assert done.stdout.split() == ["True"] * 3, done.stderr
 
 
+def test_what_cannot_be_listed_does_not_hide_what_hangs(tmp_path):
+    """Who knows the name of a text gets at it, although a list of its group ends in a fault, or an earlier group has one."""
+    path = tmp_path / "two.h5"
+    with h5py.File(path, "w") as file:
+        for name in "ab":
+            file[f"{name}/definition"] = "a text"
+    whole = path.read_bytes()
+    names = whole.rindex(b"HEAP")  # those of the last group
+    unlisted = whole[: names + 16] + (2**40).to_bytes(8, "little") + whole[names + 24 :]
+    path.write_bytes(unlisted)
+    check_heaps(path)  # its texts are sound, so whoever reads it is told
+    path.write_bytes(endless(unlisted))
+    with pytest.raises(nx.DataFileError, match=r"damaged: the HDF5 library (hangs|cannot list)"):
+        check_heaps(path)
+    with h5py.File(path, "r") as file, pytest.raises(RuntimeError):
+        list(file["b"])
+
+
 def test_a_linked_file_in_which_the_library_hangs_is_refused(scan, tmp_path):
     scan.write_bytes(endless(scan.read_bytes()))
     with h5py.File(tmp_path / "master.h5", "w") as file:
@@ -142,3 +160,17 @@ def test_a_text_that_claims_to_be_endless_is_refused(scan, place):
     scan.write_bytes(raw)
     with pytest.raises(nx.DataFileError, match="takes all memory"):
         check_heaps(scan)
+
+
+def test_a_type_that_is_damaged_is_not_trusted(tmp_path, tried):
+    """Of texts that are neither lists nor texts, or lists of what is larger than what was stored, the library dies."""
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["X_eng"] = np.linspace(8.3, 8.4, 5)
+        file["X_eng"].attrs["units"] = "keV"
+    raw = path.read_bytes()
+    at = raw.index(b"\x19\x01\x01\x00\x10\x00\x00\x00\x10")
+    for place, value in ((at + 1, 0xBF), (at + 1, 0xB2), (at + 13, 0xFF)):
+        path.write_bytes(raw[:place] + bytes([value]) + raw[place + 1 :])
+        check_heaps(path)
+        assert tried.pop() == str(path)

@@ -125,6 +125,8 @@ def test_lost_frames_and_mask_are_left_out():
     fit = fit_references(mu, ENERGY, make_references(2), mask=mask)
     np.testing.assert_allclose(fit.coefficients[:, mask], x[:, mask], atol=1e-9)
     assert np.isnan(fit.error[~mask]).all() and fit.energy.size == ENERGY.size - 2
+    none = fit_references(mu, ENERGY, make_references(2), mask=np.zeros_like(mask))
+    assert np.isnan(none.coefficients).all()
 
 
 @pytest.mark.parametrize("k", [2, 4])

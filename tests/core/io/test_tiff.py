@@ -13,6 +13,7 @@ import tifffile
 
 from napari_xanes import DataFileError, ResourceError, read_stack
 from napari_xanes._core.io import tiff
+from napari_xanes._core.io.mask_file import read_mask
 from napari_xanes._core.io.tiff import open_tiff
 
 STACK = np.random.default_rng(7).integers(0, 60000, (5, 24, 17)).astype(np.uint16)
@@ -242,8 +243,9 @@ def test_a_list_of_pages_that_leads_back_is_damage(tmp_path, kinds):
     raw = bytearray(path.read_bytes())
     raw[end : end + tiff.offsetsize] = struct.pack(tiff.offsetformat, first)
     path.write_bytes(raw)
-    with pytest.raises(DataFileError, match="leads back to an earlier one"):
-        open_tiff(path)
+    for read in (open_tiff, read_mask):
+        with pytest.raises(DataFileError, match="leads back to an earlier one"):
+            read(path)
 
 
 @pytest.mark.parametrize(

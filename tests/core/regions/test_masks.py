@@ -33,10 +33,12 @@ IMAGE = np.array([[0.0, 1, 2], [3, np.nan, np.inf]])
         ({"above": 1, "below": 2}, [[0, 1, 1], [0, 0, 0]]),
         ({"above": 2, "below": 2}, [[0, 0, 1], [0, 0, 0]]),
         ({"above": -np.inf}, [[1, 1, 1], [1, 0, 1]]),
+        ({"above": -1e300, "below": 1e300}, [[1, 1, 1], [1, 0, 0]]),  # beyond what single precision has
     ],
 )
-def test_limits_are_inside_and_nan_is_not(limits, inside):
-    mask = threshold_mask(IMAGE, **limits)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_limits_are_inside_and_nan_is_not(limits, inside, dtype):
+    mask = threshold_mask(IMAGE.astype(dtype), **limits)
     assert mask.dtype == bool
     np.testing.assert_array_equal(mask, np.array(inside, bool))
 

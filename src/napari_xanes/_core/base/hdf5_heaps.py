@@ -15,13 +15,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.base.hdf5_trial import TOO_MUCH
+from napari_xanes._core.base.hdf5_trial import TOO_MUCH, UNLISTED
 
 logger = logging.getLogger("napari_xanes")
 
@@ -35,6 +35,10 @@ HEADER, OBJECT = 16, 16
 VIRTUAL = 24
 """Bytes that the parts of a virtual dataset take at least; they begin with their version, which no text does."""
 
+POINTER, MOST_POINTERS = b"\x10\0\0\0", 100_000
+"""How many bytes a pointer to a heap has, as the type of what lies there says it; how often that may stand in a file."""
+LISTS, ELEMENTS = (b"\x19", b"\x29", b"\x39", b"\x49"), (0, 1, 3, 7)
+"""How such a type begins, in any version; of which classes elements are: whole numbers, others, texts, references."""
 
 _looked_at = 0
 
@@ -48,7 +52,7 @@ def check_heaps(path: str | Path) -> None:
     fault = _fault(str(path), about.st_size, about.st_mtime_ns)
     if fault:
         raise DataFileError(
-            f"{path} is damaged: the HDF5 library {fault} on its texts or links; copy it again from where it was written."
+            f"{path} is damaged: the HDF5 library {fault}; copy it again from where it was written."
         )
 
 
@@ -72,7 +76,8 @@ def _look_sound(path: str, size: int) -> bool:
             heaps = list(_places(raw, HEAP))
             if heaps and (not _has_long_numbers(raw) or len(heaps) * size > MOST_LOOKED_AT):
                 return False
-            return all(_is_sound(raw, start) for start in heaps)
+            each = _element_sizes(raw) if heaps else set()
+            return all(_is_sound(raw, start, each) for start in heaps)
     except (OSError, ValueError):  # such as of a disk whose files cannot be mapped
         return False
 
@@ -92,14 +97,34 @@ def _has_long_numbers(raw: mmap.mmap) -> bool:
     return raw[sizes : sizes + 2] == b"\x08\x08"
 
 
-def _is_sound(raw: mmap.mmap, start: int) -> bool:
+def _element_sizes(raw: mmap.mmap) -> set[int]:
+    """Return how many bytes an element has of the lists and texts whose length is not fixed; none if a type is damaged."""
+    found = set()
+    for number, size in enumerate(_places(raw, POINTER)):
+        kind = raw[max(size - 4, 0) : size]
+        if number > MOST_POINTERS:
+            return set()
+        if kind[:1] in LISTS and len(kind) == 4:
+            element, n_bytes = raw[size + 4] & 15, int.from_bytes(raw[size + 8 : size + 12], "little")
+            is_text = kind[1] & 15
+            if (
+                is_text > 1
+                or element not in ELEMENTS
+                or n_bytes not in ((1,) if is_text else (1, 2, 4, 8, 12))
+            ):
+                return set()
+            found.add(n_bytes)
+    return found
+
+
+def _is_sound(raw: mmap.mmap, start: int, each: Set[int]) -> bool:
     """Whether a heap is sound, and what leads to each of its objects, which says its length again, too."""
     sizes = _sizes(raw, start)
     found = set()
     for pointer in _places(raw, start.to_bytes(8, "little")) if sizes else ():
         length = int.from_bytes(raw[pointer - 4 : pointer], "little")
         index = int.from_bytes(raw[pointer + 8 : pointer + 12], "little")
-        if length > sizes.get(index, 0):
+        if sizes.get(index) not in {length * n_bytes for n_bytes in each}:
             return False
         found.add(index)
     return bool(sizes) and found == sizes.keys()
@@ -138,9 +163,10 @@ def _tried(path: str) -> str:
         return ""
     if ended in (0, 1):  # 1: it could not be begun
         return ""
-    if ended == TOO_MUCH:
-        return "takes all memory"
-    return "hangs" if _ran_out(ended) else "crashes"
+    if ended == UNLISTED:
+        return "cannot list what is in it"
+    does = "takes all memory" if ended == TOO_MUCH else "hangs" if _ran_out(ended) else "crashes"
+    return f"{does} on its texts or links"
 
 
 class _Trials:

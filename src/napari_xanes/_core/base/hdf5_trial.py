@@ -1,7 +1,8 @@
 """Read what an HDF5 file holds besides numbers, in a process of its own that may hang or crash; see `hdf5_heaps`.
 
 Nothing of this package is imported, so that it begins soon.  Paths come line by line, and each is answered by a line if there
-is nothing to fear.  Else the process ends, with `TOO_MUCH` if texts or lists claim more memory than any have.
+is nothing to fear.  Else the process ends, with `TOO_MUCH` if texts or lists claim more memory than any have, and with
+`UNLISTED` if a group does not say what is in it: who knows a name there could get at what was not tried here.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-SECONDS = 2
-"""Of computing, for one object; a sound one takes thousandths."""
+SECONDS, FOR_NAMES = 1, 10
+"""Of computing, for one attribute or text, and for the names in a group; sound ones take thousandths."""
 MOST_VALUES = 100_000
-MOST_BYTES = 2**30
+MOST_BYTES = 2**29
 """Of memory, above what the libraries take."""
-TOO_MUCH = 3
+TOO_MUCH, UNLISTED = 3, 4
 
 
 def main() -> None:
@@ -38,16 +39,37 @@ def _try(path: str) -> None:
     _begin()
     _limit_memory()
     with _in_words(), h5py.File(path, "r", locking=False) as file:
-        _read(file)
-        file.visititems(lambda _, item: _read(item))
+        todo, seen = [file["/"]], set[int]()
+        while todo:
+            item = todo.pop()
+            address, names = _listed(item)
+            if address not in seen:
+                seen.add(address)
+                _read(item)
+                for name in names:
+                    with _in_words():
+                        if isinstance(item.get(name, getlink=True), h5py.HardLink):
+                            todo.append(item[name])
+
+
+def _listed(item: Any) -> tuple[int, list[str]]:
+    """Return where a group or dataset lies, and the names of what is in a group."""
+    import h5py
+
+    _begin(FOR_NAMES)
+    try:
+        return h5py.h5o.get_info(item.id).addr, list(item) if isinstance(item, h5py.Group) else []
+    except Exception:  # noqa: BLE001 - the library raises anything on damage
+        sys.exit(UNLISTED)
 
 
 def _read(item: Any) -> None:
     """Read the attributes of a group or dataset, and its values if they lie in heaps."""
-    _begin()
     for name in list(item.attrs):
+        _begin()
         with _in_words():
             item.attrs[name]
+    _begin()
     with _in_words():
         if getattr(item, "is_virtual", False):
             item.virtual_sources()

@@ -150,7 +150,7 @@ def open_hdf5(path: Path, *, locking: bool = True) -> h5py.File:
         return _open(path) if locking else h5py.File(path, "r", locking=False)
     except FileNotFoundError:
         raise DataFileError(f"{path}: there is no such file any more.") from None
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = reason_of(error)
         if "truncated" in reason:
             size = path.stat().st_size

@@ -55,7 +55,7 @@ def _check_names(
     for name in sorted(names):
         try:
             item = file.get(name)
-        except (KeyError, OSError, RuntimeError):
+        except (KeyError, OSError, RuntimeError, ValueError):
             item = None
         if not isinstance(item, h5py.Dataset):
             raise _lost(path, dataset, f"{name} in {Path(file.filename).name}")

@@ -174,7 +174,7 @@ class Tree:
     def _walk(self, group: h5py.Group, prefix: str, seen: set[Any], depth: int) -> Iterator[TreeEntry]:
         try:
             names = list(group)
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, ValueError) as error:
             raise self._damaged(error) from error
         for name in names:
             path = f"{prefix}/{name}"
@@ -211,7 +211,7 @@ class Tree:
             return None
         try:
             return group[name]
-        except (KeyError, OSError, RuntimeError) as error:
+        except (KeyError, OSError, RuntimeError, ValueError) as error:
             if isinstance(link, h5py.ExternalLink):
                 self.missing[path] = f"{link.path} in {link.filename}"
             elif isinstance(link, h5py.SoftLink):

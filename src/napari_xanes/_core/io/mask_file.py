@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import DataFileError, XanesError
 from napari_xanes._core.base.files import check_regular, shown, whole_file
 from napari_xanes._core.base.memory import check_memory
+from napari_xanes._core.io.tiff_header import tiff_file
 
 MOST_PACKED = 2000
 """No mask packs better than this; a header that claims more is damaged."""
@@ -31,7 +32,7 @@ def read_mask(path: str | Path) -> NDArray[Any]:
     """
     path = check_regular(path, "mask file")
     try:
-        with tifffile.TiffFile(path) as file:
+        with tiff_file(path) as file:
             about = file.series[0]
             declared = about.size * about.dtype.itemsize
             if declared > max(ALWAYS, MOST_PACKED * path.stat().st_size):

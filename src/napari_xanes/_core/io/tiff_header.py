@@ -81,12 +81,8 @@ def read_header(path: Path) -> Header:
 
 def _opened(path: Path) -> tifffile.TiffFile:
     """Open a file; images written one by one, each with a shape of its own in its notes, count as one stack."""
-    file = tifffile.TiffFile(path)
+    file = tiff_file(path)
     try:
-        if _leads_back(file):
-            raise DataFileError(
-                f"{path} is damaged: its list of pages leads back to an earlier one; copy it again."
-            )
         if len(file.series) < 2:
             return file
     except BaseException:
@@ -96,8 +92,17 @@ def _opened(path: Path) -> tifffile.TiffFile:
     return tifffile.TiffFile(path, is_shaped=False)
 
 
+def tiff_file(path: Path) -> tifffile.TiffFile:
+    """Open a file, unless its list of pages is endless, which tifffile would follow for ever."""
+    file = tifffile.TiffFile(path)
+    if not _leads_back(file):
+        return file
+    file.close()
+    raise DataFileError(f"{path} is damaged: its list of pages leads back to an earlier one; copy it again.")
+
+
 def _leads_back(file: tifffile.TiffFile) -> bool:
-    """Whether the list of pages is endless, which tifffile does not see."""
+    """Whether the list of pages leads back to an earlier one."""
     tiff, handle, seen = file.tiff, file.filehandle, set[int]()
 
     def number(at: int, form: str) -> int:

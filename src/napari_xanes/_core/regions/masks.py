@@ -61,10 +61,19 @@ def threshold_mask(
         raise InputError(f"above ({above:g}) is greater than below ({below:g}), so no value can be inside.")
     inside: NDArray[np.bool_] = ~np.isnan(values)
     if above is not None:
-        inside &= values >= above
+        inside &= values >= _as_limit(above, values)
     if below is not None:
-        inside &= values <= below
+        inside &= values <= _as_limit(below, values)
     return inside
+
+
+def _as_limit(limit: float, values: NDArray[Any]) -> float | np.float64:
+    """Return a limit as it compares with the values: in double precision where single has no such number."""
+    return (
+        np.float64(limit)
+        if values.dtype.kind == "f" and abs(limit) > float(np.finfo(values.dtype).max)
+        else limit
+    )
 
 
 @public

@@ -149,7 +149,7 @@ class FitKernel:
         counted : bool
             Whether the spectra were made from counts.
         """
-        if "noise" in self.reads or self._freedom <= 0:
+        if "noise" in self.reads or self._freedom <= 0 or not spectra.size:
             return
         every = slice(None, None, max(1, -(-spectra.shape[1] // LEARNED_FROM)))
         data = np.ascontiguousarray(spectra[:, every][self._fitted], np.float64)

@@ -31,10 +31,10 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
 
 def looks_like_scan(path: Path) -> bool:
     """Whether a file is more than a single picture."""
-    import tifffile
+    from napari_xanes._core.io.tiff_header import tiff_file
 
     try:
-        with tifffile.TiffFile(path) as tif:
+        with tiff_file(path) as tif:
             return tif.is_imagej or tif.is_ome or len(tif.pages) != 1
     except Exception:  # noqa: BLE001 - tifffile raises anything on damaged headers
         return True  # damaged: reading it says how

@@ -222,7 +222,7 @@ def recognise(path: Path, start: bytes) -> bool:
     try:
         with h5py.File(path, "r", locking=False) as file:
             return _first(file, FITS) != ("", "")
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, ValueError):
         return False
 
 

@@ -82,7 +82,7 @@ def is_nxxas_file(path: Path) -> bool:
     try:
         with hdf5.open_hdf5(path) as file:
             return any(_is_nxxas(item) for item in file.values())
-    except (DataFileError, OSError, RuntimeError, KeyError):
+    except (DataFileError, OSError, RuntimeError, KeyError, ValueError):
         return False
 
 
