@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
@@ -164,6 +165,32 @@ def test_every_step_can_be_written_and_has_words(references):
         if name == "shift_energy":
             given["offset"] = 0.5
         compile(nx.as_script(nx.Recipe(((name, params(**given)),))), name, "exec")
+
+
+HOSTILE = [
+    '"); import os; os.remove("x") #',
+    "' + exec('1') + '",
+    "a\\\nimport os\n",
+    '"""\nimport os\n"""',
+    "\u2028import os",
+    "{exec(1)}",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_of_a_recipe_becomes_code(text):
+    """Whoever runs a script of a stranger's recipe runs calls of this package only."""
+    steps = [
+        {"do": "mask", "file": text},
+        {"do": "fit", "references": [text], "exclude": [[8300, 8310]]},
+        {"do": "flat_field"},
+    ]
+    source = {"input": {"energy": text, "images": text}, "output": {"maps": [text]}}
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": steps} | source)
+    tree = ast.parse(nx.as_script(recipe, text, out=text))
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    called = {ast.unparse(node.func).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert imported <= {"numpy", "napari_xanes"} and called <= {"np", "nx", "stack", "fit", "dict", "float"}
 
 
 def test_names_with_quotes_and_backslashes_stay_what_they_are(tmp_path):

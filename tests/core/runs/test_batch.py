@@ -108,6 +108,38 @@ def test_files_of_others_in_the_folder_of_exports_are_not_replaced(scan, tmp_pat
     assert (out / "scan_maps" / "statistics.csv").read_text() == "mine" and names(out) == ["scan_maps"]
 
 
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+def test_nothing_is_written_through_a_link_that_stands_in_the_folder(scan, tmp_path, kind):
+    """A result, its recipe and its exports take the place of links, or are refused; what links lead to stays."""
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    run(scan, elsewhere, results=kind, export=["csv"])
+    (elsewhere / "scan_maps/mine.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()}
+    out.mkdir()
+    for name in (f"scan.{kind}", "scan.toml"):
+        (out / name).symlink_to(elsewhere / name)
+    run(scan, out, results=kind, overwrite=True, export=["csv"])
+    assert not any(path.is_symlink() for path in out.iterdir())
+    shutil.rmtree(out / "scan_maps")
+    for options in ({"overwrite": True}, {"resume": True}):
+        (out / "scan_maps").symlink_to(elsewhere / "scan_maps")
+        with pytest.raises(nx.DataFileError, match="scan_maps is a link, expected a folder of this program"):
+            run(scan, out, results=kind, export=["csv", "tiff"], **options)
+        (out / "scan_maps").unlink()
+    assert before == {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["...tif", "..tif", "a\\..\\b.tif", "=cmd.tif", " .tif", "-o.tif"])
+def test_odd_names_of_scans_stay_in_the_folder(scan, tmp_path, name):
+    (tmp_path / "in").mkdir()
+    shutil.copy(scan, tmp_path / "in" / name)
+    shutil.copy(tmp_path / "energies.txt", tmp_path / "in")
+    before = {path for path in tmp_path.rglob("*") if tmp_path / "out" not in path.parents}
+    run(tmp_path / "in" / name, tmp_path / "out", export=["csv"])
+    after = {path for path in tmp_path.rglob("*") if tmp_path / "out" not in path.parents}
+    assert after - before == {tmp_path / "out"} and len(names(tmp_path / "out")) == 3
+
+
 def test_an_export_that_was_changed_by_hand_is_not_replaced(scan, tmp_path):
     out = tmp_path / "out"
     run(scan, out, export=("csv",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
+from napari_xanes._core.base.files import write_text
 from napari_xanes._core.engine import slabs
 from napari_xanes._core.runs import batch, result_zarr
-from napari_xanes._core.runs.map_store import MapStore, begun_folder, maps_beside
+from napari_xanes._core.runs.map_store import MADE_FROM, MapStore, begun_folder, forget_begun, maps_beside
 from napari_xanes._core.runs.pipeline import run_steps
 
 E = 30
@@ -219,6 +221,36 @@ def test_only_the_same_is_gone_on_with(tmp_path):
     (job,) = batch.plan(other, [scan], out, resume=True)
     batch.export_again(other, job, ())
     assert job.done and {one.name for one in out.iterdir()} == {"scan.h5", "scan.toml"}
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_links_in_a_begun_result_lead_to_is_left_alone(tmp_path, resume):
+    """Its folder's name can be foreseen, so someone else may have put one there."""
+    mine, target = tmp_path / "mine", tmp_path / "out/scan.h5"
+    (mine / "deep").mkdir(parents=True)
+    (mine / "deep/work.txt").write_text("work")
+    folder = begun_folder(target)
+    target.parent.mkdir()
+
+    def begin():
+        with maps_beside(target, resume=resume) as store:
+            store.once("drift", lambda: b"1")
+
+    folder.symlink_to(mine)
+    for act in (begin, lambda: forget_begun(target)):
+        with pytest.raises(nx.DataFileError, match="is a link, expected a folder"):
+            act()
+    folder.unlink()
+    folder.mkdir()
+    (folder / "lock").symlink_to(mine / "deep/work.txt")
+    with pytest.raises(nx.DataFileError, match="is a link, expected a file"):
+        begin()
+    (folder / "lock").unlink()
+    write_text(folder / MADE_FROM, json.dumps([nx.__version__, None]))
+    (folder / "facts").symlink_to(mine / "deep")
+    begin()
+    assert [path.name for path in mine.rglob("*")] == ["deep", "work.txt"]
+    assert (mine / "deep/work.txt").read_text() == "work"
 
 
 KILLED = """

@@ -146,6 +146,28 @@ def test_damage_is_told_when_it_is_read(tmp_path):
     assert "not a readable result" in check_result(tmp_path / "scan.zarr")
 
 
+def test_a_link_in_a_result_is_not_followed(tmp_path):
+    """It would read files of this machine into the maps of a stranger's result."""
+    nx.save_result(make_result(), tmp_path / "a.zarr")
+    chunk = next(path for path in (tmp_path / "a.zarr/maps").rglob("c/**/*") if path.is_file())
+    chunk.rename(tmp_path / "chunk")
+    chunk.symlink_to(tmp_path / "chunk")
+    with pytest.raises(nx.DataFileError, match=r"a\.zarr holds links"):
+        nx.load_result(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("path", ["../0", "../../../b.zarr/maps/thickness/0", "/etc"])
+def test_no_path_in_a_result_leads_out_of_it(tmp_path, path):
+    for name in "ab":
+        nx.save_result(make_result(), tmp_path / f"{name}.zarr")
+    about = next((tmp_path / "a.zarr/maps").glob("*/zarr.json"))
+    text = json.loads(about.read_text())
+    text["attributes"]["ome"]["multiscales"][0]["datasets"][0]["path"] = path
+    about.write_text(json.dumps(text))
+    with pytest.raises(nx.DataFileError):
+        nx.load_result(tmp_path / "a.zarr")
+
+
 def test_a_result_with_its_stack_is_saved_otherwise(tmp_path):
     stack = nx.EnergyStack(np.ones((5, 6, 7), np.float32), ENERGY, "normalized")
     with pytest.raises(nx.InputError, match=r"a name that ends in \.h5"):

@@ -135,6 +135,19 @@ def wait_for(true, seconds=120):
         time.sleep(0.1)
 
 
+def test_the_table_holds_no_formulas_and_replaces_no_other(tmp_path):
+    write_scan(tmp_path / "=1+1.h5")
+    watched = watch.Watch(tmp_path, tmp_path / "out", settle=0)
+    watched.look()
+    (scan,) = watched.look()
+    watched.run(scan, lambda path: None, lambda error, path: "@" + str(error))
+    assert (tmp_path / "out/watch.csv").read_text().splitlines()[1].startswith("'=1+1.h5,done")
+    watch.Watch(tmp_path, tmp_path / "out", settle=0)
+    (tmp_path / "out/watch.csv").write_text("mine")
+    with pytest.raises(nx.DataFileError, match=r"watch\.csv was not written by this program"):
+        watch.Watch(tmp_path, tmp_path / "out", settle=0)
+
+
 def test_what_cannot_be_watched_is_said(tmp_path):
     with pytest.raises(nx.DataFileError, match="no such folder to watch"):
         watch.Watch(tmp_path / "none", tmp_path, 1)

@@ -200,6 +200,19 @@ def check_folder(folder: str | Path) -> None:
         ) from None
 
 
+def check_no_link(path: Path, what: str) -> None:
+    """Refuse a link where something of this program's own is to be: what is written there would be elsewhere."""
+    if path.is_symlink():
+        raise DataFileError(
+            f"{shown(path)} is a link, expected a {what} of this program; move it away, or choose another place."
+        )
+
+
+def has_links(folder: Path) -> bool:
+    """Whether there is a link anywhere in a folder, which would lead out of it."""
+    return any(Path(a, one).is_symlink() for a, bs, cs in os.walk(folder) for one in (*bs, *cs))
+
+
 def check_disk(n_bytes: int, path: str | Path) -> None:
     """Refuse with a ResourceError to write more than the disk of `path` has room for, or this process may write."""
     folder = Path(path).absolute().parent

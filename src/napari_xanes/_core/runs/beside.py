@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.base.files import scratch_folder, shown, sync_file, write_text
+from napari_xanes._core.base.files import check_no_link, scratch_folder, shown, sync_file, write_text
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.runs.export import export_maps, export_names
 from napari_xanes._core.runs.result_file import is_result_file, load_result, read_fact
@@ -38,6 +38,7 @@ def exports_folder(target: Path) -> Path:
 def check_own(target: Path) -> None:
     """Refuse with a DataFileError exports that would replace files which this program did not write."""
     folder = exports_folder(target)
+    check_no_link(folder, "folder")
     if folder.exists() and not folder.is_dir():
         raise DataFileError(f"{shown(folder)} is a file, expected a folder for the exports; move it away.")
     own = _own(target)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from napari_xanes import __version__
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.base.files import shown, whole_file, write_text
+from napari_xanes._core.base.files import check_no_link, has_links, shown, whole_file, write_text
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.engine.passes import RawMaps
@@ -172,13 +172,15 @@ def maps_beside(
         Makes what maps are put into, of its folder.
     """
     folder = begun_folder(Path(target))
+    check_no_link(folder, "folder")
     maps, through = store(folder), False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder, Path(target), maps.patience):
             of = json.dumps([__version__, made], sort_keys=True)
             about = folder / MADE_FROM
-            if not (resume and about.is_file() and about.read_text("utf-8") == of):
+            known = resume and not has_links(folder) and about.is_file()
+            if not (known and about.read_text("utf-8") == of):
                 _clear(folder)
                 write_text(about, of)
             try:
@@ -201,6 +203,7 @@ def _alone(folder: Path, target: Path, patience: float) -> Iterator[None]:
     """Let no other run make the same result meanwhile, where the file system knows locks."""
     from filelock import FileLock, Timeout
 
+    check_no_link(folder / LOCK, "file")
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=patience)
@@ -224,6 +227,7 @@ def begun_folder(target: Path) -> Path:
 def forget_begun(target: Path, patience: float = 0.0) -> None:
     """Remove what a run has left that was ended, or ends within so many seconds."""
     folder = begun_folder(target)
+    check_no_link(folder, "folder")
     if folder.is_dir():
         with _alone(folder, target, patience):
             _clear(folder)
@@ -232,7 +236,7 @@ def forget_begun(target: Path, patience: float = 0.0) -> None:
 
 def _clear(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != LOCK:
             path.unlink()

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import DataFileError, InputError
-from napari_xanes._core.base.files import check_disk, checked_path, scratch_folder, shown
+from napari_xanes._core.base.files import check_disk, checked_path, has_links, scratch_folder, shown
 from napari_xanes._core.data.history import history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.io.zarr_array import open_store
@@ -127,6 +127,10 @@ def _about(result: Result) -> bytes:
 
 def about_file(path: Path) -> h5py.File:
     """Open what belongs to the images of a store, read-only."""
+    if has_links(path):
+        raise DataFileError(
+            f"{shown(path)} holds links, which would read files elsewhere; a result has none, so copy it anew."
+        )
     store = open_store(path)
     if not is_result_store(path) or ABOUT not in store:
         raise DataFileError(

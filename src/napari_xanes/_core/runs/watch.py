@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,12 +10,14 @@ from typing import Literal
 
 import h5py
 
+from napari_xanes._core.base.csv_cells import csv_text
 from napari_xanes._core.base.errors import Cancelled, DataFileError
-from napari_xanes._core.base.files import checked_path, shown, write_text
+from napari_xanes._core.base.files import checked_path, read_bytes, shown, write_text
 from napari_xanes._core.io.formats import scan_suffixes
 
 State = Literal["being written", "whole", "done", "failed"]
 TABLE = "watch.csv"
+HEAD = ("scan", "state", "seconds", "said")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 Stamp = tuple[tuple[str, int, int], ...]
 """Names, sizes and times of the files of a scan."""
@@ -54,6 +54,12 @@ class Watch:
         self.folder, self.out, self.settle = checked_path(folder, "folder"), Path(out), settle
         if not self.folder.is_dir():
             raise DataFileError(f"{shown(folder)}: there is no such folder to watch.")
+        table = self.out / TABLE
+        if table.exists() and not read_bytes(table, "table").startswith(",".join(HEAD).encode()):
+            raise DataFileError(
+                f"{shown(table)} was not written by this program, and would be replaced; move it away, or choose another "
+                "--out."
+            )
         self.seen: dict[Path, Seen] = {}
 
     def look(self) -> list[Path]:
@@ -93,12 +99,10 @@ class Watch:
 
     def table(self) -> str:
         """Return what is known of all scans, as CSV."""
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["scan", "state", "seconds", "said"])
-        for one in self.seen.values():
-            rows.writerow([shown(one.scan.name), one.state, f"{one.seconds:.1f}", one.said])
-        return text.getvalue()
+        rows = [
+            (shown(one.scan.name), one.state, f"{one.seconds:.1f}", one.said) for one in self.seen.values()
+        ]
+        return csv_text([HEAD, *rows], lineterminator="\n")
 
 
 def _stamp(scan: Path) -> Stamp:
