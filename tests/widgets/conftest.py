@@ -132,11 +132,20 @@ def window(request):
     return request.getfixturevalue("make_napari_viewer")(show=True)
 
 
+@pytest.fixture(scope="session")
+def declared_settings():
+    """What plugins declare as settings, found once: to find them all manifests are read."""
+    from napari import settings
+
+    return settings.plugin_configuration_generator()
+
+
 @pytest.fixture(autouse=True)
-def settings_file(tmp_path_factory, monkeypatch):
+def settings_file(tmp_path_factory, monkeypatch, declared_settings):
     """Settings and what forms remember, in a folder of the test: nobody's own are read or written."""
     from napari import settings
 
+    monkeypatch.setattr(settings, "plugin_configuration_generator", lambda: declared_settings)
     path = tmp_path_factory.mktemp("napari") / "settings.yaml"
     settings._clear_plugin_settings_cache()
     monkeypatch.setattr(settings, "_CFG_PATH", str(path))
