@@ -28,7 +28,7 @@ from pathlib import Path
 
 import fuzz_inputs
 
-SECONDS, BYTES, PER_CHILD = 10, 2**30, 500
+SECONDS, BYTES, PER_CHILD = 10, 2**30, 1000
 HANGS, STARTS = 120, 600
 """Seconds without a word after which a child hangs, in an input and before the first: the machine may be busy."""
 

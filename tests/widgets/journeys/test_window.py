@@ -18,7 +18,7 @@ from napari_xanes._widgets.layers.layers import about, add_stack, stack_layers
 
 pytestmark = pytest.mark.viewer
 
-OFTEN = 3
+OFTEN = 2
 
 
 def open_dock(window, name):
@@ -43,22 +43,21 @@ def test_docks_open_and_close_again_and_again(window, scan, caplog):
         one.display_name
         for one in npe2.PluginManager.instance().get_manifest("napari-xanes").contributions.widgets
     ]
+    opened = {name: [] for name in names}
     with caplog.at_level(logging.WARNING):
-        for name in names:
-            dock, _ = open_dock(window, name)
-            window.window.remove_dock_widget(dock)
-            QApplication.processEvents()
-            before = listeners(window)
-            opened = []
-            for _ in range(OFTEN):
+        for again in range(1 + OFTEN):
+            for name in names:
                 dock, widget = open_dock(window, name)
-                opened.append(ref(widget))
                 window.window.remove_dock_widget(dock)
                 QApplication.processEvents()
-            del dock, widget
-            gc.collect()
-            assert listeners(window) == before, name
-            assert sum(one() is not None for one in opened) <= 1, f"{name} stays in memory"
+                opened[name].append(ref(widget))
+                del dock, widget
+            if not again:
+                before = listeners(window)
+        gc.collect()
+        assert listeners(window) == before
+        alive = {name: sum(one() is not None for one in some) for name, some in opened.items()}
+        assert max(alive.values()) <= 1, f"docks stay in memory: {alive}"
     assert len(window.layers) == 1
     assert not caplog.records
 
