@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import runpy
 import subprocess
 import sys
+from contextlib import chdir
 
 import numpy as np
 import pytest
@@ -34,7 +36,8 @@ def run_both(steps, scan, tmp_path, **more):
     out = tmp_path / "saved.h5"
     script = tmp_path / "script.py"
     script.write_text(nx.as_script(recipe, scan, out=out), encoding="utf-8")
-    subprocess.run([sys.executable, "-W", "error", str(script)], check=True, cwd=tmp_path)
+    with chdir(tmp_path):
+        runpy.run_path(str(script), run_name="__main__")
     return nx.run_recipe(recipe, scan), nx.load_result(out), script.read_text(encoding="utf-8")
 
 
@@ -62,6 +65,9 @@ def test_raw_counts_to_fractions(scan, references, tmp_path):
     steps = [*RAW, {"do": "align"}, {"do": "normalize", "slope": "shared"}]
     expected, saved, script = run_both([*steps, {"do": "fit", "references": references}], scan, tmp_path)
     assert_equal(expected, saved)
+    (tmp_path / "saved.h5").unlink()
+    subprocess.run([sys.executable, "-W", "error", "script.py"], check=True, cwd=tmp_path)
+    assert_equal(expected, nx.load_result(tmp_path / "saved.h5"))
     assert "nx.fit_references(images, energy, references, normalization=edge)" in script
     assert "from_dict" not in script
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 
 import h5py
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import napari_xanes as nx
+from napari_xanes import cli
 from napari_xanes._core.runs import batch, cluster
 
 
@@ -121,20 +121,20 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(client, scan, tmp_path, mo
         cluster.connected("tcp://127.0.0.1:9").__enter__()
 
 
-def test_from_the_command_line(client, scan, expected, tmp_path):
+def test_from_the_command_line(client, scan, expected, tmp_path, monkeypatch, capsys):
     path, recipe = scan
     recipe.save(tmp_path / "recipe.toml")
     words = ["run", tmp_path / "recipe.toml", path, tmp_path / "no_scan.h5", "--out", tmp_path / "out"]
     (tmp_path / "no_scan.h5").write_bytes(b"no scan")
     words += ["--results", "zarr", "--scheduler", client.scheduler.address]
-    done = subprocess.run(
-        [sys.executable, "-m", "napari_xanes", *map(str, words)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert done.stdout.startswith("2 workers, 2 threads\n")
-    assert f"{path}" not in done.stderr and "no_scan.h5" in done.stderr
-    assert len([line for line in done.stderr.splitlines() if line.startswith("error")]) == 1
-    assert f"[1/2] {tmp_path / 'out' / 'scan.zarr'}: {len(expected.maps)} maps" in done.stdout
+    monkeypatch.setattr(sys, "argv", ["napari-xanes", *map(str, words)])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    done = capsys.readouterr()
+    assert done.out.startswith("2 workers, 2 threads\n")
+    assert f"{path}" not in done.err and "no_scan.h5" in done.err
+    assert len([line for line in done.err.splitlines() if line.startswith("error")]) == 1
+    assert f"[1/2] {tmp_path / 'out' / 'scan.zarr'}: {len(expected.maps)} maps" in done.out
     check_same(nx.load_result(tmp_path / "out" / "scan.zarr"), expected)
 
 

@@ -20,7 +20,7 @@ from napari_xanes._core.runs import batch, result_zarr
 from napari_xanes._core.runs.map_store import MADE_FROM, MapStore, begun_folder, forget_begun, maps_beside
 from napari_xanes._core.runs.pipeline import run_steps
 
-E = 30
+E = 21
 
 
 def write_scan(folder, shape, name="scan", times=1):

@@ -157,10 +157,10 @@ NORMALIZE = (
 ALIGN = "[[step]]\ndo = 'align'\n"
 KEEP = "[output]\nstack = true\n"
 JOBS = {
-    "2D, gzip, unpacked": ((30, 1024, 1024), {"chunks": (1, 1024, 1024), "compression": 1}, NORMALIZE),
-    "2D, tiff, streamed": ((30, 1024, 1024), None, ALIGN + NORMALIZE),
+    "2D, gzip, unpacked": ((20, 1024, 1024), {"chunks": (1, 1024, 1024), "compression": 1}, NORMALIZE),
+    "2D, tiff, streamed": ((20, 1024, 1024), None, ALIGN + NORMALIZE),
     "2D, in memory": ((30, 1024, 1024), {}, NORMALIZE + KEEP),
-    "volumes, aligned": ((10, 128, 320, 320), {}, ALIGN + NORMALIZE),
+    "volumes, aligned": ((10, 128, 256, 256), {}, ALIGN + NORMALIZE),
 }
 
 

@@ -70,7 +70,15 @@ def saved(window, scan_of_its_own, run_step, qtbot, tmp_path, monkeypatch):
     return workflow, spectrum, path, seen
 
 
-def test_a_reopened_result_has_its_scan_and_goes_on(window, saved, run_step, qtbot, tmp_path, monkeypatch):
+def test_a_reopened_result_lives(window, saved, scan_of_its_own, run_step, qtbot, tmp_path, monkeypatch):
+    _has_its_scan_and_goes_on(window, saved, run_step, qtbot, tmp_path, monkeypatch)
+    window.layers.clear()
+    _is_saved_by_napari_but_for_a_scan_that_was_changed_or_moved(
+        window, saved, scan_of_its_own, qtbot, tmp_path, monkeypatch
+    )
+
+
+def _has_its_scan_and_goes_on(window, saved, run_step, qtbot, tmp_path, monkeypatch):
     workflow, spectrum, path, seen = saved
     window.open(str(path), plugin="napari-xanes")
     (stack,) = stack_layers(window)
@@ -99,7 +107,7 @@ def test_a_reopened_result_has_its_scan_and_goes_on(window, saved, run_step, qtb
     assert workflow.chooser.layer().name.endswith("optical density")
 
 
-def test_napari_saves_all_that_it_can_and_a_scan_that_was_changed_or_moved_stays_away(
+def _is_saved_by_napari_but_for_a_scan_that_was_changed_or_moved(
     window, saved, scan_of_its_own, qtbot, tmp_path, monkeypatch
 ):
     workflow, _, path, seen = saved
