@@ -74,8 +74,9 @@ def viewer(request, qapp):
 
 
 @pytest.fixture
-def workflow(viewer, qtbot):
-    """The workflow on a viewer without a window."""
+def workflow(viewer, qtbot, monkeypatch):
+    """The workflow on a viewer without a window, whose panels are made when they are asked for and not before."""
+    monkeypatch.setattr("napari_xanes._widgets.window.workflow.REST_MS", 3_600_000)
     dock = XanesWorkflow(viewer)
     qtbot.addWidget(dock)
     yield dock
