@@ -130,10 +130,10 @@ def test_invalid_pixels_stay_invalid_and_do_not_spread():
 @pytest.mark.parametrize("reference", [-1, "mean", "previous"])
 def test_phantom(data_dir, whole_or_piece, reference):
     stack = read_stack(data_dir / "phantom_ni_2d" / "ni_txm_raw.h5")
-    mu = optical_density(flat_field(stack.data[:], stack.flat, stack.dark))
+    mu = optical_density(flat_field(stack.data[:], stack.flat, stack.dark))[::2]
     drift = estimate_drift(mu, method="stackreg", reference=reference)
     with h5py.File(data_dir / "phantom_ni_2d" / "truth.h5") as file:
-        error = drift.shifts - file["shifts"][()]
+        error = drift.shifts - file["shifts"][::2]
     error -= error.mean(axis=0)
     assert np.sqrt((error**2).sum(axis=1).mean()) <= whole_or_piece(0.06, 0.16)
 

@@ -75,7 +75,7 @@ def test_gradients_do_not_mind_contrast_that_turns_over(seed):
     assert rms(found.shifts - (truth - truth[-1])) < 0.08
 
 
-@pytest.mark.parametrize(("per_ev", "seed"), [(1e-4, 0), (-2e-4, 1), (1.2e-4, 2)])
+@pytest.mark.parametrize(("per_ev", "seed"), [(-2e-4, 1), (1.2e-4, 2)])
 def test_magnification_that_changes_with_energy(per_ev, seed):
     rng = np.random.default_rng(seed)
     image = texture(rng, (SIDE + 60, SIDE + 60))

@@ -213,8 +213,8 @@ def correlated(weights, noise, seed, n):
 
 def test_errors_that_neighbours_share_do_not_ask_for_more_references():
     mu = correlated([0, 1, 0, 0, 0], 0.01, 1, 300)
-    alone = sum(rank_combinations(y, ENERGY, LIBRARY).best.names == ("oxide",) for y in mu.T[:60])
-    assert alone > 50
+    alone = sum(rank_combinations(y, ENERGY, LIBRARY).best.names == ("oxide",) for y in mu.T[:24])
+    assert alone > 19
     assert combination_map(mu, ENERGY, LIBRARY).counts[0] > 270
     said = rank_combinations(mu[:, 0], ENERGY, LIBRARY)
     assert said.correlation > 0.6 and said.n_independent < 20
