@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 from napari.settings import get_plugin_settings
-from npe2 import PluginManager, PluginManifest
+from npe2 import PluginManifest
 
 from napari_xanes._core.data.kinds import KINDS
 from napari_xanes._core.recipe.steps import STEPS
@@ -53,11 +53,9 @@ def test_they_are_kept_in_the_folder_of_the_test(preferences, settings_file):
 def test_without_the_plugin_the_defaults_hold(monkeypatch, preferences):
     preferences.picture.show_energy = False
     assert not settings().show_energy
-    manager = PluginManager()
-    monkeypatch.setattr(PluginManager, "instance", classmethod(lambda cls: manager))
-    monkeypatch.setattr(manager, "discover", lambda *args, **kwargs: 0)
     from napari import settings as of_napari
 
+    monkeypatch.setattr(of_napari, "plugin_configuration_generator", dict)
     of_napari._clear_plugin_settings_cache()
     assert settings() == Settings()
     assert config_folder() is None
