@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_xanes import DataFileError, InputError, read_stack
-from napari_xanes._core.io.hdf5_tree import Tree
+from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry
 
 N, ROWS, COLUMNS = 5, 8, 9
 ENERGY = np.linspace(8300, 8400, N)
@@ -107,6 +107,18 @@ def test_of_eight_thousand_datasets_the_tree_is_walked_once(here, monkeypatch):
     monkeypatch.setattr(Tree, "__init__", lambda tree, path: trees.append(path) or make(tree, path))
     np.testing.assert_array_equal(read_stack("many.h5").data[:], RAW)
     assert len(trees) == 1
+
+
+def test_of_many_stacks_each_is_looked_at_a_few_times(here, monkeypatch):
+    """Not once for each of the others."""
+    with h5py.File("many.h5", "w") as file:
+        for i in range(300):
+            file[f"log/{i}"] = RAW
+    looks, parent = [], TreeEntry.parent.fget
+    monkeypatch.setattr(TreeEntry, "parent", property(lambda entry: looks.append(entry) or parent(entry)))
+    with pytest.raises(DataFileError, match="several stacks"):
+        read_stack("many.h5", energy=ENERGY)
+    assert len(looks) < 20 * 300
 
 
 # -- which dataset, which scan -------------------------------------------------------------------------

@@ -163,6 +163,15 @@ class Tree:
             self.file.close()
             raise
 
+    @cached_property
+    def lists_of_names(self) -> set[tuple[str, tuple[int, ...] | None]]:
+        """Group and shape of every list of names."""
+        return {
+            (entry.parent, entry.shape)
+            for entry in self.entries.values()
+            if "name" in entry.leaf.lower() and entry.dtype.kind in "SOU"
+        }
+
     def __enter__(self) -> Tree:
         return self
 

@@ -102,14 +102,7 @@ def could_be_images(tree: Tree, entry: TreeEntry, single: bool) -> bool:
 
 def _lists_elements(tree: Tree, entry: TreeEntry) -> bool:
     """Whether names of elements or channels stand beside the dataset, one for each of its images."""
-    first = (entry.shape or (0,))[0]
-    return any(
-        other.parent == entry.parent
-        and other.dtype.kind in "SOU"
-        and other.shape == (first,)
-        and "name" in other.leaf.lower()
-        for other in tree.entries.values()
-    )
+    return (entry.parent, (entry.shape or (0,))[:1]) in tree.lists_of_names
 
 
 def _check_shape(tree: Tree, entry: TreeEntry, single: bool) -> None:
