@@ -409,7 +409,19 @@ def test_a_link_to_a_pipe_is_not_waited_for(here):
         file["img_xanes"], file["X_eng"] = RAW, ENERGY
         file["soft"] = h5py.SoftLink("/link/x")
         file["link"] = h5py.ExternalLink("pipe", "/x")
-    code = "import napari_xanes as nx\nprint(nx.read_stack('scan.h5').shape)"
+        file["log/over"] = h5py.SoftLink("/soft")  # a link over a link over a link
+        file["log/beyond"] = h5py.ExternalLink("other.h5", "/soft")
+        file["log/definition"] = h5py.SoftLink("over")
+        file["loop"], file["pool"] = h5py.SoftLink("/pool"), h5py.SoftLink("/loop")
+    with h5py.File("other.h5", "w") as file:
+        file["soft"] = h5py.SoftLink("/link/x")
+        file["link"] = h5py.ExternalLink("pipe", "/x")
+    code = """if True:
+        import napari_xanes as nx
+        print(nx.read_stack('scan.h5').shape)
+        try: nx.read_references('scan.h5')
+        except nx.DataFileError as error: assert 'NXxas' in str(error), error
+    """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )

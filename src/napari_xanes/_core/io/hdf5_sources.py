@@ -1,11 +1,12 @@
-"""Virtual datasets: whether all they are put together from is there.
+"""Virtual datasets and links: whether all they are put together from is there, and is a file.
 
-HDF5 gives zeros for what is missing and does not come back from a dataset that contains itself, so the sources are
-looked at before anything is read.
+HDF5 gives zeros for what is missing, does not come back from a dataset that contains itself, and waits for pipes, so the
+sources are looked at before anything is read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ import h5py
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.hdf5 import open_hdf5
+
+MOST_LINKS = 500
+"""Links that are followed from one, on all ways; the library itself follows fewer."""
+_NOT_THERE = (KeyError, OSError, RuntimeError, ValueError)
 
 
 def check_sources(path: Path, dataset: h5py.Dataset, _within: tuple[tuple[str, str], ...] = ()) -> None:
@@ -55,7 +60,7 @@ def _check_names(
     for name in sorted(names):
         try:
             item = file.get(name)
-        except (KeyError, OSError, RuntimeError, ValueError):
+        except _NOT_THERE:
             item = None
         if not isinstance(item, h5py.Dataset):
             raise _lost(path, dataset, f"{name} in {Path(file.filename).name}")
@@ -76,6 +81,47 @@ def is_no_file(home: Path, name: str) -> bool:
         return place.exists() and not place.is_file()
     except (OSError, ValueError):  # no name of anything
         return False
+
+
+def waits_at(group: h5py.Group, link: Any, tries: Iterator[int] | None = None) -> h5py.ExternalLink | None:
+    """Return the link to what is no file that a link goes through, by other links and files; None if there is none."""
+    tries = iter(range(MOST_LINKS)) if tries is None else tries
+    if next(tries, None) is None:
+        return None
+    if isinstance(link, h5py.SoftLink):
+        return _on_the_way(group.file if link.path.startswith("/") else group, link.path, tries)
+    if not isinstance(link, h5py.ExternalLink):
+        return None
+    home = Path(group.file.filename)
+    if is_no_file(home, link.filename):
+        return link
+    try:
+        with h5py.File(_place(home, link.filename), "r") as file:
+            return _on_the_way(file, link.path, tries)
+    except _NOT_THERE:
+        return None
+
+
+def _on_the_way(here: Any, path: str, tries: Iterator[int]) -> h5py.ExternalLink | None:
+    for name in path.split("/"):
+        if name in ("", "."):
+            continue
+        if not isinstance(here, h5py.Group):
+            return None
+        try:
+            link = here.get(name, getlink=True)
+            found = waits_at(here, link, tries)
+            if found is not None or link is None:
+                return found
+            here = here[name]
+        except _NOT_THERE:
+            return None
+    return None
+
+
+def member(group: h5py.Group, name: str) -> Any:
+    """Return what a group has under a name; None if there is nothing, or the library would wait for it."""
+    return None if waits_at(group, group.get(name, getlink=True)) else group.get(name)
 
 
 def _lost(path: Path, dataset: h5py.Dataset, what: str) -> DataFileError:

@@ -16,7 +16,7 @@ import numpy as np
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.hdf5_heaps import check_heaps
 from napari_xanes._core.io.hdf5 import open_hdf5, reason_of
-from napari_xanes._core.io.hdf5_sources import check_sources, is_no_file
+from napari_xanes._core.io.hdf5_sources import check_sources, waits_at
 from napari_xanes._core.io.written import energies_of
 
 DEEPEST = 32
@@ -211,10 +211,7 @@ class Tree:
     def _item(self, group: h5py.Group, name: str, path: str) -> Any:
         """Return what a link leads to; None, and a note of it, if that is not there."""
         link = group.get(name, getlink=True)
-        waits = next(
-            (out for out in _leaving(group, link) if is_no_file(Path(group.file.filename), out.filename)),
-            None,
-        )
+        waits = waits_at(group, link)
         if waits is not None:
             self.missing[path] = f"{waits.path} in {waits.filename}"
             return None
@@ -292,22 +289,6 @@ class Tree:
         listed = [f"{entry.name} {entry.shape}" for entry in found]
         more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
         return ", ".join(listed[:8]) + more if listed else "no numeric dataset"
-
-
-def _leaving(group: h5py.Group, link: Any) -> Iterator[h5py.ExternalLink]:
-    """Yield the link itself if it leads to another file, and those that a path of names goes through."""
-    if isinstance(link, h5py.ExternalLink):
-        yield link
-    elif isinstance(link, h5py.SoftLink):
-        here = group.file if link.path.startswith("/") else group
-        for name in link.path.strip("/").split("/"):
-            inner = here.get(name, getlink=True) if name not in ("", ".") else None
-            if not isinstance(inner, h5py.HardLink):
-                yield from _leaving(here, inner) if isinstance(inner, h5py.ExternalLink) else ()
-                return
-            here = here[name]
-            if not isinstance(here, h5py.Group):
-                return
 
 
 def _dtype(dataset: h5py.Dataset) -> np.dtype[Any]:

@@ -12,6 +12,7 @@ from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.io import hdf5
 from napari_xanes._core.io.formats import SpectraFormat
+from napari_xanes._core.io.hdf5_sources import member
 from napari_xanes._core.io.spectrum import Spectrum, as_references
 
 
@@ -24,7 +25,7 @@ def read_nxxas(path: Path) -> list[Spectrum]:
         If no entry is declared NXxas, or one lacks its energies or intensities.
     """
     with hdf5.open_hdf5(path) as file:
-        entries = {name: item for name, item in file.items() if _is_nxxas(item)}
+        entries = {name: item for name in file if _is_nxxas(item := member(file, name))}
         if not entries:
             raise DataFileError(
                 f"{path} is an HDF5 file without an entry of the definition NXxas; save the spectra as text with energy "
@@ -55,7 +56,7 @@ def _units(entry: h5py.Group) -> str:
 
 def _values(entry: h5py.Group, name: str) -> Any:
     """Return a list of numbers, or None."""
-    item = entry.get(name)
+    item = member(entry, name)
     if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf" or item.ndim != 1:
         return None
     return np.asarray(item[()], dtype=np.float64)
@@ -63,9 +64,9 @@ def _values(entry: h5py.Group, name: str) -> Any:
 
 def _text(entry: h5py.Group, name: str) -> str:
     """Return a text, of the entry itself or of the `name` of its group."""
-    item = entry.get(name)
+    item = member(entry, name)
     if isinstance(item, h5py.Group):
-        item = item.get("name")
+        item = member(item, "name")
     if not isinstance(item, h5py.Dataset) or item.shape != () or item.dtype.kind not in "OSU":
         return ""
     value = item[()]
@@ -81,7 +82,7 @@ def is_nxxas_file(path: Path) -> bool:
     """Whether a file has an entry of the definition NXxas."""
     try:
         with hdf5.open_hdf5(path) as file:
-            return any(_is_nxxas(item) for item in file.values())
+            return any(_is_nxxas(member(file, name)) for name in file)
     except (DataFileError, OSError, RuntimeError, KeyError, ValueError):
         return False
 
