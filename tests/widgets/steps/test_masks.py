@@ -13,6 +13,7 @@ from napari_xanes._core.regions import masks
 from napari_xanes._widgets.layers.layers import (
     about,
     add_stack,
+    find,
     history_of,
     put_result,
     result_of,
@@ -65,6 +66,30 @@ def test_otsu_and_the_shape_of_the_mask_are_previewed(panel, viewer, normalised,
     expected = masks.remove_small(masks.erode(expected, 2), 30)
     qtbot.waitUntil(lambda: np.array_equal(preview(viewer).data, expected))
     assert preview(viewer).scale == pytest.approx(thickness.scale)
+
+
+def test_the_preview_becomes_the_mask(panel, workflow, viewer, normalised, qtbot):
+    """Its layer is not removed to be added again, which would take napari long; Undo and Redo know it as made by the step."""
+    panel.otsu.click()
+    qtbot.waitUntil(lambda: preview(viewer) is not None)
+    shown, removed = preview(viewer), []
+    viewer.layers.events.removed.connect(lambda event: removed.append(event.value))
+    panel.keep.click()
+    assert preview(viewer) is None and layer_of(viewer, "mask") is shown and not removed
+    assert shown is viewer.layers[-1] is viewer.layers.selection.active
+    assert shown.name == f"mask ({about(shown)['name']})"
+    parent = find(viewer, about(shown)["made_from"])
+    np.testing.assert_array_equal(shown.data, results_of(parent)["mask"].labels["mask"])
+    workflow.undo.click()
+    assert shown not in viewer.layers and "mask" not in results_of(parent)
+    workflow.redo.click()
+    assert layer_of(viewer, "mask") is shown
+    panel.set_limits(0.1, None)
+    qtbot.waitUntil(lambda: preview(viewer) is not None)
+    panel.keep.click()
+    assert preview(viewer) is None and layer_of(viewer, "mask") is shown, (
+        "the mask that is there is made anew"
+    )
 
 
 def test_limits_are_dragged_in_the_histogram(panel, viewer, normalised, qtbot):
