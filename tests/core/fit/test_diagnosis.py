@@ -111,6 +111,22 @@ def test_where_a_reference_is_missing():
     assert abs(np.corrcoef(left, seen)[0, 1]) > 0.99
 
 
+@pytest.mark.parametrize("noise", [0.005, 0.02])
+@pytest.mark.parametrize("normalized", [True, False])
+def test_a_missing_quarter_is_told_at_sixteen_energies(noise, normalized):
+    energy = np.r_[np.linspace(8225, 8318, 3), np.linspace(8328, 8360, 9), np.linspace(8385, 8575, 4)]
+    spectra = np.stack([np.interp(energy, FINE, r.mu) for r in REFERENCES])
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        parts = rng.dirichlet([3, 3, 2], SHAPE)
+        density = np.einsum("ke,yxk->eyx", spectra, parts) + rng.normal(0, noise, (16, *SHAPE))
+        background = () if normalized else (0, 1)
+        fit = fit_references(density, energy, REFERENCES[:2], background=background)
+        assert fit.diagnosis.causes[:1] == ("missing reference",), seed
+        assert any("a reference seems to be missing" in text for text in fit.warnings)
+        assert residual_components(density, energy, fit).missing
+
+
 def test_residual_components_blame_a_shift_not_a_missing_reference():
     density, _ = scene(shift=0.5)
     found = residual_components(density, ENERGY, fitted(density))

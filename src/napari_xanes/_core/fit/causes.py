@@ -41,8 +41,8 @@ BETTER = 0.4
 FOLLOWS = 0.93
 """Correlation of a component with a cause's pattern from which it is of that cause, though of uneven strength."""
 
-SURE, SURE_ALONE = 6.0, 10.0
-"""Standard errors by which the size of a cause must differ from nothing, and where no component stands above noise."""
+SURE = 6.0
+"""Standard errors by which the size of a cause must differ from nothing."""
 
 FARTHER, FARTHEST = 2.5, 1.4
 """How many times a size that was tried a cause may have, and the largest one."""
@@ -183,13 +183,12 @@ def _sized(
     total = float(products[k, k])
     mean = products[:k, k] / (total if total > 0 else 1.0)
     best: tuple[FoundCause, Matrix] | None = None
-    sure = SURE if standing else SURE_ALONE
     for cause, size, pattern in candidates(patterns, mean):
         here = structure.turn @ pattern
         along = float((here * shared.weighted).sum())
-        length = float(np.einsum("dq,qr,dr->", here, products, here))
-        whole = float(np.einsum("dq,qr,dr->", here, own.products, here))
-        if length <= 1e-12 * structure.pairs or along <= sure * np.sqrt(chance * whole):
+        length = float(((here @ products) * here).sum())
+        whole = float(((here @ own.products) * here).sum())
+        if length <= 1e-12 * structure.pairs or along <= SURE * np.sqrt(chance * whole):
             continue
         theta, power = along / length, along**2 / length
         if cause != "thickness" and theta > (FARTHEST if abs(size) in (SHIFTS[-1], WIDTHS[-1]) else FARTHER):

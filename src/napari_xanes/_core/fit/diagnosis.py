@@ -35,7 +35,7 @@ from napari_xanes._core.fit.pixels import (
     typical_sigma,
 )
 from napari_xanes._core.fit.result import ReferenceFit
-from napari_xanes._core.fit.slopes import slopes_at
+from napari_xanes._core.fit.slopes import SHARP, WIDE, slopes_at
 from napari_xanes._core.fit.structure import Sampled
 from napari_xanes._core.fit.verdict import FitDiagnosis, sentences
 from napari_xanes._core.groups.covariance import alone
@@ -49,8 +49,11 @@ LEAST_BIAS = 0.01
 LEAST_LEFT = 0.02
 """What is left, at the energy where it is most, from which it is worth a word: share of the edge step."""
 
-LEAST_DISPLACED = 0.3
-"""What displaced frames leave, from which it is worth a word: in units of the noise of one pixel."""
+LEAST_DISPLACED, LEAST_MOVED = 0.3, 0.1
+"""What displaced frames leave, from which it is worth a word, in units of the noise of one pixel; and pixels (rms)."""
+
+NOISY = 0.1
+"""Relative error of the amount of the element in a typical pixel from which slopes are taken over more pixels."""
 
 HIDDEN = 3.0
 """How many times more of a missing compound than of noise is hidden, as references are like each other."""
@@ -133,7 +136,9 @@ def diagnose(
     slopes = np.empty((0, pixels.numbers.size), np.float32)
     if amounts is not None:
         thickness = None if divisor is None else divisor.step
-        slopes = slopes_at(amounts, leftover.image_shape, pixels.numbers, thickness)
+        unsure = float(np.median(pixels.unsure[pixels.enough]))
+        taps = WIDE if unsure > NOISY else SHARP
+        slopes = slopes_at(amounts, leftover.image_shape, pixels.numbers, thickness, taps)
     made: list[FitDiagnosis | None] = []
     alone(
         lambda: made.append(
@@ -232,14 +237,16 @@ def _described(
     turned = -1.0 if amounts.mean() < 0 else 1.0
     size = np.abs(amounts)
     places = np.unravel_index(pixels.numbers[size >= np.quantile(size, 0.98)], leftover.image_shape)
-    sigma, step = typical_sigma(pixels, basis), float(coefficients.sum(axis=0).mean())
-    shown = [(cause, bias_of(cause, patterns, mean)) for cause in found.causes]
-    shown = [(cause, bias) for cause, bias in shown if _matters(cause, bias, found, sigma, step)]
+    sigma, step = typical_sigma(pixels, basis), float(coefficients[:, pixels.enough].sum(axis=0).mean())
+    every = [
+        (cause, bias_of(cause, patterns, mean), _size(cause, patterns, mean, found)) for cause in found.causes
+    ]
+    shown = [one for one in every if _matters(*one, found, sigma, step)]
     whole = prod(leftover.image_shape)
     diagnosis = FitDiagnosis(
         names=names,
-        causes=tuple(cause.cause for cause, _ in shown),
-        sizes=tuple(_size(cause, patterns, mean, found) for cause, _ in shown),
+        causes=tuple(cause.cause for cause, _, _ in shown),
+        sizes=tuple(size for _, _, size in shown),
         bias=shown[0][1] if shown else np.full(mean.size, np.nan),
         sigma=sigma,
         excess=found.strength,
@@ -247,25 +254,25 @@ def _described(
         energy=patterns.energy,
         component=turned * found.component,
         noise=found.noise,
-        pixels=min(pixels.numbers.size * leftover.stride, whole),
+        pixels=min(int(pixels.clear.sum()) * leftover.stride, whole),
         clearly_negative=min(negative * leftover.stride, whole),
         where=tuple(int(np.median(place)) for place in places),
         look=turned * found.look,
-        alike=any(cause.alike for cause, _ in shown),
+        alike=any(cause.alike for cause, _, _ in shown),
     )
     return replace(diagnosis, warnings=tuple(sentences(diagnosis)))
 
 
-def _matters(cause: FoundCause, bias: Matrix, found: Findings, sigma: Matrix, step: float) -> bool:
+def _matters(
+    cause: FoundCause, bias: Matrix, size: float, found: Findings, sigma: Matrix, step: float
+) -> bool:
     """Return whether a cause is worth a word: it is large beside the edge step, or moves fractions.
 
     Where that is not known, it is taken that what is not seen, as the fit follows it, is like what is.
     """
     seen = cause.power / (found.structure.pairs * len(found.axis) * found.structure.level)
-    if (
-        cause.cause == "alignment" and seen < LEAST_DISPLACED**2
-    ):  # of either sign, so that means stay as they are
-        return False
+    if cause.cause == "alignment" and (seen < LEAST_DISPLACED**2 or size < LEAST_MOVED):
+        return False  # of either sign, so that means stay as they are
     if np.abs(cause.pattern).max() >= LEAST_LEFT * step:
         return True
     if np.isfinite(bias).all():

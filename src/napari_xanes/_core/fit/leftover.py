@@ -17,7 +17,7 @@ from napari_xanes._core.data.stack import FloatArray
 
 Index = NDArray[np.intp]
 
-MOST_PIXELS = 10_000
+MOST_PIXELS = 6_000
 """Pixels that are kept at most."""
 
 RUN = 16
@@ -48,6 +48,8 @@ class Leftover:
     Attributes
     ----------
     residuals, coefficients : array (e, n), (K, n)
+    errors : array (K + 1, n)
+        Standard errors of coefficients that nothing bounds, and of what their sum is held against.
     stride : int
         One of so many runs is kept.
     image_shape : tuple of int
@@ -62,6 +64,7 @@ class Leftover:
         count = -(-runs // self.stride) * RUN
         self.residuals = np.full((n_energies, count), np.nan, np.float32)
         self.coefficients = np.full((n_references, count), np.nan, np.float32)
+        self.errors = np.full((n_references + 1, count), np.nan, np.float32)
         self.every = PixelNumbers()
 
     @property
@@ -85,20 +88,27 @@ class Leftover:
         """Return which of the pixels with these numbers are kept, as indices."""
         return np.flatnonzero(numbers // RUN % self.stride == 0)
 
-    def put(self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray) -> None:
-        """Keep what was left (e, n), and the coefficients (K, n), of pixels that were picked."""
+    def put(
+        self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray, errors: FloatArray
+    ) -> None:
+        """Keep what was left (e, n), the coefficients (K, n) and their errors (K + 1, n), of pixels that were picked."""
         at = numbers // (RUN * self.stride) * RUN + numbers % RUN
-        self.residuals[:, at] = residuals
-        self.coefficients[:, at] = coefficients
+        for kept, values in zip(self._kept, (residuals, coefficients, errors), strict=True):
+            kept[:, at] = values
 
     def part(self, pixels: slice) -> FloatArray:
-        """Return what is kept of a range of pixels, residuals and coefficients (e + K, n)."""
-        return np.concatenate([self.residuals, self.coefficients])[:, self._within(pixels)]
+        """Return what is kept of a range of pixels, one below the other."""
+        return np.concatenate(self._kept)[:, self._within(pixels)]
 
     def put_part(self, pixels: slice, values: FloatArray) -> None:
         """Keep what `part` returned elsewhere."""
-        within = self._within(pixels)
-        self.residuals[:, within], self.coefficients[:, within] = np.split(values, [len(self.residuals)])
+        within, first = self._within(pixels), 0
+        for kept in self._kept:
+            kept[:, within] = values[first : (first := first + len(kept))]
+
+    @property
+    def _kept(self) -> tuple[FloatArray, ...]:
+        return self.residuals, self.coefficients, self.errors
 
     def _within(self, pixels: slice) -> NDArray[np.bool_]:
         numbers = self.numbers

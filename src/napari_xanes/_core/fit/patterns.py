@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Literal
 
@@ -58,9 +59,14 @@ class Patterns:
 
     def absorbed(self, pattern: Matrix) -> Matrix:
         """Return what the fit makes of patterns (e, n): coefficients of the references (K, n)."""
+        found: Matrix = self._solve @ pattern
+        return found
+
+    @cached_property
+    def _solve(self) -> Matrix:
         columns = np.c_[self.background, self.references]
-        found: Matrix = np.asarray(np.linalg.lstsq(columns, pattern, rcond=None)[0], np.float64)
-        return found[self.background.shape[1] :]
+        solve: Matrix = np.linalg.pinv(columns)[self.background.shape[1] :]
+        return solve
 
 
 def patterns_of(
@@ -97,16 +103,21 @@ def patterns_of(
 
 
 class _Curve:
-    """A reference between its points, by a cubic spline, as these may be far apart."""
+    """A reference between its points, by cubic polynomials with the slopes there, as these may be far apart."""
 
     def __init__(self, reference: Reference) -> None:
-        from scipy.interpolate import CubicSpline  # long to load
-
-        self._ends = reference.energy[0], reference.energy[-1]
-        self._spline = CubicSpline(reference.energy, reference.mu)
+        self._energy, self._mu = reference.energy, reference.mu
+        self._slope = np.gradient(self._mu, self._energy)
 
     def __call__(self, energy: Matrix) -> Matrix:
-        values: Matrix = self._spline(energy.clip(*self._ends))
+        known, mu, slope = self._energy, self._mu, self._slope
+        at = energy.clip(known[0], known[-1])
+        i = np.clip(np.searchsorted(known, at) - 1, 0, known.size - 2)
+        step = known[i + 1] - known[i]
+        t = (at - known[i]) / step
+        risen = t * t * (3 - 2 * t)
+        bent = t * (1 - t) * step * ((1 - t) * slope[i] - t * slope[i + 1])
+        values: Matrix = (1 - risen) * mu[i] + risen * mu[i + 1] + bent
         return values
 
 

@@ -13,6 +13,7 @@ from napari_xanes._core.fit.leftover import APART, Index, Leftover
 from napari_xanes._core.fit.patterns import Matrix
 from napari_xanes._core.solve.active_sets import sums_to_one
 from napari_xanes._core.solve.design import Constraint, Design
+from napari_xanes._core.solve.least_squares import FREE_ENOUGH
 
 SIGNIFICANT = 3.0
 """Standard errors of the sum of coefficients from which a pixel is looked at, as for the fractions themselves."""
@@ -40,35 +41,49 @@ class Divisor:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """The pixels that are looked at: numbers (n,), residuals (e, n), coefficients (K, n), their noise (n,), and pairs."""
+    """The pixels that are looked at: numbers (n,), residuals (e, n), coefficients (K, n), their errors, noise (n,), and pairs.
+
+    `clear` (n,): those that hold enough of the element, also beside the noise of the step that was divided out.  `unsure` (n,):
+    relative error of their amount.
+    """
 
     numbers: NDArray[np.intp]
     residuals: FloatArray
     coefficients: FloatArray
+    errors: FloatArray
     noise: FloatArray
+    clear: NDArray[np.bool_]
+    unsure: FloatArray
     pairs: tuple[tuple[Index, Index], ...]
+
+    @property
+    def enough(self) -> NDArray[np.bool_]:
+        """Return which pixels are clear; all, where none is."""
+        return self.clear if self.clear.any() else np.ones_like(self.clear)
 
 
 def significant_pixels(leftover: Leftover, basis: Design, divisor: Divisor | None) -> Pixels:
-    """Return the valid pixels with enough of the element."""
-    residuals, coefficients = leftover.residuals, leftover.coefficients
+    """Return the valid pixels that are not empty."""
+    residuals, coefficients, errors = leftover.residuals, leftover.coefficients, leftover.errors
     numbers = np.minimum(leftover.numbers, prod(leftover.image_shape) - 1)
     freedom = max(len(residuals) - basis.q.shape[1], 1)
     noise = np.sqrt(np.einsum("ij,ij->j", residuals, residuals) / freedom)
     k = coefficients.shape[0]
-    inverse = np.linalg.inv(basis.r[-k:, -k:])
-    error = noise * np.linalg.norm(inverse.sum(axis=0))
-    with np.errstate(invalid="ignore"):
-        good = np.isfinite(noise) & (coefficients.sum(axis=0) > SIGNIFICANT * error)
+    of_sum = np.linalg.norm(np.linalg.inv(basis.r[-k:, -k:]).sum(axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = coefficients.sum(axis=0)
+        good = np.isfinite(noise) & (total > SIGNIFICANT * of_sum * noise)
+        unsure = errors[-1] / total
+        clear = (total > 0) & (unsure < 1 / SIGNIFICANT)
     if divisor is not None:
         part = np.asarray(divisor.step.reshape(-1)[numbers])
         with np.errstate(invalid="ignore"):
             good &= (part > 0) & np.isfinite(np.asarray(divisor.rise.reshape(-1)[numbers]))
     if not good.all():
-        residuals, coefficients = residuals[:, good], coefficients[:, good]
-        numbers, noise = numbers[good], noise[good]
+        residuals, coefficients, errors = residuals[:, good], coefficients[:, good], errors[:, good]
+        numbers, noise, clear, unsure = numbers[good], noise[good], clear[good], unsure[good]
     pairs = tuple(leftover.pairs(apart, good) for apart in range(1, APART + 1))
-    return Pixels(numbers, residuals, coefficients, noise, pairs)
+    return Pixels(numbers, residuals, coefficients, errors[:-1], noise, clear, unsure, pairs)
 
 
 def clearly_negative(pixels: Pixels, basis: Design, constraint: Constraint) -> int:
@@ -78,23 +93,25 @@ def clearly_negative(pixels: Pixels, basis: Design, constraint: Constraint) -> i
     moved = np.linalg.pinv(every).astype(np.float32) @ pixels.residuals
     rest = pixels.residuals - every.astype(np.float32) @ moved
     free = pixels.coefficients + moved[-k:]
-    inverse = np.linalg.inv(basis.r[-k:, -k:])
-    covariance = inverse @ inverse.T
     if sums_to_one(constraint):
-        share = covariance.sum(axis=1) / covariance.sum()
+        inverse = np.linalg.inv(basis.r[-k:, -k:])
+        covariance = inverse @ inverse.T
+        share = (covariance.sum(axis=1) / covariance.sum()).astype(np.float32)
         free = free - share[:, None] * (free.sum(axis=0) - 1)
-        covariance = covariance - np.outer(share, share) * covariance.sum()
-    noise = np.sqrt(np.einsum("ij,ij->j", rest, rest) / max(len(rest) - every.shape[1], 1))
-    error = np.sqrt(np.maximum(np.diag(covariance), 0))[:, None] * noise
-    return int((free < -CLEARLY * error).any(axis=0).sum())
+    error = pixels.errors
+    if len(rest) - every.shape[1] >= FREE_ENOUGH:  # without what the bound leaves
+        left = np.maximum(np.linalg.norm(pixels.residuals, axis=0), np.finfo(np.float32).tiny)
+        error = error * np.minimum(np.linalg.norm(rest, axis=0) / left, 1)
+    return int((pixels.clear & (free < -CLEARLY * error).any(axis=0)).sum())
 
 
 def typical_sigma(pixels: Pixels, basis: Design) -> Matrix:
-    """Return the standard error of the fractions (K,) in the mean pixel."""
+    """Return the standard error of the fractions (K,) in the mean pixel with enough of the element, as far as there are any."""
     k = pixels.coefficients.shape[0]
     inverse = np.linalg.inv(basis.r[-k:, -k:])
-    total = float(pixels.coefficients.sum(axis=0).mean())
-    fraction = pixels.coefficients.mean(axis=1).astype(np.float64) / total
+    mean = pixels.coefficients[:, pixels.enough].mean(axis=1).astype(np.float64)
+    total = float(mean.sum())
+    fraction = mean / total
     turn = (np.eye(k) - fraction[:, None]) / total
-    sigma: Matrix = np.linalg.norm(turn @ inverse, axis=1) * float(np.median(pixels.noise))
+    sigma: Matrix = np.linalg.norm(turn @ inverse, axis=1) * float(np.median(pixels.noise[pixels.enough]))
     return sigma

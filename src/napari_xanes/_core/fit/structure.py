@@ -28,6 +28,9 @@ UNKNOWN = 0.01
 """Weight of the mean variance in that of an energy about which residuals say little, because the fit follows it."""
 
 
+ENOUGH_PAIRS = 2000
+"""Pairs of pixels that tell how alike the noise of neighbours is."""
+
 ENOUGH_LEFT = 10
 """Directions without components from which on the noise is told."""
 
@@ -212,9 +215,10 @@ def _crowding(left: FloatArray, sampled: Sampled) -> float:
 
 
 def _likeness(left: FloatArray, pair: tuple[Index, Index]) -> float:
-    if not pair[0].size:
+    first, second = (index[:: max(1, index.size // ENOUGH_PAIRS)] for index in pair)
+    if not first.size:
         return 0.0
-    return float(np.einsum("ij,ij->", left[:, pair[0]], left[:, pair[1]])) / pair[0].size
+    return float(np.einsum("ij,ij->", left[:, first], left[:, second])) / first.size
 
 
 def spectrum_of(structure: Structure, axis: Matrix) -> Matrix:

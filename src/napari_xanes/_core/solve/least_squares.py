@@ -40,7 +40,9 @@ class Keeper(Protocol):
     every: Any
 
     def picked(self, numbers: NDArray[Any]) -> NDArray[np.intp]: ...
-    def put(self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray) -> None: ...
+    def put(
+        self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray, errors: FloatArray
+    ) -> None: ...
 
 
 class FitKernel:
@@ -237,8 +239,6 @@ class FitKernel:
         x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
         picked = None if self.keeps is None else self.keeps.picked(out["number"])
         error, power, weighted, left = residual(data, projected, x, picked)
-        if self.keeps is not None and left is not None:
-            self.keeps.put(out["number"][picked], left, x[:, picked])
         out["coefficients"][...] = x
         out["error"][...] = error
         np.sqrt(error / self._n, out=out["rms"])
@@ -259,6 +259,11 @@ class FitKernel:
         own = self._freedom >= FREE_ENOUGH and "noise" not in out
         plain = np.sqrt(weighted / counted) if own else noise
         self._fill_fractions(x, plain, out["fractions"])
+        if self.keeps is not None and left is not None:
+            variances = np.maximum(terms[: len(x), picked], 0)
+            of_sum = self._error_of_sum(x[:, picked].sum(axis=0), plain[picked])
+            errors = np.concatenate([np.sqrt(variances) * noise[picked], of_sum[None]])
+            self.keeps.put(out["number"][picked], left, x[:, picked], errors)
         sigma.fill(x, z, out["fractions"], noise, free, features, terms, out["sigma"])
         if "coefficient_sigma" in out:  # the error of a fraction of nothing, times the sum
             none, one = np.zeros_like(x), np.ones_like(noise)
@@ -281,10 +286,13 @@ class FitKernel:
         np.divide(x, total, out=fractions)
         valid = total > 0
         if self._significance:
-            error_of_sum = noise * np.sqrt(self._of_sum + (self._step_noise * total) ** 2, dtype=total.dtype)
-            valid &= total > self._significance * error_of_sum
+            valid &= total > self._significance * self._error_of_sum(total, noise)
         if not valid.all():
             fractions[:, ~valid] = np.nan
+
+    def _error_of_sum(self, total: FloatArray, noise: FloatArray) -> FloatArray:
+        error: FloatArray = noise * np.sqrt(self._of_sum + (self._step_noise * total) ** 2, dtype=total.dtype)
+        return error
 
 
 FREE_ENOUGH = 10
