@@ -1,9 +1,9 @@
 """Are causes of a misfit named rightly?  Simulated scans, each with one cause, over energy grids and noise.
 
-    python benchmarks/diagnosis.py [--repeats 4] [--seed 0] [--write]
+    python benchmarks/diagnosis.py [--repeats 4] [--seed 0] [--grids 10 16]
 
-Prints the confusion of causes as the table of docs/accuracy.md, what was missed or raised in vain by grid and by
-noise, and what the diagnosis costs beside the fit; --write puts the tables there.  References, mixtures, thickness and
+Prints the confusion of causes, what was missed or raised in vain by grid and by noise, and what the diagnosis costs
+beside the fit; `accuracy.py` puts it into docs/accuracy.md.  References, mixtures, thickness and
 sizes of the causes are drawn anew for every scan.  Three ways of fitting: optical density with a line; normalised;
 and from counts of a drifting sample through all steps.
 """
@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,8 +51,6 @@ MISSED = 0.25
 
 QUIET = 4
 """Scans without a cause for each scan with a given one, as false alarms are to be rare."""
-
-PAGE = Path(__file__).parents[1] / "docs" / "accuracy.md"
 
 Matrix = NDArray[np.float64]
 
@@ -153,12 +150,12 @@ def named(
     drift: Matrix | None,
     way: str,
     folder: Path,
-) -> str | None:
-    """The cause that the fit names; None if alignment missed the drift, which then is a cause in truth."""
+) -> tuple[nx.FitDiagnosis | None, float]:
+    """What the fit says, and by how much alignment missed the drift (rms, px)."""
     if way == "direct":
         fit = nx.fit_references(stack.data, stack.energy, references, background=(0, 1))
-        return _first(fit.diagnosis)
-    table = np.column_stack([world.fine, *(r.mu for r in references)])
+        return fit.diagnosis, 0.0
+    table = np.column_stack([world.fine, *(r.mu for r in references)])[::3]
     header = "energy " + " ".join(r.name.replace(" ", "_") for r in references)
     np.savetxt(folder / "references.txt", table, fmt="%.6f", header=header)
     windows = {"e0": world.e0, "pre_edge": list(world.before), "post_edge": list(world.after)}
@@ -168,48 +165,56 @@ def named(
         raw = [{"do": "flat_field"}, {"do": "optical_density"}]
         steps = [*raw, *([] if drift is None else [{"do": "align"}]), *steps]
     result = nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": steps}), stack)
-    if drift is not None:
-        missed = result.extra["drift"].shifts - drift
-        missed -= np.median(missed, axis=0)
-        if np.sqrt((missed**2).sum(axis=1).mean()) > MISSED:
-            return None
-    return _first(result.extra.get("diagnosis"))
+    missed = np.zeros((1, 2)) if drift is None else result.extra["drift"].shifts - drift
+    missed -= np.median(missed, axis=0)
+    return result.extra.get("diagnosis"), float(np.sqrt((missed**2).sum(axis=1).mean()))
 
 
 def _first(diagnosis: nx.FitDiagnosis | None) -> str:
     return diagnosis.causes[0] if diagnosis is not None and diagnosis.causes else "nothing"
 
 
-def confuse(way: str, repeats: int, grids: list[int], worlds: list[str], seed: int, folder: Path) -> str:
-    """Return the confusion of causes for one way of fitting as a table, and print what went wrong."""
+def confuse(
+    way: str,
+    repeats: int,
+    grids: Sequence[int] = GRIDS,
+    worlds: Sequence[str] = tuple(KINDS),
+    seed: int = 0,
+) -> str:
+    """Return the confusion of causes for one way of fitting, and how it is over kinds of scans, grids and noise."""
     table: dict[str, Counter[str]] = {cause: Counter() for cause in CAUSES}
-    wrong: Counter[tuple[str, str, object]] = Counter()
+    right: dict[str, dict[object, list[bool]]] = {"scans": {}, "energies": {}, "noise": {}}
     missed = 0
-    for index, (n, noise) in enumerate((n, noise) for n in grids for noise in NOISE):
-        for cause in CAUSES:
-            for repeat in range(repeats * (QUIET if cause == "nothing" else 1)):
-                rng = np.random.default_rng([seed, index, repeat, CAUSES.index(cause)])
-                kind = worlds[(index + repeat) % len(worlds)]
-                world = KINDS[kind]
-                while (said := named(world, *scan(rng, world, cause, n, noise, way), way, folder)) is None:
-                    missed += 1
-                table[cause][said] += 1
-                if said != cause:
-                    for where in (n, f"{noise:.1%}", kind):
-                        wrong[(cause, said, where)] += 1
+    with TemporaryDirectory() as name:
+        for index, (n, noise) in enumerate((n, noise) for n in grids for noise in NOISE):
+            for cause in CAUSES:
+                for repeat in range(repeats * (QUIET if cause == "nothing" else 1)):
+                    rng = np.random.default_rng([seed, index, repeat, CAUSES.index(cause)])
+                    kind = worlds[(index + repeat) % len(worlds)]
+                    rest = np.inf
+                    while rest > MISSED:
+                        missed += np.isfinite(rest)
+                        made = scan(rng, KINDS[kind], cause, n, noise, way)
+                        diagnosis, rest = named(KINDS[kind], *made, way, Path(name))
+                    said = _first(diagnosis)
+                    table[cause][said] += 1
+                    for what, at in (("scans", kind), ("energies", n), ("noise", f"{100 * noise:g} %")):
+                        right[what].setdefault(at, []).append(said == cause)
+    head = "| true cause | " + " | ".join(("nothing said", *SAID[1:])) + " |\n" + "|---" * (len(SAID) + 1)
     rows = [
         f"| {cause} | " + " | ".join(_share(row[c], sum(row.values())) for c in SAID) + " |"
         for cause, row in table.items()
     ]
-    print(
-        f"{way}: wrong, of {len(NOISE) * repeats} per grid and {len(grids) * repeats} per noise: {dict(wrong)}"
-    )
-    head = "| true cause | " + " | ".join(("nothing said", *SAID[1:])) + " |\n" + "|---" * (len(SAID) + 1)
     total = sum(sum(row.values()) for row in table.values())
     left = f", {missed} others left out, as alignment missed {MISSED} px" if missed else ""
+    per = "; ".join(
+        f"by {what}: " + ", ".join(f"{at} {100 * np.mean(told):.0f} %" for at, told in one.items())
+        for what, one in right.items()
+    )
     return (
         f"*{WAYS[way]}* ({total} scans of {', '.join(map(str, grids))} energies{left})\n\n{head}|\n"
         + "\n".join(rows)
+        + f"\n\nRight, with nothing or without, {per}."
     )
 
 
@@ -217,8 +222,20 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if part else ""
 
 
-def cost(size: int = 768, n: int = 60) -> str:
-    """Return what the diagnosis takes of a fit of normal size, in a sentence."""
+SIZES = ((60, 768), (60, 128))
+"""Energies, and pixels along each side, of the fits beside which the cost is told."""
+
+
+def cost() -> str:
+    """Return what the diagnosis takes of a fit, in a sentence."""
+    told = []
+    for n, size in SIZES:
+        share = 100 * np.median(_shares_of_diagnosis(n, size))
+        told.append(f"{share:.0f} % of a fit of {n} x {size} x {size} values")
+    return f"Of the processor time of the rest of a fit, the diagnosis takes {' and '.join(told)}."
+
+
+def _shares_of_diagnosis(n: int, size: int) -> list[float]:
     from napari_xanes._core.fit import fit as module
 
     rng = np.random.default_rng(0)
@@ -226,33 +243,28 @@ def cost(size: int = 768, n: int = 60) -> str:
     energy, spectra = world.grid(n), world.compounds(world, rng, 3)
     fractions, thickness = (np.repeat(np.repeat(a, 12, -1), 12, -2) for a in world.scene(rng, 2))
     fractions, thickness = fractions[:, :size, :size], thickness[:size, :size]
-    mixed = np.einsum(
-        "ke,kyx->eyx", np.stack([np.interp(energy, world.fine, s) for s in spectra[:2]]), fractions
-    )
-    density = (thickness * mixed).astype(np.float32)
+    mixed = np.stack([np.interp(energy, world.fine, s) for s in spectra[:2]])
+    density = (thickness * np.einsum("ke,kyx->eyx", mixed, fractions)).astype(np.float32)
     density += 0.02 * rng.standard_normal(density.shape, np.float32)
     references = [nx.Reference(f"compound {k + 1}", world.fine, s) for k, s in enumerate(spectra[:2])]
     spent, inner = [], module.diagnose
 
     def timed(*args: Any, **options: Any) -> Any:
-        start = time.perf_counter()
+        start = time.process_time()
         found = inner(*args, **options)
-        spent.append(time.perf_counter() - start)
+        spent.append(time.process_time() - start)
         return found
+
+    def share() -> float:
+        start = time.process_time()
+        nx.fit_references(density, energy, references)
+        return spent[-1] / (time.process_time() - start - spent[-1])
 
     module.diagnose = timed
     try:
-        shares = [_share_of(lambda: nx.fit_references(density, energy, references), spent) for _ in range(5)]
+        return [share() for _ in range(9)]
     finally:
         module.diagnose = inner
-    shape = " x ".join(str(s) for s in density.shape)
-    return f"The diagnosis takes {100 * np.median(shares):.0f} % of the time of the rest of a fit of {shape} values."
-
-
-def _share_of(work: Callable[[], object], spent: list[float]) -> float:
-    start = time.perf_counter()
-    work()
-    return spent[-1] / (time.perf_counter() - start - spent[-1])
 
 
 def main() -> None:
@@ -262,22 +274,11 @@ def main() -> None:
     parser.add_argument("--grids", nargs="*", type=int, default=list(GRIDS), help="numbers of energies")
     parser.add_argument("--worlds", nargs="*", default=list(KINDS), choices=KINDS, help="see worlds.py")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/accuracy.md")
     args = parser.parse_args()
     logging.disable(logging.WARNING)  # they are what is looked at
-    with TemporaryDirectory() as folder:
-        parts = {
-            way: confuse(way, args.repeats, args.grids, args.worlds, args.seed, Path(folder))
-            for way in args.ways
-        }
-    parts["cost"] = cost()
-    text = PAGE.read_text(encoding="utf-8")
-    for name, part in parts.items():
-        print(f"\n{part}")
-        place = re.compile(rf"(<!-- diagnosis {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        text = place.sub(lambda found, part=part: found[1] + part + found[2], text)
-    if args.write:
-        PAGE.write_text(text, encoding="utf-8")
+    for way in args.ways:
+        print(confuse(way, args.repeats, args.grids, args.worlds, args.seed), end="\n\n", flush=True)
+    print(cost())
 
 
 if __name__ == "__main__":
