@@ -6,7 +6,7 @@
 # make benchmark-peers: other programs on the same job, in an environment of their own
 
 BIN := .venv/bin
-PROCESSES := -n 2 --dist loadgroup
+PROCESSES := -n 2 --dist worksteal
 
 .PHONY: demo test coverage check setup figures benchmark-peers clean
 

@@ -15,13 +15,6 @@ PIECES = Path(__file__).parent / "data"
 DATA = Path(os.environ.get("NAPARI_XANES_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-def pytest_collection_modifyitems(items):
-    """Keep real windows to one process where several run the tests: two would take the focus from each other."""
-    for item in items:
-        if item.get_closest_marker("viewer") or "window" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("window"))
-
-
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory) -> Path:
     """Folder of real measurements and phantoms: the full ones, or else the pieces of them in tests/data."""
