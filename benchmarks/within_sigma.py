@@ -1,7 +1,7 @@
 """How often the truth lies within one and two stated standard errors: of fractions and of drift, as tables for `accuracy.py`.
 
 Spectra are mixtures of two formulas that are 0 before and 1 after the edge, so that nothing but noise is between fit and
-truth.`accuracy.py` prints these tables after its own.
+truth.  `accuracy.py` prints these tables after its own.
 """
 
 from __future__ import annotations

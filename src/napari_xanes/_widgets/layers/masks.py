@@ -118,7 +118,7 @@ def _keep_preview(viewer: Any, like: Layer, result: Result) -> None:
     there = [about(one) for one in viewer.layers if about(one).get("labels") == "mask"]
     if shown is None or parent is None or about(parent)["id"] in [one["made_from"] for one in there]:
         return
-    if shown.data.shape != result.labels["mask"].shape:  # of another map
+    if shown.data.shape != result.labels["mask"].shape:  # of a map of another shape
         return
     _, kw, _ = labels_tuple("mask", result, made_from=about(parent)["id"])
     kw["metadata"]["xanes"]["role"] = "mask"
