@@ -466,6 +466,33 @@ def test_run_tells_its_table_in_lines_of_json(call, scans, tmp_path):
     assert (row["state"], row["result"], row["said"]) == ("done", result, "done already")
 
 
+def test_watch_keeps_warnings_and_where_wanted_what_others_made(call, tmp_path):
+    energy = np.linspace(8300, 8400, 21)
+    images = np.tile(np.exp(-(((energy - 8350) / 8) ** 2))[:, None, None], (1, 6, 7))
+    (tmp_path / "in").mkdir()
+    with h5py.File(tmp_path / "in/scan.h5", "w") as file:
+        file["img_xanes"], file["X_eng"] = images, energy
+    recipe, made = tmp_path / "recipe.toml", tmp_path / "maps/scan.h5"
+    words = ["watch", tmp_path / "in", recipe, "--out", made.parent, "--settle", "0", "--once", "--json"]
+
+    def watch(window, *more):
+        head = 'schema = 1\ninput.signal = "optical_density"\n[[step]]\ndo = "peak"\n'
+        recipe.write_text(f"{head}window = {window}\n")
+        code, out, _ = call(*words, *more)
+        rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+        known = {key: value for row in rows for key, value in row.items()}
+        return code, known["state"], known["said"], made.read_bytes()
+
+    code, state, said, first = watch([8360, 8400], "--no-overwrite")
+    assert (code, state) == (0, "done") and "42 of 42 valid pixels are highest at an end" in said
+    _, state, said, kept = watch([8365, 8400], "--no-overwrite")
+    assert state == "failed" and "made by another recipe" in said and kept == first
+    _, state, _, kept = watch([8360, 8400], "--no-overwrite")
+    assert state == "done" and kept == first
+    _, state, _, other = watch([8365, 8400])
+    assert state == "done" and other != first
+
+
 # -- without a window -----------------------------------------------------------------------------
 
 

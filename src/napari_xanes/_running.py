@@ -65,7 +65,8 @@ class Rows:
         for one in seen:
             if self._seen.get(one.scan) != one.state:
                 self._seen[one.scan] = one.state
-                self.tell(one.scan, state=one.state, seconds=round(one.seconds, 1), said=one.said)
+                said = {} if one.state == "done" and not one.said else {"said": one.said}  # warnings stay
+                self.tell(one.scan, state=one.state, seconds=round(one.seconds, 1), **said)
 
     @contextmanager
     def progress(self, scan: Path) -> Iterator[Progress]:
@@ -194,6 +195,7 @@ def watch_folder(
     workers: int | None,
     once: bool,
     rows: Rows,
+    overwrite: bool,
 ) -> None:
     """Run a recipe on the scans of a folder as they come in."""
     from napari_xanes._core.recipe.recipe import Recipe
@@ -204,9 +206,10 @@ def watch_folder(
         batch.plan, loaded, folder=watched.out, recipe_file=recipe_file, results=results, export=formats
     )
     plan(scans=[])
+    made = set[Path]()  # here: what is written on after it was taken for whole is run again
 
     def work(scan: Path) -> None:
-        (job,) = plan(scans=[scan], resume=True, overwrite=True)
+        (job,) = plan(scans=[scan], resume=True, overwrite=overwrite or scan in made)
         if job.fault:
             raise InputError(job.fault)
         if job.done:
@@ -215,6 +218,7 @@ def watch_folder(
             rows.tell(scan, result=str(job.target))
             return
         run_here(loaded, job, "", formats, workers, rows)
+        made.add(scan)
 
     say(f"watching {watched.folder}; Ctrl-C ends it")
     while True:

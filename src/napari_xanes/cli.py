@@ -237,6 +237,12 @@ def watch(
         float, typer.Option(min=0, max=86400, help="Seconds without a change after which a scan is whole.")
     ] = 30.0,
     once: Annotated[bool, typer.Option("--once", help="End when no scan is being written any more.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            help="Replace results of other recipes and of files that have changed, or say that they are there."
+        ),
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe on every scan that comes into a folder, when it is whole, until interrupted."""
@@ -245,7 +251,7 @@ def watch(
 
     batch.check_exports(export or ())
     watched, formats = Watch(folder, out, settle), tuple(export or ())
-    watch_folder(watched, recipe_file, formats, results, workers, once, Rows(as_json))
+    watch_folder(watched, recipe_file, formats, results, workers, once, Rows(as_json), overwrite)
 
 
 @app.command()

@@ -69,10 +69,14 @@ def test_what_ends_without_a_word_failed_and_can_be_run_again():
     assert queue.rows["/a/two.h5"].said == "it is damaged; copy it again."
     queue.retry(["/a/one.h5", "/a/two.h5"])
     queue.set("/a/one.h5", "running")
+    queue.take(line("/a/new.h5", state="being written"))
+    queue.take(line("/a/newer.h5", state="whole"))
+    queue.take(line("/a/newest.h5", state="done"))
     queue.ended("error: interrupted", cancelled=True)
-    assert [row.state for row in queue.rows.values()] == ["cancelled", "waiting"]
+    ended = ["cancelled", "waiting", "cancelled", "cancelled", "done"]
+    assert [row.state for row in queue.rows.values()] == ended, "nobody looks at the folder any more"
     queue.remove(["/a/one.h5"])
-    assert list(queue.rows) == ["/a/two.h5"]
+    assert next(iter(queue.rows)) == "/a/two.h5"
 
 
 def test_what_the_shell_advises_is_said_as_the_dock_has_it():
@@ -117,6 +121,16 @@ def test_a_recipe_that_is_none_is_refused_before_anything_is_run(batch, tmp_path
     (tmp_path / "recipe.toml").write_text("schema = 9\n")
     batch.run.click()
     assert "schema" in shown[0] and states(batch) == ["waiting"] and not batch.child.running
+
+
+def test_a_watched_folder_replaces_other_results_only_where_ticked(batch, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(batch.child, "start", told.append)
+    batch.out.setText(str(tmp_path / "maps"))
+    for ticked, word in ((False, "--no-overwrite"), (True, "--overwrite")):
+        batch.replace.setChecked(ticked)
+        batch.watch_folder(str(tmp_path))
+        assert word in told[-1]
 
 
 def test_closing_the_dock_ends_the_process(batch, tmp_path, qtbot):

@@ -198,8 +198,12 @@ class XanesBatch(Dock):
         """Run the scans of a folder as they come in, until stopped."""
         if self._write_recipe():
             self._watching = True
-            words = ["watch", folder, self._recipe_file, *self._common(), "--settle", str(self.settle)]
-            self.child.start(words)
+            more = [
+                "--settle",
+                str(self.settle),
+                "--overwrite" if self.replace.isChecked() else "--no-overwrite",
+            ]
+            self.child.start(["watch", folder, self._recipe_file, *self._common(), *more])
         self.refresh()
 
     def _on_watch(self) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from qtpy.QtCore import QObject, QProcess, QTimer, Signal
+from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
 PATIENCE_MS = 5000
 """ms that a process has to clean up before it is killed; nothing is half-written either way."""
@@ -30,6 +30,9 @@ class Child(QObject):
         super().__init__(parent)
         self._rest, self._errors = "", ""
         self._process = QProcess(self)
+        around = QProcessEnvironment.systemEnvironment()
+        around.insert("PYTHONUTF8", "1")  # what is heard is read as such, on Windows too
+        self._process.setProcessEnvironment(around)
         self._process.readyReadStandardOutput.connect(self._on_output)
         self._process.readyReadStandardError.connect(self._on_error)
         self._process.finished.connect(self._on_finished)
@@ -53,7 +56,7 @@ class Child(QObject):
         """Run a command; one core is left to the window."""
         self._rest, self._errors = "", ""
         cores = ["--workers", str(max(1, (os.cpu_count() or 2) - 1))]
-        self._process.start(sys.executable, ["-m", "napari_xanes", *words, *cores])
+        self._process.start(sys.executable, ["-P", "-m", "napari_xanes", *words, *cores])
 
     def stop(self) -> None:
         """Have the process clean up and end."""

@@ -10,7 +10,9 @@ from pathlib import Path
 
 OPEN = ("waiting", "running")
 AGAIN = ("failed", "cancelled")
-STATES = (*OPEN, "being written", "whole", "done", *AGAIN)
+COMING = ("being written", "whole")
+"""In a folder that is watched."""
+STATES = (*OPEN, *COMING, "done", *AGAIN)
 CRASHED = "the process that ran it ended without a word; the log of the system may say why, such as that memory was full"
 
 
@@ -85,10 +87,10 @@ class Queue:
     def ended(self, errors: str, cancelled: bool) -> None:
         """Settle what the process was running when it ended with its last words."""
         for scan, row in self.rows.items():
-            if row.state == "running":
-                self.set(
-                    scan, "cancelled" if cancelled else "failed", "" if cancelled else last_error(errors)
-                )
+            if row.state in COMING or (row.state == "running" and cancelled):
+                self.set(scan, "cancelled")
+            elif row.state == "running":
+                self.set(scan, "failed", last_error(errors))
 
     def summary(self) -> str:
         """Return what has come of the scans, in a sentence."""
