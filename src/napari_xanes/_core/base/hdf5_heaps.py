@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.base.hdf5_trial import TOO_MUCH, UNLISTED
+from napari_xanes._core.base.hdf5_trial import MOST_BYTES, TOO_MUCH, UNLISTED
 
 logger = logging.getLogger("napari_xanes")
 
@@ -51,14 +51,12 @@ def check_heaps(path: str | Path) -> None:
         return  # who opens it says so
     fault = _fault(str(path), about.st_size, about.st_mtime_ns)
     if fault:
-        raise DataFileError(
-            f"{path} is damaged: the HDF5 library {fault}; copy it again from where it was written."
-        )
+        raise DataFileError(f"{path} {fault}; copy it again from where it was written.")
 
 
 @lru_cache(maxsize=4096)
 def _fault(path: str, size: int, _time: int) -> str:
-    """Return what the library does that it should not; nothing if it reads the file, or says why it cannot."""
+    """Return what is wrong with a file; nothing if the library reads it, or says why it cannot."""
     global _looked_at
     if _looked_at + size <= MOST_LOOKED_AT:
         _looked_at += size
@@ -164,9 +162,13 @@ def _tried(path: str) -> str:
     if ended in (0, 1):  # 1: it could not be begun
         return ""
     if ended == UNLISTED:
-        return "cannot list what is in it"
-    does = "takes all memory" if ended == TOO_MUCH else "hangs" if _ran_out(ended) else "crashes"
-    return f"{does} on its texts or links"
+        return "is damaged: the HDF5 library cannot list what is in it"
+    if ended == TOO_MUCH:
+        return (
+            f"is damaged, or too large to be tried: its texts or lists take more than {MOST_BYTES >> 20} MB of memory; "
+            "leave them out where it is written if there are so many"
+        )
+    return f"is damaged: the HDF5 library {'hangs' if _ran_out(ended) else 'crashes'} on its texts or links"
 
 
 class _Trials:

@@ -129,7 +129,8 @@ def about_file(path: Path) -> h5py.File:
     """Open what belongs to the images of a store, read-only."""
     if has_links(path):
         raise DataFileError(
-            f"{shown(path)} holds links, which would read files elsewhere; a result has none, so copy it anew."
+            f"{shown(path)} holds links, which are not followed, as they can lead to any file; where git-annex or DVC keeps it, "
+            "unlock it there first, else copy it with what its links lead to (cp -rL)."
         )
     store = open_store(path)
     if not is_result_store(path) or ABOUT not in store:
