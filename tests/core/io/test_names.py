@@ -206,3 +206,18 @@ def test_pictures_in_colour_are_refused(tmp_path):
     for name in ("a.tif", "b.tif"):
         with pytest.raises(DataFileError, match="holds colour images"):
             read_stack(tmp_path / name, energy=ENERGY[:3])
+
+
+@pytest.mark.parametrize("other", ["open_circuit", "gap_open", "empty_cell", "half_empty"])
+def test_open_and_empty_are_samples_too(tmp_path, other):
+    images = RNG.integers(300, 900, (12, 8, 9)).astype(np.uint16)
+    names = [f"{sample}_{number(e)}eV" for sample in ("charged", other) for e in ENERGY]
+    with pytest.raises(DataFileError, match="12 files but no clear series"):
+        read_stack(save(tmp_path / "scan", names, images))
+
+
+@pytest.mark.parametrize("flat", ["open_beam_01", "emptybeam", "open-flats", "open", "empty", "empty_field"])
+def test_the_open_beam_is_a_flat(tmp_path, flat):
+    images = RNG.integers(300, 900, (7, 8, 9)).astype(np.uint16)
+    stack = read_stack(save(tmp_path / "scan", [*(f"Ni_{number(e)}eV" for e in ENERGY), flat], images))
+    np.testing.assert_array_equal(np.asarray(stack.flat).reshape(8, 9), images[6])

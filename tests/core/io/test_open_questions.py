@@ -408,6 +408,25 @@ def test_a_number_in_each_file_may_have_a_rare_unit(here):
     np.testing.assert_array_equal(read_stack(here).energy, FIVE)
 
 
+@pytest.mark.parametrize("header", ["", "Energy"])
+def test_a_rare_unit_in_the_name_of_a_file_means_nothing(here, header):
+    np.save("s.npy", STACK)
+    np.savetxt("sample_MEV_list.txt", FIVE, "%.2f", header=header, comments="")
+    np.testing.assert_array_equal(read_stack("s.npy", energy="sample_MEV_list.txt").energy, FIVE)
+
+
+def test_texts_of_numpy_in_rare_units(here):
+    joules = [f"{energy * 1.602176634e-19:.12e} J" for energy in FIVE]
+    for texts in (joules, [f"{energy * 1e-6:.9f} mev" for energy in FIVE]):
+        np.savez("c.npz", img=STACK, energy=np.array(texts))
+        np.testing.assert_allclose(read_stack("c.npz").energy, FIVE, rtol=1e-9)
+    np.savez("c.npz", img=STACK, energy=np.array([f"{energy} mev" for energy in FIVE]))
+    with pytest.raises(
+        InputError, match="energies of energy are declared as mev, which 8300 to 8400 cannot be"
+    ):
+        read_stack("c.npz")
+
+
 @pytest.mark.parametrize("kind", ["O", "S"])
 @pytest.mark.parametrize("write_one", ["{:.2f}", "{:.2f} eV", "{:.2f}eV", "0{:.2f}", "{:.2f} ,"])
 def test_energies_as_texts(here, kind, write_one):

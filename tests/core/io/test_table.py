@@ -8,6 +8,7 @@ import pytest
 from napari_xanes import DataFileError, InputError
 from napari_xanes._core.io.table import read_table
 from napari_xanes._core.io.units import sorted_groups, to_ev
+from napari_xanes._core.io.written import numbers_of
 
 EXPECTED = [[8.2, 0.5], [8.3, 1.5], [8.4, 2.5]]
 
@@ -119,3 +120,15 @@ def test_impossible_energies_are_refused(values, unit, said):
 
 def test_equal_energies_are_grouped_in_order():
     assert sorted_groups(np.array([3.0, 1.0, 3.0, 2.0])) == [(1,), (3,), (0, 2)]
+
+
+@pytest.mark.parametrize("line", ["1" * 200_000, "1" + " ; " * 100_000, "#" + "*" * 200_000 + "x"])
+def test_odd_long_lines_hold_nothing_up(tmp_path, line):
+    """In a time that grows with their square, they would take minutes."""
+    (tmp_path / "a.txt").write_text(f"{line}\n8300 1\n8310 2\n")
+    np.testing.assert_array_equal(read_table(tmp_path / "a.txt").values, [[8300, 1], [8310, 2]])
+
+
+@pytest.mark.parametrize("text", ["1" * 200_000, " " * 200_000 + "x", '"' + " " * 200_000])
+def test_long_texts_are_no_numbers(text):
+    assert numbers_of([text]) is None

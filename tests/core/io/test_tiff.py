@@ -254,6 +254,8 @@ def test_a_list_of_pages_that_leads_back_is_damage(tmp_path, kinds):
         {"metadata": {"axes": "ZYX", "energies": [8300.0, 8333.5, 8340.25, 8400.0]}},
         {"description": "Ni foil\nEnergies (eV): 8300, 8333.5, 8340.25, 8400"},
         {"description": "energy_kev = [8.3; 8.3335; 8.34025; 8.4]"},
+        {"description": "energies_MeV: 0.0083, 0.0083335, 0.00834025, 0.0084"},
+        {"description": "energies [meV]: 8300000, 8333500, 8340250, 8400000"},
     ],
 )
 def test_energies_listed_in_the_description(tmp_path, how):
@@ -262,3 +264,14 @@ def test_energies_listed_in_the_description(tmp_path, how):
     stack = read_stack(tmp_path / "s.tif")
     np.testing.assert_allclose(stack.energy, [8300, 8333.5, 8340.25, 8400])
     assert "its description" in stack.source["energy_source"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 10**6, "energ" * 200_000, "energies" + " " * 10**6, "energy: " * 125_000]
+)
+def test_a_long_description_without_energies_holds_nothing_up(tmp_path, text):
+    """In a time that grows with its square, it would take hours."""
+    tifffile.imwrite(
+        tmp_path / "s.tif", STACK, photometric="minisblack", metadata=None, description=text, software=False
+    )
+    assert all("its description," not in where for where, _ in open_tiff(tmp_path / "s.tif").labels)

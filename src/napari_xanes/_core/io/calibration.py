@@ -16,6 +16,7 @@ from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io.column_formula import evaluate
 from napari_xanes._core.io.column_roles import role_of
 from napari_xanes._core.io.columns import energy_column
+from napari_xanes._core.io.energies import unit_hint
 from napari_xanes._core.io.formats import is_text, scan_format
 from napari_xanes._core.io.opened import Opened, Wanted, find_file
 from napari_xanes._core.io.sources import open_images
@@ -140,7 +141,7 @@ def _beam(path: Path, energy: NDArray[np.float64], wanted: str | None) -> Calibr
     if at is None:
         return Calibration(beam, given)
     order = np.argsort(at, kind="stable")
-    at, beam = to_ev(at[order], str(path), None, hint or path.name).values, beam[order]
+    at, beam = to_ev(at[order], str(path), None, hint or unit_hint("", path)).values, beam[order]
     outside = energy[(energy < at[0] - 1e-3) | (energy > at[-1] + 1e-3)]
     if outside.size:
         raise InputError(

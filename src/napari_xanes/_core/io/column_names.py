@@ -8,7 +8,7 @@ from napari_xanes._core.io.column_roles import role_of
 
 SIGNS = "#%!*/;"
 """Signs that a line of comment begins with."""
-_RULE = re.compile(r"[#%!*/;\s]*[-=_~*+./\s]*")  # a line of dashes
+_RULE = re.compile(r"[#%!*/;\s]*+[-=_~*+./\s]*")  # a line of dashes
 _LOOK_BACK = 8
 LONGEST_LINE, LONGEST_WORD = 20_000, 500
 """Characters; lines and words beyond are no names."""

@@ -21,6 +21,7 @@ from napari_xanes._core.io.table import Table, read_table
 
 SIDECAR_SUFFIXES = (".txt", ".csv", ".dat", ".asc", ".tsv", ".eng", ".energy", ".xsp")
 _NAMED = re.compile(r".*energ.*|e|k?ev|.*[_ (\[]k?ev[)\]]?|x_eng|mono", re.IGNORECASE)
+_UNIT = re.compile(r"(?<![a-z])k?ev(?![a-z])", re.IGNORECASE)
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*:\s*({_NUMBER})\s*:\s*({_NUMBER})\s*")
 MOST_ENERGIES = 100_000
@@ -87,7 +88,7 @@ def from_text(path: Path, wanted: str | None = None) -> EnergyList:
     if wanted is not None:
         values = evaluate(wanted, table, str(path))
         return EnergyList(
-            values, f"{path}:{wanted}", f"{wanted} {path.name}", f"{path}:{wanted}", unit=table.unit
+            values, f"{path}:{wanted}", unit_hint(wanted, path), f"{path}:{wanted}", unit=table.unit
         )
     roles = [role_of(name) for name in table.names]
     if (
@@ -98,8 +99,13 @@ def from_text(path: Path, wanted: str | None = None) -> EnergyList:
         values, hint, _ = energy_column(table, str(path))
         return EnergyList(values, str(path), hint, str(path))
     column = _column(table, path)
-    hint = f"{table.names[column]} {path.name}" if table.names else path.name
+    hint = unit_hint(table.names[column] if table.names else "", path)
     return EnergyList(table.values[:, column], str(path), hint, str(path), unit=table.unit)
+
+
+def unit_hint(column: str, path: Path) -> str:
+    """Return the name of a column, and eV or keV of the name of its file; MeV there may mean anything."""
+    return " ".join([column, *_UNIT.findall(path.stem)[:1]])
 
 
 def _column(table: Table, path: Path) -> int:

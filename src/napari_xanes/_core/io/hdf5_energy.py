@@ -12,7 +12,7 @@ from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.energies import MOST_ENERGIES, EnergyList
 from napari_xanes._core.io.hdf5_tree import Tree, TreeEntry, text_of
 from napari_xanes._core.io.plausible import ENERGY_NAME, OTHER_NAME, could_be_scan, energy_unit_of
-from napari_xanes._core.io.units import HC_EV_ANGSTROM, WAVELENGTHS
+from napari_xanes._core.io.units import HC_EV_ANGSTROM, JOULES_PER_EV, WAVELENGTHS
 from napari_xanes._core.io.written import energies_of
 
 SOURCE = re.compile(
@@ -30,7 +30,7 @@ NO_ENERGY = re.compile(
 )
 EXACT = re.compile(r"energy|energies|photon_?energy|x_eng|eng_list", re.IGNORECASE)
 ANGLE = re.compile(r".*(bragg|theta|mono|angle).*", re.IGNORECASE)
-JOULES_PER_EV, JOULES = 1.602176634e-19, (1e-18, 1e-13)
+JOULES = (1e-18, 1e-13)
 """CXI files hold energies in joules."""
 
 

@@ -18,9 +18,11 @@ _WITH_UNIT = re.compile(r"(?<![\d.])(\d+(?:[.,p]\d+)?)[\s_\-]?([km]?ev)(?![a-z])
 _UNDERSCORE = re.compile(r"(?<![\d.])(\d+_\d+)[\s_\-]?([km]?ev)(?![a-z])", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.p]\d+)?")
 FLAT_NAME = re.compile(
-    r"(.*[^a-z])?(ref|refs|reference|flat|flats|bkg|white|ff|i0|open(_?beam)?|empty|bright_?field|blank)([^a-z].*)?",
+    r"(.*[^a-z])?(ref|refs|reference|flat|flats|bkg|white|ff|i0|(open|empty)[ _-]?(beam|flat|field)s?|bright_?field|blank)"
+    r"([^a-z].*)?|[^a-z\d]*(open|empty)",
     re.IGNORECASE,
 )
+"""Of other names with open or empty in them many are samples, such as open circuit and empty cell."""
 DARK_NAME = re.compile(r"(.*[^a-z])?(dark|darks|dk|df)([^a-z].*)?", re.IGNORECASE)
 FLAT_DATASET = re.compile(r".*(img_?bkg|flat|white|bkg|open_?beam).*", re.IGNORECASE)
 DARK_DATASET = re.compile(r".*dark.*", re.IGNORECASE)

@@ -13,7 +13,7 @@ NAME = "maps_log_tiff.txt"
 _FRAME = re.compile(
     r"Frame\s+(\d+):.*incident energy\s*=\s*([\d.]+)\s*keV(?:.*corrected to\s*([\d.]+)\s*keV)?", re.IGNORECASE
 )
-MOST_BYTES = 2**22
+MOST_BYTES, LONGEST_LINE = 2**22, 1000
 
 
 def logged_energies(folder: Path, count: int) -> EnergyList | None:
@@ -24,7 +24,7 @@ def logged_energies(folder: Path, count: int) -> EnergyList | None:
     rows = [
         (int(match[1]), float(match[3] or match[2]))
         for line in path.read_text("utf-8", "replace").splitlines()
-        if (match := _FRAME.search(line)) is not None
+        if (match := _FRAME.search(line[:LONGEST_LINE])) is not None
     ]
     if len(rows) != count or [number for number, _ in rows] != list(range(1, count + 1)):
         return None

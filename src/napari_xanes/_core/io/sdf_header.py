@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_TOKEN = re.compile(r'\s*(?:"([^"]*)"|([={}(),;])|([^\s={}(),;"][^={}(),;"]*))')
+_TOKEN = re.compile(r'"([^"]*)"|([={}(),;])|([^\s={}(),;"][^={}(),;"]*)')
 
 
 def parse_header(text: str) -> dict[str, Any]:

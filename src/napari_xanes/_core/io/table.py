@@ -28,9 +28,11 @@ MOST_ROWS = 200_000
 _END = "\x1a"
 """The mark that DOS programs put behind the last line."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-_FORTRAN = re.compile(r"^([-+]?\d*\.?\d*)[dD](?=[-+]?\d+$)")
+_FORTRAN = re.compile(r"^([-+]?\d*(?:\.\d*)?)[dD](?=[-+]?\d+$)")
 _BEFORE_UNIT = re.compile(r"([\"']?[-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*([kMm]?eV)\b")
 """A number and the unit of energies behind it, at the begin of a line."""
+_REMARK, _LETTER = re.compile(r"\s[;#!]\s"), re.compile(r"[a-zA-Z]")
+"""What begins a remark behind numbers, and what it holds."""
 _ONE_OR_TWO = re.compile(r"[+-]?\d+,\d+")  # 8222,75
 
 
@@ -174,7 +176,9 @@ def _numbers(line: str) -> list[float] | None:
     """Return the numbers of a line, or None if it holds anything else."""
     if not line or _is_comment(line):
         return None
-    line = re.sub(r"\s[;#!]\s.*[a-zA-Z].*$", "", line)  # a remark behind the numbers
+    remark = _REMARK.search(line)
+    if remark is not None and _LETTER.search(line, remark.end()):
+        line = line[: remark.start()]
     try:
         numbers = [float(_FORTRAN.sub(r"\1e", cell.strip("\"'"))) for cell in _cells(line)]
     except ValueError:

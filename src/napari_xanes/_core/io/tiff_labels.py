@@ -7,14 +7,20 @@ from typing import Any
 
 import tifffile
 
+from napari_xanes._core.io.plausible import energy_unit_of
+
 MOST_PAGES = 5000
 """Descriptions of more pages are not gone through."""
 LONGEST = 1_000_000
 """Characters of a description that are looked through."""
 _LIST = re.compile(
-    r"""(\w*energ\w*)["']?\s*([(\[]\s*k?eV\s*[)\]])?\s*[:=]\s*[(\[]?\s*((?:\d[\d.eE+]*[\s,;]+)+\d[\d.eE+]*)""",
+    r"""(?<!\w)(\w{0,40}energ\w{0,40})["']?\s{0,20}([(\[]\s{0,9}[km]?eV\s{0,9}[)\]])?\s{0,20}[:=]\s{0,20}[(\[]?"""
+    r"""\s{0,40}((?:\d[\d.eE+]*[\s,;]+)+\d[\d.eE+]*)""",
     re.IGNORECASE,
 )
+"""All but the numbers is bounded, so that the time is in proportion to the text."""
+
+_UNIT = re.compile(r"((?<![a-z])|(?<=energy)|(?<=energies))[km]?ev(?![a-z])", re.IGNORECASE)
 
 
 def image_labels(file: tifffile.TiffFile, count: int) -> list[tuple[str, list[str]]]:
@@ -45,7 +51,9 @@ def _listed(text: str) -> list[tuple[str, list[str]]]:
 
 
 def _unit_of(text: str) -> str:
-    return " keV" if "kev" in text.lower() else " eV" if "ev" in text.lower() else ""
+    """Return the unit of energies in a name, with a space before it; "" if there is none."""
+    found = _UNIT.search(text)
+    return "" if found is None else f" {energy_unit_of(found[0])}"
 
 
 def _pages(file: tifffile.TiffFile) -> list[Any]:

@@ -16,6 +16,7 @@ EnergyUnit = Literal["eV", "keV", "MeV", "meV"]
 EV_PER = {"eV": 1.0, "keV": 1e3, "MeV": 1e6, "meV": 1e-3}
 HC_EV_ANGSTROM = 12398.419843320026
 """Planck constant times speed of light."""
+JOULES_PER_EV = 1.602176634e-19
 WAVELENGTHS = {"angstrom": 1.0, "angstroms": 1.0, "å": 1.0, "a": 1.0, "nm": 10.0, "pm": 0.01}
 """Units of wavelengths, in ångström."""
 _MEGA_OR_MILLI = re.compile(r"(?<![a-z])mev(?![a-z])", re.IGNORECASE)
@@ -52,7 +53,7 @@ def to_ev(
     unit : {"eV", "keV"}, optional
         The unit, if it is known; else it is told from the numbers.
     hint : str
-        Name of the column or dataset, which may hold the unit; only asked where the numbers leave a doubt.
+        Name of the column or dataset, which may hold the unit: MeV or meV, or eV or keV where the numbers leave a doubt.
     declared : {"", "eV", "keV", "MeV", "meV", "mev"}
         The unit that the file declares; it holds unless the numbers cannot be of it.  "mev" is MeV or meV.
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.io.plausible import energy_unit_of
 
-_WRITTEN = re.compile(
-    r"\s*[\"']?\s*([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµ°%]*)\s*[\"']?\s*"
-)
+LONGEST = 100
+"""Characters of a number with its unit."""
+_WRITTEN = re.compile(r"[\"']?\s*([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµ°%]*)\s*[\"']?")
 
 
 def numbers_of(texts: Sequence[str]) -> tuple[NDArray[np.float64], str] | None:
@@ -21,7 +21,7 @@ def numbers_of(texts: Sequence[str]) -> tuple[NDArray[np.float64], str] | None:
     Texts with different units are no numbers, neither are those that mix decimal points and decimal commas, as of
     "8,333.5" and "8333" none can tell what a comma means.
     """
-    found = [_WRITTEN.fullmatch(text) for text in texts]
+    found = [_WRITTEN.fullmatch(text) if len(text) <= LONGEST else None for text in map(str.strip, texts)]
     matches = [match for match in found if match is not None]
     units = {match[2] for match in matches}
     if not matches or len(matches) < len(found) or len(units) != 1:

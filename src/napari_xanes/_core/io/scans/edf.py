@@ -127,7 +127,7 @@ def _energies(path: Path, headers: list[dict[str, str]]) -> EnergyList | None:
 def _pixel_size(header: dict[str, str]) -> tuple[float | None, str, str]:
     """Return the size of a pixel that a header states with its unit, why, and what is to be said of another."""
     for key, text in header.items():
-        match = re.fullmatch(r"\s*([\d.]+(?:e[-+]?\d+)?)\s*(\S*)\s*", text.lower())
+        match = re.fullmatch(r"([\d.]+(?:e[-+]?\d+)?)\s*(\S*)", text.strip().lower())
         if not re.fullmatch(r".*pixel.?size.*|psize(_1)?|optic_used", key) or match is None:
             continue
         unit = match[2] or next(iter(re.findall(r"[_ (\[](nm|um|mm|m)[)\]]?$", key)), "")
@@ -153,7 +153,7 @@ def _named(header: dict[str, str]) -> dict[str, float]:
 
 
 def _number(text: str) -> float | None:
-    match = re.fullmatch(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?:k?eV)?\s*", text)
+    match = re.fullmatch(r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?:k?eV)?", text.strip())
     try:
         number = float(match[1]) if match else 0.0
     except ValueError:

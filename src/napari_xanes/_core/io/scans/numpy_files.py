@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.data.lazy import AnyArray
 from napari_xanes._core.data.stack import ArrayLike
 from napari_xanes._core.io.formats import Held, ScanFormat
@@ -16,7 +16,8 @@ from napari_xanes._core.io.frames import PlainFrames, check_shape
 from napari_xanes._core.io.named_arrays import choose_images, find_energies, put_together
 from napari_xanes._core.io.opened import Opened, Wanted
 from napari_xanes._core.io.permuted import permuted
-from napari_xanes._core.io.units import EV_PER
+from napari_xanes._core.io.plausible import ENERGY_NAME
+from napari_xanes._core.io.units import EV_PER, JOULES_PER_EV, to_ev
 from napari_xanes._core.io.written import energies_of
 
 _MOST_NUMBERS = 100_000
@@ -58,10 +59,12 @@ def _open_npz(path: Path, wanted: Wanted) -> Opened:
             arrays: dict[str, AnyArray] = {}
             shapes: dict[str, tuple[int, ...]] = {}
             for name in file.files:
-                array = _numbers(file[name])
+                array = _numbers(name, file[name])
                 if array.dtype.kind in "iufc":
                     shapes[name] = array.shape
                     arrays[name] = array
+    except InputError:
+        raise
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise DataFileError(f"{path} cannot be read as an .npz file ({error}); save it again.") from error
     name = choose_images(path, shapes, wanted)
@@ -82,14 +85,19 @@ def _open_npz(path: Path, wanted: Wanted) -> Opened:
     return opened
 
 
-def _numbers(array: AnyArray) -> AnyArray:
+def _numbers(name: str, array: AnyArray) -> AnyArray:
     """Return an array as it is, energies that are written as texts as numbers in eV."""
     found = (
         energies_of(array.ravel().tolist())
         if array.dtype.kind == "U" and 0 < array.size <= _MOST_NUMBERS
         else None
     )
-    return array if found is None or found[1] == "mev" else found[0] * EV_PER.get(found[1], 1.0)
+    if found is None:
+        return array
+    values, unit = found
+    if unit == "mev" and ENERGY_NAME.match(name):
+        return to_ev(values, name, declared=unit).values
+    return values / JOULES_PER_EV if unit == "J" else values * EV_PER.get(unit, 1.0)
 
 
 def _one(data: Any, wanted: Wanted) -> Any:

@@ -42,6 +42,7 @@ BEAM = re.compile(r"i_?0|us_?ic|ion_?chamber(_?0)?|i_?0_?ic", re.IGNORECASE)
 """Names of scalers that are the beam before the sample."""
 NO_SCALER = "none"
 MONO = re.compile(r".*(mono|incident)_?.*(energy|e)\b.*|.*energy.*mono.*|.*:energy.*|monoE", re.IGNORECASE)
+LONGEST_NAME = 200
 NEAR = 0.06
 """How far the energies of a scan may be from the edge that it is of, as a part of it."""
 
@@ -186,7 +187,11 @@ def _energy(path: Path, file: Any) -> EnergyList | None:
             found |= dict(zip(_names(file, names), _names(file, values), strict=False))
     for name, value in found.items():
         number = _number(value)
-        if number is not None and MONO.fullmatch(name) and (1 < number < 130 or 200 < number < 130_000):
+        if (
+            number is not None
+            and MONO.fullmatch(name[:LONGEST_NAME])
+            and (1 < number < 130 or 200 < number < 130_000)
+        ):
             values_: NDArray[np.float64] = np.array([number])
             unit = "keV" if number < 130 else "eV"
             return EnergyList(values_, f"{path.name}:{name}", name, None, "recorded with the scan", unit)

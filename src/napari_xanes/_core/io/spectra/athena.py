@@ -23,8 +23,8 @@ from napari_xanes._core.io.formats import SpectraFormat
 from napari_xanes._core.io.spectrum import Spectrum, as_references
 from napari_xanes._core.io.table import MAX_BYTES
 
-_STRING = r"'((?:[^'\\]|\\.)*)'"
-_TOKEN = re.compile(rf"{_STRING}|([-+]?[\d.]+(?:[eE][-+]?\d+)?)|(\{{[^}}]*\}}|\[[^\]]*\])|(undef)")
+_STRING = r"'((?:[^'\\]|\\.)*)'?"  # one that does not end goes to the end of its line
+_TOKEN = re.compile(rf"{_STRING}|([-+]?[\d.]+(?:[eE][-+]?\d+)?)|(\{{[^{{}}]*\}}|\[[^\[\]]*\])|(undef)")
 _MARKS = (b"# Athena project file", b"_____header1", b"_____journal")
 
 
