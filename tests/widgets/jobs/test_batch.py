@@ -14,10 +14,12 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
 import napari_xanes as nx
+from napari_xanes._core.runs.batch import plan, run_job
 from napari_xanes._widgets.jobs.batch import XanesBatch
 from napari_xanes._widgets.jobs.batch_table import in_words
 from napari_xanes._widgets.jobs.queue import CRASHED, Queue
-from napari_xanes._widgets.layers.layers import about, add_stack, put_result
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result, stack_of
+from napari_xanes._widgets.layers.masks import apply_to_all
 
 RECIPE = 'schema = 1\ninput.signal = "optical_density"\n[[step]]\ndo = "peak"\nwindow = [8330, 8370]\n'
 ENERGY = np.linspace(8300, 8400, 21)
@@ -79,6 +81,20 @@ def test_what_ends_without_a_word_failed_and_can_be_run_again():
     assert next(iter(queue.rows)) == "/a/two.h5"
 
 
+def test_no_two_scans_share_a_result(tmp_path):
+    (tmp_path / "c/scan").mkdir(parents=True)
+    scans = [str(tmp_path / name) for name in ("a/scan.h5", "b/scan.h5", "c/scan", "b/other.h5")]
+    queue = Queue()
+    refused = queue.add(scans)
+    assert list(queue.rows) == [scans[0], scans[3]] and queue.add(scans[:1]) == []
+    for scan, said in zip(scans[1:3], refused, strict=True):
+        assert said.startswith(f"{scan} is left out") and scans[0] in said and "scan.h5; rename" in said
+    queue.take(line(scans[0], state="done", result="/m/scan.h5"))
+    queue.take(line(scans[1], state="done", result="/m/scan.h5"))  # came into a folder that is watched
+    assert [queue.rows[scan].result for scan in scans[:2]] == ["", "/m/scan.h5"]
+    assert scans[1] in queue.rows[scans[0]].said
+
+
 def test_what_the_shell_advises_is_said_as_the_dock_has_it():
     said = in_words("m/a.h5 was made by another recipe; give --overwrite to replace it.")
     assert said == "m/a.h5 was made by another recipe; tick Replace other results to replace it."
@@ -121,6 +137,56 @@ def test_a_recipe_that_is_none_is_refused_before_anything_is_run(batch, tmp_path
     (tmp_path / "recipe.toml").write_text("schema = 9\n")
     batch.run.click()
     assert "schema" in shown[0] and states(batch) == ["waiting"] and not batch.child.running
+
+
+def test_a_scan_whose_result_has_another_s_name_is_refused(batch, tmp_path, shown):
+    scans = [str(tmp_path / folder / "scan.h5") for folder in "abc"]
+    batch.add(scans)
+    assert list(batch.queue.rows) == scans[:1]
+    assert scans[1] in shown[0] and shown[0].endswith("So it is with 1 more.")
+
+
+def test_the_recipe_is_that_of_when_it_was_started(batch, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(batch.child, "start", told.append)
+    batch.out.setText(str(tmp_path / "maps"))
+    batch.add([str(tmp_path / "a.h5"), str(tmp_path / "b.h5")])
+    batch.start()
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("8330", "8340"))
+    batch.child.ended.emit(0, "")
+    windows = [nx.Recipe.load(words[1]).steps[0][1].window for words in told]
+    assert [words[2] for words in told] == list(batch.queue.rows)
+    assert windows == [(8330, 8370), (8330, 8370)]
+
+
+def test_a_painted_mask_lies_among_the_results_and_stays(batch, viewer, tmp_path, monkeypatch):
+    scan = write_scan(tmp_path / "scan.h5")
+    layer = add_stack(viewer, nx.read_stack(scan, signal="optical_density"))
+    apply_to_all(viewer, viewer.add_labels(np.eye(6, 7, dtype=int), name="by hand"), layer)
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": [{"do": "peak", "window": [8330, 8370]}]})
+    put_result(viewer, layer, "maps", nx.run_recipe(recipe, stack_of(layer)))
+    batch.recipe.clear()
+    batch.out.setText(str(tmp_path / "maps"))
+    told = []
+    monkeypatch.setattr(batch.child, "start", told.append)
+
+    def planned():
+        batch.add([scan])
+        batch.start()
+        batch.child.ended.emit(0, "")
+        loaded = nx.Recipe.load(told[-1][1])
+        return loaded, *plan(loaded, [scan], batch.out.text(), resume=True)
+
+    loaded, job = planned()
+    run_job(loaded, job)
+    np.testing.assert_array_equal(nx.load_result(job.target).labels["mask"], np.eye(6, 7))
+    assert planned()[1].done, "the same mask is the same file"
+    batch.close_down()
+    written = nx.Recipe.load(tmp_path / "maps/scan.toml")
+    assert [params.file for name, params in written.steps if name == "mask"] == [
+        str(tmp_path / "maps/batch_mask.tif")
+    ]
+    assert (tmp_path / "maps/batch_mask.tif").exists()
 
 
 def test_a_watched_folder_replaces_other_results_only_where_ticked(batch, tmp_path, monkeypatch):

@@ -130,7 +130,7 @@ def plan(
     for missing in (path for path in paths if not path.exists()):
         raise DataFileError(f"{missing}: there is no such file or folder.")
     for scan, *more in [paths] if combine else [[path] for path in paths]:
-        named = f"{_name(scan)}_and_{len(more)}_more" if more else _name(scan)
+        named = f"{name_of(scan)}_and_{len(more)}_more" if more else name_of(scan)
         target = folder / f"{named}.{results}"
         if target in jobs:
             raise InputError(
@@ -235,7 +235,8 @@ def _is_ours(recipe_file: Path) -> bool:
         return file.read(len(MARK)) == MARK.encode()
 
 
-def _name(scan: Path) -> str:
+def name_of(scan: Path) -> str:
+    """Return the name that the result of a scan has, without the ending."""
     return scan.resolve().name if scan.is_dir() else scan.stem
 
 

@@ -15,7 +15,7 @@ from napari_xanes._widgets.jobs.child import Child
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.jobs.queue import AGAIN, OPEN, Queue, last_error
 from napari_xanes._widgets.layers.layers import result_of
-from napari_xanes._widgets.layers.painted import save_recipe
+from napari_xanes._widgets.layers.painted import with_masks
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.notices import report_error
@@ -123,8 +123,11 @@ class XanesBatch(Dock):
 
     def add(self, scans: list[str]) -> None:
         """Put files or folders into the queue, each a scan."""
-        self.queue.add(scans)
+        refused = self.queue.add(scans)
         self.refresh()
+        if refused:
+            more = f" So it is with {len(refused) - 1} more." if len(refused) > 1 else ""
+            report_error(InputError(refused[0] + more), TITLE)
 
     def cancel_chosen(self) -> None:
         """Cancel the chosen scans, or all."""
@@ -167,21 +170,25 @@ class XanesBatch(Dock):
             self._next()
 
     def _write_recipe(self) -> bool:
-        """Write down the recipe for the process; whether there is one."""
+        """Write down the recipe for the process, as it is now; whether there is one."""
         try:
-            self._recipe_file = self.recipe.text().strip()
-            if not self._recipe_file:
-                layer = self.chooser.layer()
-                if layer is None:
-                    raise InputError(self._missing())
-                made = result_of(self.viewer, layer)
-                self._recipe_file = str(Path(self._home.path()) / "batch.toml")
-                save_recipe(self.viewer, Recipe.of(made), made.history, self._recipe_file)
-            Recipe.load(self._recipe_file)
+            chosen = self.recipe.text().strip()
+            recipe = Recipe.load(chosen) if chosen else self._recipe_of_stack()
+            self._recipe_file = str(Path(self._home.path()) / (Path(chosen).name or "batch.toml"))
+            recipe.save(self._recipe_file)
         except (XanesError, OSError) as error:
             report_error(error, TITLE)
             return False
         return True
+
+    def _recipe_of_stack(self) -> Recipe:
+        """Return what was done to the chosen stack; masks painted by hand are written among the results, which name them."""
+        layer = self.chooser.layer()
+        if layer is None:
+            raise InputError(self._missing())
+        made, out = result_of(self.viewer, layer), self._out()
+        recipe, _ = with_masks(self.viewer, Recipe.of(made), made.history, out / "batch.toml")
+        return Recipe.from_dict(recipe.to_dict(), folder=out)
 
     def _next(self) -> None:
         scan = None if self.child.running else self.queue.next()
@@ -191,8 +198,11 @@ class XanesBatch(Dock):
             self.child.start(["run", self._recipe_file, scan, *self._common(), "--resume", *more])
         self.refresh()
 
+    def _out(self) -> Path:
+        return Path(self.out.text().strip()).absolute()
+
     def _common(self) -> list[str]:
-        return ["--out", str(Path(self.out.text().strip()).absolute()), "--json"]
+        return ["--out", str(self._out()), "--json"]
 
     def watch_folder(self, folder: str) -> None:
         """Run the scans of a folder as they come in, until stopped."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from napari_xanes._core.runs.batch import name_of
+
 OPEN = ("waiting", "running")
 AGAIN = ("failed", "cancelled")
 COMING = ("being written", "whole")
@@ -42,11 +44,22 @@ class Queue:
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
 
-    def add(self, scans: Iterable[str | Path]) -> None:
-        """Put scans at the end that are not there; those that are done, failed or were cancelled wait again."""
+    def add(self, scans: Iterable[str | Path]) -> list[str]:
+        """Put scans at the end that are not there; those that are done, failed or were cancelled wait again.
+
+        Returns a sentence on each that is left out, because its result would have the name of another's.
+        """
+        names, refused = {name_of(Path(scan)): scan for scan in self.rows}, list[str]()
         for scan in map(os.path.abspath, scans):
-            if scan not in self.rows or self.rows[scan].state not in OPEN:
+            name = name_of(Path(scan))
+            if (other := names.setdefault(name, scan)) != scan:
+                refused.append(
+                    f"{scan} is left out: its result and that of {other} would both be {name}.h5; rename one, or remove "
+                    "the other when it is done and choose another folder for the results."
+                )
+            elif scan not in self.rows or self.rows[scan].state not in OPEN:
                 self.rows[scan] = Row(scan)
+        return refused
 
     def next(self) -> str | None:
         """Return the scan that is to be run next."""
@@ -82,6 +95,9 @@ class Queue:
         if told.get("state") in STATES:
             known["state"] = told["state"]
         self.rows[scan] = replace(before, **known)
+        for other, row in self.rows.items() if known.get("result") else ():
+            if other != scan and row.result == known["result"]:
+                self.rows[other] = replace(row, result="", said=f"its result was replaced by that of {scan}")
         return True
 
     def ended(self, errors: str, cancelled: bool) -> None:

@@ -27,6 +27,18 @@ Steps = list[tuple[str, Params]]
 def save_recipe(viewer: Any, recipe: Recipe, history: Sequence[Entry | None], path: str | Path) -> list[Path]:
     """Write a recipe, and the painted masks among its steps beside it; returns the files of the masks.
 
+    See `with_masks`.
+    """
+    recipe, masks = with_masks(viewer, recipe, history, path)
+    recipe.save(path)
+    return masks
+
+
+def with_masks(
+    viewer: Any, recipe: Recipe, history: Sequence[Entry | None], path: str | Path
+) -> tuple[Recipe, list[Path]]:
+    """Write the painted masks of a recipe beside where it is to be; returns it with their names, and the files.
+
     Parameters
     ----------
     history : sequence of Entry or None
@@ -45,9 +57,11 @@ def save_recipe(viewer: Any, recipe: Recipe, history: Sequence[Entry | None], pa
             params = MaskParams(file=file.name, combine=params.combine, apply=params.apply)
         steps.append((name, params))
     for file, mask in masks.items():
-        write_mask(file, mask)
-    Recipe(tuple(steps), recipe.input, recipe.output).save(path)
-    return list(masks)
+        if (
+            not file.exists()
+        ):  # else it holds the same, and results made with it stay those of an unchanged file
+            write_mask(file, mask)
+    return Recipe(tuple(steps), recipe.input, recipe.output), list(masks)
 
 
 def _free_name(path: Path, mask: NDArray[np.bool_], taken: Collection[Path]) -> Path:
