@@ -82,6 +82,43 @@ def test_thin_pixels_of_the_iron_phantom_hold_no_negative_amounts(data_dir, refe
     assert not any("negative" in text for text in result.warnings)
 
 
+def bounded_fit(n, told, below=0.0, share=1.0):
+    """Fit 4 references, one of them present, another below zero by some standard errors in a share of the pixels."""
+    energy = np.r_[np.linspace(8225, 8318, n // 5), np.linspace(8325, 8362, n - 2 * (n // 5))]
+    energy = np.r_[energy, np.linspace(8385, 8575, n // 5)]
+    references = [Reference(name, FINE, spectrum(at, FINE)) for name, at in zip("abcd", CENTRES, strict=True)]
+    spectra = np.stack([np.interp(energy, FINE, r.mu) for r in references])
+    columns = np.c_[np.ones(n), energy - 8400, spectra.T]
+    error = 0.02 * np.sqrt(np.linalg.inv(columns.T @ columns)[3, 3])
+    rng = np.random.default_rng(0)
+    parts = np.zeros((4, *SHAPE))
+    parts[0], parts[1] = 1, -below * error * (rng.random(SHAPE) < share)
+    density = np.einsum("ke,kyx->eyx", spectra, parts) + rng.normal(0, 0.02, (n, *SHAPE))
+    noise = 0.02 if told else None
+    return fit_references(
+        density, energy, references, constraint="nonnegative", background=(0, 1), noise=noise
+    )
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("n", [12, 16, 40])
+def test_references_that_are_absent_are_not_said_to_be_negative(n, told):
+    fit = bounded_fit(n, told)
+    found = fit.diagnosis
+    assert found.clearly_negative < 0.009 * found.pixels  # 4 x 0.13 % by chance
+    assert fit.warnings == ()
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("n", [16, 20, 40])
+def test_amounts_that_are_clearly_negative_are_counted(n, told):
+    everywhere = bounded_fit(n, told, below=4).diagnosis
+    assert 0.8 < everywhere.clearly_negative / everywhere.pixels < 0.9  # 84 % of a normal distribution
+    fit = bounded_fit(n, told, below=5, share=0.3)
+    assert 0.28 < fit.diagnosis.clearly_negative / fit.diagnosis.pixels < 0.32
+    assert any("clearly negative" in text for text in fit.warnings)
+
+
 def test_displaced_frames_are_named_with_their_size():
     rng = np.random.default_rng(3)
     density = density_of(*two(rng))

@@ -13,7 +13,6 @@ from napari_xanes._core.fit.leftover import APART, Index, Leftover
 from napari_xanes._core.fit.patterns import Matrix
 from napari_xanes._core.solve.active_sets import sums_to_one
 from napari_xanes._core.solve.design import Constraint, Design
-from napari_xanes._core.solve.least_squares import FREE_ENOUGH
 
 SIGNIFICANT = 3.0
 """Standard errors of the sum of coefficients from which a pixel is looked at, as for the fractions themselves."""
@@ -91,18 +90,13 @@ def clearly_negative(pixels: Pixels, basis: Design, constraint: Constraint) -> i
     k = pixels.coefficients.shape[0]
     every = np.concatenate([basis.background, basis.references], axis=1)
     moved = np.linalg.pinv(every).astype(np.float32) @ pixels.residuals
-    rest = pixels.residuals - every.astype(np.float32) @ moved
     free = pixels.coefficients + moved[-k:]
     if sums_to_one(constraint):
         inverse = np.linalg.inv(basis.r[-k:, -k:])
         covariance = inverse @ inverse.T
         share = (covariance.sum(axis=1) / covariance.sum()).astype(np.float32)
         free = free - share[:, None] * (free.sum(axis=0) - 1)
-    error = pixels.errors
-    if len(rest) - every.shape[1] >= FREE_ENOUGH:  # without what the bound leaves
-        left = np.maximum(np.linalg.norm(pixels.residuals, axis=0), np.finfo(np.float32).tiny)
-        error = error * np.minimum(np.linalg.norm(rest, axis=0) / left, 1)
-    return int((pixels.clear & (free < -CLEARLY * error).any(axis=0)).sum())
+    return int((pixels.clear & (free < -CLEARLY * pixels.errors).any(axis=0)).sum())
 
 
 def typical_sigma(pixels: Pixels, basis: Design) -> Matrix:

@@ -115,7 +115,9 @@ class FitKernel:
         self._of_sum = max(float(every.sum()), 0.0)
         self._propagation = Propagation(basis, fitted, jacobian)
         self._use_propagation()
+        self._plain = self._n - basis.q.shape[1]
         self._pool: PooledNoise | None = None
+        self._free_pool: PooledNoise | None = None
         self._trend = False
         self.follows: tuple[str, ...] = ()
 
@@ -162,7 +164,9 @@ class FitKernel:
             k = self.maps["coefficients"][0]
             z, out = projected[-k:].copy(), {n: np.empty(data.shape[1]) for n in ADMM_MAPS}
             x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
-            _, _, weighted, left = residual(data, projected, x, np.arange(data.shape[1]))
+            _, _, weighted, _ = residual(data, projected, x, None)
+            unbound = np.linalg.solve(self.basis.r[-k:, -k:], z)  # what a bound leaves is no noise
+            _, _, of_noise, left = residual(data, residual.project(data), unbound, np.arange(data.shape[1]))
             assert left is not None
             level = _level(data, thickness)
             part = np.ones(data.shape[1]) if thickness is None else thickness
@@ -172,13 +176,16 @@ class FitKernel:
             self._propagation.learn(x[:, clear], scale * kept, level[clear], density, counted)
             self._use_propagation()
             squares, freedom = self._squares(x, weighted, level)
+            free = self._in_even_noise(
+                of_noise, np.float64(self._plain), self._propagation.features(x, level)
+            )
         self._trend = thickness is not None
         if self._trend and image is not None:
             self.reads = {**self.reads, "thickness": image}
         elif self._trend:
             self.follows = ("thickness",)
-        pool = PooledNoise(squares, np.nan_to_num(np.broadcast_to(freedom, squares.shape)), level)
-        self._pool = pool if pool.known and self._propagation.freedom < ENOUGH else None
+        if self._propagation.freedom < ENOUGH:
+            self._pool, self._free_pool = (_pooled(*told, level) for told in ((squares, freedom), free))
 
     def _squares(self, x: FloatArray, weighted: FloatArray, level: FloatArray) -> tuple[FloatArray, Any]:
         sigma = self._sigma[x.dtype]
@@ -200,13 +207,12 @@ class FitKernel:
         self, weighted: FloatArray, counted: Any, features: FloatArray
     ) -> tuple[FloatArray, Any]:
         """Return squares and degrees of freedom whose ratio is the variance of the noise, of one at each energy."""
-        plain = self._n - self.basis.q.shape[1]
-        if not plain:  # then only a constraint leaves anything
+        if not self._plain:  # then only a constraint leaves anything
             return weighted, counted
         if not self._propagation.freedom:
             return np.full_like(weighted, np.nan), counted
         expected = self._left[weighted.dtype] @ features
-        freedom = (counted * (self._propagation.freedom / plain)).astype(weighted.dtype)
+        freedom = (counted * (self._propagation.freedom / self._plain)).astype(weighted.dtype)
         return weighted * (self._propagation.freedom / expected), freedom
 
     def __call__(self, y: FloatArray, out: Mapping[str, FloatArray]) -> None:
@@ -262,7 +268,12 @@ class FitKernel:
         if self.keeps is not None and left is not None:
             variances = np.maximum(terms[: len(x), picked], 0)
             of_sum = self._error_of_sum(x[:, picked].sum(axis=0), plain[picked])
-            errors = np.concatenate([np.sqrt(variances) * noise[picked], of_sum[None]])
+            told = noise[picked]
+            if "noise" not in out and self._constraint != "none":
+                told = self._unbound_noise(
+                    *(a[..., picked] for a in (x, z, weighted, level, features, noise))
+                )
+            errors = np.concatenate([np.sqrt(variances) * told, of_sum[None]])
             self.keeps.put(out["number"][picked], left, x[:, picked], errors)
         sigma.fill(x, z, out["fractions"], noise, free, features, terms, out["sigma"])
         if "coefficient_sigma" in out:  # the error of a fraction of nothing, times the sum
@@ -271,6 +282,25 @@ class FitKernel:
             together = self._with_thickness[data.dtype] @ features
             out["with_thickness"][...] = together - out["fractions"] * together.sum(axis=0)
             out["with_thickness"] *= noise**2 / x.sum(axis=0)
+
+    def _unbound_noise(
+        self,
+        x: FloatArray,
+        z: FloatArray,
+        weighted: FloatArray,
+        level: FloatArray,
+        features: FloatArray,
+        noise: FloatArray,
+    ) -> FloatArray:
+        """Return the noise (n,) by what an unbound fit leaves, as a bound leaves misfit, too; `noise` if that does not tell."""
+        pool, k = self._free_pool, len(x)
+        if pool is None and self._plain < FREE_ENOUGH:
+            return noise
+        over = z - self.basis.r[-k:, -k:].astype(x.dtype) @ x
+        rest = np.maximum(weighted - np.einsum("ij,ij->j", over, over), np.finfo(x.dtype).eps * weighted)
+        squares, freedom = self._in_even_noise(rest, x.dtype.type(self._plain), features)
+        unbound: FloatArray = np.sqrt(squares / freedom if pool is None else pool(squares, freedom, level))
+        return unbound
 
     def _free_energies(self, count: NDArray[Any] | None, dtype: Any) -> Any:
         """Return the degrees of freedom that are left by all coefficients, or by `count` (n,) that are not held."""
@@ -298,6 +328,11 @@ class FitKernel:
 FREE_ENOUGH = 10
 """Degrees of freedom from which on a pixel's own scatter tells whether it holds anything at all."""
 ADMM_MAPS = ("iterations", "primal_residual", "dual_residual", "unconverged")
+
+
+def _pooled(squares: FloatArray, freedom: Any, level: FloatArray) -> PooledNoise | None:
+    pool = PooledNoise(squares, np.nan_to_num(np.broadcast_to(freedom, squares.shape)), level)
+    return pool if pool.known else None
 
 
 def _level(data: FloatArray, thickness: FloatArray | None) -> FloatArray:
