@@ -10,13 +10,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtCore import QItemSelectionModel, QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
 import napari_xanes as nx
 from napari_xanes._core.runs.batch import plan, run_job
+from napari_xanes._widgets.jobs import batch_table
 from napari_xanes._widgets.jobs.batch import XanesBatch
-from napari_xanes._widgets.jobs.batch_table import in_words
+from napari_xanes._widgets.jobs.batch_table import BatchTable, in_words
 from napari_xanes._widgets.jobs.queue import CRASHED, Queue
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result, stack_of
 from napari_xanes._widgets.layers.masks import apply_to_all
@@ -95,10 +96,43 @@ def test_no_two_scans_share_a_result(tmp_path):
     assert scans[1] in queue.rows[scans[0]].said
 
 
-def test_what_the_shell_advises_is_said_as_the_dock_has_it():
-    said = in_words("m/a.h5 was made by another recipe; give --overwrite to replace it.")
-    assert said == "m/a.h5 was made by another recipe; tick Replace other results to replace it."
-    assert "--" not in in_words("m/a.h5 is a folder; choose another --out.")
+def test_what_the_shell_advises_is_said_as_the_dock_has_it(tmp_path):
+    scan = write_scan(tmp_path / "a.h5")
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": [{"do": "peak", "window": [8330, 8370]}]})
+    (tmp_path / "folder/a.h5").mkdir(parents=True)
+    nx.save_result(nx.Result({}, {}, ENERGY, (), {}), tmp_path / "made/a.h5")
+    for folder, advice in (
+        ("folder", "; choose another folder for the results."),
+        ("made", "; tick Replace other results to replace it."),
+    ):
+        with pytest.raises(nx.XanesError) as refused:
+            plan(recipe, [scan], tmp_path / folder, resume=True)
+        assert "--" in str(refused.value) and in_words(str(refused.value)).endswith(advice)
+
+
+def test_only_what_changes_is_drawn_and_what_is_chosen_stays(qtbot, monkeypatch):
+    table, drawn, queue = BatchTable(), [], Queue()
+    qtbot.addWidget(table)
+    monkeypatch.setattr(batch_table, "spoken", lambda said: drawn.append(said) or said)
+    scans = [f"/a/{i}.h5" for i in range(5)]
+    queue.add(scans)
+    table.show_rows(queue.rows.values())
+    for i in (1, 3):
+        index = table.model().index(i, 0)
+        table.selectionModel().select(
+            index, QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+        )
+    drawn.clear()
+    queue.set(scans[2], "failed", "it is damaged")
+    queue.add(["/a/new.h5"])
+    table.show_rows(queue.rows.values())
+    assert drawn == ["it is damaged", ""] and table.chosen() == [scans[1], scans[3]]
+    queue.remove(scans[:1])
+    table.show_rows(queue.rows.values())
+    assert table.chosen() == [scans[1], scans[3]]
+    shown = [[table.item(i, column).text() for column in range(3)] for i in range(table.rowCount())]
+    assert shown[0] == ["1.h5", "waiting", ""] and shown[1] == ["2.h5", "failed", "it is damaged"]
+    assert [row[0] for row in shown] == [*(f"{i}.h5" for i in range(1, 5)), "new.h5"]
 
 
 # -- the dock -----------------------------------------------------------------------------------------

@@ -101,17 +101,18 @@ class XanesBatch(Dock):
 
     def _enable(self) -> None:
         states = [row.state for row in self.queue.rows.values()]
-        chosen = [self.queue.rows[scan].state for scan in self.table.chosen()] or states
+        rows = [self.queue.rows[scan] for scan in self.table.chosen()]
+        chosen = [row.state for row in rows] or states
         ready, busy = self._missing() == "", self.child.running
         self.run.setEnabled("waiting" in states and ready and not busy)
         self.watch.setEnabled(self._watching or (ready and not busy))
         self.watch.setText("Stop watching" if self._watching else "Watch folder...")
         self.cancel.setEnabled(not self._watching and any(state in OPEN for state in chosen))
         self.retry.setEnabled(any(state in AGAIN for state in chosen))
-        self.remove.setEnabled(any(state != "running" for state in chosen) and bool(self.table.chosen()))
-        said = [in_words(self.queue.rows[scan].said) for scan in self.table.chosen()]
+        self.remove.setEnabled(any(state != "running" for state in chosen) and bool(rows))
+        said = in_words(rows[0].said) if len(rows) == 1 else ""
         told = self.queue.summary() if ready else self._missing()
-        self.words.setText(f"{told}\n{said[0]}" if len(said) == 1 and said[0] else told)
+        self.words.setText(f"{told}\n{said}" if said else told)
 
     def _missing(self) -> str:
         """Return what is still to be chosen before anything can be run."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QItemSelectionModel, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
@@ -39,7 +39,7 @@ class BatchTable(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, len(COLUMNS))
-        self._scans: list[str] = []
+        self._shown: list[Row] = []
         self.setHorizontalHeaderLabels(COLUMNS)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -54,37 +54,49 @@ class BatchTable(QTableWidget):
 
     def show_rows(self, rows: Iterable[Row]) -> None:
         """Show rows; what is chosen stays so."""
-        rows, chosen = list(rows), self.chosen()
-        if [row.scan for row in rows] != self._scans:
-            self._scans = [row.scan for row in rows]
-            self.clearSelection()
-            self.setRowCount(len(rows))
-            for i, scan in enumerate(self._scans):
-                for column in range(len(COLUMNS)):
-                    self.setItem(i, column, QTableWidgetItem())
-                if scan in chosen:
-                    self.selectRow(i)
+        rows = list(rows)
+        if [row.scan for row in rows] != [row.scan for row in self._shown]:
+            self._lay_out(rows)
         for i, row in enumerate(rows):
-            said = in_words(row.said)
-            done = row.state == "done" and bool(row.result)
-            name = Path(row.result).name if done else said.replace(f"{Path(row.scan).parent}{os.sep}", "")
-            texts = (Path(row.scan).name, row.progress, name)
-            tips = (row.scan, row.progress, f"{row.result} {said}".strip())
-            for column, (text, tip) in enumerate(zip(texts, tips, strict=True)):
-                item = self.item(i, column)
-                if item is not None and (item.text() != text or item.toolTip() != tip):
-                    item.setText(text)
-                    item.setToolTip(tip)
-                    item.setData(Qt.ItemDataRole.ForegroundRole, LINK if done and column == 2 else None)
+            if row != self._shown[i] or self.item(i, 0) is None:
+                self._show_row(i, row)
+        self._shown = rows
+
+    def _lay_out(self, rows: list[Row]) -> None:
+        """Have a line for each row, the same ones chosen."""
+        chosen, kept = set(self.chosen()), len(self._shown)
+        if [row.scan for row in rows[:kept]] != [row.scan for row in self._shown]:  # some were taken off
+            self.clearSelection()
+            self.setRowCount(0)
+            self._shown, kept = [], 0
+        self._shown = [*self._shown, *rows[kept:]]
+        self.setRowCount(len(rows))
+        flags = QItemSelectionModel.SelectionFlag
+        model, picked = self.model(), self.selectionModel()
+        for i, row in enumerate(rows):
+            if row.scan in chosen and model is not None and picked is not None:
+                picked.select(model.index(i, 0), flags.Select | flags.Rows)
+
+    def _show_row(self, i: int, row: Row) -> None:
+        said = in_words(row.said)
+        done = row.state == "done" and bool(row.result)
+        name = Path(row.result).name if done else said.replace(f"{Path(row.scan).parent}{os.sep}", "")
+        texts = (Path(row.scan).name, row.progress, name)
+        tips = (row.scan, row.progress, f"{row.result} {said}".strip())
+        for column, (text, tip) in enumerate(zip(texts, tips, strict=True)):
+            item = QTableWidgetItem(text)
+            item.setToolTip(tip)
+            item.setData(Qt.ItemDataRole.ForegroundRole, LINK if done and column == 2 else None)
+            self.setItem(i, column, item)
 
     def chosen(self) -> list[str]:
         """Return the scans of the rows that are chosen."""
-        return [self._scans[i] for i in sorted({index.row() for index in self.selectedIndexes()})]
+        return [self._shown[i].scan for i in sorted({index.row() for index in self.selectedIndexes()})]
 
     def _on_clicked(self, row: int, column: int) -> None:
         item = self.item(row, column)
         if column == 2 and item is not None and item.data(Qt.ItemDataRole.ForegroundRole) is not None:
-            self.opened.emit(self._scans[row])
+            self.opened.emit(self._shown[row].scan)
 
     # -- dropping ---------------------------------------------------------------------------------------
 
