@@ -16,20 +16,30 @@ NORMALIZE = {
     "pre_edge": [8240, 8320],
     "post_edge": [8376, 8600],
 }
-CLEAN = 0.5 + 0.5 * erf((ENERGY - 8341) / 3) + 0.9 * np.exp(-(((ENERGY - 8348) / 5) ** 2))
+SPARSE = np.r_[np.linspace(8250, 8318, 3), np.linspace(8335, 8356, 10), np.linspace(8376, 8500, 3)]
 
 
-def scene(noise, seed=0, shape=(48, 60)):
+def clean(energy, at=8341.0):
+    return 0.5 + 0.5 * erf((energy - at) / 3) + 0.9 * np.exp(-(((energy - at - 7) / 5) ** 2))
+
+
+def scene(noise, seed=0, shape=(48, 60), energy=ENERGY, moved=0.0):
+    """Return optical density; edges lie up to `moved` eV above 8341 eV, the more the farther right."""
     rng = np.random.default_rng(seed)
     thickness = rng.uniform(0.7, 1.3, shape)
-    mu = thickness * CLEAN[:, None, None] + 0.3 - 0.0005 * (ENERGY - 8341)[:, None, None]
+    spectra = clean(energy[:, None, None], 8341.0 + np.linspace(0, moved, shape[1]))
+    mu = thickness * spectra + 0.3 - 0.0005 * (energy - 8341)[:, None, None]
     mu = mu + noise * rng.normal(size=mu.shape)
-    return nx.EnergyStack(mu.astype(np.float32), ENERGY, "optical_density")
+    return nx.EnergyStack(mu.astype(np.float32), energy, "optical_density")
+
+
+def result_of(stack, step, **more):
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": [NORMALIZE, step | {"uncertainty": True}]})
+    return nx.run_recipe(recipe, stack, **more)
 
 
 def run(stack, step, **more):
-    recipe = nx.Recipe.from_dict({"schema": 1, "step": [NORMALIZE, step | {"uncertainty": True}]})
-    return nx.run_recipe(recipe, stack, **more).maps
+    return result_of(stack, step, **more).maps
 
 
 STEPS = {
@@ -54,6 +64,22 @@ def test_truth_lies_within_sigma(name, noise):
     distance = np.abs(found[name] - truth) / found[f"{name}_sigma"]
     assert np.isfinite(distance).all()
     assert 0.65 < np.mean(distance < 1) < 0.72 and 0.94 < np.mean(distance < 2) < 0.97
+
+
+@pytest.mark.parametrize("name", ["peak_energy", "edge_energy", "white_line_area"])
+def test_of_few_energies_errors_are_not_too_small_and_this_is_said(name):
+    """A window with seven to ten energies, which a spline follows nearly without a rest."""
+    step = STEPS[name] | ({} if name.startswith("white") else {"smoothing": 5.0})
+    for moved in (0.0, 1.0):
+        noisy, still = (result_of(scene(noise, energy=SPARSE, moved=moved), step) for noise in (0.005, 1e-5))
+        truth = np.median(still.maps[name], axis=0)
+        distance = np.abs(noisy.maps[name] - truth) / noisy.maps[f"{name}_sigma"]
+        within = np.mean(distance < 1), np.mean(distance < 2)
+        assert within[0] > 0.65 and within[1] > 0.93
+        assert moved or (within[0] < 0.73 and within[1] < 0.97)  # if all are alike, what differs is noise
+        assert sum("too few to tell noise" in text for text in noisy.warnings) == 1
+    full = result_of(scene(0.005), step)
+    assert not any("too few to tell noise" in text for text in full.warnings)
 
 
 SMOOTHING = {"peak": lambda noise: 5.0, "edge_position": lambda noise: 5.0}

@@ -222,9 +222,10 @@ class _Search:
             self.smoothing = check_smoothing(smoothing)
         self._use(energy[self.inside])
 
-    def judge(self, sample: FloatArray, jacobian: Jacobian | None) -> None:
-        """Learn the noise from sampled spectra (E, n): kernels made after this give errors as well."""
+    def judge(self, sample: FloatArray, jacobian: Jacobian | None) -> list[str]:
+        """Learn the noise from sampled spectra (E, n), and return doubts: kernels made after this give errors as well."""
         self._errors = WindowErrors(self.spline, self.inside, sample, jacobian)
+        return self._errors.doubts()
 
     def kernel(self, rows: slice | NDArray[np.intp], smoothing: float) -> EdgeKernel:
         """Return the kernel for spectra whose `rows` are the energies of the window."""
@@ -291,7 +292,7 @@ def edge_position_step(
         return {name: NamedMap(raw[name], name, unit_of(name)) for name in names}, Found(facts, warnings)
 
     if params.uncertainty:
-        search.judge(spectra, chain.handed(Jacobian))
+        found.warn(*search.judge(spectra, chain.handed(Jacobian)))
     chain.add_kernel(search.kernel(as_rows(search.inside), search.smoothing), collect)
     return params.model_copy(update={"window": search.window, "smoothing": search.smoothing}), found
 

@@ -18,6 +18,9 @@ from napari_xanes._core.maps.spline import Float64, FloatArray, SmoothingSpline
 LESS = 0.03
 """Part of the best smoothing of a curve with which the noise is told: the scatter then holds less of the curve itself."""
 
+FEW_FREE = 2.5
+"""Degrees of freedom below which the user is told that errors may be too large."""
+
 
 class WindowErrors:
     """Noise of spectra in a window, and variances of linear functions of them.
@@ -60,16 +63,28 @@ class WindowErrors:
             shared /= max(float(np.linalg.norm(shared)), 1e-30)
             self._rest -= np.outer(shared, shared @ self._rest)
         left = self._rest @ self.covariance @ self._rest.T
-        self._expected = max(float(np.trace(left)), 1e-12)
-        self._freedom = self._expected**2 / max(float((left**2).sum()), 1e-24)
+        whole = max(float(np.trace(left)), 1e-100)
+        self._rest /= np.sqrt(whole)  # of few energies on a steep edge the spline leaves next to nothing
+        self._freedom = float(np.trace(left)) ** 2 / max(float((left**2).sum()), 1e-200)
         self._pool: PooledNoise | None = None
         if self._freedom < ENOUGH and spectra.shape[1]:
             pool = PooledNoise(*self._squares(spectra), spectra.mean(axis=0))
             self._pool = pool if pool.known else None
 
+    def doubts(self) -> list[str]:
+        """Say so if the window's energies are too few to tell noise from the shape of the spectra."""
+        if self._freedom >= FEW_FREE:
+            return []
+        said = (
+            f"the window's {len(self._rest)} energies are too few to tell noise from how the spectra of pixels differ "
+            f"({self._freedom:.1f} degrees of freedom, at least {FEW_FREE:g} are needed), so the errors may be several times too "
+            "large; measure at more energies there, or compare with the scatter in a uniform region"
+        )
+        return [said]
+
     def _squares(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         rest = self._rest.astype(y.dtype) @ y
-        squares = np.einsum("ij,ij->j", rest, rest) * y.dtype.type(self._freedom / self._expected)
+        squares = np.einsum("ij,ij->j", rest, rest) * y.dtype.type(self._freedom)
         return squares, np.full(squares.shape, self._freedom, y.dtype)
 
     def noise(self, y: FloatArray) -> FloatArray:

@@ -210,6 +210,7 @@ def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[Pea
     smoothing = choose_smoothing(chain.energy[inside], params.smoothing, spectra[inside])
     found["degrees_of_freedom"] = spline.freedom(smoothing)
     errors = WindowErrors(spline, inside, spectra, chain.handed(Jacobian)) if params.uncertainty else None
+    found.warn(*(errors.doubts() if errors else ()))
     kernel = PeakKernel(spline, chain.energy[inside], as_rows(inside), smoothing, errors)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:

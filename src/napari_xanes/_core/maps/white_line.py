@@ -223,6 +223,7 @@ def white_line_step(
     spectra = chain.sample().spectra
     warn_of_gaps(found, spectra, inside)
     errors = _errors(chain.energy, inside, spectra, chain.handed(Jacobian)) if params.uncertainty else None
+    found.warn(*(errors.doubts() if errors else ()))
     kernel = WhiteLineKernel(chain.energy[inside], as_rows(inside), params.baseline, errors)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
