@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
-from qtpy.QtCore import QItemSelectionModel, QMimeData, QPointF, Qt, QUrl
+from qtpy.QtCore import QItemSelectionModel, QMimeData, QObject, QPointF, Qt, QUrl, Signal
 from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QWidget
 
 import napari_xanes as nx
 from napari_xanes._core.runs.batch import plan, run_job
@@ -246,6 +250,47 @@ def test_closing_the_dock_ends_the_process(batch, tmp_path, qtbot):
         os.kill(number, 0)
 
 
+class Application(QObject):
+    aboutToQuit = Signal()
+
+
+@pytest.mark.parametrize("how", ["quit", "deleted"])
+def test_the_process_ends_when_napari_is_left(how, viewer, qtbot, tmp_path, monkeypatch):
+    app, around = Application(), QWidget()
+    monkeypatch.setattr(
+        "napari_xanes._widgets.jobs.batch.QApplication", SimpleNamespace(instance=lambda: app)
+    )
+    dock = XanesBatch(viewer)
+    dock.setParent(around)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    dock.recipe.setText(str(tmp_path / "recipe.toml"))
+    dock.out.setText(str(tmp_path / "maps"))
+    dock.watch_folder(str(tmp_path))
+    child = dock.child
+    assert child.running
+    if how == "quit":
+        app.aboutToQuit.emit()
+        assert not child.running
+    around.deleteLater()
+    qtbot.waitUntil(lambda: not child.running)
+
+
+def test_the_process_ends_when_napari_is_killed(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    words = ["-m", "napari_xanes", "watch", tmp_path, "recipe.toml", "--out", "maps"]
+    around = os.environ | {"NAPARI_XANES_ENDS_WITH_STDIN": "1"}
+    with subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        cwd=tmp_path,
+        env=around,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as watch:
+        assert watch.stdout.readline().startswith(b"watching")
+        watch.stdin.close()
+        assert watch.wait(60) == -signal.SIGTERM
+
+
 # -- a journey ----------------------------------------------------------------------------------------
 
 
@@ -261,8 +306,10 @@ def press(button, qtbot):
 
 
 @pytest.mark.viewer
-def test_scans_are_dropped_run_lost_retried_watched_and_opened(window, tmp_path, qtbot):
+def test_scans_are_dropped_run_lost_retried_watched_and_opened(window, tmp_path, qtbot, monkeypatch):
     """The recipe is that of what was done by hand to one scan; a process that is killed takes nothing with it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "typer.py").write_text("raise SystemExit('of the folder in which napari was started')")
     scans = [write_scan(tmp_path / f"scan_{i}.h5", level) for i, level in ((1, 1.0), (2, 2.0))]
     scans.insert(1, str(tmp_path / "bad.h5"))
     Path(scans[1]).write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTemporaryDir
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit
+from qtpy.QtWidgets import QApplication, QCheckBox, QFileDialog, QLineEdit
 
 from napari_xanes._core.base.errors import InputError, XanesError
 from napari_xanes._core.recipe.recipe import Recipe
@@ -31,8 +32,7 @@ class XanesBatch(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.viewer, self.queue, self.settle = napari_viewer, Queue(), SETTLE_S
-        self.child = Child(self)
-        self._home = QTemporaryDir()
+        self.child, self._home = Child(), QTemporaryDir()
         self._recipe_file, self._cancelled, self._watching = "", False, False
         self.chooser = StackChooser(napari_viewer)
         self.recipe, self.out = QLineEdit(), QLineEdit()
@@ -91,6 +91,9 @@ class XanesBatch(Dock):
         self.remove.clicked.connect(self.remove_chosen)
         self.child.told.connect(self._on_told)
         self.child.ended.connect(self._on_ended)
+        if (app := QApplication.instance()) is not None:
+            app.aboutToQuit.connect(self.close_down)
+        self.destroyed.connect(partial(_leave_nothing, self.child, self._home))  # with the window, unasked
 
     # -- what is shown --------------------------------------------------------------------------------
 
@@ -261,6 +264,10 @@ class XanesBatch(Dock):
 
     def cleanup(self) -> None:
         """End the process, which leaves nothing half-written, and disconnect from the viewer."""
-        self.child.end_now()
+        _leave_nothing(self.child, self._home)
         self.chooser.cleanup()
-        self._home.remove()
+
+
+def _leave_nothing(child: Child, home: QTemporaryDir, *_: Any) -> None:
+    child.end_now()
+    home.remove()

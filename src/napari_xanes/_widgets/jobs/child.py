@@ -26,12 +26,13 @@ class Child(QObject):
     told = Signal(list)
     ended = Signal(int, str)
 
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()  # of no parent, which would take it along while the process runs
         self._rest, self._errors = "", ""
         self._process = QProcess(self)
         around = QProcessEnvironment.systemEnvironment()
         around.insert("PYTHONUTF8", "1")  # what is heard is read as such, on Windows too
+        around.insert("NAPARI_XANES_ENDS_WITH_STDIN", "1")  # should the window be killed
         self._process.setProcessEnvironment(around)
         self._process.readyReadStandardOutput.connect(self._on_output)
         self._process.readyReadStandardError.connect(self._on_error)
