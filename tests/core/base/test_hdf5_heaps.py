@@ -174,3 +174,72 @@ def test_a_type_that_is_damaged_is_not_trusted(tmp_path, tried):
         path.write_bytes(raw[:place] + bytes([value]) + raw[place + 1 :])
         check_heaps(path)
         assert tried.pop() == str(path)
+
+
+MEMORY = """if True:
+    import re, sys, napari_xanes as nx
+    from pathlib import Path
+    def most(): return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+    before = most()
+    for read in (nx.read_stack, nx.read_references):
+        try: read(sys.argv[1])
+        except nx.XanesError as error: print(error)
+    print(most() - before)
+"""
+
+
+def read_with_memory(path):
+    """Return what readers say of a file in a process of its own, and how many MB they take."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    said = done.stdout.splitlines()
+    return said[:-1], float(said[-1])
+
+
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="memory is counted by /proc")
+
+
+@needs_proc
+@pytest.mark.parametrize("size", [2_000_000, 200_000])
+def test_texts_that_were_never_written_are_not_all_filled_in(tmp_path, size):
+    """The library hands out the fill value, which lies in the file once, for each of them."""
+    path, count = tmp_path / "scan.h5", 600_000_000 // size
+    with h5py.File(path, "w") as file:
+        file["img_xanes"] = np.random.default_rng(0).random((count, 4, 5)).astype("f4")
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        text = h5py.string_dtype()
+        plist.set_fill_value(np.array(b"8" * size, dtype=text))
+        kind, space = h5py.h5t.py_create(text, logical=True), h5py.h5s.create_simple((count,))
+        h5py.h5d.create(file.id, b"X_eng", kind, space, plist)
+    said, taken = read_with_memory(path)
+    assert said and taken < 200
+
+
+@needs_proc
+def test_long_texts_of_one_length_that_were_never_written_are_not_read(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["img_xanes"] = np.random.default_rng(0).random((300, 4, 5)).astype("f4")
+        file.create_dataset("X_eng", (300,), "S2000000", chunks=(1,))
+    said, taken = read_with_memory(tmp_path / "scan.h5")
+    assert said and taken < 200
+
+
+@needs_proc
+def test_a_pointer_to_elsewhere_is_not_followed(tmp_path):
+    """The one that is meant is sound; what stands where the dataset says that it is claims a text of 1 GB."""
+    path = tmp_path / "scan.nxs"
+    with h5py.File(path, "w") as file:
+        file["entry/definition"] = "NXxas"
+        for name in ("energy", "intensity"):
+            file[f"entry/{name}"] = np.linspace(8300, 8400, 5)
+        file["entry/other"] = np.frombuffer((2**30).to_bytes(4, "little") + bytes([1] * 12), "u1")
+        meant, other = (file[f"entry/{name}"].id.get_offset() for name in ("definition", "other"))
+    n_bytes = (16).to_bytes(8, "little")
+    raw = path.read_bytes()
+    assert raw.count(meant.to_bytes(8, "little") + n_bytes) == 1
+    path.write_bytes(
+        raw.replace(meant.to_bytes(8, "little") + n_bytes, other.to_bytes(8, "little") + n_bytes)
+    )
+    said, taken = read_with_memory(path)
+    assert any("claim 1073741824 bytes" in one for one in said) and taken < 200, said

@@ -20,6 +20,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+import h5py
+
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.hdf5_trial import MOST_BYTES, TOO_MUCH, UNLISTED
 
@@ -35,6 +37,9 @@ HEADER, OBJECT = 16, 16
 VIRTUAL = 24
 """Bytes that the parts of a virtual dataset take at least; they begin with their version, which no text does."""
 
+LARGE = 2**18
+"""Bytes of a text that are many where it is a fill value, which the library hands out for each element that is not there."""
+POINTER_BYTES = 16
 POINTER, MOST_POINTERS = b"\x10\0\0\0", 100_000
 """How many bytes a pointer to a heap has, as the type of what lies there says it; how often that may stand in a file."""
 LISTS, ELEMENTS = (b"\x19", b"\x29", b"\x39", b"\x49"), (0, 1, 3, 7)
@@ -52,6 +57,32 @@ def check_heaps(path: str | Path) -> None:
     fault = _fault(str(path), about.st_size, about.st_mtime_ns)
     if fault:
         raise DataFileError(f"{path} {fault}; copy it again from where it was written.")
+
+
+def check_lengths(dataset: h5py.Dataset, part: slice | tuple[()] = ()) -> None:
+    """Refuse with a DataFileError texts or lists that claim more than there is; the library takes that memory before it looks.
+
+    Only where the pointers to them stand one after the other, as always of a single text; `part` is one of those of a list.
+    """
+    kind = dataset.dtype
+    texts = kind.hasobject and (h5py.check_string_dtype(kind) or h5py.check_vlen_dtype(kind))
+    offset = dataset.id.get_offset() if texts else None
+    if offset is None:
+        return
+    first, last, _ = part.indices(dataset.size) if part else (0, dataset.size, 1)
+    path = dataset.file.filename
+    size = os.stat(path).st_size
+    with open(path, "rb") as file:
+        file.seek(offset + POINTER_BYTES * first)
+        pointers = file.read(POINTER_BYTES * (last - first))
+    claimed = [
+        int.from_bytes(pointers[at : at + 4], "little") for at in range(0, len(pointers), POINTER_BYTES)
+    ]
+    if max(claimed, default=0) > size or sum(claimed) > MOST_BYTES:
+        raise DataFileError(
+            f"{path} is damaged, or too large to be read: texts or lists of {dataset.name} claim {sum(claimed)} bytes, and the "
+            f"file has {size}; copy it again from where it was written."
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -131,7 +162,7 @@ def _is_sound(raw: mmap.mmap, start: int, each: Set[int]) -> bool:
 def _sizes(raw: mmap.mmap, start: int) -> dict[int, int]:
     """Return the lengths of the objects of a heap; none if they do not follow one another up to its end.
 
-    Nor if one could hold the parts of a virtual dataset.
+    Nor if one is large, or could hold the parts of a virtual dataset.
     """
     sizes: dict[int, int] = {}
     end = start + int.from_bytes(raw[start + 8 : start + 16], "little")
@@ -142,7 +173,9 @@ def _sizes(raw: mmap.mmap, start: int) -> dict[int, int]:
         index = int.from_bytes(raw[at : at + 2], "little")
         size = int.from_bytes(raw[at + 8 : at + 16], "little")
         step = OBJECT + -(-size // 8) * 8 if index else size  # 0 is what is free, with its header
-        if step < OBJECT or at + step > end or (index and size >= VIRTUAL and raw[at + OBJECT] in (0, 1)):
+        if step < OBJECT or at + step > end:
+            return {}
+        if index and (size >= LARGE or (size >= VIRTUAL and raw[at + OBJECT] in (0, 1))):
             return {}
         if index:
             sizes[index] = size

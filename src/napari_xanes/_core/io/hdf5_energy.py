@@ -140,7 +140,7 @@ def find_energy(tree: Tree, images: TreeEntry, count: int) -> FoundEnergies:
         )
     for e in (e for e in _energy_texts(tree) if e.size == count > 1 and e.written is None):
         result.fault = DataFileError(
-            f"{tree.path}: {e.name} holds texts such as '{text_of(e.read())[:40]}', expected numbers in one unit; give the "
+            f"{tree.path}: {e.name} holds texts such as '{text_of(e.part(slice(1)))[:40]}', expected numbers in one unit; give the "
             "energies with energy=."
         )
     lists = [e for e in tree.numeric() if e.is_list and e.size == count and of_same_scan(tree, e, images)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,13 +15,14 @@ import h5py
 import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.base.hdf5_heaps import check_heaps
+from napari_xanes._core.base.hdf5_heaps import check_heaps, check_lengths
 from napari_xanes._core.io.hdf5 import open_hdf5, reason_of
 from napari_xanes._core.io.hdf5_sources import check_sources, waits_at
-from napari_xanes._core.io.written import energies_of
+from napari_xanes._core.io.written import LONGEST, energies_of
 
 DEEPEST = 32
-MOST_TEXTS = 100_000
+MOST_TEXTS, MOST_READ = 100_000, 2**26
+"""Texts of a list that can be energies; bytes that some of them, read at once, may have, each at most those of the file."""
 
 
 def text_of(value: Any) -> str:
@@ -85,12 +87,27 @@ class TreeEntry:
             self.shape is None
             or self.ndim > 1
             or not 0 < self.size <= MOST_TEXTS
+            or self.size * self.dtype.itemsize > MOST_READ
             or self.dtype.kind not in "OS"
         ):
             return None
         if self.dtype.kind == "O" and h5py.check_string_dtype(self.dtype) is None:
             return None
-        return energies_of([text_of(one) for one in np.ravel(self.read())])
+        texts = self._short_texts()
+        return None if texts is None else energies_of(texts)
+
+    def _short_texts(self) -> list[str] | None:
+        """Return all texts, None as soon as one is too long for a number: of many long ones, only a few are read."""
+        if self.ndim == 0 or self.dtype.kind == "S":
+            return [text_of(one) for one in np.ravel(self.read())]
+        check_sources(self.tree.path, self.dataset)
+        step = max(8, MOST_READ // os.stat(self.dataset.file.filename).st_size)
+        found: list[str] = []
+        for start in range(0, self.size, step):
+            found += [text_of(one).strip() for one in self.part(slice(start, start + step))]
+            if max(map(len, found[start:])) > LONGEST:
+                return None
+        return found
 
     @property
     def is_complex(self) -> bool:
@@ -122,8 +139,15 @@ class TreeEntry:
     def read(self) -> Any:
         """Return all values."""
         check_sources(self.tree.path, self.dataset)
+        return self.part(())
+
+    def part(self, part: Any) -> Any:
+        """Return a part of the values; of sources that were checked before."""
         try:
-            return self.dataset[()]
+            check_lengths(self.dataset, part)
+            return self.dataset[part]
+        except DataFileError:
+            raise
         except (OSError, RuntimeError, ValueError, TypeError) as error:
             raise DataFileError(
                 f"{self.tree.path}: {self.name} cannot be read ({reason_of(error)}); the file is damaged."

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.hdf5_heaps import check_lengths
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.io import hdf5
 from napari_xanes._core.io.formats import SpectraFormat
@@ -69,6 +70,7 @@ def _text(entry: h5py.Group, name: str) -> str:
         item = member(item, "name")
     if not isinstance(item, h5py.Dataset) or item.shape != () or item.dtype.kind not in "OSU":
         return ""
+    check_lengths(item)
     value = item[()]
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
