@@ -136,6 +136,11 @@ def test_what_can_be_no_name_is_said(path):
         assert "\n" not in str(caught.value)
 
 
+def test_the_folder_that_one_is_in_can_be_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert checked_path(".", "folder").absolute() == tmp_path
+
+
 def test_names_that_are_no_utf8_can_be_shown():
     name = os.fsdecode(b"caf\xe9.h5")
     assert shown(name) == "caf\\xe9.h5" and shown("café µ") == "café µ"

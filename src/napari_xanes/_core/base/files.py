@@ -33,8 +33,8 @@ def checked_path(path: object, what: str = "file") -> Path:
     """Return a path as `Path`, or say with an InputError that it cannot be the name of anything."""
     if not isinstance(path, (str, os.PathLike)) or isinstance(text := os.fspath(path), bytes):
         raise InputError(f"the {what} is {path!r}, expected the name of a {what}.")
-    parts = [os.fsencode(part) for part in Path(text).parts] if "\0" not in text else []
-    if not parts or len(text) > LONGEST_PATH or any(len(part) > LONGEST_NAME for part in parts):
+    too_long = len(text) > LONGEST_PATH or any(len(os.fsencode(p)) > LONGEST_NAME for p in Path(text).parts)
+    if not text or "\0" in text or too_long:
         raise InputError(f"'{shown(text[:60])}' cannot be the name of a {what}; give another one.")
     return Path(text)
 
