@@ -46,11 +46,7 @@ class ResultsPanel(QWidget):
     def __init__(self, viewer: Any, chooser: StackChooser, panels: Mapping[str, StepPanel]) -> None:
         super().__init__()
         self.viewer, self.chooser, self.panels = viewer, chooser, panels
-        self.text = QPlainTextEdit()
-        self.text.setReadOnly(True)
-        self.text.setMinimumHeight(170)
-        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.text = _history_text()
         self.runner = Runner(
             "Load recipe and run...",
             "Run all steps of a recipe file on the scan chosen above.",
@@ -267,3 +263,12 @@ class ResultsPanel(QWidget):
 
 def _with_suffix(path: str, suffix: str) -> Path:
     return Path(path) if Path(path).suffix else Path(path + suffix)
+
+
+def _history_text() -> QPlainTextEdit:
+    text = QPlainTextEdit()
+    text.setReadOnly(True)
+    text.setMinimumHeight(170)
+    text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+    text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+    return text
