@@ -56,8 +56,13 @@ OUTLINE = 2
 
 def about(layer: Layer) -> dict[str, Any]:
     """Return what this plugin wrote about a layer; empty for a layer of someone else."""
-    said = layer.metadata.get("xanes") or {}
+    said = _written(layer)
     return said if not said or is_still(layer, said) else {}
+
+
+def _written(layer: Layer) -> dict[str, Any]:
+    """Return what is written about a layer, be it true still or not: quick, to look for the one to ask `about`."""
+    return layer.metadata.get("xanes") or {}
 
 
 def stack_layers(viewer: Any) -> Iterator[Layer]:
@@ -67,8 +72,7 @@ def stack_layers(viewer: Any) -> Iterator[Layer]:
     """
     seen = set()
     for layer in viewer.layers:
-        said = about(layer)
-        if isinstance(layer, Image) and said.get("kind") == "stack":
+        if _written(layer).get("kind") == "stack" and isinstance(layer, Image) and (said := about(layer)):
             if said["id"] in seen:
                 layer.metadata = {**layer.metadata, "xanes": {**said, "id": uuid4().hex}}
             seen.add(about(layer)["id"])
@@ -82,7 +86,9 @@ def history_of(layer: Layer) -> History:
 
 def find(viewer: Any, layer_id: str | None) -> Layer | None:
     """Return the layer with an id, or None."""
-    return next((layer for layer in viewer.layers if layer_id and about(layer).get("id") == layer_id), None)
+    if not layer_id:
+        return None
+    return next((one for one in viewer.layers if _written(one).get("id") == layer_id and about(one)), None)
 
 
 def lineage(viewer: Any, layer: Layer) -> list[Layer]:
@@ -291,8 +297,8 @@ def geometry_of(parent: Layer, skip: int, history: History = ()) -> dict[str, An
 
 def _output(viewer: Any, made_from: str, role: str) -> Layer | None:
     for layer in viewer.layers:
-        said = about(layer)
-        if said and said.get("made_from") == made_from and said.get("role", said.get("map")) == role:
+        said = _written(layer)
+        if said.get("made_from") == made_from and said.get("role", said.get("map")) == role and about(layer):
             return layer
     return None
 
