@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def density(scan) -> nx.EnergyStack:
         flat=None,
         dark=None,
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """What is loaded stays loaded: napari and its fixtures collect garbage all the time, and need not go through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
