@@ -8,11 +8,12 @@ does is the trace of something that is not among the references, if its spectrum
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from napari_xanes._core.fit.patterns import SHIFTS, WIDTHS, Cause, Matrix, Patterns, candidates
+from napari_xanes._core.fit.patterns import SHIFTS, WIDTHS, Candidates, Cause, Matrix, Patterns, candidates
 from napari_xanes._core.fit.structure import (
     Sampled,
     Structure,
@@ -109,26 +110,20 @@ class Findings:
         sized: Matrix = spectrum * (size / max(float(np.linalg.norm(self.structure.turn @ spectrum)), 1e-300))
         return sized
 
-    def rest(self) -> Matrix:
-        """Return what turns residuals into noise alone, its variance one (f, e)."""
-        structure = self.structure
-        strengths, axes = structure.components(structure.shared.left)
-        none: Matrix = axes[:, strengths == 0].T @ structure.turn / np.sqrt(structure.level)
-        return none
-
 
 def name_causes(sampled: Sampled, columns: Matrix, patterns: Patterns) -> Findings | None:
     """Name what explains the residuals besides combinations of `columns` (e, c); None if there are too few energies."""
     if columns.shape[0] - np.linalg.matrix_rank(columns) < LEAST_FREE_ENERGIES:
         return None
     structure = find_structure(sampled, columns)
-    strengths, axes = structure.components(structure.shared.left)
+    tried = _tried(structure, patterns)
+    strengths, axes = structure.standing
     axis, excess, limit = axes[:, 0], max(float(strengths[0]), 0.0), structure.limit
     shared, own = structure.shared, structure.own
     causes: list[FoundCause] = []
     displaced = _displaced(structure, patterns.references.shape[1])
     while len(causes) < MOST_CAUSES:
-        step = _strongest(structure, shared, own, patterns)
+        step = _strongest(structure, shared, own, patterns, tried)
         power = 0.0 if step is None or step[0].cause in ("missing reference", "unclear") else step[0].power
         if not causes and displaced is not None and displaced.power > power:
             causes.append(displaced)
@@ -152,13 +147,14 @@ def name_causes(sampled: Sampled, columns: Matrix, patterns: Patterns) -> Findin
 
 
 def _strongest(
-    structure: Structure, shared: Sums, own: Sums, patterns: Patterns
+    structure: Structure, shared: Sums, own: Sums, patterns: Patterns, tried: Sequence[_Tried]
 ) -> tuple[FoundCause, Matrix | None] | None:
     """Return the cause that explains most of what is left, and its pattern (d, q) to be taken off; None for noise."""
-    strengths, axes = structure.components(shared.left)
+    first = shared is structure.shared
+    strengths, axes = structure.standing if first else structure.components(shared.left)
     standing = structure.pairs * float(strengths.sum())
     axis = axes[:, 0]
-    best: tuple[FoundCause, Matrix | None] | None = _sized(structure, shared, own, patterns, standing, axis)
+    best: tuple[FoundCause, Matrix | None] | None = _sized(structure, shared, own, tried, standing, axis)
     if not standing:
         return best
     even = _even(structure, shared, own, patterns, standing)
@@ -173,37 +169,62 @@ def _strongest(
     return FoundCause(cause, size, spectrum_of(structure, axis) * np.sqrt(strengths[0]), standing, 1.0), None
 
 
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """Candidates as they are seen in a structure: (m, d, w), their squares in pairs and in single pixels, which are alike (m,)."""
+
+    given: Candidates
+    here: Matrix
+    lengths: Matrix
+    wholes: Matrix
+
+
+def _tried(structure: Structure, patterns: Patterns) -> list[_Tried]:
+    shared, own, k = structure.shared.products, structure.own.products, patterns.references.shape[1]
+    total = float(shared[k, k])
+    mean = shared[:k, k] / (total if total > 0 else 1.0)
+    tried = []
+    for given in candidates(patterns, mean):
+        here, w = structure.turn @ given.patterns, given.patterns.shape[2]
+        lengths, wholes = (((here @ p[:w, :w]) * here).sum(axis=(1, 2)) for p in (shared, own))
+        tried.append(_Tried(given, here, lengths, wholes))
+    return tried
+
+
 def _sized(
-    structure: Structure, shared: Sums, own: Sums, patterns: Patterns, standing: float, axis: Matrix
+    structure: Structure, shared: Sums, own: Sums, tried: Sequence[_Tried], standing: float, axis: Matrix
 ) -> tuple[FoundCause, Matrix] | None:
-    """Return the best of the causes with one unknown."""
-    d = len(structure.turn)
-    k = patterns.references.shape[1]
-    products, chance = shared.products, structure.level * structure.crowding
-    total = float(products[k, k])
-    mean = products[:k, k] / (total if total > 0 else 1.0)
-    best: tuple[FoundCause, Matrix] | None = None
-    for cause, size, pattern in candidates(patterns, mean):
-        here = structure.turn @ pattern
-        along = float((here * shared.weighted).sum())
-        length = float(((here @ products) * here).sum())
-        whole = float(((here @ own.products) * here).sum())
-        if length <= 1e-12 * structure.pairs or along <= SURE * np.sqrt(chance * whole):
-            continue
-        theta, power = along / length, along**2 / length
-        if cause != "thickness" and theta > (FARTHEST if abs(size) in (SHIFTS[-1], WIDTHS[-1]) else FARTHER):
-            continue
-        share = power / max(standing, power)
-        typical = here @ products[:, k]
-        follows = abs(float(axis @ typical)) / max(float(np.linalg.norm(typical)), 1e-300)
-        if share < EXPLAINS and d >= 6 and follows >= FOLLOWS:
-            share = max(share, EXPLAINS * follows)
-        if standing and not _in_each(structure, own, here * theta, axis):
-            share = min(share, PARTLY)
-        mean_pixel = pattern @ products[:, k] / products[k, k] * theta
-        if best is None or power > best[0].power:
-            best = (FoundCause(cause, size * theta, mean_pixel, power, share), here * theta)
-    return best
+    """Return the best of the causes with one unknown, and its pattern (d, q)."""
+    found = [_best_of(one, shared, structure.level * structure.crowding, structure.pairs) for one in tried]
+    power, theta, one, i = max(found, key=lambda best: best[0])
+    if power == 0:
+        return None
+    cause, w, total = one.given.causes[i], one.here.shape[2], tried[0].here.shape[2] - 1
+    here = np.zeros_like(shared.weighted)
+    here[:, :w] = one.here[i] * theta
+    share = power / max(standing, power)
+    amounts = shared.products[:, total]
+    typical = here @ amounts
+    follows = abs(float(axis @ typical)) / max(float(np.linalg.norm(typical)), 1e-300)
+    if share < EXPLAINS and len(structure.turn) >= 6 and follows >= FOLLOWS:
+        share = max(share, EXPLAINS * follows)
+    if standing and not _in_each(structure, own, here, axis):
+        share = min(share, PARTLY)
+    mean_pixel = one.given.patterns[i] @ amounts[:w] / amounts[total] * theta
+    return FoundCause(cause, float(one.given.sizes[i]) * theta, mean_pixel, power, share), here
+
+
+def _best_of(one: _Tried, shared: Sums, chance: float, pairs: int) -> tuple[float, float, _Tried, int]:
+    """Return the power and the strength of the best candidate that stands above chance, and which it is; 0 for none."""
+    along = np.tensordot(one.here, shared.weighted[:, : one.here.shape[2]])
+    lengths = np.where(one.lengths > 1e-12 * pairs, one.lengths, np.inf)  # the fit takes the others whole
+    theta, power = along / lengths, along**2 / lengths
+    known = along > SURE * np.sqrt(chance * np.maximum(one.wholes, 0))
+    if "thickness" not in one.given.causes:
+        largest = np.isin(np.abs(one.given.sizes), (SHIFTS[-1], WIDTHS[-1]))
+        known &= theta <= np.where(largest, FARTHEST, FARTHER)
+    i = int(np.argmax(np.where(known, power, 0.0)))
+    return float(power[i]) if known[i] else 0.0, float(theta[i]), one, i
 
 
 def _in_each(structure: Structure, own: Sums, pattern: Matrix, axis: Matrix) -> bool:

@@ -18,6 +18,7 @@ from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.data.stack import FloatArray
+from napari_xanes._core.engine.blocks import one_blas_thread
 from napari_xanes._core.fit.causes import (
     LEAST_FREE_ENERGIES,
     Findings,
@@ -36,9 +37,8 @@ from napari_xanes._core.fit.pixels import (
 )
 from napari_xanes._core.fit.result import ReferenceFit
 from napari_xanes._core.fit.slopes import SHARP, WIDE, slopes_at
-from napari_xanes._core.fit.structure import Sampled
+from napari_xanes._core.fit.structure import Sampled, Structure
 from napari_xanes._core.fit.verdict import FitDiagnosis, sentences
-from napari_xanes._core.groups.covariance import alone
 from napari_xanes._core.solve.design import Constraint, Design
 
 LEAST_PIXELS = 50
@@ -139,15 +139,10 @@ def diagnose(
         unsure = float(np.median(pixels.unsure[pixels.enough]))
         taps = WIDE if unsure > NOISY else SHARP
         slopes = slopes_at(amounts, leftover.image_shape, pixels.numbers, thickness, taps)
-    made: list[FitDiagnosis | None] = []
-    alone(
-        lambda: made.append(
-            _told(
-                pixels, leftover, references, energy, basis, constraint, divisor, normalized, measured, slopes
-            )
+    with one_blas_thread:  # so that it gives the same on any machine's number of cores
+        return _told(
+            pixels, leftover, references, energy, basis, constraint, divisor, normalized, measured, slopes
         )
-    )
-    return made[0]
 
 
 def _told(
@@ -173,7 +168,7 @@ def _told(
     columns = explained_columns(patterns, mean / mean.sum(), normalized)
     found = name_causes(_sampled(pixels, residuals, coefficients, slopes, leftover), columns, patterns)
     if found is not None and normalized and divisor is None:
-        scale = _scale(found, residuals)
+        scale = _scale(found.structure, residuals)
         if scale is not None:
             residuals, coefficients = residuals * scale, coefficients * scale
             sampled = _sampled(pixels, residuals, coefficients, slopes, leftover)
@@ -201,18 +196,18 @@ def _sampled(
     )
 
 
-def _scale(found: Findings, residuals: FloatArray) -> FloatArray | None:
+def _scale(structure: Structure, residuals: FloatArray) -> FloatArray | None:
     """Return what residuals are multiplied with, so that noise is the same in all pixels, where the thickness is not known.
 
-    That is the inverse of the noise of each pixel as told by what components leave of it (f, n), as far as it differs
-    by more than its own error; None if it does not.
+    That is the inverse of the noise of each pixel as told by what components leave of it, as far as it differs by
+    more than its own error; None if it does not.
     """
-    if np.median(found.noise) < 1e-3 * np.abs(residuals).max():
+    noise = structure.noise * np.sqrt(structure.level)
+    if np.median(noise) < 1e-3 * max(residuals.max(), -residuals.min()):
         return None
-    rest = found.rest().astype(np.float32) @ residuals
-    level = 0.5 * np.log(np.maximum(np.einsum("ij,ij->j", rest, rest), 1e-30))
+    level = 0.5 * np.log(np.maximum(structure.squares / structure.level, 1e-30))
     center, spread = float(np.median(level)), float(level.var())
-    own = float(polygamma(1, len(rest) / 2)) / 4
+    own = float(polygamma(1, structure.freedom / 2)) / 4
     real = max(0.0, 1 - own / spread) if spread > 0 else 0.0
     if real < LEAST_SPREAD:
         return None

@@ -171,18 +171,19 @@ def fit_references(
         step_noise=0.0 if normalization is None else normalization.step_noise,
         uncertainty=uncertainty,
     )
-    kernel.learn_noise(sampled_pixels_of(values, mask), *sampled_divisor(normalization, values, mask))
-    (maps,) = blocks.run_kernels([kernel], values)
-    unconverged = count_unconverged(maps)
-    diagnosis = diagnose(
-        leftover,
-        spectra,
-        energies[fitted],
-        basis,
-        constraint=constraint,
-        normalized=not background,
-        amounts=maps["coefficients"],
-    )
+    with blocks.one_blas_thread:  # held once, not in each of them
+        kernel.learn_noise(sampled_pixels_of(values, mask), *sampled_divisor(normalization, values, mask))
+        (maps,) = blocks.run_kernels([kernel], values)
+        unconverged = count_unconverged(maps)
+        diagnosis = diagnose(
+            leftover,
+            spectra,
+            energies[fitted],
+            basis,
+            constraint=constraint,
+            normalized=not background,
+            amounts=maps["coefficients"],
+        )
     return ReferenceFit(
         names=tuple(r.name for r in spectra),
         **{name: maps[name][()] for name in kernel.maps if name not in INNER},

@@ -7,6 +7,7 @@ only what neighbours have in common is told from noise (see `structure`).
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import gcd, prod
 from typing import Any
 
@@ -17,7 +18,7 @@ from napari_xanes._core.data.stack import FloatArray
 
 Index = NDArray[np.intp]
 
-MOST_PIXELS = 6_000
+MOST_PIXELS = 4_608
 """Pixels that are kept at most."""
 
 RUN = 16
@@ -67,7 +68,7 @@ class Leftover:
         self.errors = np.full((n_references + 1, count), np.nan, np.float32)
         self.every = PixelNumbers()
 
-    @property
+    @cached_property
     def numbers(self) -> Index:
         """Return the pixels (n,) that are kept, as indices into the flattened image; the last may lie beyond it."""
         at = np.arange(self.residuals.shape[1])

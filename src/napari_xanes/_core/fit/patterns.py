@@ -7,7 +7,7 @@ resolution the second; as both may be large, the differences are taken themselve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -58,7 +58,7 @@ class Patterns:
     background: Matrix
 
     def absorbed(self, pattern: Matrix) -> Matrix:
-        """Return what the fit makes of patterns (e, n): coefficients of the references (K, n)."""
+        """Return what the fit makes of patterns (..., e, n): coefficients of the references (..., K, n)."""
         found: Matrix = self._solve @ pattern
         return found
 
@@ -86,19 +86,19 @@ def patterns_of(
     def at(energies: Matrix) -> Matrix:
         return np.stack([curve(energies) for curve in curves], axis=-1)
 
-    here = at(energy)
+    nodes = [energy - width * node for width in WIDTHS for node in _NODES]
+    every = at(np.stack([energy, *(energy - s for s in SHIFTS), *(energy + s for s in SHIFTS), *nodes]))
+    here, moved = every[0], every[1 : 1 + 2 * len(SHIFTS)]
     factor = np.ones(len(curves))
     if measured is not None:
         line = np.stack([np.ones_like(energy), _along(energy, float(energy.mean()))], axis=1)
         for k, (own, other) in enumerate(zip(here.T, plain.T, strict=True)):
             factor[k] = np.linalg.lstsq(np.column_stack([own, line]), other, rcond=None)[0][0]
-    shifts = {s: (at(energy - s) - here) * factor for size in SHIFTS for s in (size, -size)}
-    widths = {}
-    for width in WIDTHS:
-        nodes = energy[:, None] - width * _NODES
-        broadened = np.einsum("enk,n->ek", at(nodes), _WEIGHTS / _WEIGHTS.sum())
-        widths[width] = (broadened - here) * factor
-        widths[-width] = -widths[width]
+    shifts = dict(zip((*SHIFTS, *(-s for s in SHIFTS)), (moved - here) * factor, strict=True))
+    at_nodes = every[1 + 2 * len(SHIFTS) :].reshape(len(WIDTHS), len(_NODES), *here.shape)
+    broadened = np.einsum("wnek,n->wek", at_nodes, _WEIGHTS / _WEIGHTS.sum())
+    widths = dict(zip(WIDTHS, (broadened - here) * factor, strict=True))
+    widths |= {-width: -pattern for width, pattern in widths.items()}
     return Patterns(energy, plain, shifts, widths, background)
 
 
@@ -145,44 +145,54 @@ def explained_columns(patterns: Patterns, mean: Matrix, slopes: bool) -> Matrix:
     return np.concatenate(columns, axis=1)
 
 
-def candidates(patterns: Patterns, mean: Matrix) -> Iterator[tuple[Cause, float, Matrix]]:
-    """Give each cause, a size, and its pattern (e, q) for every weight; `mean` (K,) is the mixture at thickness one."""
-    k, known = mean.size, patterns.references
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Causes with one unknown that are tried: causes, sizes (m,), and patterns (m, e, w) for the first w weights."""
+
+    causes: tuple[Cause, ...]
+    sizes: Matrix
+    patterns: Matrix
+
+
+def candidates(patterns: Patterns, mean: Matrix) -> tuple[Candidates, Candidates]:
+    """Return causes to be tried; `mean` (K,) is the mixture at thickness one.
+
+    The first need no more than the weights that are the amounts and their sum, the others all of them.
+    """
+    k = mean.size
+    shift: Cause = "energy shift"
+    width: Cause = "resolution"
+    causes = [*[shift] * len(patterns.shifts), *[width] * len(patterns.widths)]
+    sizes = np.array([*patterns.shifts, *patterns.widths])
+    plain = np.stack([*patterns.shifts.values(), *patterns.widths.values()])
+    none = np.zeros((*plain.shape[:2], 1))
+    own = np.concatenate([plain, none], axis=2)
+    common = np.concatenate([np.zeros_like(plain), (plain @ mean)[..., None]], axis=2)
+    spoiled = np.eye(k) + patterns.absorbed(plain)  # true coefficients are had from these, where that is told
+    known = np.linalg.cond(spoiled) <= WORST_SPOILED
+    righted = np.concatenate([plain[known] @ np.linalg.inv(spoiled[known]), none[known]], axis=2)
+    told = [cause for cause, one in zip(causes, known, strict=True) if one]
+    first = Candidates(
+        (*causes, *causes, *told),
+        np.concatenate([sizes, sizes, sizes[known]]),
+        np.concatenate([own, common, righted]),
+    )
+    return first, Candidates(("thickness",) * 3, np.ones(3), _flattened(patterns.references, mean))
+
+
+def _flattened(known: Matrix, mean: Matrix) -> Matrix:
+    """Return what spectra (e, K) leave that are flattened in proportion to their squares: (3, e, q), by three formulas."""
+    k = mean.size
     pairs = list(combinations_with_replacement(range(k), 2))
-    empty = np.zeros((patterns.energy.size, k + 2 * len(pairs) + 2))
-    sized: list[tuple[Cause, dict[float, Matrix]]] = [
-        ("energy shift", patterns.shifts),
-        ("resolution", patterns.widths),
-    ]
-    for cause, sizes in sized:
-        for size, pattern in sizes.items():
-            own, common = empty.copy(), empty.copy()
-            own[:, :k], common[:, k] = pattern, pattern @ mean
-            yield cause, size, own
-            yield cause, size, common
-            if (before := _before(patterns, pattern)) is not None:
-                righted = empty.copy()
-                righted[:, :k] = pattern @ before
-                yield cause, size, righted
-    own, common = empty.copy(), empty.copy()
-    squares = np.stack([known[:, i] * known[:, j] * (1 if i == j else 2) for i, j in pairs], axis=1)
+    own, common, further = np.zeros((3, len(known), k + 2 * len(pairs) + 2))
+    twice = np.array([1 if i == j else 2 for i, j in pairs])
+    squares = np.stack([known[:, i] * known[:, j] for i, j in pairs], axis=1) * twice
     curve = known @ mean
-    start = k + 1
-    own[:, start : start + len(pairs)] = -squares / 2
-    common[:, start : start + len(pairs)] = -(curve**2)[:, None] * [1 if i == j else 2 for i, j in pairs] / 2
-    yield "thickness", 1.0, own.copy()
-    yield "thickness", 1.0, common
-    own[:, start + len(pairs) : -1] = -squares * curve[:, None] / 6
-    yield "thickness", 1.0, own
-
-
-def _before(patterns: Patterns, pattern: Matrix) -> Matrix | None:
-    """Return the matrix (K, K) that gives true coefficients from those fitted, which the pattern has spoiled."""
-    spoiled = np.eye(pattern.shape[1]) + patterns.absorbed(pattern)
-    if np.linalg.cond(spoiled) > WORST_SPOILED:
-        return None
-    righted: Matrix = np.asarray(np.linalg.inv(spoiled), np.float64)
-    return righted
+    here = slice(k + 1, k + 1 + len(pairs))
+    own[:, here] = further[:, here] = -squares / 2
+    common[:, here] = -(curve**2)[:, None] * twice / 2
+    further[:, here.stop : -1] = -squares * curve[:, None] / 6
+    return np.stack([own, common, further])
 
 
 def weights_of(coefficients: FloatArray) -> FloatArray:

@@ -133,7 +133,7 @@ class ShiftKernel:
         total = x[: mixture.size].sum(axis=0) * part
         clear = total > np.median(total) / 3
         there = (part * (spectra - left))[:, clear]
-        noise.learn(x[:, clear], (part * left)[:, clear], level[clear], there, counted)
+        noise.learn(x[:, clear], (part * left)[:, clear], level[clear], lambda some: there[:, some], counted)
         if not noise.freedom:
             return
         self._noise, self._more = noise, (self._freedom - count) / self._freedom

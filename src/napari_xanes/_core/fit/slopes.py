@@ -43,28 +43,36 @@ def slopes_at(
     """
     layers = parts.reshape(-1, prod(shape))
     whole = None if thickness is None else thickness.reshape(-1)
-    places = np.unravel_index(numbers, shape)
-
     across, along = taps
     reach = len(along) // 2
     around = list(product(range(-reach, reach + 1), repeat=len(shape)))
-    moved = [
-        [np.clip(p + o, 0, size - 1) for p, o, size in zip(places, offsets, shape, strict=True)]
-        for offsets in around
-    ]
-    wanted = np.stack([numbers, *(np.ravel_multi_index(one, shape) for one in moved)])
+    moved = _moved(shape, numbers, reach)
+    wanted = np.stack(
+        [numbers, *(sum((m[o] for m, o in zip(moved, one, strict=True)), numbers) for one in around)]
+    )
     found = _read(layers, wanted)
     if whole is not None:
         found = found.clip(-WILDEST, WILDEST) * _read(whole, wanted)
     here = np.nan_to_num(found[:, 0])
-    slopes = np.zeros((len(shape), *here.shape), here.dtype)
-    for number, offsets in enumerate(around, 1):
-        values = np.where(np.isfinite(found[:, number]), found[:, number], here)
-        for axis in range(len(shape)):
-            weight = prod((along if k == axis else across)[o + reach] for k, o in enumerate(offsets))
-            if weight:
-                slopes[axis] += here.dtype.type(weight) * values
-    return slopes.reshape(-1, numbers.size)
+    values = np.where(np.isfinite(found[:, 1:]), found[:, 1:], here[:, None])
+    weights = [
+        [prod((along if k == axis else across)[o + reach] for k, o in enumerate(one)) for one in around]
+        for axis in range(len(shape))
+    ]
+    slopes: FloatArray = np.asarray(weights, here.dtype) @ values
+    return slopes.swapaxes(0, 1).reshape(-1, numbers.size)
+
+
+def _moved(shape: tuple[int, ...], numbers: Index, reach: int) -> list[dict[int, Index]]:
+    """Return by how much the number of each pixel grows, for each axis and step along it that ends in the image."""
+    moved, stride = [], 1
+    for size in reversed(shape):
+        place = numbers // stride % size
+        moved.append(
+            {o: stride * (np.clip(place + o, 0, size - 1) - place) for o in range(-reach, reach + 1)}
+        )
+        stride *= size
+    return moved[::-1]
 
 
 def _read(values: FloatArray, wanted: Index) -> FloatArray:

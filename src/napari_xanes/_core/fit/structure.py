@@ -12,6 +12,7 @@ Commun. Math. Phys. 177, 727 (1996), doi:10.1007/BF02099545), and what of it a t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ UNKNOWN = 0.01
 """Weight of the mean variance in that of an energy about which residuals say little, because the fit follows it."""
 
 
-ENOUGH_PAIRS = 2000
+ENOUGH_PAIRS = 1000
 """Pairs of pixels that tell how alike the noise of neighbours is."""
 
 ENOUGH_LEFT = 10
@@ -93,6 +94,8 @@ class Structure:
         Variance of the noise in each of the d directions, about one.
     crowding : float
         By how much chance makes sums vary more than those of independent pixels that are alike.
+    squares : array (n,)
+        Of each pixel, summed over the `freedom` directions that no component takes.
     """
 
     turn: Matrix
@@ -103,6 +106,13 @@ class Structure:
     pairs: int
     level: float
     crowding: float
+    squares: Matrix
+    freedom: int
+
+    @cached_property
+    def standing(self) -> tuple[Matrix, Matrix]:
+        """Return the `components` of what is shared."""
+        return self.components(self.shared.left)
 
     @property
     def scatter(self) -> float:
@@ -130,7 +140,7 @@ class Structure:
         """Return the strength above chance of each direction (d,), the strongest first, and the directions (d, d)."""
         values, vectors = np.linalg.eigh(left / self.pairs)
         values, vectors = values[::-1], vectors[:, ::-1]
-        uneven = np.einsum("ik,ij,jk->k", vectors, self.own.left / self.pairs, vectors) - values
+        uneven = (vectors * (self.own.left @ vectors)).sum(axis=0) / self.pairs - values
         above = values > self.limit * np.maximum(uneven / self.level, 1)
         return np.where(above, self.true(values), 0.0), vectors
 
@@ -140,14 +150,13 @@ def find_structure(sampled: Sampled, columns: Matrix) -> Structure:
 
     Components that stand above noise are left out where the noise is looked for again, as far as energies are enough.
     """
-    left, (first, second) = sampled.residuals, sampled.pairs[APART - 1]
-    count, scale = first.size, first.size / left.shape[1]
-    own = Sums(*(scale * s for s in _products(left, left, sampled.weights, sampled.weights)))
-    own.left += count * sampled.rounding**2 * np.eye(len(left))
-    weights = sampled.weights
-    shared = Sums(*_products(left[:, first], left[:, second], weights[:, first], weights[:, second]))
-    slopes = sampled.slopes
-    steep = scale * _double(left @ slopes.T), scale * _double(slopes @ slopes.T)
+    (first, second), weights, slopes = sampled.pairs[APART - 1], sampled.weights, sampled.slopes
+    left = np.ascontiguousarray(sampled.residuals.T)  # pixels are picked out of rows fast
+    count, scale = first.size, first.size / len(left)
+    own = Sums(*(scale * _double(s) for s in (left.T @ left, (weights @ left).T, weights @ weights.T)))
+    own.left += count * sampled.rounding**2 * np.eye(left.shape[1])
+    shared = Sums(*_of_pairs(left[first], left[second], weights[:, first], weights[:, second]))
+    steep = scale * _double(slopes @ left).T, scale * _double(slopes @ slopes.T)
     covariance = (own.left - shared.left) / count
 
     def turned(noise: Matrix, spectra: Matrix) -> Structure:
@@ -156,13 +165,15 @@ def find_structure(sampled: Sampled, columns: Matrix) -> Structure:
         both, same = (Sums(turn @ x.left @ turn.T, turn @ x.weighted, x.products) for x in (shared, own))
         rest = np.linalg.qr(turn @ spectra, mode="complete")[0][:, spectra.shape[1] :].T @ turn
         level = max(float(np.trace(rest @ covariance @ rest.T)) / len(rest), 1e-30)
-        crowding = _crowding(rest.astype(np.float32) @ left, sampled)
+        noises = left @ rest.T.astype(np.float32)
+        squares = _double(np.einsum("ij,ij->i", noises, noises))
+        crowding = _crowding(noises, squares, sampled)
         along = Sums(same.left, turn @ steep[0], steep[1])
-        return Structure(turn, noise, both, same, along, count, level, crowding)
+        return Structure(turn, noise, both, same, along, count, level, crowding, squares, len(rest))
 
-    none = np.empty((len(left), 0))
+    none = np.empty((left.shape[1], 0))
     found = turned(_noise(covariance, columns), none)
-    strengths, axes = found.components(found.shared.left)
+    strengths, axes = found.standing
     standing = axes[:, strengths > 0]
     if 0 < standing.shape[1] <= len(axes) - ENOUGH_LEFT:
         spectra = found.noise[:, None] ** 2 * (found.turn.T @ standing)
@@ -174,12 +185,10 @@ def _double(values: FloatArray) -> Matrix:
     return values.astype(np.float64)
 
 
-def _products(a: FloatArray, b: FloatArray, wa: FloatArray, wb: FloatArray) -> tuple[Matrix, Matrix, Matrix]:
-    """Return sums of products of residuals, of these with weights, and of weights; the mean of both orders of a pair."""
-    if a is b:
-        return _double(a @ a.T), _double(a @ wa.T), _double(wa @ wa.T)
-    left, products = _double(a @ b.T), _double(wa @ wb.T)
-    return (left + left.T) / 2, (_double(a @ wb.T) + _double(b @ wa.T)) / 2, (products + products.T) / 2
+def _of_pairs(a: FloatArray, b: FloatArray, wa: FloatArray, wb: FloatArray) -> tuple[Matrix, Matrix, Matrix]:
+    """Return sums of products of residuals (n, e), of these with weights (q, n), and of weights; the mean of both orders."""
+    left, products = _double(a.T @ b), _double(wa @ wb.T)
+    return (left + left.T) / 2, _double(wb @ a + wa @ b).T / 2, (products + products.T) / 2
 
 
 def _noise(covariance: Matrix, columns: Matrix) -> Matrix:
@@ -190,20 +199,19 @@ def _noise(covariance: Matrix, columns: Matrix) -> Matrix:
     u, s, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0), full_matrices=False)
     u = u[:, s > 1e-9 * s[0]]
     out = np.eye(len(u)) - u @ u.T
-    seen = np.einsum("ij,jk,ik->i", out, covariance, out)
+    seen = ((out @ covariance) * out).sum(axis=1)
     mean = max(float(seen.sum() / np.trace(out)), 1e-30)
     found = np.linalg.solve(out**2 + UNKNOWN * np.eye(len(u)), seen + UNKNOWN * mean)
     noise: Matrix = np.sqrt(mean * np.clip(found / mean, 1 / MOST_UNEVEN, MOST_UNEVEN))
     return noise
 
 
-def _crowding(left: FloatArray, sampled: Sampled) -> float:
+def _crowding(left: FloatArray, squares: Matrix, sampled: Sampled) -> float:
     """Return by how much sums over pairs vary more, because neighbours share noise and pixels are unlike.
 
-    Both are told from the residuals (d, n): their products at smaller distances, and their squares.
+    Both are told from the residuals (n, d): their products at smaller distances, and their squares (n,).
     """
     first, second = sampled.pairs[APART - 1]
-    squares = np.einsum("ij,ij->j", left, left).astype(np.float64)
     mean = float(squares.mean())
     if mean < 1e-150:  # nothing is left
         return 1.0
@@ -218,7 +226,7 @@ def _likeness(left: FloatArray, pair: tuple[Index, Index]) -> float:
     first, second = (index[:: max(1, index.size // ENOUGH_PAIRS)] for index in pair)
     if not first.size:
         return 0.0
-    return float(np.einsum("ij,ij->", left[:, first], left[:, second])) / first.size
+    return float(np.einsum("ij,ij->", left[first], left[second])) / first.size
 
 
 def spectrum_of(structure: Structure, axis: Matrix) -> Matrix:

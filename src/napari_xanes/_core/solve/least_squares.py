@@ -68,8 +68,8 @@ class FitKernel:
         """Set up.
 
         What is left of some pixels goes to `keep`; with `uncertainty` there are maps of the errors of
-        coefficients, and of the covariance of fractions with the thickness that was divided out, relative to it.  `jacobian` says how the spectra were normalised, `step_noise` is the
-        error of the edge step that was divided out, for noise of one.  `noise` is an image of the standard deviation of
+        coefficients, and of the covariance of fractions with the thickness that was divided out, relative to it.
+        `jacobian` says how the spectra were normalised, `step_noise` is the error of the edge step that was divided out, for noise of one.  `noise` is an image of the standard deviation of
         a spectrum's values (at an energy of weight one).  Outside `mask` nothing is fitted.
         """
         k = basis.references.shape[1]
@@ -159,33 +159,38 @@ class FitKernel:
         data = np.ascontiguousarray(spectra[:, every][self._fitted], np.float64)
         thickness = None if thickness is None else thickness[every]
         with one_blas_thread, np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            residual = self._residuals[data.dtype]
-            projected = residual.project(data)
-            k = self.maps["coefficients"][0]
-            z, out = projected[-k:].copy(), {n: np.empty(data.shape[1]) for n in ADMM_MAPS}
-            x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
-            _, _, weighted, _ = residual(data, projected, x, None)
-            unbound = np.linalg.solve(self.basis.r[-k:, -k:], z)  # what a bound leaves is no noise
-            _, _, of_noise, left = residual(data, residual.project(data), unbound, np.arange(data.shape[1]))
-            assert left is not None
+            x, weighted, of_noise, left = self._left_by(data)
             level = _level(data, thickness)
             part = np.ones(data.shape[1]) if thickness is None else thickness
             clear = np.flatnonzero(self._clear(x, weighted, part, level))
             kept, scale = left[:, clear], part[clear]
-            density = scale * (data[:, clear] - kept)
-            self._propagation.learn(x[:, clear], scale * kept, level[clear], density, counted)
+            of = lambda some: scale[some] * (data[:, clear[some]] - kept[:, some])  # noqa: E731
+            self._propagation.learn(x[:, clear], scale * kept, level[clear], of, counted)
             self._use_propagation()
-            squares, freedom = self._squares(x, weighted, level)
-            free = self._in_even_noise(
-                of_noise, np.float64(self._plain), self._propagation.features(x, level)
-            )
+            told = self._squares(x, weighted, level)
+            features = self._propagation.features(x, level)
+            free = self._in_even_noise(of_noise, np.float64(self._plain), features)
         self._trend = thickness is not None
         if self._trend and image is not None:
             self.reads = {**self.reads, "thickness": image}
         elif self._trend:
             self.follows = ("thickness",)
         if self._propagation.freedom < ENOUGH:
-            self._pool, self._free_pool = (_pooled(*told, level) for told in ((squares, freedom), free))
+            self._pool, self._free_pool = (_pooled(*one, level) for one in (told, free))
+
+    def _left_by(self, data: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Return coefficients, what they and unbound ones leave (n,), and residuals (e, n) of these, as a bound's are no noise."""
+        residual, k = self._residuals[data.dtype], self.maps["coefficients"][0]
+        projected = residual.project(data)
+        z = projected[-k:].copy()
+        x = np.linalg.solve(self.basis.r[-k:, -k:], z)
+        _, _, of_noise, left = residual(data, projected, x, np.arange(data.shape[1]))
+        assert left is not None
+        if self._constraint == "none":
+            return x, of_noise, of_noise, left
+        out = {name: np.empty(data.shape[1]) for name in ADMM_MAPS}
+        x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
+        return x, residual(data, residual.project(data), x, None)[2], of_noise, left
 
     def _squares(self, x: FloatArray, weighted: FloatArray, level: FloatArray) -> tuple[FloatArray, Any]:
         sigma = self._sigma[x.dtype]

@@ -10,6 +10,7 @@ Econometrica 48, 817 (1980), doi:10.2307/1912934.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -37,6 +38,9 @@ NOTHING = 1e-6
 
 TOLD = 1e-3
 """By how much noise of counting must agree better or worse with what is left than even noise for that to tell."""
+
+ENOUGH_FOR_MEDIAN = 200
+"""Pixels that tell the median absorption at each energy well enough."""
 
 ROUNDS, FLOOR = 60, 1e-3
 """Rounds in which variances are found, and the smallest, in units of their mean."""
@@ -84,19 +88,19 @@ class Propagation:
         coefficients: FloatArray,
         residuals: FloatArray,
         level: FloatArray,
-        density: FloatArray,
+        density: Callable[[NDArray[np.intp]], FloatArray],
         counted: bool = False,
     ) -> None:
         """Learn from pixels (n,) how noise is spread: by what was left (e, n), in units that are alike for all.
 
         They should hold clearly more of the element than noise: others would be sorted by their noise.
 
-        `level` is what it may depend on, such as the thickness.  `density` (e, n) is the optical density but for a constant
-        of each pixel; where energies are too few to tell more, it is told whether noise is that of counting photons
+        `level` is what it may depend on, such as the thickness.  `density` gives the optical density (e, m) of m of the pixels
+        but for a constant of each; where energies are too few to tell more, it is told whether noise is that of counting photons
         behind it, or the same at all energies; and where they do not tell that, whether it was `counted` decides.
         """
-        left = self._root[:, None] * residuals
-        power = np.einsum("ij,ij->j", left, left)
+        squares = residuals**2 if (self._root == 1).all() else (self._root[:, None] * residuals) ** 2
+        power = squares.sum(axis=0)
         valid = np.isfinite(power) & np.isfinite(level) & np.isfinite(coefficients).all(axis=0)
         if valid.sum() < FEWEST or not np.median(power[valid]) > 0:
             return
@@ -106,44 +110,25 @@ class Propagation:
         groups = np.array_split(chosen[np.argsort(level[chosen], kind="stable")], count)
         self._typical = np.median(coefficients[:, chosen], axis=1).astype(np.float64)
         self._knots = np.array([level[g].mean() for g in groups])
-        squares = [np.square(left[:, g], dtype=np.float64).mean(axis=1) for g in groups]
-        even = [np.ones(len(left)) for _ in groups]
-        typical = [np.median(density[:, g], axis=1).astype(np.float64) for g in groups]
-        counting = [np.maximum(np.exp(d - d.max()), FLOOR) for d in typical]
-        better = self._unlikely(squares, even) - self._unlikely(squares, counting)
-        starts = counting if better > TOLD or (counted and better > -TOLD) else even
-        self._set([self._spread(mean, start) for mean, start in zip(squares, starts, strict=True)])
+        member = np.zeros((valid.size, count))
+        for b, g in enumerate(groups):
+            member[g, b] = 1 / g.size
+        squares[:, ~valid] = 0
+        means: Matrix = np.asarray(squares @ member, np.float64)
+        few = [g[:: max(1, g.size // ENOUGH_FOR_MEDIAN)] for g in groups]
+        typical = np.stack([np.median(density(g), axis=1) for g in few], axis=1).astype(np.float64)
+        counting: Matrix = np.maximum(np.exp(typical - typical.max(axis=0)), FLOOR)
+        even: Matrix = np.ones_like(counting)
+        answer = self._answer()
+        better = _unlikely(answer, means, even) - _unlikely(answer, means, counting)
+        start = counting if better > TOLD or (counted and better > -TOLD) else even
+        self._set(list(_spread(answer, means, start)[self._nearest].T))
 
     def _answer(self) -> Matrix:
         """Return what is left at each energy (e, e) of a variance of one at each."""
         answer = np.zeros((self._root.size, self._seen.size))
         np.add.at(answer.T, self._nearest, (self._typical_change(self._into_rest) ** 2).T)
         return answer
-
-    def _unlikely(self, squares: list[Matrix], variances: list[Matrix]) -> float:
-        """Return how badly variances (e,), but for a factor, agree with the mean squares that are left at each level."""
-        answer, total = self._answer(), 0.0
-        for mean, variance in zip(squares, variances, strict=True):
-            expected = answer @ variance
-            told = expected > NOTHING * expected.max()
-            ratio = np.maximum(mean[told] / expected[told], FLOOR * mean.sum() / expected.sum())
-            total += float(np.log(ratio.mean()) - np.log(ratio).mean())
-        return total
-
-    def _spread(self, squares: Matrix, start: Matrix) -> Matrix:
-        """Return the variance at each energy that measured values have, of mean one, from the mean squares (e,) left.
-
-        It begins as `start` (e,), and is corrected step by step, which is maximum likelihood; so where residuals do not
-        tell, it stays.  Energies outside the fit have that of the nearest one in it.
-        """
-        answer = self._answer()
-        variance = start.astype(np.float64) * (squares.sum() / (answer @ start).sum())
-        floor = FLOOR * variance.mean()
-        for _ in range(ROUNDS):
-            expected = np.maximum(answer @ variance, FLOOR * squares.mean())
-            gain = (answer.T @ (squares / expected**2)) / np.maximum(answer.T @ (1 / expected), 1e-30)
-            variance = np.maximum(variance * np.sqrt(gain), floor)
-        return np.asarray(variance[self._nearest] / variance.mean())
 
     def _typical_change(self, parts: list[Matrix]) -> Matrix:
         change = parts[0].copy()
@@ -187,6 +172,32 @@ class Propagation:
         at = np.interp(np.nan_to_num(level, nan=self._knots[0]), self._knots, np.arange(self._knots.size))
         near: FloatArray = np.maximum(1 - np.abs(at - np.arange(self._knots.size)[:, None]), 0)
         return near.astype(level.dtype)
+
+
+def _unlikely(answer: Matrix, squares: Matrix, variances: Matrix) -> float:
+    """Return how badly variances (e, B), but for a factor, agree with the mean squares (e, B) that are left at each level."""
+    total = 0.0
+    for mean, expected in zip(squares.T, (answer @ variances).T, strict=True):
+        told = expected > NOTHING * expected.max()
+        ratio = np.maximum(mean[told] / expected[told], FLOOR * mean.sum() / expected.sum())
+        total += float(np.log(ratio.mean()) - np.log(ratio).mean())
+    return total
+
+
+def _spread(answer: Matrix, squares: Matrix, start: Matrix) -> Matrix:
+    """Return the variance at each energy that measured values have, of mean one, from the mean squares (e, B) left.
+
+    It begins as `start` (e, B), and is corrected step by step, which is maximum likelihood; so where residuals do not
+    tell, it stays.
+    """
+    variance = start * (squares.sum(axis=0) / (answer @ start).sum(axis=0))
+    floor, least = FLOOR * variance.mean(axis=0), FLOOR * squares.mean(axis=0)
+    for _ in range(ROUNDS):
+        expected = np.maximum(answer @ variance, least)
+        gain = (answer.T @ (squares / expected**2)) / np.maximum(answer.T @ (1 / expected), 1e-30)
+        variance = np.maximum(variance * np.sqrt(gain), floor)
+    spread: Matrix = variance / variance.mean(axis=0)
+    return spread
 
 
 def of_set(covariances: Matrix, gain: Matrix) -> Matrix:
