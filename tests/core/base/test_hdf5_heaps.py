@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import zlib
+from hashlib import blake2b
 
 import h5py
 import numpy as np
 import pytest
+import zarr
 
 import napari_xanes as nx
 from napari_xanes._core.base import hdf5_heaps
-from napari_xanes._core.base.hdf5_heaps import HEADER, HEAP, check_heaps
+from napari_xanes._core.base.hdf5_file import SIGN, SUM_BYTES
+from napari_xanes._core.base.hdf5_heaps import check_heaps
+from napari_xanes._core.base.hdf5_look import HEADER, HEAP, OBJECT
 
 READ = """if True:
     import sys, napari_xanes as nx
@@ -158,7 +164,7 @@ def test_a_text_that_claims_to_be_endless_is_refused(scan, place):
     at = raw.rindex(raw.index(HEAP).to_bytes(8, "little"))
     raw[at - 4 : at + 4 + place] = b"\xff" * (8 + place)
     scan.write_bytes(raw)
-    with pytest.raises(nx.DataFileError, match=r"damaged, or too large to be tried: .* more than 512 MB"):
+    with pytest.raises(nx.DataFileError, match="damaged: /title claims more than 512 MB"):
         check_heaps(scan)
 
 
@@ -179,21 +185,28 @@ def test_a_type_that_is_damaged_is_not_trusted(tmp_path, tried):
 MEMORY = """if True:
     import re, sys, napari_xanes as nx
     from pathlib import Path
+    from napari_xanes._core.runs.result_file import check_result
     def most(): return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
     before = most()
-    for read in (nx.read_stack, nx.read_references):
-        try: read(sys.argv[1])
-        except nx.XanesError as error: print(error)
+    for path in sys.argv[1:]:
+        for read in (nx.read_stack, nx.read_references, nx.load_result, check_result):
+            try: print(read(path))
+            except nx.XanesError as error: print(error)
     print(most() - before)
 """
 
 
-def read_with_memory(path):
-    """Return what readers say of a file in a process of its own, and how many MB they take."""
+def read_with_memory(*paths):
+    """Return what readers say of files in a process of its own, and how many MB they take."""
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", MEMORY, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     said = done.stdout.splitlines()
+    assert said, done.stderr
     return said[:-1], float(said[-1])
 
 
@@ -243,3 +256,136 @@ def test_a_pointer_to_elsewhere_is_not_followed(tmp_path):
     )
     said, taken = read_with_memory(path)
     assert any("claim 1073741824 bytes" in one for one in said) and taken < 200, said
+
+
+CLAIM = (2**30).to_bytes(4, "little") + (4096).to_bytes(8, "little") + (1).to_bytes(4, "little")
+"""A pointer to a text of 1 GB where there is no heap."""
+TEXT = h5py.string_dtype()
+MARKED = "a text of 19 bytes "
+
+
+def point_elsewhere(path):
+    """Let what leads to the marked texts claim 1 GB elsewhere."""
+    raw = path.read_bytes()
+    pointers = [len(MARKED).to_bytes(4, "little") + at.to_bytes(8, "little") for at in heaps(raw)]
+    places = [at for at in range(len(raw) - 16) if raw[at : at + 12] in pointers]
+    assert places
+    for at in places:
+        raw = raw[:at] + CLAIM + raw[at + 16 :]
+    path.write_bytes(raw)
+
+
+def heaps(raw):
+    """Return where the heaps of a file begin."""
+    return [at for at in range(len(raw)) if raw.startswith(HEAP, at)]
+
+
+def add_committed(file):
+    file["kind"] = np.dtype(TEXT)
+    file["img_xanes"].attrs.create("units", MARKED, dtype=file["kind"])
+
+
+def add_compound(file):
+    value = np.zeros((), [("text", TEXT), ("number", "f4")])
+    value["text"] = MARKED
+    file["img_xanes"].attrs["units"] = value
+
+
+ADD_TEXTS = {
+    "attribute": lambda file: file["img_xanes"].attrs.create("units", MARKED),
+    "attributes": lambda file: file.attrs.create("default", [MARKED] * 3, dtype=TEXT),
+    "committed": add_committed,
+    "compound": add_compound,
+    "dataset": lambda file: file.create_dataset("X_eng", data=[MARKED] * 5, dtype=TEXT),
+    "chunks": lambda file: file.create_dataset("X_eng", data=[MARKED] * 5, dtype=TEXT, chunks=(5,)),
+}
+
+
+@needs_proc
+def test_pointers_to_elsewhere_are_told_wherever_they_are(tmp_path):
+    """In attributes and in chunks, packed or not; in some beside a sound text, in some alone."""
+    paths = [tmp_path / f"{name}{other}.h5" for name in ADD_TEXTS for other in ("", "_and_other")]
+    for path in paths:
+        with h5py.File(path, "w") as file:
+            file["img_xanes"] = np.random.default_rng(0).random((5, 8, 9)).astype("f4")
+            if "other" in path.stem:
+                file["title"] = "other"
+            ADD_TEXTS[path.stem.removesuffix("_and_other")](file)
+        point_elsewhere(path)
+    packed = tmp_path / "packed.h5"
+    with h5py.File(packed, "w") as file:
+        file["img_xanes"] = np.random.default_rng(0).random((5, 8, 9)).astype("f4")
+        data = file.create_dataset("X_eng", (5,), TEXT, chunks=(5,), compression="gzip")
+        data.id.write_direct_chunk((0,), zlib.compress(CLAIM * 5))
+    said, taken = read_with_memory(*paths, packed)
+    told = {
+        path.name for path in [*paths, packed] if any(path.name in one and "claim" in one for one in said)
+    }
+    assert told == {path.name for path in [*paths, packed]} and taken < 200
+
+
+def test_attributes_are_found_by_a_look_in_any_version_of_the_format(tmp_path, tried):
+    for version in ("earliest", "v108", "v110", "latest"):
+        path = tmp_path / f"{version}.h5"
+        with h5py.File(path, "w", libver=version) as file:
+            file["numbers"] = np.arange(700.0)
+            file.attrs["axes"] = [MARKED] * 3
+            file["numbers"].attrs["units"] = MARKED
+        check_heaps(path)
+        assert not tried
+        point_elsewhere(path)
+        check_heaps(path)
+        assert tried == [str(path)]
+        tried.clear()
+
+
+def sign_again(path, raw):
+    """Write a result that was changed with the checksum that it had if it were sound."""
+    raw = raw[: -len(SIGN) - SUM_BYTES]
+    path.write_bytes(raw + SIGN + blake2b(raw, digest_size=SUM_BYTES).digest())
+
+
+@needs_proc
+def test_results_that_claim_too_much_are_refused_although_they_are_signed(tmp_path):
+    stack = nx.simulate((16, 20), n_energies=12, n_particles=2, max_drift=0).stack
+    result = nx.make_result(stack, {"thickness": np.ones((16, 20))})
+    nx.save_result(result, tmp_path / "maps.h5")
+    whole = (tmp_path / "maps.h5").read_bytes()
+    starts = {at.to_bytes(8, "little") for at in heaps(whole)}
+    pointers = [at - 4 for at in range(4, len(whole) - 12) if whole[at : at + 8] in starts]
+    paths = [tmp_path / f"{at}.h5" for at in pointers[::5]]
+    for path, at in zip(paths, pointers[::5], strict=True):
+        sign_again(path, whole[:at] + CLAIM + whole[at + 16 :])
+    store = tmp_path / "maps.zarr"
+    nx.save_result(result, store)
+    array = zarr.open_group(store, mode="r+")["about"]
+    raw = array[:].tobytes()
+    at = raw.rindex(raw.index(HEAP).to_bytes(8, "little")) - 4
+    array[:] = np.frombuffer(raw[:at] + CLAIM + raw[at + 16 :], "u1")
+    said, taken = read_with_memory(*paths, store)
+    assert len(paths) > 4 and taken < 200
+    for path in (*paths, store):
+        told = [one for one in said if str(path) in one and "claim" in one]
+        assert len(told) >= 2, (path, said)  # loaded, and looked at by who resumes
+
+
+def test_a_large_attribute_is_said_to_be_large_not_damaged(tmp_path):
+    """Of 400 MB, in a heap that is blown up in a file with holes."""
+    path, size = tmp_path / "scan.h5", 400_000_000
+    with h5py.File(path, "w") as file:
+        file["img_xanes"] = np.random.default_rng(0).random((5, 8, 9)).astype("f4")
+        file["img_xanes"].attrs["log"] = MARKED
+    raw = bytearray(path.read_bytes())
+    (heap,) = heaps(raw)
+    pointer = raw.index(len(MARKED).to_bytes(4, "little") + heap.to_bytes(8, "little"))
+    raw[pointer : pointer + 4] = size.to_bytes(4, "little")
+    raw[heap + 8 : heap + 16] = (size + HEADER + OBJECT).to_bytes(8, "little")
+    raw[heap + HEADER + 8 : heap + HEADER + 16] = size.to_bytes(8, "little")
+    end = heap + HEADER + OBJECT + size
+    raw[40:48] = end.to_bytes(8, "little")  # where the file ends, says its first block
+    path.write_bytes(raw[: heap + HEADER + OBJECT])
+    os.truncate(path, end)
+    with pytest.raises(
+        nx.DataFileError, match=r"too large .* the attribute log of /img_xanes takes more than"
+    ):
+        nx.read_stack(path)

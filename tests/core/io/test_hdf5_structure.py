@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -426,3 +427,51 @@ def test_a_link_to_a_pipe_is_not_waited_for(here):
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.strip() == str(RAW.shape), done.stderr
+
+
+def test_names_that_are_not_utf8_are_left_out_and_the_rest_is_read(here):
+    """As programs of before UTF-8 wrote them: groups, datasets, links and attributes in Latin-1."""
+    write("scan.h5", {"img_xanes": RAW, "X_eng": ENERGY / 1000})
+    with h5py.File("scan.h5", "r+") as file:
+        file.create_group(b"gr\xfcn")["inside"] = RAW
+        file[b"d\xe4ta"] = RAW
+        file.id.links.create_soft(b"link\xf6", b"/X_eng")
+        file.id.links.create_soft(b"to_latin", b"/gr\xfcn/inside")
+        file.id.links.create_external(b"to_other", b"other.h5", b"/gr\xfcn")
+        text = h5py.h5t.py_create(np.dtype("f8"))
+        h5py.h5a.create(file["img_xanes"].id, b"\xe9t\xe9", text, h5py.h5s.create(h5py.h5s.SCALAR))
+    stack = read_stack("scan.h5")
+    np.testing.assert_array_equal(stack.data[2], RAW[2])
+    np.testing.assert_allclose(stack.energy, ENERGY)
+    with Tree(Path("scan.h5")) as tree:
+        assert set(tree.entries["/img_xanes"].attrs) == set()
+        assert set(tree.left_out) == {
+            r"/gr\xfcn",
+            r"/d\xe4ta",
+            r"/link\xf6",
+            "/to_latin",
+            "/to_other",
+            r"the attribute \xe9t\xe9 of /img_xanes",
+        }
+    (said,) = [text for text in stack.warnings if text.startswith("left out")]
+    assert r"/d\xe4ta (its name is not UTF-8)" in said and "and 2 more" in said
+
+
+def test_images_under_a_name_that_is_not_utf8_are_named(here):
+    write("scan.h5", {"X_eng": ENERGY / 1000})
+    with h5py.File("scan.h5", "r+") as file:
+        file[b"bilder_\xfc"] = RAW
+    with pytest.raises(DataFileError, match=r"left out: /bilder_\\xfc \(its name is not UTF-8\)"):
+        read_stack("scan.h5")
+
+
+def test_a_dataset_that_is_damaged_is_left_out_and_named(here):
+    with h5py.File("scan.h5", "w", libver="latest") as file:
+        file["img_xanes"], file["X_eng"] = RAW, ENERGY / 1000
+        file["other"] = np.arange(7.0)
+        place = h5py.h5o.get_info(file["other"].id).addr
+    raw = bytearray(Path("scan.h5").read_bytes())
+    raw[place + 20] ^= 1  # its header, whose checksum tells
+    Path("scan.h5").write_bytes(raw)
+    stack = read_stack("scan.h5")
+    assert "left out: /other (it is damaged)" in stack.warnings

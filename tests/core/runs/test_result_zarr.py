@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import h5py
 import numpy as np
 import pytest
 import zarr
@@ -166,6 +168,38 @@ def test_no_path_in_a_result_leads_out_of_it(tmp_path, path):
     about.write_text(json.dumps(text))
     with pytest.raises(nx.DataFileError):
         nx.load_result(tmp_path / "a.zarr")
+
+
+def put_about(store, change):
+    """Change what stands beside the images of a result: an HDF5 file in an array of bytes."""
+    group = zarr.open_group(store, mode="r+")
+    with h5py.File(io.BytesIO(group["about"][:].tobytes()), "r+") as file:
+        change(file)
+        file.flush()
+        raw = file.id.get_file_image()
+    group.create_array("about", data=np.frombuffer(raw, np.uint8), overwrite=True)
+
+
+def test_what_stands_beside_the_images_reads_no_other_file(tmp_path):
+    """The title is said to lie in a file of the machine; what was changed otherwise is noticed by its checksum."""
+    (tmp_path / "secret.txt").write_text("secret " * 9)
+
+    def lead_out(file):
+        entry, outside = file["entry"], h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        del entry["title"]
+        kind = h5py.h5t.C_S1.copy()
+        kind.set_size(50)
+        outside.set_external(str(tmp_path / "secret.txt").encode(), 0, 50)
+        h5py.h5d.create(entry.id, b"title", kind, h5py.h5s.create(h5py.h5s.SCALAR), outside)
+
+    def rename(file):
+        file["entry/title"][()] = "another"
+
+    for name, change, said in (("a", lead_out, "other files"), ("b", rename, "was changed")):
+        nx.save_result(make_result(), tmp_path / f"{name}.zarr")
+        put_about(tmp_path / f"{name}.zarr", change)
+        with pytest.raises(nx.DataFileError, match=rf"{name}\.zarr/about.*{said}"):
+            nx.load_result(tmp_path / f"{name}.zarr")
 
 
 def test_a_result_with_its_stack_is_saved_otherwise(tmp_path):

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Set
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,8 @@ from pathlib import Path
 import h5py
 
 from napari_xanes._core.base.errors import DataFileError
-from napari_xanes._core.base.hdf5_trial import MOST_BYTES, TOO_MUCH, UNLISTED
+from napari_xanes._core.base.hdf5_look import POINTER_BYTES, is_sound
+from napari_xanes._core.base.hdf5_trial import MOST_BYTES, MOST_VALUES, READ, TOO_MUCH, UNLISTED
 
 logger = logging.getLogger("napari_xanes")
 
@@ -31,46 +32,37 @@ MOST_LOOKED_AT = 64 * 2**20
 """Bytes that are looked through, of all files together; to read what follows in another process, once begun, takes less."""
 SECONDS = 300
 """How long that may take; where the system can count the time of a process, `napari_xanes._core.base.hdf5_trial` does."""
-SIGNATURE, HEAP = b"\x89HDF\r\n\x1a\n", b"GCOL"
-HEADER, OBJECT = 16, 16
-"""Bytes before the objects of a heap, and before the content of each."""
-VIRTUAL = 24
-"""Bytes that the parts of a virtual dataset take at least; they begin with their version, which no text does."""
-
-LARGE = 2**18
-"""Bytes of a text that are many where it is a fill value, which the library hands out for each element that is not there."""
-POINTER_BYTES = 16
-POINTER, MOST_POINTERS = b"\x10\0\0\0", 100_000
-"""How many bytes a pointer to a heap has, as the type of what lies there says it; how often that may stand in a file."""
-LISTS, ELEMENTS = (b"\x19", b"\x29", b"\x39", b"\x49"), (0, 1, 3, 7)
-"""How such a type begins, in any version; of which classes elements are: whole numbers, others, texts, references."""
+SMALL = 2**26
+"""Bytes of a file that has no texts of `MOST_BYTES`, even if they were read several times."""
 
 _looked_at = 0
 
 
 def check_heaps(path: str | Path) -> None:
     """Refuse with a DataFileError a file that the HDF5 library would not come back from."""
-    try:
-        about = os.stat(path)
-    except OSError:
-        return  # who opens it says so
-    fault = _fault(str(path), about.st_size, about.st_mtime_ns)
-    if fault:
-        raise DataFileError(f"{path} {fault}; copy it again from where it was written.")
+    _refuse(path, _fault)
 
 
 def check_lengths(dataset: h5py.Dataset, part: slice | tuple[()] = ()) -> None:
     """Refuse with a DataFileError texts or lists that claim more than there is; the library takes that memory before it looks.
 
-    Only where the pointers to them stand one after the other, as always of a single text; `part` is one of those of a list.
+    Where the pointers to them stand one after the other, as always of a single text, they are looked at; `part` is one of
+    those of a list.  Else, as in chunks that are packed, another process reads them first.
     """
-    kind = dataset.dtype
-    texts = kind.hasobject and (h5py.check_string_dtype(kind) or h5py.check_vlen_dtype(kind))
-    offset = dataset.id.get_offset() if texts else None
+    kind, path = dataset.dtype, dataset.file.filename
+    if not kind.hasobject or h5py.check_ref_dtype(kind):
+        return
+    if dataset.is_virtual or dataset.size > MOST_VALUES:
+        raise DataFileError(
+            f"{path}: {dataset.name} holds {dataset.size} texts or lists, {'which lie in other files' * dataset.is_virtual}"
+            f"{f'of which at most {MOST_VALUES} are read' * (not dataset.is_virtual)}; leave them out."
+        )
+    is_list = h5py.check_string_dtype(kind) or h5py.check_vlen_dtype(kind)
+    offset = dataset.id.get_offset() if is_list else None
     if offset is None:
+        _refuse(path, _tried_once)
         return
     first, last, _ = part.indices(dataset.size) if part else (0, dataset.size, 1)
-    path = dataset.file.filename
     size = os.stat(path).st_size
     with open(path, "rb") as file:
         file.seek(offset + POINTER_BYTES * first)
@@ -85,102 +77,48 @@ def check_lengths(dataset: h5py.Dataset, part: slice | tuple[()] = ()) -> None:
         )
 
 
+def check_attributes(item: h5py.Group | h5py.Dataset) -> None:
+    """Refuse like `check_heaps` attributes of types that are not understood by a look; other processes read them first."""
+    for name in item.attrs:
+        kind = item.attrs.get_id(name).get_type()
+        holds = kind.detect_class(h5py.h5t.VLEN) or kind.detect_class(h5py.h5t.STRING)
+        plain = isinstance(kind, (h5py.h5t.TypeStringID, h5py.h5t.TypeVlenID)) and not kind.committed()
+        if holds and not plain:
+            _refuse(item.file.filename, _tried_once)
+
+
+def _refuse(path: str | Path, fault_of: Callable[[str, int, int], str]) -> None:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return  # who opens it says so
+    fault = fault_of(str(path), about.st_size, about.st_mtime_ns)
+    if fault:
+        raise DataFileError(f"{path} {fault}.")
+
+
 @lru_cache(maxsize=4096)
-def _fault(path: str, size: int, _time: int) -> str:
+def _fault(path: str, size: int, time: int) -> str:
     """Return what is wrong with a file; nothing if the library reads it, or says why it cannot."""
     global _looked_at
     if _looked_at + size <= MOST_LOOKED_AT:
         _looked_at += size
-        if _look_sound(path, size):
+        if _looks_sound(path, size):
             return ""
-    return _tried(path)
+    return _tried_once(path, size, time)
 
 
-def _look_sound(path: str, size: int) -> bool:
-    """Whether all heaps in the bytes of a file are sound."""
-    if not size:
-        return True
+def _looks_sound(path: str, size: int) -> bool:
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-            heaps = list(_places(raw, HEAP))
-            if heaps and (not _has_long_numbers(raw) or len(heaps) * size > MOST_LOOKED_AT):
-                return False
-            each = _element_sizes(raw) if heaps else set()
-            return all(_is_sound(raw, start, each) for start in heaps)
+            return is_sound(raw, MOST_LOOKED_AT)
     except (OSError, ValueError):  # such as of a disk whose files cannot be mapped
-        return False
+        return not size
 
 
-def _places(raw: mmap.mmap, what: bytes) -> Iterator[int]:
-    """Yield where some bytes stand."""
-    at = raw.find(what)
-    while at >= 0:
-        yield at
-        at = raw.find(what, at + 1)
-
-
-def _has_long_numbers(raw: mmap.mmap) -> bool:
-    """Whether addresses and lengths have 8 bytes, as in all files but very odd ones."""
-    start = raw.find(SIGNATURE) + len(SIGNATURE)
-    sizes = start + (5 if raw[start : start + 1] in (b"\0", b"\1") else 1)
-    return raw[sizes : sizes + 2] == b"\x08\x08"
-
-
-def _element_sizes(raw: mmap.mmap) -> set[int]:
-    """Return how many bytes an element has of the lists and texts whose length is not fixed; none if a type is damaged."""
-    found = set()
-    for number, size in enumerate(_places(raw, POINTER)):
-        kind = raw[max(size - 4, 0) : size]
-        if number > MOST_POINTERS:
-            return set()
-        if kind[:1] in LISTS and len(kind) == 4:
-            element, n_bytes = raw[size + 4] & 15, int.from_bytes(raw[size + 8 : size + 12], "little")
-            is_text = kind[1] & 15
-            if (
-                is_text > 1
-                or element not in ELEMENTS
-                or n_bytes not in ((1,) if is_text else (1, 2, 4, 8, 12))
-            ):
-                return set()
-            found.add(n_bytes)
-    return found
-
-
-def _is_sound(raw: mmap.mmap, start: int, each: Set[int]) -> bool:
-    """Whether a heap is sound, and what leads to each of its objects, which says its length again, too."""
-    sizes = _sizes(raw, start)
-    found = set()
-    for pointer in _places(raw, start.to_bytes(8, "little")) if sizes else ():
-        length = int.from_bytes(raw[pointer - 4 : pointer], "little")
-        index = int.from_bytes(raw[pointer + 8 : pointer + 12], "little")
-        if sizes.get(index) not in {length * n_bytes for n_bytes in each}:
-            return False
-        found.add(index)
-    return bool(sizes) and found == sizes.keys()
-
-
-def _sizes(raw: mmap.mmap, start: int) -> dict[int, int]:
-    """Return the lengths of the objects of a heap; none if they do not follow one another up to its end.
-
-    Nor if one is large, or could hold the parts of a virtual dataset.
-    """
-    sizes: dict[int, int] = {}
-    end = start + int.from_bytes(raw[start + 8 : start + 16], "little")
-    at = start + HEADER
-    if not at <= end <= len(raw) or raw[start + 4 : start + 8] != b"\1\0\0\0":  # its version
-        return {}
-    while at + OBJECT <= end:
-        index = int.from_bytes(raw[at : at + 2], "little")
-        size = int.from_bytes(raw[at + 8 : at + 16], "little")
-        step = OBJECT + -(-size // 8) * 8 if index else size  # 0 is what is free, with its header
-        if step < OBJECT or at + step > end:
-            return {}
-        if index and (size >= LARGE or (size >= VIRTUAL and raw[at + OBJECT] in (0, 1))):
-            return {}
-        if index:
-            sizes[index] = size
-        at += step
-    return sizes
+@lru_cache(maxsize=4096)
+def _tried_once(path: str, _size: int, _time: int) -> str:
+    return _tried(path)
 
 
 def _tried(path: str) -> str:
@@ -188,20 +126,22 @@ def _tried(path: str) -> str:
     if "python" not in Path(sys.executable or "").name.lower():
         return ""  # a program that has Python inside, which would be started once more
     try:
-        ended = _trials.read(os.path.abspath(path))
+        ended, at = _trials.read(os.path.abspath(path))
     except OSError as error:
         logger.debug("%s could not be tried", path, exc_info=error)
         return ""
     if ended in (0, 1):  # 1: it could not be begun
         return ""
+    again = "copy it again from where it was written"
     if ended == UNLISTED:
-        return "is damaged: the HDF5 library cannot list what is in it"
-    if ended == TOO_MUCH:
-        return (
-            f"is damaged, or too large to be tried: its texts or lists take more than {MOST_BYTES >> 20} MB of memory; "
-            "leave them out where it is written if there are so many"
-        )
-    return f"is damaged: the HDF5 library {'hangs' if _ran_out(ended) else 'crashes'} on its texts or links"
+        return f"is damaged: the HDF5 library cannot list what is in it; {again}"
+    if ended != TOO_MUCH:
+        how = "hangs" if _ran_out(ended) else "crashes"
+        return f"is damaged: the HDF5 library {how} on its texts or links; {again}"
+    much, size = f"more than {MOST_BYTES >> 20} MB of memory", os.stat(path).st_size
+    if size < SMALL:
+        return f"is damaged: {at} claims {much}, and the file has {size} bytes; {again}"
+    return f"is too large to be read: {at} takes {much}; leave that out where the file is written"
 
 
 class _Trials:
@@ -215,8 +155,8 @@ class _Trials:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
-    def read(self, path: str) -> int:
-        """Return 0 if a file was read, else what the process ended with."""
+    def read(self, path: str) -> tuple[int, str]:
+        """Return 0 if a file was read, else what the process ended with, and what it was reading if it said so."""
         with self._lock:
             if self._process is None:
                 self._process = self._begun()
@@ -229,12 +169,12 @@ class _Trials:
                 process.stdin.flush()
             answer = process.stdout.readline()
             watch.cancel()
-            if answer:
-                return 0
+            if answer == READ:
+                return 0, ""
             self._process = None
         with process, suppress(BrokenPipeError):
             process.stdin.close()
-        return process.returncode
+        return process.returncode, json.loads(answer or '""')
 
     def end(self) -> None:
         """End the process, if there is one."""

@@ -1,7 +1,7 @@
 """Read what an HDF5 file holds besides numbers, in a process of its own that may hang or crash; see `hdf5_heaps`.
 
 Nothing of this package is imported, so that it begins soon.  Paths come line by line, and each is answered by a line if there
-is nothing to fear.  Else the process ends, with `TOO_MUCH` if texts or lists claim more memory than any have, and with
+is nothing to fear.  Else the process ends, with `TOO_MUCH` if texts or lists claim more memory than any have, having said where, and with
 `UNLISTED` if a group does not say what is in it: who knows a name there could get at what was not tried here.
 """
 
@@ -21,6 +21,7 @@ MOST_VALUES = 100_000
 MOST_BYTES = 2**29
 """Of memory, above what the libraries take."""
 TOO_MUCH, UNLISTED = 3, 4
+READ = "read\n"
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     for line in sys.stdin:
         _try(json.loads(line))
         _begin(0)  # waiting is no computing, but for the little that it takes
-        sys.stdout.write("read\n")
+        sys.stdout.write(READ)
         sys.stdout.flush()
 
 
@@ -67,23 +68,32 @@ def _read(item: Any) -> None:
     """Read the attributes of a group or dataset, and its values if they lie in heaps."""
     for name in list(item.attrs):
         _begin()
-        with _in_words():
+        with _in_words(f"the attribute {_text(name)} of {_text(item.name)}"):
             item.attrs[name]
     _begin()
-    with _in_words():
+    with _in_words(_text(item.name)):
         if getattr(item, "is_virtual", False):
             item.virtual_sources()
-        elif hasattr(item, "dtype") and item.dtype.hasobject and item.size < MOST_VALUES:
+        elif hasattr(item, "dtype") and item.dtype.hasobject and item.size <= MOST_VALUES:
+            if item.chunks:
+                with suppress(ImportError):
+                    import hdf5plugin  # noqa: F401  (chunks may be packed as it knows)
             item[()]
 
 
+def _text(name: str | bytes | None) -> str:
+    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name)
+
+
 @contextmanager
-def _in_words() -> Iterator[None]:
-    """Leave out what the library itself refuses, but for want of memory."""
+def _in_words(what: str = "a text or list") -> Iterator[None]:
+    """Leave out what the library itself refuses, but for want of memory: then end, and say of what."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - this process is about crashes alone
         if isinstance(error, MemoryError) or "alloc" in str(error):
+            sys.stdout.write(json.dumps(what) + "\n")
+            sys.stdout.flush()
             sys.exit(TOO_MUCH)
 
 

@@ -35,6 +35,8 @@ def open_scan(path: Path, wanted: Wanted) -> Opened:
         chosen = nexus.choose_images(tree, wanted.images, wanted.others, single=wanted.one_of_many)
         opened = _open_one(tree, chosen, wanted) if wanted.one_of_many else _open_stack(tree, chosen, wanted)
         opened.holds = tree.describe()
+        left = tree.said_of_left_out()
+        opened.warnings += [left] if left else []
     return opened
 
 

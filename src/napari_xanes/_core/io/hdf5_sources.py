@@ -83,11 +83,18 @@ def is_no_file(home: Path, name: str) -> bool:
         return False
 
 
+def leads_to_utf8(link: Any) -> bool:
+    """Whether a link leads to a name that can be looked at; h5py writes the others as Python writes bytes."""
+    return not str(getattr(link, "path", "")).startswith("b'")
+
+
 def waits_at(group: h5py.Group, link: Any, tries: Iterator[int] | None = None) -> h5py.ExternalLink | None:
     """Return the link to what is no file that a link goes through, by other links and files; None if there is none."""
     tries = iter(range(MOST_LINKS)) if tries is None else tries
     if next(tries, None) is None:
         return None
+    if not leads_to_utf8(link):
+        return h5py.ExternalLink(group.file.filename, link.path)  # where that leads cannot be looked at
     if isinstance(link, h5py.SoftLink):
         return _on_the_way(group.file if link.path.startswith("/") else group, link.path, tries)
     if not isinstance(link, h5py.ExternalLink):

@@ -16,8 +16,9 @@ import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.hdf5_heaps import check_heaps, check_lengths
-from napari_xanes._core.io.hdf5 import open_hdf5, reason_of
-from napari_xanes._core.io.hdf5_sources import check_sources, waits_at
+from napari_xanes._core.io.hdf5 import check_images, open_hdf5, reason_of
+from napari_xanes._core.io.hdf5_attributes import NOT_UTF8, name_of, readable_attrs
+from napari_xanes._core.io.hdf5_sources import check_sources, leads_to_utf8, waits_at
 from napari_xanes._core.io.written import LONGEST, energies_of
 
 DEEPEST = 32
@@ -128,7 +129,7 @@ class TreeEntry:
     @cached_property
     def attrs(self) -> dict[str, Any]:
         """Attributes, those that can be read."""
-        return readable_attrs(self.dataset)
+        return readable_attrs(self.dataset, self.tree.left_out)
 
     @cached_property
     def units(self) -> str:
@@ -139,6 +140,8 @@ class TreeEntry:
     def read(self) -> Any:
         """Return all values."""
         check_sources(self.tree.path, self.dataset)
+        if self.size * self.dtype.itemsize > MOST_READ:
+            check_images(self.tree.path, self.dataset, self.name)
         return self.part(())
 
     def part(self, part: Any) -> Any:
@@ -160,17 +163,6 @@ class TreeEntry:
         return np.ravel(self.read()).astype(np.float64)
 
 
-def readable_attrs(item: Any) -> dict[str, Any]:
-    """Return the attributes of a group or dataset; those of unknown types are left out."""
-    found: dict[str, Any] = {}
-    for name in item.attrs:
-        try:
-            found[str(name)] = item.attrs[name]
-        except (OSError, RuntimeError, TypeError, ValueError, KeyError):
-            continue
-    return found
-
-
 class Tree:
     """The datasets of an open file by path; a context that closes the file."""
 
@@ -179,6 +171,8 @@ class Tree:
         self.file = open_hdf5(path)
         self.missing: dict[str, str] = {}
         """Links that lead to files or datasets that are not there: path, and where it leads."""
+        self.left_out: dict[str, str] = {}
+        """What was not read, and why."""
         self.groups: list[str] = []
         self._group_attrs: dict[str, dict[str, Any]] = {}
         try:
@@ -210,7 +204,10 @@ class Tree:
         except (RuntimeError, OSError, ValueError) as error:
             raise self._damaged(error) from error
         for name in names:
-            path = f"{prefix}/{name}"
+            path = f"{prefix}/{name_of(name)}"
+            if isinstance(name, bytes):
+                self.left_out[path] = NOT_UTF8
+                continue
             item = self._item(group, name, path)
             if item is None:
                 continue
@@ -235,6 +232,9 @@ class Tree:
     def _item(self, group: h5py.Group, name: str, path: str) -> Any:
         """Return what a link leads to; None, and a note of it, if that is not there."""
         link = group.get(name, getlink=True)
+        if not leads_to_utf8(link):
+            self.left_out[path] = "the name that it leads to is not UTF-8"
+            return None
         waits = waits_at(group, link)
         if waits is not None:
             self.missing[path] = f"{waits.path} in {waits.filename}"
@@ -248,6 +248,8 @@ class Tree:
                 self.missing[path] = link.path
             elif not isinstance(error, KeyError):
                 raise self._damaged(error) from error
+            else:
+                self.left_out[path] = "it is damaged"
             return None
 
     def _damaged(self, error: Exception) -> DataFileError:
@@ -261,7 +263,7 @@ class Tree:
         """Return the attributes of a group by its path; "" is the root."""
         if group not in self._group_attrs:
             item = self.file.get(group or "/")
-            self._group_attrs[group] = {} if item is None else readable_attrs(item)
+            self._group_attrs[group] = {} if item is None else readable_attrs(item, self.left_out)
         return self._group_attrs[group]
 
     def nx_class(self, group: str) -> str:
@@ -312,7 +314,16 @@ class Tree:
         found = sorted(self.numeric(), key=lambda entry: -min(entry.ndim, 3))
         listed = [f"{entry.name} {entry.shape}" for entry in found]
         more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
-        return ", ".join(listed[:8]) + more if listed else "no numeric dataset"
+        left = self.said_of_left_out()
+        return (", ".join(listed[:8]) + more if listed else "no numeric dataset") + (
+            f"; {left}" if left else ""
+        )
+
+    def said_of_left_out(self) -> str:
+        """Return what was not read, and why, in words; empty if all was."""
+        listed = [f"{path} ({why})" for path, why in self.left_out.items()]
+        more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
+        return f"left out: {', '.join(listed[:4])}{more}" if listed else ""
 
 
 def _dtype(dataset: h5py.Dataset) -> np.dtype[Any]:

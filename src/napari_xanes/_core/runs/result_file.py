@@ -18,7 +18,7 @@ from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import DataFileError, InputError, ResourceError, XanesError
 from napari_xanes._core.base.files import check_disk, check_regular, checked_path, shown
 from napari_xanes._core.base.hdf5_file import is_whole, whole_hdf5
-from napari_xanes._core.base.hdf5_heaps import check_heaps
+from napari_xanes._core.base.hdf5_heaps import check_attributes, check_heaps, check_lengths
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.io.hdf5 import Hdf5Array
 from napari_xanes._core.runs import result_layout as layout
@@ -123,8 +123,7 @@ def load_result(path: str | Path) -> Result:
         whole = is_whole(path)
         if whole is False:
             raise DataFileError(_DAMAGED.format(path=shown(path)))
-        if not whole:
-            check_heaps(path)
+        check_heaps(path)
         with h5py.File(path, "r") as file:
             _check_schema(file, path)
             check_seal(file, sums=not whole)
@@ -170,8 +169,7 @@ def check_result(path: str | Path) -> str:
         whole = is_whole(check_regular(path, "result file"))
         if whole is False:
             return _DAMAGED.format(path=shown(path))
-        if not whole:
-            check_heaps(path)
+        check_heaps(path)
         with h5py.File(path, "r") as file:
             _check_schema(file, Path(path))
             check_seal(file, sums=not whole)
@@ -189,8 +187,10 @@ def read_fact(path: str | Path, name: str) -> Any:
         if not is_store_name(path):
             check_heaps(path)
         with about_file(Path(path)) if is_store_name(path) else h5py.File(path, "r") as file:
-            return json.loads(file["entry/extra"][name][()])
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError):
+            value = file["entry/extra"][name]
+            check_lengths(value)
+            return json.loads(value[()])
+    except (XanesError, OSError, KeyError, ValueError, RuntimeError, TypeError):
         return None
 
 
@@ -216,6 +216,7 @@ def _size(result: Result) -> int:
 
 
 def _check_schema(file: h5py.File, path: Path) -> None:
+    check_attributes(file)
     schema = file.attrs.get(MARK)
     if schema is None:
         raise DataFileError(f"{path} is HDF5 but not a result of napari-xanes; open it as a scan.")

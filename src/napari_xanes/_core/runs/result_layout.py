@@ -236,7 +236,8 @@ def _read_images(
 
 def _read_values(group: h5py.Group) -> dict[str, Any]:
     """Return what `_write_value` put into a group."""
-    items = ((name, item) for name, item in group.items() if isinstance(item, h5py.Dataset))
+    named = ((name, group[name]) for name in group if isinstance(name, str))
+    items = ((name, item) for name, item in named if isinstance(item, h5py.Dataset))
     return {name: json.loads(item[()]) if "json" in item.attrs else item[()] for name, item in items}
 
 

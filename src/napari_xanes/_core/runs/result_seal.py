@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
+from napari_xanes._core.base.hdf5_heaps import check_attributes, check_lengths
 from napari_xanes._core.base.memory import check_memory
 
 SEALED = "napari_xanes_sealed"
@@ -41,6 +42,10 @@ def check_seal(file: h5py.File, *, sums: bool = True) -> None:
     through for what lies outside.
     """
     items = dict(_items(file))
+    for item in items.values():
+        check_attributes(item)
+        if isinstance(item, h5py.Dataset):
+            check_lengths(item)
     if not sums:
         return
     if SEALED not in file.attrs and CHECKSUMS not in items:

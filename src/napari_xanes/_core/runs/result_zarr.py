@@ -10,7 +10,9 @@ import dataclasses
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,12 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import DataFileError, InputError
 from napari_xanes._core.base.files import check_disk, checked_path, has_links, scratch_folder, shown
+from napari_xanes._core.base.hdf5_heaps import check_heaps
 from napari_xanes._core.data.history import history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.io.zarr_array import open_store
 from napari_xanes._core.runs import result_layout as layout
-from napari_xanes._core.runs.result_seal import seal
+from napari_xanes._core.runs.result_seal import check_seal, seal
 
 MARK = "napari_xanes"
 """Attribute of the root, and of every image, under which is what other programs need not know."""
@@ -35,6 +38,8 @@ CHUNK = {2: (1024, 1024), 3: (8, 256, 256)}
 COARSE = {2: 2048, 3: 512}
 """The coarsest copy of an image or volume has at most so many pixels a side."""
 KINDS = ("maps", "labels")
+MOST_ABOUT = 2**28
+"""Bytes that all of a result but its images has at most."""
 SMALL = 2**28
 """Bytes of images in all that a window keeps in memory."""
 
@@ -125,8 +130,9 @@ def _about(result: Result) -> bytes:
     return buffer.getvalue()
 
 
-def about_file(path: Path) -> h5py.File:
-    """Open what belongs to the images of a store, read-only."""
+@contextmanager
+def about_file(path: Path) -> Iterator[h5py.File]:
+    """Open what belongs to the images of a store, read-only; looked at like a file, as its bytes may come from anyone."""
     if has_links(path):
         raise DataFileError(
             f"{shown(path)} holds links, which are not followed, as they can lead to any file; where git-annex or DVC keeps it, "
@@ -137,7 +143,21 @@ def about_file(path: Path) -> h5py.File:
         raise DataFileError(
             f"{shown(path)} is a Zarr store but not a result of napari-xanes; open it as a scan."
         )
-    return h5py.File(io.BytesIO(store[ABOUT][:].tobytes()), "r")
+    if store[ABOUT].nbytes > MOST_ABOUT:
+        raise DataFileError(
+            f"{shown(path)}: {ABOUT} declares {store[ABOUT].nbytes} bytes, at most {MOST_ABOUT} are read; it is damaged, copy it "
+            "again."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / f"{ABOUT}.h5"
+        copy.write_bytes(store[ABOUT][:].tobytes())
+        try:
+            check_heaps(copy)
+            with h5py.File(copy, "r") as file:
+                check_seal(file)
+                yield file
+        except DataFileError as error:
+            raise DataFileError(str(error).replace(str(copy), f"{shown(path)}/{ABOUT}")) from None
 
 
 def _write_image(group: Any, name: str, data: Any, result: Result, *, labels: bool) -> None:

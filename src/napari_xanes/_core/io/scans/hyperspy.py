@@ -81,7 +81,7 @@ def _axis(group: Any, index: int, size: int) -> _Axis:
     if f"axis-{index}" not in group:
         return _Axis("", "", np.arange(size, dtype=np.float64))
     axis = group[f"axis-{index}"]
-    attrs = {str(key): axis.attrs[key] for key in axis.attrs}
+    attrs = _attributes(axis)
     if "axis" in attrs or "axis" in axis:
         values: NDArray[np.float64] = np.ravel(
             np.asarray(attrs["axis"] if "axis" in attrs else axis["axis"][:], np.float64)
@@ -91,6 +91,14 @@ def _axis(group: Any, index: int, size: int) -> _Axis:
             size, dtype=np.float64
         )
     return _Axis(_text(attrs.get("name")), _text(attrs.get("units")), values)
+
+
+def _attributes(axis: Any) -> dict[str, Any]:
+    if type(axis).__module__.startswith("zarr"):
+        return dict(axis.attrs)
+    from napari_xanes._core.io.hdf5_attributes import readable_attrs
+
+    return readable_attrs(axis)
 
 
 def _text(value: Any) -> str:

@@ -115,8 +115,10 @@ def _first(file: Any, places: tuple[tuple[str, str], ...]) -> tuple[str, str]:
 
 
 def _names(file: Any, place: str) -> list[str]:
+    from napari_xanes._core.base.hdf5_heaps import check_lengths
     from napari_xanes._core.io.hdf5_tree import text_of
 
+    check_lengths(file[place])
     return [text_of(name).strip() for name in np.ravel(file[place][()])]
 
 
@@ -173,7 +175,7 @@ def _scaler(path: Path, element: str, names: list[str], given: str | None) -> tu
 
 def _energy(path: Path, file: Any) -> EnergyList | None:
     """Return the energy of a file: of PyXRF's metadata, or of a motor that XRF-Maps recorded."""
-    from napari_xanes._core.io.hdf5_tree import readable_attrs
+    from napari_xanes._core.io.hdf5_attributes import readable_attrs
 
     found: dict[str, Any] = {}
     if "/xrfmap/scan_metadata" in file:

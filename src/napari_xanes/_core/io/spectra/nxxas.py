@@ -13,7 +13,9 @@ from napari_xanes._core.base.hdf5_heaps import check_lengths
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.io import hdf5
 from napari_xanes._core.io.formats import SpectraFormat
+from napari_xanes._core.io.hdf5_attributes import NOT_UTF8, name_of, readable_attrs
 from napari_xanes._core.io.hdf5_sources import member
+from napari_xanes._core.io.hdf5_tree import text_of
 from napari_xanes._core.io.spectrum import Spectrum, as_references
 
 
@@ -26,20 +28,25 @@ def read_nxxas(path: Path) -> list[Spectrum]:
         If no entry is declared NXxas, or one lacks its energies or intensities.
     """
     with hdf5.open_hdf5(path) as file:
-        entries = {name: item for name in file if _is_nxxas(item := member(file, name))}
+        left = tuple(f"left out: {name_of(name)} ({NOT_UTF8})" for name in file if isinstance(name, bytes))
+        entries = {name: item for name in _names(file) if _is_nxxas(item := member(file, name))}
         if not entries:
             raise DataFileError(
                 f"{path} is an HDF5 file without an entry of the definition NXxas; save the spectra as text with energy "
                 "and absorption in two columns."
             )
-        return [_spectrum(path, name, entry) for name, entry in entries.items()]
+        return [_spectrum(path, name, entry, left) for name, entry in entries.items()]
+
+
+def _names(file: h5py.File) -> list[str]:
+    return [name for name in file if isinstance(name, str)]
 
 
 def _is_nxxas(item: Any) -> bool:
     return isinstance(item, h5py.Group) and _text(item, "definition").lower() == "nxxas"
 
 
-def _spectrum(path: Path, name: str, entry: h5py.Group) -> Spectrum:
+def _spectrum(path: Path, name: str, entry: h5py.Group, left: tuple[str, ...]) -> Spectrum:
     energy, mu = _values(entry, "energy"), _values(entry, "intensity")
     if energy is None or mu is None or energy.shape != mu.shape:
         shapes = " and ".join("missing" if v is None else str(v.shape) for v in (energy, mu))
@@ -47,12 +54,11 @@ def _spectrum(path: Path, name: str, entry: h5py.Group) -> Spectrum:
             f"{path}: energy and intensity of the entry {name} are {shapes}, expected two lists of the same length."
         )
     notes = (f"{_text(entry, 'mode')} of {path.name}",) if _text(entry, "mode") else ()
-    return Spectrum(name, energy, mu, f"{path}:{name}", _units(entry), notes)
+    return Spectrum(name, energy, mu, f"{path}:{name}", _units(entry), notes + left)
 
 
 def _units(entry: h5py.Group) -> str:
-    units = entry["energy"].attrs.get("units", "")
-    return units.decode() if isinstance(units, bytes) else str(units)
+    return text_of(readable_attrs(entry["energy"]).get("units", ""))
 
 
 def _values(entry: h5py.Group, name: str) -> Any:
@@ -71,8 +77,7 @@ def _text(entry: h5py.Group, name: str) -> str:
     if not isinstance(item, h5py.Dataset) or item.shape != () or item.dtype.kind not in "OSU":
         return ""
     check_lengths(item)
-    value = item[()]
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return text_of(item[()])
 
 
 def read(path: Path, energy_unit: str | None) -> list[Reference]:
@@ -84,7 +89,7 @@ def is_nxxas_file(path: Path) -> bool:
     """Whether a file has an entry of the definition NXxas."""
     try:
         with hdf5.open_hdf5(path) as file:
-            return any(_is_nxxas(member(file, name)) for name in file)
+            return any(_is_nxxas(member(file, name)) for name in _names(file))
     except (DataFileError, OSError, RuntimeError, KeyError, ValueError):
         return False
 
