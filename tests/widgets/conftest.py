@@ -81,10 +81,21 @@ def viewer(request, qapp):
         assert not left, f"still listening: {left}"
 
 
-@pytest.fixture
-def workflow(viewer, qtbot, monkeypatch):
-    """The workflow on a viewer without a window, whose panels are made when they are asked for and not before."""
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch):
+    """Panels of a workflow are made when they are asked for and not before: few tests look into all of them."""
     monkeypatch.setattr("napari_xanes._widgets.window.workflow.REST_MS", 3_600_000)
+
+
+@pytest.fixture
+def rest(no_rest, monkeypatch):
+    """Panels are made ahead while nobody does anything, as users have it."""
+    monkeypatch.setattr("napari_xanes._widgets.window.workflow.REST_MS", 30)
+
+
+@pytest.fixture
+def workflow(viewer, qtbot):
+    """The workflow on a viewer without a window."""
     dock = XanesWorkflow(viewer)
     qtbot.addWidget(dock)
     yield dock

@@ -25,7 +25,7 @@ def stacks():
     return [one for one in gc.get_objects() if isinstance(one, nx.EnergyStack)]
 
 
-def test_a_user_without_a_plan_does_no_harm(window, scan_file, references, monkeypatch, qtbot):
+def test_a_user_without_a_plan_does_no_harm(window, scan_file, references, monkeypatch, qtbot, rest):
     without_dialogs(monkeypatch)
     complaints = Complaints()
     logging.getLogger().addHandler(complaints)

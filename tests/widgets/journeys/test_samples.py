@@ -63,7 +63,7 @@ def assert_fractions(window, key, within, known=0.9):
 
 
 def test_from_the_sample_to_maps_and_a_recipe_that_makes_them_again(
-    window, clicked, qtbot, tmp_path, monkeypatch
+    window, clicked, qtbot, tmp_path, monkeypatch, rest
 ):
     _, workflow = open_sample(window, "ni_scan")
     for key in ("preprocess", "align", "normalize", "fit"):

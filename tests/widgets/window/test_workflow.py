@@ -172,9 +172,8 @@ def test_panels_are_made_when_they_are_unfolded_or_asked_for(workflow, viewer):
 
 
 def test_in_time_all_panels_are_made_and_what_was_found_stands_behind_their_titles(
-    normalised, workflow, viewer, qtbot, monkeypatch
+    normalised, workflow, viewer, qtbot, rest
 ):
-    monkeypatch.setattr("napari_xanes._widgets.window.workflow.REST_MS", 30)
     other = type(workflow)(viewer)
     qtbot.addWidget(other)
     qtbot.waitUntil(lambda: not other.panels.missing(), timeout=20_000)

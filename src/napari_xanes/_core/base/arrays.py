@@ -47,8 +47,8 @@ def marks_of(dtype: Any) -> tuple[int, ...]:
 def not_measured(counts: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Return where counts are marks of a detector; None if they are nowhere."""
     marks = marks_of(counts.dtype)
-    if not marks or not counts.size:
-        return None
+    if not marks or not counts.size or (counts.max() < marks[0] and (marks[1:] == () or counts.min() >= 0)):
+        return None  # as nearly always, and found without an array of its own
     found: NDArray[np.bool_] = counts >= marks[0]
     for mark in marks[1:]:
         found |= counts == mark
