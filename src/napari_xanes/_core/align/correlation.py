@@ -230,6 +230,11 @@ class Matcher:
 
     def _remainder(self, a: Spectrum, b: Spectrum, start: Vector) -> tuple[Vector, float]:
         """Return displacement and confidence from spectra and a displacement that is good to 0.1 px or so."""
+        cross, confidence = self._weighed(a, b, start)
+        return (np.full(len(start), np.nan) if cross is None else self._climb(cross, start)), confidence
+
+    def _weighed(self, a: Spectrum, b: Spectrum, start: Vector) -> tuple[Spectrum | None, float]:
+        """Return the cross spectrum as it is looked for its maximum, None if nothing is shared; and the confidence."""
         work = self._work.like(a)
         cross = _cross(a, b, work.cross)
         size, square = np.abs(a, out=work.size), np.abs(b, out=work.square)
@@ -245,7 +250,7 @@ class Matcher:
             shared = self.ring_sum(cross.real)
         weight = self._ring_weights(shared, both)
         if not weight.any():
-            return np.full(len(start), np.nan), 0.0
+            return None, 0.0
         weights = np.take(weight.astype(np.float32), self.ring, out=work.size, mode="clip")
         weights *= self._inside
         amplitude += _TINY
@@ -255,7 +260,21 @@ class Matcher:
         total = np.sqrt((low * power_a).sum() * (low * power_b).sum())
         confidence = float(np.clip((low * shared).sum() / max(total, _TINY), 0, 1))
         cross *= weights
-        return self._climb(cross, start), confidence
+        return cross, confidence
+
+    def bend_and_scatter(self, moving: Float32, fixed: Float32) -> tuple[Vector, Vector] | None:
+        """Return, of frames that lie on each other, how the correlation bends (n, n), and how its slope scatters (n, n).
+
+        The latter is the sum of squares of what each frequency adds to the slope, which is their variance, as all
+        have been weighed to add nothing in sum.
+        """
+        none = np.zeros(len(self.shape))
+        cross, _ = self._weighed(self.spectrum(moving), self.spectrum(fixed), none)
+        if cross is None:
+            return None
+        bend = -self._moments(cross, none)[self._hessian]
+        squares = 2 * np.square(cross.imag) / self.count  # each and its mirror image are one
+        return bend, -self._moments(squares.astype(np.complex64), none)[self._hessian]
 
     def _ring_weights(self, shared: Vector, both: Vector) -> Vector:
         """Return coherence / (1 - coherence^2) over the root of the mean amplitude, 0 where it is noise."""

@@ -97,12 +97,12 @@ def _directions(told: list[Information], n: int) -> tuple[FloatMatrix, FloatMatr
     return axes[len(blind) :], axes[: len(blind)]
 
 
-_PARTS = ("curvature", "slope_noise", "curvature_noise")
+_PARTS = ("curvature", "slope_noise", "curvature_noise", "bend", "scatter")
 
 
 def _sigma(one: Information, free: FloatMatrix, blind: FloatMatrix) -> FloatMatrix:
     """Return the standard error of one frame along the axes (n,)."""
-    sigma: FloatMatrix = np.sqrt(np.maximum(np.diag(one.covariance(free)), 0))
+    sigma: FloatMatrix = one.sigma(free)
     lost = list(blind)
     if len(free) == len(sigma):  # the stack tells all of them; this frame may not
         lost = [u for u in one.directions() if one.significance(u) < FOUND_IN_NOISE]

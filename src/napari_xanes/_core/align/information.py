@@ -33,11 +33,16 @@ _TINY = 1e-30
 
 @dataclass(frozen=True, eq=False)
 class Information:
-    """Of one frame, n axes: the curvature of its match (n, n), the variance of its slope, and that of the curvature."""
+    """Of one frame, n axes: the curvature of its match (n, n), the variance of its slope, and that of the curvature.
+
+    And the curvature and the variance of the slope as the match was made, which is not quite the best one.
+    """
 
     curvature: Matrix
     slope_noise: Matrix
     curvature_noise: Matrix
+    bend: Matrix
+    scatter: Matrix
 
     def significance(self, direction: Matrix) -> float:
         """Return by how many standard deviations of noise the gradients along a direction (n,) are shared."""
@@ -58,14 +63,22 @@ class Information:
         root: Matrix = axes @ np.diag(np.sqrt(np.maximum(values, _TINY))) @ axes.T
         return root
 
-    def covariance(self, free: Matrix) -> Matrix:
-        """Return the covariance (n, n) of the displacement along the directions `free` (k, n), orthonormal rows."""
+    def sigma(self, free: Matrix) -> Matrix:
+        """Return the standard error of the displacement along the axes (n,), in the directions `free` (k, n) that are told."""
         if not len(free):
-            return np.zeros_like(self.curvature)
-        inverse = np.linalg.pinv(free @ self.curvature @ free.T)
-        inner = inverse @ (free @ self.slope_noise @ free.T) @ inverse
-        outer: Matrix = free.T @ inner @ free
-        return outer
+            return np.zeros(len(self.curvature))
+        best = _covariance(self.curvature, self.slope_noise, free)
+        made = _covariance(self.bend, self.scatter, free)
+        sigma: Matrix = np.sqrt(np.maximum(np.maximum(np.diag(best), np.diag(made)), 0))
+        return sigma
+
+
+def _covariance(curvature: Matrix, slope: Matrix, free: Matrix) -> Matrix:
+    """Return the covariance (n, n) of a maximum along the directions `free` (k, n), orthonormal rows."""
+    inverse = np.linalg.pinv(free @ curvature @ free.T)
+    inner = inverse @ (free @ slope @ free.T) @ inverse
+    outer: Matrix = free.T @ inner @ free
+    return outer
 
 
 def information(matcher: Matcher, frame: Float32, others: Float32) -> Information:
@@ -90,10 +103,13 @@ def information(matcher: Matcher, frame: Float32, others: Float32) -> Informatio
     bend = (ring * ring * noise * response / (n * matcher.ring_count)).astype(np.float32)
     curvature = _products(weight, left, right)
     lost = _lost_to_the_window(frame.shape, matcher.padded)
+    made = matcher.bend_and_scatter(frame, others) or (np.eye(n), np.zeros((n, n)))
     return Information(
         (curvature + curvature.T) / 2,
         lost * _products(slope, right, right),
         lost * _products(bend[matcher.ring] * matcher.count, right, right),
+        made[0],
+        lost * made[1],
     )
 
 

@@ -42,6 +42,9 @@ CLOSE, ENOUGH_CLOSE = 2.0, 15
 JUMPS, RUNS = 0.72, 0.5
 """Squared steps from which a spectrum jumps from frame to frame, and up to which it is smooth; those of chance are one."""
 
+ROOM = 1.25
+"""By how much noise may go beyond its law where pixels are thin, whose noise is divided by a step with noise of its own."""
+
 CLEAR = 0.8
 """Squared cosine of the angle between a component and the true one from which its spectrum can be judged."""
 
@@ -121,9 +124,9 @@ class Structure:
 
     @property
     def limit(self) -> float:
-        """Return the largest eigenvalue of mean products that noise alone reaches, once in a thousand cases."""
+        """Return the largest eigenvalue of mean products that noise alone reaches, less than once in a thousand cases."""
         d = len(self.turn)
-        return float(self.scatter * (2 * np.sqrt(d) + SCATTER * d ** (-1 / 6)))
+        return float(ROOM * self.scatter * (2 * np.sqrt(d) + SCATTER * d ** (-1 / 6)))
 
     @property
     def limit_of_own(self) -> float:
