@@ -3,7 +3,7 @@
     python tools/fuzz.py 100000 [seed] [--log FILE] [--workers N]
     python tools/fuzz.py 78 [seed] --first 77       # input 77 alone
 
-An input passes if it is read, or refused with one sentence of this program, within 10 s and 1 GB.  A child takes many
+An input passes if it is read, or refused with one sentence of this program, within 10 s of computing and 1 GB.  A child takes many
 inputs and says what came of each; if it dies or hangs, that is told, and another goes on behind that input.  With a log,
 inputs that failed are kept beside it, and the same command goes on where the log ends.
 """
@@ -29,8 +29,8 @@ from pathlib import Path
 import fuzz_inputs
 
 SECONDS, BYTES, PER_CHILD = 10, 2**30, 1000
-HANGS, STARTS = 120, 600
-"""Seconds without a word after which a child hangs, in an input and before the first: the machine may be busy."""
+HANGS, WAITS = 60, 1200
+"""Seconds without a word after which a child hangs: of computing, and of any kind, as the machine may be busy."""
 
 
 def attempt(kind: str, path: Path, scan: Path) -> None:
@@ -66,6 +66,15 @@ def most_memory() -> int:
     """Return the most memory that this process had, in bytes; not that of who started it, which `getrusage` counts in."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+
+
+def computed(pid: int) -> float:
+    """Return the seconds that a process and its children have computed; 0 if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def child(folder: Path, seed: int, first: int, last: int) -> None:
@@ -111,6 +120,8 @@ class Running:
     first: int
     last: int
     stuck: bool = False
+    word: float = 0.0
+    used: float = 0.0
     log: Path = field(init=False)
     process: subprocess.Popen[bytes] = field(init=False)
 
@@ -122,9 +133,10 @@ class Running:
 
     def ended(self) -> bool:
         """Whether the child has ended; one that hangs is ended."""
-        if self.process.poll() is None and time.time() - self.log.stat().st_mtime > (
-            HANGS if self.log.stat().st_size else STARTS
-        ):
+        word, used = self.log.stat().st_mtime, computed(self.process.pid)
+        if word != self.word:
+            self.word, self.used = word, used
+        if self.process.poll() is None and (used - self.used > HANGS or time.time() - word > WAITS):
             self.stuck = True
             self.process.kill()
             self.process.wait()

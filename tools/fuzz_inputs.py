@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,7 @@ def _in_heaps(path: Path, images: Any, energy: Any) -> list[bytes]:
             file["X_eng"].make_scale("energy")
             file["img_xanes"].dims[0].attach_scale(file["X_eng"])
             file["img_xanes"].attrs["axes"] = ["energy", "y", "x"]
+            file.create_dataset("entry/names", data=["a", "bc"], dtype=h5py.string_dtype(), chunks=(2,))
             file.create_dataset("lists", (3,), h5py.vlen_dtype("f4"))[0] = [1, 2, 3]
             file.create_dataset("links", (2,), h5py.ref_dtype)[0] = file["raw0"].ref
             file["entry/title"] = "a text"
@@ -131,7 +134,8 @@ def one(kind: str, good: Path, rng: random.Random, made: dict[str, list[bytes]],
     if kind == "tree":
         return restructured(good.read_bytes(), rng)
     if kind in ("heaps", "nxxas", "result") and rng.random() < 0.7:
-        return aimed(good.read_bytes(), rng)
+        raw = aimed(good.read_bytes(), rng)
+        return signed(raw) if kind == "result" and rng.random() < 0.5 else raw
     if made.get(kind) and rng.random() < 0.3:
         return made[kind][number // len(KINDS) % len(made[kind])]
     return mutated(good.read_bytes(), rng, kind in WRITTEN)
@@ -155,6 +159,15 @@ def mutated(good: bytes, rng: random.Random, text: bool) -> bytes:
     return bytes(raw)
 
 
+SIGN = b"\nnapari-xanes blake2b "
+
+
+def signed(raw: bytes) -> bytes:
+    """Return a result with the checksum that it had if it were sound, as who means harm would write it."""
+    raw = raw.rpartition(SIGN)[0] or raw
+    return raw + SIGN + blake2b(raw, digest_size=32).digest()
+
+
 MARKS = (b"GCOL", b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"BTHD", b"BTLF", b"TREE", b"SNOD", b"HEAP", b"FADB")
 """How the parts of an HDF5 file begin."""
 
@@ -170,6 +183,12 @@ def aimed(good: bytes, rng: random.Random) -> bytes:
         elif heaps and how < 0.5:
             pointers = _places(good, rng.choice(heaps).to_bytes(8, "little")) or heaps
             at = rng.choice(pointers) + rng.randrange(-6, 14)
+            if how < 0.35:  # to a text of 1 GB elsewhere
+                at = max(4, rng.choice(pointers))
+                raw[at - 4 : at + 8] = (2**30).to_bytes(4, "little") + rng.randrange(9999).to_bytes(
+                    8, "little"
+                )
+                continue
         else:
             mark = rng.choice([mark for mark in MARKS if mark in good])
             at = rng.choice(_places(good, mark)) + rng.randrange(300)
@@ -205,6 +224,9 @@ def restructured(good: bytes, rng: random.Random) -> bytes:
             if rng.random() < 0.6 and name in file:
                 del file[name]
             _put(file, rng.choice((name, f"{name}_2", "img_xanes", "energy", "flat", "entry/data/data")), rng)
+        if rng.random() < 0.1:
+            with suppress(ValueError, KeyError, TypeError, OSError, RuntimeError):  # "entry" is no group
+                file[rng.choice((b"\xfc", b"entry/\xe4", b"\xe9/data"))] = [1.0, 2.0]
     return memory.getvalue()
 
 
@@ -219,7 +241,7 @@ def _put(file: Any, name: str, rng: random.Random) -> None:
     )
     places = ("/", "/img_xanes", "/nowhere", f"/{name}")
     try:
-        how = rng.randrange(7)
+        how = rng.randrange(8)
         if how == 0:
             file.create_dataset(name, shape, dtype)
         elif how == 1:
@@ -237,6 +259,10 @@ def _put(file: Any, name: str, rng: random.Random) -> None:
             file.create_dataset(name, (10**6, 10**5, 10**5), "f4", chunks=(1, 100, 100))
         elif how == 5:
             file[name] = h5py.Empty(rng.choice(("f4", "S1")))
+        elif how == 6:
+            kind = h5py.string_dtype() if rng.random() < 0.7 else [("a", h5py.string_dtype())]
+            packed = {"chunks": True, "compression": rng.choice((None, "gzip"))} if shape else {}
+            file.create_dataset(name, shape, kind, **packed)[...] = rng.choice(("é", "8333 eV", "9" * 900))
         else:
             item = file[rng.choice((name, "/"))]
             attribute = rng.choice(
@@ -278,30 +304,8 @@ def from_hypothesis(seed: int, count: int) -> dict[str, list[bytes]]:
             st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=9), inner, max_size=4)
         ),
     )
-    steps = (
-        "flat_field",
-        "optical_density",
-        "align",
-        "normalize",
-        "fit",
-        "mask",
-        "crop",
-        "peak",
-        "cluster",
-        "rank",
-    )
-    names = (
-        "roi",
-        "window",
-        "references",
-        "pre_edge",
-        "constraint",
-        "file",
-        "factor",
-        "e0",
-        "maps",
-        "background",
-    )
+    steps = "flat_field optical_density align normalize fit mask crop peak cluster rank".split()
+    names = "roi window references pre_edge constraint file factor e0 maps background".split()
     step = st.fixed_dictionaries(
         {"do": st.one_of(st.sampled_from(steps), tree)}, optional=dict.fromkeys(names, tree)
     )

@@ -37,10 +37,16 @@ def test_what_fails_is_noticed(fuzz, tmp_path):
         "for n in range(int(sys.argv[4]), int(sys.argv[5])):\n"
         "    print('begin', n, 'tiff', flush=True)\n"
         "    if n == 2: os.kill(os.getpid(), 11)\n"
-        "    if n == 5: time.sleep(60)\n"
+        "    if n == 5: time.sleep(600)\n"
+        "    while n == 6: pass\n"
         "    print('end', n, 'tiff', 'FAILED: KeyError' if n == 7 else 'read', flush=True)\n"
     )
-    fuzz.__file__, fuzz.HANGS = str(stand_in), 2
+    fuzz.__file__, fuzz.HANGS, fuzz.WAITS = str(stand_in), 1, 5
     seen, failed = fuzz.campaign(9)
-    assert failed == ["2 tiff FAILED: died of -11", "5 tiff FAILED: hung", "7 tiff FAILED: KeyError"]
-    assert seen == {"read": 6, "FAILED": 3}
+    assert failed == [
+        "2 tiff FAILED: died of -11",
+        "5 tiff FAILED: hung",
+        "6 tiff FAILED: hung",
+        "7 tiff FAILED: KeyError",
+    ]
+    assert seen == {"read": 5, "FAILED": 4}
