@@ -292,6 +292,8 @@ def from_hypothesis(seed: int, count: int) -> dict[str, list[bytes]]:
     import tomli_w
     from hypothesis import strategies as st
 
+    from napari_xanes._core.recipe.steps import STEPS
+
     number = st.one_of(st.floats(), st.integers(), st.floats(8300, 8400), st.sampled_from(TEXTS))
     row = st.lists(number.map(str), min_size=1, max_size=4).flatmap(
         lambda cells: st.sampled_from((" ", "\t", ",", ";", ", ")).map(lambda mark: mark.join(cells))
@@ -304,10 +306,9 @@ def from_hypothesis(seed: int, count: int) -> dict[str, list[bytes]]:
             st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=9), inner, max_size=4)
         ),
     )
-    steps = "flat_field optical_density align normalize fit mask crop peak cluster rank".split()
-    names = "roi window references pre_edge constraint file factor e0 maps background".split()
+    names = sorted({name for step in STEPS.values() for name in step.params.model_fields})
     step = st.fixed_dictionaries(
-        {"do": st.one_of(st.sampled_from(steps), tree)}, optional=dict.fromkeys(names, tree)
+        {"do": st.one_of(st.sampled_from(sorted(STEPS)), tree)}, optional=dict.fromkeys(names, tree)
     )
     recipe = st.fixed_dictionaries(
         {"schema": st.one_of(st.just(1), plain)},
