@@ -63,23 +63,24 @@ def test_truth_lies_within_sigma(name, noise):
     truth = np.median(run(scene(1e-5), step)[name])
     distance = np.abs(found[name] - truth) / found[f"{name}_sigma"]
     assert np.isfinite(distance).all()
-    assert 0.65 < np.mean(distance < 1) < 0.72 and 0.94 < np.mean(distance < 2) < 0.97
+    assert 0.65 < np.mean(distance < 1) < 0.72 and 0.93 < np.mean(distance < 2) < 0.97
 
 
 @pytest.mark.parametrize("name", ["peak_energy", "edge_energy", "white_line_area"])
-def test_of_few_energies_errors_are_not_too_small_and_this_is_said(name):
+def test_errors_hold_of_few_energies_whether_spectra_differ_or_not(name):
     """A window with seven to ten energies, which a spline follows nearly without a rest."""
     step = STEPS[name] | ({} if name.startswith("white") else {"smoothing": 5.0})
     for moved in (0.0, 1.0):
         noisy, still = (result_of(scene(noise, energy=SPARSE, moved=moved), step) for noise in (0.005, 1e-5))
         truth = np.median(still.maps[name], axis=0)
         distance = np.abs(noisy.maps[name] - truth) / noisy.maps[f"{name}_sigma"]
-        within = np.mean(distance < 1), np.mean(distance < 2)
-        assert within[0] > 0.65 and within[1] > 0.93
-        assert moved or (within[0] < 0.73 and within[1] < 0.97)  # if all are alike, what differs is noise
-        assert sum("too few to tell noise" in text for text in noisy.warnings) == 1
-    full = result_of(scene(0.005), step)
-    assert not any("too few to tell noise" in text for text in full.warnings)
+        assert 0.64 < np.mean(distance < 1) < 0.74 and 0.93 < np.mean(distance < 2) < 0.97
+        assert not any("too few to tell noise" in text for text in noisy.warnings)
+
+
+def test_a_window_of_too_few_energies_is_said():
+    made = result_of(scene(0.005, energy=SPARSE, moved=1.0), STEPS["peak_energy"] | {"window": [8344, 8354]})
+    assert sum("too few to tell noise" in text for text in made.warnings) == 1
 
 
 SMOOTHING = {"peak": lambda noise: 5.0, "edge_position": lambda noise: 5.0}

@@ -173,10 +173,15 @@ class ShiftKernel:
             shift = self._shifts[inner] + 0.5 * step * (below - above) / bend
             least = np.maximum(least - (below - above) ** 2 / (8 * bend), 0)
             level = _level(data, out["thickness"] if self.reads or self.follows else None)
-            sigma = step * np.sqrt(2 * self._variance(data, least, level) / bend)
+            variance = self._variance(data, least, level)
+            sigma = step * np.sqrt(2 * variance / bend)
+            near = (
+                errors <= least + variance
+            )  # as well as a shift off by sigma is, and more of them where the curve is no parabola
+            sigma = np.maximum(sigma, step * (near.sum(axis=0) - 1) / 2)
         known = valid & ~end & (bend > 0)
         out["shift"][...] = np.where(known, shift, np.nan)
-        out["sigma"][...] = np.where(known, sigma, np.nan)
+        out["sigma"][...] = np.where(known & ~near[0] & ~near[-1], sigma, np.nan)
         out["at_limit"][...] = end
 
     def _variance(self, data: Matrix, least: Matrix, level: Matrix) -> Matrix:

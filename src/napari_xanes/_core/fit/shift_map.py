@@ -46,7 +46,8 @@ class ShiftMap:
         eV by which the references must be moved up in energy to match the pixel; NaN where it is at the limit or
         nothing can be said.
     sigma : array (...)
-        Standard error, from what is left of the pixel, and of all where energies are few.
+        Standard error, from what is left of the pixel, and of all where energies are few; NaN where a shift by the limit
+        would do nearly as well.
     at_limit : array of bool (...)
         Whether the best shift lies at the end of those tried.
     """
@@ -62,6 +63,10 @@ class ShiftMapParams(LibraryParams):
     limit: float = field(
         LARGEST_SHIFT, "Largest shift", "How far the references are moved, up and down.", unit="eV", gt=0
     )
+
+
+NOT_TOLD = 0.01
+"""Part of the pixels without a sigma from which it is worth a word."""
 
 
 @public
@@ -150,17 +155,23 @@ def shift_map_step(chain: Chain, params: ShiftMapParams, progress: Progress) -> 
             name: NamedMap(raw[key], name, unit_of(name))
             for name, key in (("energy_shift", "shift"), ("energy_shift_sigma", "sigma"))
         }
-        known = np.isfinite(raw["shift"])
-        weights = np.where(known, 1 / np.maximum(raw["sigma"], 1e-6) ** 2, 0)
+        known, sure = np.isfinite(raw["shift"]), np.isfinite(raw["sigma"])
+        weights = np.where(sure, 1 / np.maximum(raw["sigma"], 1e-6) ** 2, 0)
         mean = (
-            float((weights * np.where(known, raw["shift"], 0)).sum() / weights.sum()) if known.any() else None
+            float((weights * np.where(sure, raw["shift"], 0)).sum() / weights.sum()) if sure.any() else None
         )
         facts = {
             "mean_shift": None if mean is None else round(mean, 6),  # eV; sums differ by rounding
             "pixels_at_limit": int(raw["at_limit"].sum()),
             "invalid_pixels": int((~known).sum()),
         }
-        return maps, Found(facts)
+        found = Found(facts)
+        if (unsure := int((known & ~sure).sum())) > NOT_TOLD * known.size:
+            found.warn(
+                f"the shift of {unsure} of {known.size} pixels has no sigma, as a shift by the limit of {params.limit:g} eV would do "
+                "nearly as well; measure at more energies, or fit fewer references"
+            )
+        return maps, found
 
     chain.add_kernel(kernel, collect)
     return params.model_copy(update={"names": tuple(r.name for r in references)}), found

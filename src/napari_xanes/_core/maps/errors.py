@@ -1,7 +1,8 @@
 """The errors of what is read off the spectra in a window of energies: of positions, heights and areas.
 
 All are known functions of the values in the window, so their errors follow from the noise of these.  The noise of a pixel
-is what it scatters about a smoothing spline; of few energies it is backed by that of all others (`engine.pooled`).
+is what it scatters about a smoothing spline in directions in which no pixels differ by more; of few energies it is backed
+by that of all others (`engine.pooled`).
 Spectra that were normalised share the errors of their lines and of their step (`data.jacobian`).  What smoothing moves is
 not in them.
 """
@@ -17,6 +18,12 @@ from napari_xanes._core.maps.spline import Float64, FloatArray, SmoothingSpline
 
 LESS = 0.03
 """Part of the best smoothing of a curve with which the noise is told: the scatter then holds less of the curve itself."""
+
+LEFT = 1e-6
+"""Part of the noise that must be left in a direction, of what is left in another, for it to tell anything."""
+
+UNEVEN = 3.0
+"""Variance from which on spectra differ by more than noise, in units of what they differ by in other directions."""
 
 FEW_FREE = 2.5
 """Degrees of freedom below which the user is told that errors may be too large."""
@@ -58,10 +65,8 @@ class WindowErrors:
         self.covariance: Float64 = change @ change.T
         smoothing = LESS * spline.choose(spectra) if spectra.shape[1] else spline.least_smoothing
         self._rest = np.eye(inside.size) - spline.values(smoothing)
-        if spectra.shape[1] >= FEWEST:  # what it leaves of the curve that all share is no noise
-            shared = self._rest @ np.median(spectra, axis=1)
-            shared /= max(float(np.linalg.norm(shared)), 1e-30)
-            self._rest -= np.outer(shared, shared @ self._rest)
+        if spectra.shape[1] >= FEWEST * inside.size:
+            self._rest = _without_what_pixels_share(self._rest, self.covariance, spectra) @ self._rest
         left = self._rest @ self.covariance @ self._rest.T
         whole = max(float(np.trace(left)), 1e-100)
         self._rest /= np.sqrt(whole)  # of few energies on a steep edge the spline leaves next to nothing
@@ -101,6 +106,24 @@ class WindowErrors:
         each = np.stack(rows, axis=1)
         out: Float64 = each @ self.covariance @ each.swapaxes(1, 2)
         return out
+
+
+def _without_what_pixels_share(rest: Float64, covariance: Float64, spectra: Float64) -> Float64:
+    """Return directions (k, m) of what a spline leaves of spectra (m, n) in which these differ no more than by noise.
+
+    In units of the noise it is the same in all directions, but for being uneven over the energies; what the curves of
+    pixels share, and what they differ by, stands out of it.
+    """
+    strengths, axes = np.linalg.eigh(rest @ covariance @ rest.T)
+    told = strengths > LEFT * strengths[-1]
+    white = axes[:, told].T / np.sqrt(strengths[told])[:, None]
+    left = white @ (rest @ spectra)
+    sizes, turn = np.linalg.eigh(left @ left.T)
+    count = (sizes.size + 1) // 2
+    while count < sizes.size and sizes[count] <= UNEVEN * sizes[:count].mean():
+        count += 1
+    kept: Float64 = turn[:, :count].T @ white
+    return kept
 
 
 def combined(covariances: Float64, piece: NDArray[np.intp], weights: FloatArray) -> FloatArray:
