@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import h5py
 import numpy as np
 import pytest
@@ -44,18 +46,18 @@ def go_over(kept, height, offsets):
     """Ask for bands, and what is around them, of frames that are displaced by `offsets`; return what came."""
     n, rows = kept.data.shape[:2]
     got = []
-    with kept.keeping():
+    with kept.keeping() as keeping:
         for start in range(0, rows, height):
             stop = min(start + height, rows)
             for i in range(n):
                 lo, hi = start + offsets[i] - REACH, stop + offsets[i] + REACH
                 wanted = slice(min(max(lo, 0), rows), min(max(hi, 0), rows))
                 got.append((i, wanted, kept(i, wanted)))
-                kept.leave(stop - start)
-            kept.end_band(stop - start)
+                keeping.leave(stop - start)
+            keeping.end_band(stop - start)
             spread = np.ptp(offsets) if kept.group > 1 else 0  # of frames that are read together
             most = 3 * REACH + 2 * kept.unit + 2 * height + spread
-            assert kept.held_bytes <= kept.data.nbytes * min(1, most / rows)
+            assert keeping.held_bytes <= kept.data.nbytes * min(1, most / rows)
     return got
 
 
@@ -69,26 +71,40 @@ def test_every_row_is_unpacked_once(height, together):
         np.testing.assert_array_equal(block, values[i, rows])
         assert block.dtype == np.float32 and block.flags.writeable
     assert source.unpacked <= values.size
-    assert not kept.held_bytes
 
 
 def test_a_frame_that_several_ask_for_is_kept_for_all():
     source = Packed(np.arange(2 * 40 * 5.0).reshape(2, 40, 5), (1, 1))
     kept = KeptRows(source)
-    with kept.keeping():
+    with kept.keeping() as keeping:
         for start in range(0, 40, 5):
             for _ in range(3):  # as where the mean of neighbouring energies is taken
                 kept(0, slice(start, start + 5)), kept(1, slice(start, start + 5))
-                kept.leave(5)
-            kept.end_band(5)
+                keeping.leave(5)
+            keeping.end_band(5)
     assert source.unpacked == source.size
 
 
 def test_outside_of_a_pass_nothing_is_kept():
     source = Packed(np.arange(2 * 40 * 5.0).reshape(2, 40, 5), (1, 10))
     kept = KeptRows(source)
-    np.testing.assert_array_equal(kept(1, slice(3, 5)), source.values[1, 3:5])
-    assert not kept.held_bytes
+    for times in (1, 2):
+        np.testing.assert_array_equal(kept(1, slice(3, 5)), source.values[1, 3:5])
+        assert source.unpacked == times * 10 * 5
+
+
+def test_passes_at_once_keep_their_own():
+    source = Packed(np.arange(2 * 40 * 5.0).reshape(2, 40, 5), (1, 10))
+    kept = KeptRows(source)
+    with kept.keeping() as first:
+        kept(0, slice(3, 5))
+        with kept.keeping() as second:
+            kept(0, slice(3, 5))
+        kept(0, slice(4, 8))
+        with ThreadPoolExecutor(1) as other:  # who only looks, as a picture does, keeps nothing
+            other.submit(kept, 1, slice(0, 5)).result()
+    assert first.held_bytes == second.held_bytes == 10 * 5 * 8
+    assert source.unpacked == 3 * 10 * 5
 
 
 def test_counts_that_were_not_measured_are_nan():

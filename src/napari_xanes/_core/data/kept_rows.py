@@ -34,7 +34,7 @@ class KeptRows:
     """A reader of frames, ``kept(index, rows)`` as float32, which keeps rows inside of `keeping`.
 
     A pass goes over the rows from the first to the last, a band at a time; of each band it asks for rows of every frame,
-    and calls `leave` after each piece of that work.
+    and calls `leave` after each piece of that work.  Each pass keeps its own: others may read meanwhile.
 
     Parameters
     ----------
@@ -52,22 +52,7 @@ class KeptRows:
         """Bytes of a row of all frames, as stored."""
         together = max(1, rows * row_bytes * self.group)
         self.unit = min(data.shape[1], rows * max(1, BLOCK_BYTES // together))
-        self._keeping = False
-        self._blocks: dict[tuple[int, int], AnyArray] = {}
-        self._locks = [threading.Lock() for _ in range(-(-data.shape[0] // self.group))]
-        self._asked = threading.local()
-        self._counting = threading.Lock()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._blocks.clear()
-        self._expected: dict[int, int] = {}  # how many pieces of work ask for a frame in each band
-        self._begin()
-
-    def _begin(self) -> None:
-        """Begin a band: nobody has asked for anything yet."""
-        self._uses: dict[int, int] = {}
-        self._lowest: dict[int, int] = {}
+        self._here = threading.local()
 
     def __getstate__(self) -> dict[str, object]:
         return {"data": self.data, "counts": self.counts}
@@ -76,12 +61,46 @@ class KeptRows:
         self.__init__(state["data"], counts=state["counts"])  # type: ignore[misc]  # what is unpickled is made anew
 
     def __call__(self, index: int, rows: slice = slice(None)) -> Float32:
-        if not self._keeping:
+        keeping: Keeping | None = getattr(self._here, "keeping", None)
+        if keeping is None:
             return as_frame(np.asarray(self.data[index, rows]), counts=self.counts)
-        start, stop, _ = rows.indices(self.data.shape[1])
+        return keeping.read(index, rows)
+
+    @contextmanager
+    def keeping(self, keeping: Keeping | None = None) -> Iterator[Keeping]:
+        """Keep rows meanwhile, for what this thread reads; another thread of the same pass is given what the first got."""
+        before = getattr(self._here, "keeping", None)
+        self._here.keeping = Keeping(self) if keeping is None else keeping
+        try:
+            yield self._here.keeping
+        finally:
+            self._here.keeping = before
+
+
+class Keeping:
+    """The rows that are kept during one pass."""
+
+    def __init__(self, source: KeptRows) -> None:
+        self._source, self.group, self.unit = source, source.group, source.unit
+        self._blocks: dict[tuple[int, int], AnyArray] = {}
+        self._locks = [threading.Lock() for _ in range(-(-source.data.shape[0] // source.group))]
+        self._asked = threading.local()
+        self._counting = threading.Lock()
+        self._expected: dict[int, int] = {}  # how many pieces of work ask for a frame in each band
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a band: nobody has asked for anything yet."""
+        self._uses: dict[int, int] = {}
+        self._lowest: dict[int, int] = {}
+
+    def read(self, index: int, rows: slice) -> Float32:
+        """Return rows of a frame."""
+        data, counts = self._source.data, self._source.counts
+        start, stop, _ = rows.indices(data.shape[1])
         asked: dict[int, int] = self._asked.__dict__.setdefault("rows", {})
         asked[index] = min(start, asked.get(index, start))
-        out = np.empty((max(0, stop - start), *self.data.shape[2:]), np.float32)
+        out = np.empty((max(0, stop - start), *data.shape[2:]), np.float32)
         group = index // self.group
         for number in range(start // self.unit, -(-stop // self.unit) if stop > start else 0):
             first = number * self.unit
@@ -89,30 +108,21 @@ class KeptRows:
             with self._locks[group]:
                 block = self._block(group, number)
             part = block[index - group * self.group, lo - first : hi - first]
-            out[lo - start : hi - start] = as_frame(part, counts=True) if self.counts else part
+            out[lo - start : hi - start] = as_frame(part, counts=True) if counts else part
         return out
 
     def _block(self, group: int, number: int) -> AnyArray:
         if (group, number) not in self._blocks:
-            frames = slice(group * self.group, min((group + 1) * self.group, self.data.shape[0]))
-            rows = slice(number * self.unit, min((number + 1) * self.unit, self.data.shape[1]))
-            self._blocks[group, number] = read_block(self.data, frames, rows)
+            data = self._source.data
+            frames = slice(group * self.group, min((group + 1) * self.group, data.shape[0]))
+            rows = slice(number * self.unit, min((number + 1) * self.unit, data.shape[1]))
+            self._blocks[group, number] = read_block(data, frames, rows)
         return self._blocks[group, number]
 
     @property
     def held_bytes(self) -> int:
         """Bytes that are kept now."""
         return sum(block.nbytes for block in self._blocks.values())
-
-    @contextmanager
-    def keeping(self) -> Iterator[None]:
-        """Keep rows meanwhile."""
-        self._keeping = True
-        try:
-            yield
-        finally:
-            self._keeping = False
-            self._forget()
 
     def leave(self, height: int) -> None:
         """Say that this thread is through with a piece of work on a band of so many rows."""
@@ -124,19 +134,13 @@ class KeptRows:
                 if self.group == 1 and self._uses[index] == self._expected.get(index):
                     self._let_go(index, self._lowest[index], height)
 
-    def drop(self) -> None:
-        """Let go what this thread has asked for."""
-        for index in self._asked.__dict__.pop("rows", {}):
-            for key in [key for key in list(self._blocks) if key[0] == index // self.group]:
-                self._blocks.pop(key, None)
-
     def end_band(self, height: int) -> None:
         """Say that a band of so many rows is done: what the next one cannot ask for is let go."""
         lowest: dict[int, int] = {}
         for index, low in self._lowest.items():
             lowest[index // self.group] = min(low, lowest.get(index // self.group, low))
-        for group in {group for group, _ in self._blocks}:
-            self._let_go(group, lowest.get(group, self.data.shape[1]), height)
+        for group in {group for group, _ in list(self._blocks)}:
+            self._let_go(group, lowest.get(group, self._source.data.shape[1]), height)
         self._expected = self._uses
         self._begin()
 
@@ -146,5 +150,5 @@ class KeptRows:
         A band that begins before the frame does may have asked for less than the next one will.
         """
         needed = lowest + height if lowest else 0
-        for number in [n for g, n in self._blocks if g == group and (n + 1) * self.unit <= needed]:
-            del self._blocks[group, number]
+        for number in [n for g, n in list(self._blocks) if g == group and (n + 1) * self.unit <= needed]:
+            self._blocks.pop((group, number), None)

@@ -69,6 +69,7 @@ class NormalizeKernel:
 
     writes = True
     flags = ("invalid", "gated")
+    remembered: tuple[str, ...] | None = None
 
     def __init__(
         self,
@@ -162,6 +163,13 @@ class NormalizeKernel:
             CurveProduct(curves.post_curve[self.post], dtype),
         )
 
+    def remember(self) -> None:
+        """Also make the maps by which single frames can be normalised later."""
+        self.maps = {**self.maps, "found": (len(self.curves.from_pre),)}
+        if self._area is not None:
+            self.maps = {**self.maps, "area": ()}
+        self.remembered = ("found", "invalid", *(("area",) if self._area is not None else ()))
+
     def jacobian(self, mean: Matrix) -> Jacobian:
         """Return how normalised spectra answer to noise; `mean` is the mean spectrum (E,), NaN where there is none."""
         area = None
@@ -220,8 +228,24 @@ class NormalizeKernel:
         if passed is not None:
             valid &= passed
         np.logical_not(valid, out=out["invalid"], casting="unsafe")
+        if "found" in out:
+            out["found"][...] = found
+        if "area" in out:
+            out["area"][...] = divisor
         if not valid.all():
             y[:, ~valid] = np.nan
+
+    def frame(self, index: int, y: FloatArray, known: Mapping[str, FloatArray]) -> None:
+        """Normalise one frame (n,) in place, by the same products, so that all bits are the same."""
+        products, found = self._products[y.dtype], np.ascontiguousarray(known["found"])
+        scratch = self._scratch.like(np.broadcast_to(y, (self.curves.difference.shape[0], y.size)))
+        if products.subtract is not None:
+            y -= products.subtract(found, scratch)[index]
+        if products.divisor is not None:
+            y /= products.divisor(found, scratch)[index]
+        else:
+            y /= known["area"] if "area" in known else found[STEP]
+        y[known["invalid"].astype(bool)] = np.nan
 
     def _fill(self, found: FloatArray, out: Mapping[str, FloatArray]) -> None:
         """Fill the maps that are the coefficients, or combinations of them."""

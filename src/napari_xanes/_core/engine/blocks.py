@@ -157,6 +157,11 @@ def _rows_per_chunk(width: int) -> int:
     return max(1, CHUNK_PIXELS // max(width, 1))
 
 
+def chunk_rows(image_shape: Sequence[int]) -> int:
+    """Return of how many rows every band is a multiple, so that it is a whole number of `pixel_chunks`."""
+    return _rows_per_chunk(image_shape[-1]) if len(image_shape) == 2 else 1
+
+
 def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float = 12.0) -> list[slice]:
     """Split the image into bands of rows of about `megabytes` in float32, each a whole number of chunks.
 
@@ -164,7 +169,7 @@ def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float 
     """
     row_bytes = prod(image_shape[1:]) * n_energies * 4
     rows_wanted = max(1, int(megabytes * 2**20 / max(row_bytes, 1)))
-    unit = _rows_per_chunk(image_shape[-1]) if len(image_shape) == 2 else 1
+    unit = chunk_rows(image_shape)
     rows = max(unit, rows_wanted // unit * unit)
     return [slice(a, min(a + rows, image_shape[0])) for a in range(0, image_shape[0], rows)]
 

@@ -8,6 +8,7 @@ case only maps are kept.  Which frames can be used is decided in `judge`.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -24,6 +25,7 @@ from napari_xanes._core.data.kept_rows import kept_rows
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader, Signal
 from napari_xanes._core.engine import blocks, judge, passes, slabs
+from napari_xanes._core.engine.computed import ComputedStack, spectra_of_rows
 from napari_xanes._core.engine.judge import Sample
 from napari_xanes._core.engine.once import array_once
 from napari_xanes._core.engine.passes import Collect, MaskKernel, Pending, Repeated
@@ -48,6 +50,8 @@ class Chain:
         Kinds of maps that are wanted in the end; empty for all.
     sink : MapSink, optional
         Where the maps of volumes are put, rather than kept in memory, and what takes long to find.
+    on_demand : bool
+        Whether a `view` is wanted in the end, for which steps keep what they have found in every pixel.
     signal, energy, image_shape, pixel_size_um, thickness
         What the values mean by now, the photon energies in eV (E,), the shape of one frame, its pixels' size, and
         what an edge normalisation before this run divided out.
@@ -68,6 +72,7 @@ class Chain:
     workers: int | None = None
     kinds: Collection[str] = ()
     sink: slabs.MapSink | None = None
+    on_demand: bool = False
     maps: dict[str, NamedMap] = field(default_factory=dict)
     labels: dict[str, NDArray[Any]] = field(default_factory=dict)
     tables: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
@@ -81,16 +86,17 @@ class Chain:
         self.image_shape: tuple[int, ...] = self.stack.image_shape
         self.pixel_size_um: float | None = self.stack.pixel_size_um
         self.thickness: blocks.FloatArray | None = self.stack.thickness
-        self._kept = kept_rows(self.stack)
-        self.read: FrameReader = self._kept or self.stack.read
+        view = data if isinstance(data, ComputedStack) else None
+        self._kept = view.kept if view else kept_rows(self.stack)
+        self.read: FrameReader = view.read if view else self._kept or self.stack.read
         self._cheap = self.stack.cheap_rows
         ready = isinstance(data, np.ndarray) and data.dtype == np.float32 and data.flags.c_contiguous
         self._array: Float32 | None = data if isinstance(data, np.ndarray) and ready else None
         self._owned = False  # whether _array may be written into
-        self._pending: list[Pending] = []
-        self._sample: Sample | None = None
+        self._pending = [Pending(kernel) for kernel in view.kernels] if view else []
+        self._sample: Sample | None = view.sample if view else None
         self._unsampled: list[Repeated] = []  # kernels that the sample has not seen yet
-        self._named: set[float] = set()  # energies of frames that were warned of
+        self._new = judge.NotWarnedOf()
         self._handed: dict[type, Any] = {}
 
     @property
@@ -114,6 +120,10 @@ class Chain:
 
     def frames(self, progress: Progress = no_progress) -> FrameReader:
         """Return the reader of frames as they are by now, computing pending per-pixel steps first."""
+        if not self.in_memory and (self.on_demand or all(passes.is_by_frame(k) for k in self.kernels)):
+            view = self.view(progress) if self._pending else None
+            if view is not None and view.by_frame:
+                self.read, self._pending = partial(view.frame, workers=1), []
         if self._pending:
             self.run(keep_stack=True, progress=progress)
         return self.read
@@ -149,6 +159,8 @@ class Chain:
         self, kernel: blocks.PixelKernel, collect: Collect | None, signal: Signal | None = None
     ) -> None:
         """Append a per-pixel step; after the pass `collect` names its maps and says what is found in them."""
+        if self.on_demand and (remember := getattr(kernel, "remember", None)):
+            remember()
         self._pending.append(Pending(kernel, collect, len(self.entries) - 1 if self.entries else None))
         self.signal = signal or self.signal
         if kernel.writes:
@@ -222,22 +234,10 @@ class Chain:
         """
         return judge.find_blank(self.sample(), self.energy, found)
 
-    def _new(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the energies that were not warned of before, and remember them."""
-        new = np.array([e for e in energies.tolist() if e not in self._named])
-        self._named.update(new.tolist())
-        return new
-
     # -- running ----------------------------------------------------------------------------------
 
     def run(self, *, keep_stack: bool = False, progress: Progress = no_progress) -> Float32 | None:
-        """Complete the maps in one pass over all pixels, and return the stack if it is kept.
-
-        Parameters
-        ----------
-        keep_stack : bool
-            Whether the stack as it is after the last step is wanted, float32 (E, ...).
-        """
+        """Complete the maps in one pass over all pixels, and return the stack (E, ...) as it is then if it is kept."""
         if not keep_stack:
             self.compute(progress)
             return None
@@ -246,6 +246,16 @@ class Chain:
         out = (data if self._owned else self._allocate()) if changes else None
         self._run_in_memory(out, progress)
         return self._array
+
+    def view(self, progress: Progress = no_progress) -> ComputedStack:
+        """Complete the maps, and return the stack as it is after the last step, to be computed where it is looked at."""
+        self.compute(progress)
+        with suppress(InputError):  # of a stack that holds no valid number
+            self.sample()
+        kernels = [one.kernel for one in self._pending if isinstance(one.kernel, Repeated)]
+        return ComputedStack(
+            self.read, self.shape, kernels, kept=self._kept, cheap_rows=self._cheap, sample=self._sample
+        )
 
     def compute(self, progress: Progress = no_progress) -> None:
         """Complete the maps of the per-pixel steps so far."""
@@ -274,17 +284,10 @@ class Chain:
 
     def band(self, rows: slice) -> Float32:
         """Return the spectra (E, n) of a band of rows after all steps so far, not to be written to."""
-        n, row_shape = self.energy.size, self.image_shape[1:]
         if self._array is not None and not self._pending:
-            return self._array[:, rows].reshape(n, -1)
-        spectra = passes.read_band(self.read, n, rows, row_shape)
+            return self._array[:, rows].reshape(self.energy.size, -1)
         kernels = [Repeated(one.kernel) for one in self._pending if one.kernel.writes]
-        width = prod(row_shape)
-        for chunk in blocks.pixel_chunks(self.image_shape):
-            if rows.start * width <= chunk.start < rows.stop * width:
-                part = spectra[:, chunk.start - rows.start * width : chunk.stop - rows.start * width]
-                passes.apply_repeated(kernels, part, chunk)
-        return spectra
+        return spectra_of_rows(self.read, kernels, self.shape, rows)
 
     def _run_in_memory(self, out: Float32 | None, progress: Progress) -> None:
         """Apply the kernels to the stack in memory; the changed spectra go to `out`, or nowhere."""
@@ -318,7 +321,7 @@ class Chain:
 
     def _hold(self, data: Float32) -> None:
         self._array, self._owned = data, True
-        self.read = partial(_read_array, data)
+        self.read = partial(passes.read_array, data)
 
     def _collect(self, maps: passes.RawMaps, *, kept: bool) -> None:
         """Name the maps; kernels whose changes were not kept are repeated in passes that follow."""
@@ -334,14 +337,11 @@ class Chain:
             self.maps.update(named)
             if one.entry is not None:
                 self.entries[one.entry] = self.entries[one.entry].having(found)
-        repeated = [one.kernel for one in self._pending if one.kernel.writes and not kept]
         self._pending = [
-            Pending(kernel if isinstance(kernel, Repeated) else Repeated(kernel)) for kernel in repeated
+            Pending(passes.repeated(one.kernel, raw, known=self.on_demand))
+            for one, raw in zip(self._pending, maps, strict=True)
+            if one.kernel.writes and not kept
         ]
-
-
-def _read_array(data: Float32, index: int, rows: slice = slice(None)) -> Float32:
-    return data[index, rows].copy()
 
 
 def count_invalid(data: NDArray[Any]) -> int:

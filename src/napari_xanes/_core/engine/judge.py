@@ -51,26 +51,24 @@ def read_sample(
 
     if kept is not None and kept.group > 1:
         by_row = spectra.reshape(n, rows.size, columns.size)
-        with kept.keeping():
+        with kept.keeping() as keeping:
             for k, row in enumerate(rows.tolist()):
                 for i in range(n):
                     by_row[i, k] = read(i, slice(row, row + 1)).reshape(-1)[columns]
-                    kept.leave(0)
-                kept.end_band(0)
+                    keeping.leave(0)
+                keeping.end_band(0)
         return spectra
 
     def measure(i: int) -> None:
-        if by_rows and rows.size < image_shape[0]:
-            values = np.concatenate([read(i, slice(r, r + 1)) for r in rows])
-        else:
-            values = read(i, slice(None))[rows]
+        with nullcontext() if kept is None else kept.keeping():
+            if by_rows and rows.size < image_shape[0]:
+                values = np.concatenate([read(i, slice(r, r + 1)) for r in rows])
+            else:
+                values = read(i, slice(None))[rows]
         spectra[i] = values.reshape(rows.size, -1)[:, columns].reshape(-1)
-        if kept is not None:
-            kept.drop()
 
     # by rows of images, so little is read at a time that threads would only wait
-    with nullcontext() if kept is None else kept.keeping():
-        blocks.run(measure, range(n), workers=1 if by_rows and len(image_shape) < 3 else workers)
+    blocks.run(measure, range(n), workers=1 if by_rows and len(image_shape) < 3 else workers)
     return spectra
 
 
@@ -97,6 +95,18 @@ def _zeros_at_the_end(spectra: Float32) -> NDArray[np.bool_]:
     empty: NDArray[np.bool_] = np.all(spectra == 0, axis=1)
     zeros: NDArray[np.bool_] = np.logical_and.accumulate(empty[::-1])[::-1]
     return np.zeros_like(zeros) if zeros.all() else zeros
+
+
+class NotWarnedOf:
+    """Returns which of some energies come for the first time."""
+
+    def __init__(self) -> None:
+        self._named: set[float] = set()
+
+    def __call__(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+        new = np.array([e for e in energies.tolist() if e not in self._named])
+        self._named.update(new.tolist())
+        return new
 
 
 def note_unusable(

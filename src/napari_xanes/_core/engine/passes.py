@@ -38,18 +38,51 @@ class Pending:
 
 
 class Repeated:
-    """A kernel whose maps were taken in an earlier pass: it changes the spectra again, its maps go nowhere."""
+    """A kernel whose maps were taken in an earlier pass: it changes the spectra again, its maps go nowhere.
+
+    Parameters
+    ----------
+    known : mapping of arrays (*leading, n), optional
+        Of all pixels, what the maps named in the kernel's `remembered` hold, by which its ``frame(index, y, known)`` changes
+        a single frame.
+    """
 
     maps: Mapping[str, tuple[int, ...]] = {}
     writes = True
 
-    def __init__(self, kernel: blocks.PixelKernel) -> None:
-        self.kernel = kernel
+    def __init__(
+        self, kernel: blocks.PixelKernel, known: Mapping[str, blocks.FloatArray] | None = None
+    ) -> None:
+        self.kernel, self.known = kernel, known
         self.reads = blocks.images_read(kernel)
+
+    def frame(self, index: int, y: blocks.FloatArray, pixels: slice) -> None:
+        """Change the values (n,) of some pixels in one frame, in place."""
+        assert self.known is not None
+        there = {name: one[..., pixels] for name, one in self.known.items()}
+        there |= {name: image.reshape(-1)[pixels] for name, image in self.reads.items()}
+        kernel: Any = self.kernel
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            kernel.frame(index, y, there)
 
     def __call__(self, y: blocks.FloatArray, out: Mapping[str, blocks.FloatArray]) -> None:
         spare = {name: np.empty((*lead, y.shape[1]), y.dtype) for name, lead in self.kernel.maps.items()}
         self.kernel(y, {**out, **spare})
+
+
+def repeated(kernel: blocks.PixelKernel, raw: Mapping[str, blocks.FloatArray], *, known: bool) -> Repeated:
+    """Return a kernel that is to be repeated, with what its maps say of all pixels if that is to be `known`."""
+    if isinstance(kernel, Repeated):
+        return kernel
+    names: Sequence[str] | None = getattr(kernel, "remembered", None)
+    if names is None or not known:
+        return Repeated(kernel)
+    return Repeated(kernel, {name: raw[name].reshape(*kernel.maps[name], -1) for name in names})
+
+
+def is_by_frame(kernel: blocks.PixelKernel) -> bool:
+    """Whether a kernel can change a frame without the others."""
+    return isinstance(kernel, Repeated) and kernel.known is not None
 
 
 class MaskKernel:
@@ -57,6 +90,7 @@ class MaskKernel:
 
     maps: Mapping[str, tuple[int, ...]] = {}
     writes = True
+    remembered = ()
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
         self.reads = {"inside": mask}
@@ -64,12 +98,20 @@ class MaskKernel:
     def __call__(self, y: blocks.FloatArray, out: Mapping[str, blocks.FloatArray]) -> None:
         y[:, ~out["inside"].astype(bool)] = np.nan
 
+    def frame(self, index: int, y: blocks.FloatArray, known: Mapping[str, blocks.FloatArray]) -> None:
+        y[~known["inside"].astype(bool)] = np.nan
+
 
 def apply_repeated(
     kernels: Sequence[blocks.PixelKernel], spectra: Float32, pixels: slice | NDArray[np.intp]
 ) -> None:
     """Change spectra of some pixels as kernels do whose maps nobody wants."""
     blocks.apply_kernels(kernels, spectra, [{}] * len(kernels), pixels)
+
+
+def read_array(data: Float32, index: int, rows: slice = slice(None)) -> Float32:
+    """Return rows of a frame of a stack in memory as a fresh array."""
+    return data[index, rows].copy()
 
 
 def read_band(read: FrameReader, n: int, rows: slice, row_shape: Sequence[int]) -> Float32:

@@ -182,13 +182,14 @@ class SlabPass:
         def report(part: int, _total: int, _text: str) -> None:
             progress(done + part, total, "Computing maps")
 
-        with self.kept.keeping():
+        with self.kept.keeping() as keeping:
             for (group, slab), pieces in zip(slabs, inside, strict=True):
                 first, rows = slab.start * width, slab.stop - slab.start
 
                 def fill(i: int, slab: slice = slab, rows: int = rows) -> None:
-                    spectra[i, : rows * width] = self.read(i, slab).reshape(-1)
-                    self.kept.leave(rows)
+                    with self.kept.keeping(keeping):
+                        spectra[i, : rows * width] = self.read(i, slab).reshape(-1)
+                    keeping.leave(rows)
 
                 def work(chunk: slice, first: int = first, begin: int = group.start * width) -> None:
                     part = spectra[:, chunk.start - first : chunk.stop - first]
@@ -198,7 +199,7 @@ class SlabPass:
                     blocks.apply_kernels(self.kernels, y, maps, chunk, at=at)
 
                 blocks.run(fill, range(self.n), progress=report, workers=workers)
-                self.kept.end_band(rows)
+                keeping.end_band(rows)
                 done += self.n
                 blocks.run(work, pieces, progress=report, workers=workers)
                 done += len(pieces)

@@ -43,7 +43,7 @@ class ElementKernel:
 
     maps: Mapping[str, tuple[int, ...]] = {"left_out": ()}
     writes = True
-    flags = ("left_out",)
+    flags = remembered = ("left_out",)
 
     def __init__(self, energy: NDArray[np.float64], shape: NDArray[np.float64], significance: float) -> None:
         self._rows = np.flatnonzero(np.isfinite(shape))
@@ -64,6 +64,9 @@ class ElementKernel:
             none = self._sign * found[-1] <= self._limit * np.sqrt(left / max(self.freedom, 1))
         y[:, none] = np.nan
         out["left_out"][...] = none
+
+    def frame(self, index: int, y: FloatArray, known: Mapping[str, FloatArray]) -> None:
+        y[known["left_out"].astype(bool)] = np.nan
 
 
 def element_step(chain: Chain, params: ElementParams, progress: Progress) -> tuple[ElementParams, Found]:

@@ -32,6 +32,7 @@ def run_steps(
     steps: Sequence[tuple[str, Params]],
     *,
     keep_stack: bool = False,
+    on_demand: bool = False,
     kinds: Collection[str] = (),
     progress: Progress | None = None,
     in_memory: bool | None = None,
@@ -40,7 +41,7 @@ def run_steps(
 ) -> Result:
     """Carry out steps on an open stack; with `keep_stack` the stack after them is in the result.
 
-    Only maps of the given `kinds` are kept, such as "fraction"; all, if there are none.  Maps of volumes are put into the
+    If that is to be computed `on_demand`, it takes no memory: its data are a `ComputedStack`.  Only maps of the given `kinds` are kept, such as "fraction"; all, if there are none.  Maps of volumes are put into the
     `sink` if there is one.  See `run_recipe` for the other parameters.  The input stack is never written to.
     """
     report = progress or no_progress
@@ -49,9 +50,11 @@ def run_steps(
         ready = stack
         if in_memory is None and not keep_stack:
             ready = open_files.enter_context(unpacked(stack, steps, report, workers))
-        chain = Chain(ready, choose_memory(ready) if in_memory is None else in_memory, workers, kinds, sink)
+        chosen = choose_memory(ready) if in_memory is None else in_memory
+        on_demand = on_demand and keep_stack
+        chain = Chain(ready, chosen and not on_demand, workers, kinds, sink, on_demand)
         _carry_out(chain, steps, report)
-        data = chain.run(keep_stack=keep_stack, progress=report)
+        data = chain.view(report) if on_demand else chain.run(keep_stack=keep_stack, progress=report)
     history = (*stack.history, *chain.entries)
     kept = None
     if data is not None:
