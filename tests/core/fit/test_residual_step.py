@@ -87,6 +87,20 @@ def test_where_the_fit_has_no_answer_the_maps_have_none(files):
     assert color_limits(result.maps["residual_1"], "around zero") == pytest.approx(inside, rel=0.05)
 
 
+def test_thin_rims_of_noise_are_left_out_and_counted(files):
+    """Normalised by a thousandth of the thickness, noise is louder than all that is missing elsewhere."""
+    folder, names = files
+    stack, rng = make_stack(1.0), np.random.default_rng(1)
+    mu = stack.data.copy()
+    mu[:, :, 40:] += rng.normal(0, 20, mu[:, :, 40:].shape)
+    recipe = {"schema": 1, "step": [{"do": "fit", "references": names[:2]}, {"do": "residual"}]}
+    result = run_recipe(Recipe.from_dict(recipe, folder=folder), stack.replace(data=mu))
+    shown = np.isfinite(result.maps["residual_1"])
+    assert shown[:, :40].all() and not shown[:, 40:].any()
+    fitted = np.isfinite(result.maps["fraction_ref0"][:, 40:]).sum()
+    assert result.history[-1]["found"]["pixels_too_noisy"] == fitted > 200
+
+
 def test_it_needs_a_fit():
     with pytest.raises(InputError, match="put fit before it"):
         run_recipe(Recipe.from_dict({"schema": 1, "step": [{"do": "residual"}]}), make_stack(1.0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from napari.utils._proxies import PublicOnlyProxy
 
 import napari_xanes as nx
@@ -15,6 +17,8 @@ from napari_xanes._widgets.layers.layers import (
     add_stack,
     find,
     history_of,
+    kept_result,
+    lineage,
     put_result,
     result_of,
     results_of,
@@ -22,6 +26,7 @@ from napari_xanes._widgets.layers.layers import (
 )
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack
 from napari_xanes._widgets.layers.masks import PREVIEW_NAME, apply_to_all
+from napari_xanes._widgets.layers.tuples import labels_tuple
 from napari_xanes._widgets.window.workflow import MaskDock
 
 
@@ -127,6 +132,18 @@ def test_it_is_combined_with_painted_labels(panel, viewer, normalised, how):
     expected = {"and": thick & drawn, "or": thick | drawn, "minus": drawn & ~thick}[how]
     np.testing.assert_array_equal(layer_of(viewer, "mask").data, expected)
     assert about(layer_of(viewer, "mask"))["history"][-1]["found"]["combined_with"] == "painted"
+
+
+def test_what_is_no_mask_is_offered_last_and_not_taken_unasked(panel, viewer, normalised):
+    known = kept_result(lineage(viewer, normalised)[1], "normalize")
+    best = replace(known, labels={"combination": np.ones((64, 72), np.uint8)})
+    viewer.add_layer(Layer.create(*labels_tuple("combination", best)))
+    assert panel.use.mask_choice.count() == 1 and panel.use.mask_choice.layer() is None
+    assert not panel.use.apply.isEnabled()
+    make_mask(panel, 0.3)
+    viewer.layers.move(viewer.layers.index(layer_of(viewer, "mask")), 0)
+    assert panel.use.mask_choice.layer() == layer_of(viewer, "mask")
+    assert panel.use.apply.isEnabled() and "combination" in panel.other.itemText(1)
 
 
 def test_limits_that_cannot_be_are_said_and_make_no_mask(panel, viewer, normalised, shown):

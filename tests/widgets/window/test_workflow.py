@@ -90,7 +90,7 @@ def test_the_sample_opens_with_its_energy_on_the_canvas(window, samples, qtbot):
     window.open_sample("napari-xanes", "ni_scan")
     assert [layer.name for layer in window.layers] == ["Ni scan"]
     shown = show_energy(window)
-    assert 0 < len(shown.text) < 10, "what the window never wrote before comes in portions"
+    assert len(shown.text) < 10, "what the window never wrote before comes in portions"
     qtbot.waitUntil(lambda: shown.text.endswith("of 61)"))
 
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLay
 
 from napari_xanes._widgets.layers.layers import about, find, stack_layers, stack_of
 from napari_xanes._widgets.layers.reopened import alone_text
-from napari_xanes._widgets.layers.session import workflow_of
+from napari_xanes._widgets.layers.session import later, session_of, workflow_of
 from napari_xanes._widgets.layers.words import stack_text
 
 NOTHING = (
@@ -34,6 +34,7 @@ class StackChooser(QWidget):
         super().__init__()
         self._viewer = viewer
         self._ids: list[str] = []
+        self._wanted: str | None = None
         self.combo = QComboBox()
         self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.combo.setToolTip("The stack that the steps below work on.")
@@ -68,13 +69,20 @@ class StackChooser(QWidget):
         return self._ids[index] if 0 <= index < len(self._ids) else None
 
     def choose(self, layer: Layer) -> None:
-        """Choose a layer."""
+        """Choose a layer; while several layers are being changed, when they have changed."""
         wanted = about(layer)["id"]
-        if wanted in self._ids:
+        if later(self._viewer, self, self.refresh):
+            self._wanted = wanted
+        elif wanted in self._ids:
             self.combo.setCurrentIndex(self._ids.index(wanted))
 
     def refresh(self, event: Any = None) -> None:
-        """List the stacks anew, keeping the choice; a stack that was just opened is chosen."""
+        """List the stacks anew, keeping the choice; a stack that was just opened is chosen.
+
+        While several layers are being changed this is done once, when they have changed.
+        """
+        if later(self._viewer, self, self.refresh):
+            return
         before, known = self.layer_id(), set(self._ids)
         layers = list(reversed(list(stack_layers(self._viewer))))  # as the layer list shows them
         ids = [about(layer)["id"] for layer in layers]
@@ -91,6 +99,9 @@ class StackChooser(QWidget):
         active = self._viewer.layers.selection.active
         if not known and active is not None and about(active).get("id") in ids:
             wanted = about(active)["id"]
+        if self._wanted in ids:
+            wanted = self._wanted
+        self._wanted = None
         self.combo.setCurrentIndex(ids.index(wanted) if wanted in ids else len(ids) - 1)
         self.combo.blockSignals(False)
         self._on_chosen()
@@ -99,6 +110,7 @@ class StackChooser(QWidget):
         """Stop listening to the viewer."""
         for event in self._events():
             event.disconnect(self.refresh)
+        session_of(self._viewer).afterwards.pop(self, None)
 
     def _on_chosen(self, index: int = 0) -> None:
         layer = self.layer()

@@ -1,6 +1,6 @@
 """What takes seconds when it is needed for the first time, done before in another thread.
 
-napari compiles what draws Labels layers when the first is made, and parts of scikit-image load much of scipy.
+napari compiles what draws Labels and Shapes layers when the first is made, and parts of scikit-image load much of scipy.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from importlib import import_module
 from threading import Thread
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Labels, Shapes
 
 from napari_xanes._widgets.layers.label_colors import label_colors, mask_colors
 
@@ -29,5 +29,6 @@ def _get_ready() -> None:
     for dtype in (np.uint8, np.int32):  # of masks and clusters, of particles
         for colors in (mask_colors(), label_colors()):
             Labels(np.zeros((2, 2), dtype), colormap=colors)
+    Shapes()
     for module in _MODULES:
         import_module(module)

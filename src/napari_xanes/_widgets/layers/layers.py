@@ -227,23 +227,24 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> l
         if about(layer).get("made_from") == parent_id and about(layer).get("map")
     ]
     bottom = min((viewer.layers.index(layer) for layer in mine), default=None)
+    first = not any(about(layer)["map"] in result.maps for layer in mine)
     new = []
     known = [{step: result}, *map(results_of, lineage(viewer, parent))]
     where = pixels_with_edge(known, parent, np.shape(next(iter(result.maps.values()), ())))
     geometry = geometry_of(parent, 1, result.history)
-    for name in ordered(result, wanted):
+    names = ordered(result, wanted)
+    for name in names:
         fresh = _output(viewer, parent_id, name) is None
         made = map_tuple(name, result, geometry=geometry, made_from=parent_id, where=where)
-        layer = _put(viewer, made, role=name)
+        layer = _put(viewer, made, role=name, visible=first and name == names[-1])
         if fresh:
             new.append(layer)
     if not new:
         return new
-    if not any(about(layer)["map"] in result.maps for layer in mine):
+    if first:
         show_only(viewer, new[-1])
     else:  # further maps of a result that is shown already: below it, without covering it
         for layer in new:
-            layer.visible = False
             viewer.layers.move(viewer.layers.index(layer), bottom)
         viewer.layers.selection.active = mine[-1]
     return new
@@ -258,12 +259,11 @@ def show_labels(viewer: Any, parent: Layer, step: str, *, hidden: bool = False) 
         made = labels_tuple(
             name, result, geometry=geometry_of(parent, 1, result.history), made_from=parent_id
         )
-        layer = _put(viewer, made, role=name)
-        if fresh and about(layer)["kind"] == "particles":
+        kind = made[1]["metadata"]["xanes"]["kind"]
+        layer = _put(viewer, made, role=name, visible=kind == "particles" or not hidden)
+        if fresh and kind == "particles":
             layer.contour = OUTLINE
-        elif fresh and hidden:
-            layer.visible = False
-        elif fresh and about(layer)["kind"] not in SEEN_OVER_MAPS:
+        elif fresh and not hidden and kind not in SEEN_OVER_MAPS:
             show_only(viewer, layer)
         layers.append(layer)
     return layers
@@ -303,14 +303,17 @@ def _output(viewer: Any, made_from: str, role: str) -> Layer | None:
     return None
 
 
-def _put(viewer: Any, made: LayerTuple, role: str) -> Layer:
+def _put(viewer: Any, made: LayerTuple, role: str, *, visible: bool = True) -> Layer:
+    """Make a layer, or renew the one that has its role: what that shows and where, not whether it is visible."""
     data, kw, kind = made
     said = kw["metadata"]["xanes"]
     said["role"] = role
     breathe()
     old = _output(viewer, said["made_from"], role)
     if old is None:
-        return viewer.add_layer(Layer.create(data, kw, kind))
+        new = viewer.add_layer(Layer.create(data, kw, kind))
+        new.visible = visible  # not from the start: the layer list would have no small picture of it
+        return new
     said["id"] = about(old)["id"]
     renewed = kind == "image" and are_automatic(old)
     kw["metadata"].pop("xanes_results", None)  # those of the old layer stay as long as their history fits

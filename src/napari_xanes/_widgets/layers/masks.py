@@ -39,8 +39,16 @@ def map_layers(viewer: Any) -> list[Layer]:
 
 
 def mask_layers(viewer: Any) -> list[Layer]:
-    """Return the layers that can be masks, painted ones included, as the layer list shows them."""
-    return [one for one in reversed(viewer.layers) if isinstance(one, Labels) and PREVIEW not in one.metadata]
+    """Return the layers that can be masks, as the layer list shows them: those made or painted as masks first."""
+    labels = [
+        one for one in reversed(viewer.layers) if isinstance(one, Labels) and PREVIEW not in one.metadata
+    ]
+    return sorted(labels, key=lambda one: not meant_as_mask(one))
+
+
+def meant_as_mask(layer: Layer) -> bool:
+    """Whether labels are a mask, or painted by someone: not clusters, combinations of references or particles."""
+    return bool(about(layer).get("kind", "mask") == "mask")
 
 
 def original(layer: Layer) -> Any:

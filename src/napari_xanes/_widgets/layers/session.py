@@ -5,6 +5,8 @@ All of it goes when the viewer does.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -20,6 +22,10 @@ class Session:
         The steps that can be taken back, oldest first, and those that were; see `undo`.
     joined : bool
         Whether several steps are being made one.
+    together : bool
+        Whether several layers are being changed, which is told once.
+    afterwards : dict
+        What is to be done then, once each.
     watched : bool
         Whether it is noticed that layers are removed.
     energy_text, legend : object or None
@@ -29,6 +35,8 @@ class Session:
     steps: list[Any] = field(default_factory=list)
     undone: list[Any] = field(default_factory=list)
     joined: bool = False
+    together: bool = False
+    afterwards: dict[Hashable, Callable[[], None]] = field(default_factory=dict)
     watched: bool = False
     energy_text: Any = None
     legend: Any = None
@@ -71,3 +79,27 @@ def forget_workflow(viewer: Any, workflow: Any) -> None:
 def workflow_of(viewer: Any) -> Any:
     """Return the workflow that was opened last in a viewer, or None."""
     return session_of(viewer).workflow
+
+
+@contextmanager
+def changed_together(viewer: Any) -> Iterator[None]:
+    """Change several layers; what follows the layers is told once, afterwards."""
+    session = session_of(viewer)
+    if session.together:
+        yield
+        return
+    session.together = True
+    try:
+        yield
+    finally:
+        session.together = False
+        while session.afterwards:
+            session.afterwards.pop(next(iter(session.afterwards)))()
+
+
+def later(viewer: Any, key: Hashable, action: Callable[[], None]) -> bool:
+    """Have something done once when the layers that are being changed together have changed; False if none are."""
+    session = session_of(viewer)
+    if session.together:
+        session.afterwards[key] = action
+    return session.together

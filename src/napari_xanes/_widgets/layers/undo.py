@@ -20,7 +20,7 @@ from napari.layers import Layer
 
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
-from napari_xanes._widgets.layers.session import Session, real_viewer, session_of
+from napari_xanes._widgets.layers.session import Session, changed_together, real_viewer, session_of
 from napari_xanes._widgets.parts.portions import breathe
 
 MOST_STEPS = 20
@@ -104,11 +104,12 @@ def one_step(viewer: Any, title: str) -> Iterator[None]:
     workflow = session.workflow
     chosen = None if workflow is None else workflow.chooser.layer_id()
     session.joined = True
-    try:
-        yield
-    finally:
-        session.joined = False
-        _note(viewer, title, before, chosen)
+    with changed_together(viewer):
+        try:
+            yield
+        finally:
+            session.joined = False
+            _note(viewer, title, before, chosen)
 
 
 def _note(viewer: Any, title: str, before: dict[int, tuple[Layer, Looks]], chosen: str | None) -> None:

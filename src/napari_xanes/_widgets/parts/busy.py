@@ -46,6 +46,7 @@ def _live_on() -> None:
     if _has_window():
         with in_the_middle():
             QApplication.processEvents(WITHOUT_INPUT)
+            QApplication.processEvents(WITHOUT_INPUT)  # timers that became due while it was drawn
 
 
 def wait_for(job: Callable[[], T], words: str) -> T:

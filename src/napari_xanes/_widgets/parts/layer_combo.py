@@ -23,14 +23,14 @@ class LayerCombo(QComboBox):
         self._viewer = viewer
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
-    def offer(self, layers: Sequence[Layer], prefer: Layer | None = None) -> None:
-        """List layers without a signal, keeping the choice unless another is preferred."""
+    def offer(self, layers: Sequence[Layer], prefer: Layer | None = None, *, first: bool = True) -> None:
+        """List layers without a signal, keeping the choice unless another is preferred; else the first, or none."""
         wanted = self.currentData() if prefer is None else _key(prefer)
         self.blockSignals(True)
         self.clear()
         for layer in layers:
             self.addItem(layer.name, _key(layer))
-        self.setCurrentIndex(max(self.findData(wanted), 0) if layers else -1)
+        self.setCurrentIndex(max(self.findData(wanted), 0 if first and layers else -1))
         self.blockSignals(False)
 
     def layer(self) -> Layer | None:

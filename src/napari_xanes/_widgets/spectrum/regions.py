@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer, Shapes
 
+from napari_xanes._widgets.parts.portions import breathe
 from napari_xanes._widgets.spectrum.colors import next_spot_color
 
 REGIONS = "regions"
@@ -33,8 +34,11 @@ def draw_region(viewer: Any, layer: Layer) -> Shapes:
     if regions is None:
         geometry = {key: tuple(np.array(getattr(layer, key))[-2:]) for key in ("scale", "translate")}
         units = tuple(layer.units)[-2:]
-        made = Shapes(ndim=2, name=REGIONS, face_color="transparent", units=units, **geometry)
+        made = Shapes(ndim=2, name=REGIONS, face_color="transparent", units=units, visible=False, **geometry)
+        breathe()
         regions = viewer.add_layer(made)
+        breathe()  # napari draws the first shapes of all as long as it takes them in
+        regions.visible = True
     viewer.layers.selection.active = regions
     regions.selected_data = set()  # whose colour would be changed, too
     regions.current_edge_color = next_spot_color(viewer)

@@ -12,6 +12,7 @@ from napari_xanes._widgets.layers.masks import (
     apply_to_all,
     computed_under_mask,
     mask_layers,
+    meant_as_mask,
     remove_from_all,
 )
 from napari_xanes._widgets.layers.seen_labels import paint_new_mask
@@ -27,6 +28,7 @@ class MaskUse(QWidget):
         super().__init__()
         self.viewer, self.chooser = viewer, chooser
         self.mask_choice = LayerCombo(viewer)
+        self.mask_choice.setPlaceholderText("keep, paint or choose one")
         self.mask_choice.setToolTip(
             "<p>Any Labels layer: what is not 0 is inside. Paint one, if you like.</p>"
         )
@@ -47,6 +49,7 @@ class MaskUse(QWidget):
         layout.addWidget(self.paint)
         layout.addWidget(self.apply)
         layout.addWidget(self.result)
+        self.mask_choice.currentIndexChanged.connect(lambda _: self._show_ready())
         self.paint.clicked.connect(self.paint_mask)
         self.apply.clicked.connect(self.apply_mask)
         self.remove.clicked.connect(self.remove_mask)
@@ -54,9 +57,12 @@ class MaskUse(QWidget):
     def refresh(self) -> None:
         """List the masks anew."""
         masks = mask_layers(self.viewer)
-        self.mask_choice.offer(masks)
-        self.apply.setEnabled(bool(masks))
+        self.mask_choice.offer(masks, first=bool(masks) and meant_as_mask(masks[0]))
+        self._show_ready()
         self.paint.setEnabled(self.chooser.layer() is not None)
+
+    def _show_ready(self) -> None:
+        self.apply.setEnabled(self.mask_choice.layer() is not None)
 
     def paint_mask(self) -> None:
         """Make the user ready to paint a mask on the chosen stack."""

@@ -37,6 +37,7 @@ from napari_xanes._widgets.layers.layers import (
     results_of,
     stack_of,
 )
+from napari_xanes._widgets.layers.session import changed_together
 from napari_xanes._widgets.layers.words import in_voxels
 from napari_xanes._widgets.parts.advice import Advice, Told, Way
 from napari_xanes._widgets.parts.notices import report_error
@@ -284,13 +285,12 @@ class StepPanel(QWidget):
             show_info(f"{self.title}: the stack was removed while it ran; the result is discarded.")
             return
         name = self.stack_name if self.keeps_stack() else ""
-        last = put_result(
-            self.viewer, parent, self._running_as, self.own(result), stack_name=name, more=self.wants_more()
-        )
-        self.chooser.refresh()
-        if last is not parent:  # else what was chosen stays, which may be made of it
-            self.chooser.choose(last)
-        self.refresh()
+        made, more = self.own(result), self.wants_more()
+        with changed_together(self.viewer):
+            last = put_result(self.viewer, parent, self._running_as, made, stack_name=name, more=more)
+            self.chooser.refresh()
+            if last is not parent:  # else what was chosen stays, which may be made of it
+                self.chooser.choose(last)
         self.done.emit(self.chooser.layer())
 
     # -- trying it ------------------------------------------------------------------------------------

@@ -8,9 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from napari import current_viewer
 from qtpy.QtCore import QTimer
 
 from napari_xanes._widgets.parts.busy import wait_for
+from napari_xanes._widgets.parts.loaded import leave_out_loaded
 from napari_xanes._widgets.parts.portions import breathe
 
 SOON_MS = 1500
@@ -38,6 +40,9 @@ def __getattr__(name: str) -> Any:
     for other in _OTHERS:
         import_module(other)
         breathe()
+    viewer = current_viewer()
+    if viewer is not None:
+        leave_out_loaded(viewer)
     QTimer.singleShot(SOON_MS, _get_ready)
     return getattr(import_module(f"{_WIDGETS}.{_HOMES.get(name, 'window.workflow')}"), name)
 

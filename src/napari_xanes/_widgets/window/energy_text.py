@@ -21,6 +21,7 @@ from napari_xanes._widgets.layers.one_scan import show_one_scan
 from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
 from napari_xanes._widgets.layers.tuples import map_title
+from napari_xanes._widgets.parts.loaded import leave_out_loaded
 from napari_xanes._widgets.parts.portions import breathe
 from napari_xanes._widgets.parts.view import show_all
 
@@ -51,6 +52,7 @@ def show_energy_in_window() -> None:
     """Show the energy where a stack is being opened, if that is in a window."""
     viewer = current_viewer()
     if viewer is not None:
+        leave_out_loaded(viewer)
         show_energy(viewer)
         breathe()
 
@@ -65,7 +67,7 @@ class EnergyText:
         self._viewer = ref(viewer)
         self._first_scale = True
         self._drawn: set[str] = set()
-        self._more = False
+        self._more = self._picture_drawn = False
         self._barred: Callable[[], Layer | None] = lambda: None
         self._overlay = TextOverlay(visible=False, position="top_left", font_size=FONT_SIZE)
         viewer.canvas.overlays[KEY] = self._overlay
@@ -96,21 +98,18 @@ class EnergyText:
         shown = _shown_map(viewer)
         self._color_bar(viewer, shown)
         layer = _shown_stack(viewer) if settings().show_energy and shown is None else None
-        if shown is not None:
-            self._write(_unit_text(shown))
-        self._overlay.visible = bool(layer is not None or (shown is not None and self._overlay.text))
         if layer is None:
+            self._write("" if shown is None else _unit_text(shown))
             return
         energy = about(layer)["energy"]
         position = layer.world_to_data(viewer.dims.point)[0]
         index = int(np.clip(round(position), 0, len(energy) - 1))
         self._write(f"{energy[index]:.2f} eV  ({index + 1} of {len(energy)})")
-        self._overlay.visible = True
 
     def _write(self, text: str) -> None:
         """Write in a window a few characters that are new to it at a time, so that it never stands still for long."""
         new = list(dict.fromkeys(one for one in text if one not in self._drawn))
-        now = 0 if self._more else AT_ONCE
+        now = AT_ONCE if self._picture_drawn and not self._more else 0
         if len(new) > now and hasattr(self._viewer(), "window"):
             text = text[: text.index(new[now])]
             if not self._more:
@@ -118,9 +117,10 @@ class EnergyText:
                 QTimer.singleShot(NEXT_MS, self._write_more)
         self._drawn.update(text)
         self._overlay.text = text
+        self._overlay.visible = bool(text)
 
     def _write_more(self) -> None:
-        self._more = False
+        self._more, self._picture_drawn = False, True
         self.update()
 
     def _color_bar(self, viewer: Any, shown: Layer | None) -> None:

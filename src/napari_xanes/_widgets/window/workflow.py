@@ -15,8 +15,14 @@ from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.layers.layers import about, find, results_of
 from napari_xanes._widgets.layers.one_scan import show_scan_of
 from napari_xanes._widgets.layers.reopened import KEY
-from napari_xanes._widgets.layers.session import forget_workflow, real_viewer, remember_workflow, workflow_of
-from napari_xanes._widgets.layers.undo import Done, last_step, next_step, redo, undo
+from napari_xanes._widgets.layers.session import (
+    changed_together,
+    forget_workflow,
+    real_viewer,
+    remember_workflow,
+    workflow_of,
+)
+from napari_xanes._widgets.layers.undo import last_step, next_step, redo, undo
 from napari_xanes._widgets.parts.busy import busy_sign, is_busy
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.dock import Dock
@@ -149,21 +155,18 @@ class XanesWorkflow(Dock):
 
     def undo_step(self) -> None:
         """Take the last step back, and choose the stack that was chosen before it."""
-        with busy_sign("Taking the step back"):
-            self._choose_again(undo(self.viewer))
+        with busy_sign("Taking the step back"), changed_together(self.viewer):
+            done = undo(self.viewer)
+            self.chooser.refresh()
+            chosen = None if done is None else find(self.viewer, done.chosen)
+            if chosen is not None:
+                self.chooser.choose(chosen)
 
     def redo_step(self) -> None:
         """Do again what was taken back last."""
-        with busy_sign("Doing the step again"):
+        with busy_sign("Doing the step again"), changed_together(self.viewer):
             redo(self.viewer)
-            self._choose_again(None)
-
-    def _choose_again(self, done: Done | None) -> None:
-        chosen = None if done is None else find(self.viewer, done.chosen)
-        self.chooser.refresh()
-        if chosen is not None:
-            self.chooser.choose(chosen)
-        self._show_undo()
+            self.chooser.refresh()
 
     def _show_undo(self) -> None:
         for button, verb, step in (
