@@ -166,7 +166,9 @@ def find_structure(sampled: Sampled, columns: Matrix) -> Structure:
         u, s, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0) / noise[:, None])
         turn = u[:, int((s > 1e-9 * s[0]).sum()) :].T / noise
         both, same = (Sums(turn @ x.left @ turn.T, turn @ x.weighted, x.products) for x in (shared, own))
-        rest = np.linalg.qr(turn @ spectra, mode="complete")[0][:, spectra.shape[1] :].T @ turn
+        rest = turn
+        if spectra.size:
+            rest = np.linalg.qr(turn @ spectra, mode="complete")[0][:, spectra.shape[1] :].T @ turn
         level = max(float(np.trace(rest @ covariance @ rest.T)) / len(rest), 1e-30)
         noises = left @ rest.T.astype(np.float32)
         squares = _double(np.einsum("ij,ij->i", noises, noises))

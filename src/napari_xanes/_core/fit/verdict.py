@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.fit.patterns import Cause
 
-LEAST_NEGATIVE = 0.01
+LEAST_NEGATIVE = 0.02
 """Share of the pixels with clearly negative coefficients from which it is worth a word."""
 
 
@@ -94,7 +94,7 @@ def sentences(found: FitDiagnosis) -> list[str]:
     """Say what the causes are, what they do, and what helps."""
     said = [_SAY[cause](found, size) for cause, size in zip(found.causes, found.sizes, strict=True)]
     if found.clearly_negative > LEAST_NEGATIVE * found.pixels:
-        why = "" if found.causes else ", so the references are not those of these pixels"
+        why = "" if found.causes else ", so references may be wrong there, or normalised in another way than the data"
         said.append(
             f"{found.clearly_negative} of {found.pixels} pixels with enough of the element have, or without the bound at "
             f"zero would have, a clearly negative amount of a reference{why}"
