@@ -94,7 +94,11 @@ def sentences(found: FitDiagnosis) -> list[str]:
     """Say what the causes are, what they do, and what helps."""
     said = [_SAY[cause](found, size) for cause, size in zip(found.causes, found.sizes, strict=True)]
     if found.clearly_negative > LEAST_NEGATIVE * found.pixels:
-        why = "" if found.causes else ", so references may be wrong there, or normalised in another way than the data"
+        why = (
+            ""
+            if found.causes
+            else ", so references may be wrong there, or normalised in another way than the data"
+        )
         said.append(
             f"{found.clearly_negative} of {found.pixels} pixels with enough of the element have, or without the bound at "
             f"zero would have, a clearly negative amount of a reference{why}"
