@@ -6,15 +6,24 @@ name or parameter is tried without being added here, or the test asks for a soun
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
+import typing
 import zlib
 from typing import Any
 
+import dask.array
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 import napari_xanes as nx
+from napari_xanes._core.base import unread as base_unread
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data import computed
+from napari_xanes._core.engine import blocks
+from napari_xanes._core.groups import source
 
 N, Y, X = 16, 16, 17
 ENERGY = np.linspace(8300.0, 8420.0, N)
@@ -147,7 +156,7 @@ OWN: dict[str, dict[str, Any]] = {
     "flat_field": {"counts": COUNTS},
     "Drift": {"sigma": np.ones((N, 2)), "reference": 0},
     "estimate_drift": {"reference": 0, "mask": np.ones((Y, X), bool)},
-    "fit_references": {"noise": np.full(N, 0.01), "exclude": ()},
+    "fit_references": {"noise": np.full((Y, X), 0.01), "exclude": ()},
     "check_references": {"noise": 0.01},
     "cluster_quality": {"n_clusters": [2, 3]},
     "mix_colors": {"maps": [MAP, 1 - MAP], "sigma": [0 * MAP, 0 * MAP]},
@@ -399,3 +408,104 @@ def test_complex_numbers_are_refused_never_halved(here, name, parameter):
     with pytest.raises(nx.XanesError) as caught:
         call(name, {parameter: complex_of(sound(name, parameters(name)[parameter]))}, only_needed=True)
     assert "\n" not in str(caught.value)
+
+
+class Counted:
+    """An array that is read where it is indexed, and remembers the most that was read at once."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values, self.shape, self.dtype, self.ndim = values, values.shape, values.dtype, values.ndim
+        self.most = 0
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        part = self.values[key]
+        self.most = max(self.most, part.nbytes)
+        return part.copy()
+
+
+def takes_arrays(annotation: Any) -> bool:
+    """Whether an annotation names arrays, alone or in lists and tables."""
+    inner = typing.get_args(annotation)
+    plain = (
+        all(one in inner for one in typing.get_args(ArrayLike)) or typing.get_origin(annotation) is np.ndarray
+    )
+    return plain or any(map(takes_arrays, inner))
+
+
+def unread(value: Any, kind: Any) -> Any:
+    """Return arrays, also those in lists and tables, as arrays of another kind."""
+    if isinstance(value, np.ndarray):
+        return kind(value)
+    if isinstance(value, dict):
+        return {key: unread(one, kind) for key, one in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+        return [unread(one, kind) for one in value]
+    if isinstance(value, nx.EnergyStack):
+        return value.replace(data=kind(value.data))
+    return value
+
+
+def assert_same(one: Any, other: Any, name: str) -> None:
+    """Hold what two calls returned equal to the last bit, dask arrays computed."""
+    if dataclasses.is_dataclass(one):
+        for field in dataclasses.fields(one):
+            assert_same(getattr(one, field.name), getattr(other, field.name), f"{name}.{field.name}")
+    elif isinstance(one, (np.ndarray, dask.array.Array, Counted, Unread)):
+        one, other = np.asarray(one[...]), np.asarray(other[...])
+        assert one.dtype == other.dtype, name
+        np.testing.assert_array_equal(one, other, err_msg=name)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), name
+        for key in one:
+            assert_same(one[key], other[key], f"{name}[{key}]")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), name
+        for i, parts in enumerate(zip(one, other, strict=True)):
+            assert_same(*parts, f"{name}[{i}]")
+    else:
+        assert one == other or one != one or callable(one) or type(one).__module__.startswith("napari"), name
+
+
+FROM_ARRAYS = {
+    name: keys
+    for name in CALLABLE
+    if (
+        keys := [
+            key
+            for key, hint in typing.get_type_hints(getattr(nx, name), include_extras=True).items()
+            if key in parameters(name)
+            and (takes_arrays(hint) or nx.EnergyStack in (hint, *typing.get_args(hint)))
+        ]
+    )
+}
+"""The parameters of every function that may be arrays, by their annotations."""
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Let work go over so small pieces that a tiny stack is many of them."""
+    for module, name, value in (
+        (blocks, "CHUNK_PIXELS", 3 * X),
+        (blocks, "BAND_MEGABYTES", 0.002),
+        (source, "BAND_MEGABYTES", 0.002),
+        (base_unread, "BLOCK_BYTES", 512),
+        (computed, "BLOCK_BYTES", 512),
+    ):
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.parametrize("name", FROM_ARRAYS)
+def test_what_is_not_read_gives_the_same_bits_a_block_at_a_time(here, small_pieces, name):
+    given = {key: sound(name, parameters(name)[key]) for key in FROM_ARRAYS[name]}
+    expected = call(name, given, only_needed=True)
+    counted: list[Counted] = []
+
+    def count(values: np.ndarray) -> Counted:
+        counted.append(Counted(values))
+        return counted[-1]
+
+    for kind in (lambda v: dask.array.from_array(v, chunks=3), count):
+        found = call(name, {key: unread(value, kind) for key, value in given.items()}, only_needed=True)
+        at_once = max((one.most for one in counted if one.ndim > 2), default=0)
+        assert at_once <= 4 * MU[0].nbytes, f"{at_once / MU[0].nbytes} of {len(MU)} frames were read at once"
+        assert_same(found, expected, name)

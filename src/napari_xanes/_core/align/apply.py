@@ -15,9 +15,11 @@ from napari_xanes._core.align.move import INTERPOLATIONS, Interpolation, moved_r
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_choice
-from napari_xanes._core.base.door import Count, public
+from napari_xanes._core.base.door import Count, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import check_memory
+from napari_xanes._core.base.unread import Unread, is_lazy
+from napari_xanes._core.data.computed import computed
 from napari_xanes._core.data.drift import Drift
 from napari_xanes._core.data.history import Entry
 from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader
@@ -38,7 +40,7 @@ def apply_drift(
 
 @public
 def apply_drift(
-    stack: EnergyStack | NDArray[Any],
+    stack: EnergyStack | StackLike,
     drift: Drift,
     *,
     interpolation: Interpolation = "lanczos",
@@ -60,7 +62,8 @@ def apply_drift(
     Returns
     -------
     EnergyStack or array
-        Like `stack`, float32 in memory; NaN where there is no data and in frames whose drift is not known.
+        Like `stack`, float32; NaN where there is no data and in frames whose drift is not known.  A dask array where
+        `stack` holds one, or one of zarr, h5py, a memory map, a file: computed where it is looked at.
 
     Raises
     ------
@@ -70,19 +73,24 @@ def apply_drift(
     check_choice("interpolation", interpolation, INTERPOLATIONS)
     given = as_stack(stack)
     check_drift(drift, given.shape)
-    check_memory(4 * int(np.prod(given.shape)), f"the aligned stack {given.shape}")
     read = aligned_reader(given.peek, given.image_shape, drift, interpolation)
-    out = np.empty(given.shape, np.float32)
-
-    def move(i: int) -> None:
-        out[i] = read(i, slice(None))
-
-    blocks.run(move, range(len(out)), text="Aligning", workers=workers)
+    out = computed(read, Unread(given.data)) if is_lazy(given.data) else _moved(read, given.shape, workers)
     if not isinstance(stack, EnergyStack):
         return out
     params = AlignParams(interpolation=interpolation, matrices=known_drift(drift))
     entry = Entry("align", params.model_dump(mode="json", exclude_none=True))
     return stack.replace(data=out, flat=None, dark=None, history=(*stack.history, entry))
+
+
+def _moved(read: FrameReader, shape: tuple[int, ...], workers: int | None) -> Float32:
+    check_memory(4 * int(np.prod(shape)), f"the aligned stack {shape}")
+    out = np.empty(shape, np.float32)
+
+    def move(i: int) -> None:
+        out[i] = read(i, slice(None))
+
+    blocks.run(move, range(len(out)), text="Aligning", workers=workers)
+    return out
 
 
 def known_drift(drift: Drift) -> tuple[tuple[float, ...], ...]:
@@ -121,11 +129,11 @@ def aligned_reader(
     return read_aligned
 
 
-def as_stack(stack: EnergyStack | NDArray[Any]) -> EnergyStack:
+def as_stack(stack: Any) -> EnergyStack:
     """Return an EnergyStack to read from; frames of a bare array are numbered in place of energies."""
     if isinstance(stack, EnergyStack):
         return stack
-    array = unmasked(stack)
+    array = stack if isinstance(stack, Unread) else unmasked(stack)
     if array.ndim not in (3, 4) or array.dtype.kind not in "fiub" or 0 in array.shape:
         raise InputError(
             f"stack has shape {array.shape} and type {array.dtype}, "

@@ -16,7 +16,7 @@ from napari_xanes._core.align.magnification import measure_magnified
 from napari_xanes._core.align.search import Measured, measure_drift
 from napari_xanes._core.align.view import MASK_ROUNDS, On, check_mask, masked, roi_around, view
 from napari_xanes._core.base.checks import check_choice, check_roi
-from napari_xanes._core.base.door import Count, public
+from napari_xanes._core.base.door import Count, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Roi
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -28,7 +28,7 @@ from napari_xanes._core.engine.judge import named_energies
 
 @public
 def estimate_drift(
-    stack: EnergyStack | NDArray[Any],
+    stack: EnergyStack | StackLike,
     *,
     method: Method = "correlation",
     transform: Transform = "translation",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Roi, Window
+from napari_xanes._core.base.unread import Unread
 
 SHOWN = 0.005
 """eV; energies are shown and typed with two decimals, so 8222.00 is meant to hold 8221.997."""
@@ -51,18 +52,20 @@ def check_energy(energy: ArrayLike, n: int | None = None, label: str = "the stac
     return values
 
 
-def check_mu(mu: ArrayLike, energy: ArrayLike) -> tuple[NDArray[np.floating[Any]], NDArray[np.float64]]:
-    """Return `mu` as a float array with energy first, and its checked energies.
+def check_mu(mu: ArrayLike, energy: ArrayLike) -> tuple[Any, NDArray[np.float64]]:
+    """Return `mu` as a float array with energy first, unread if it is `Unread`, and its checked energies.
 
     float64 stays float64; everything else becomes float32, except a single spectrum, which becomes float64.
     """
-    array = unmasked(mu)
+    array = mu if isinstance(mu, Unread) else unmasked(mu)
     if array.ndim == 0 or array.dtype.kind not in "fiub":
         raise InputError(
             f"mu has shape {array.shape} and type {array.dtype}, expected real numbers with energy as the first axis."
         )
     energies = check_energy(energy, array.shape[0], "mu")
     double = array.dtype == np.float64 or array.ndim == 1
+    if isinstance(array, Unread):
+        return array.astype(np.float64 if double else np.float32), energies
     return np.ascontiguousarray(array, dtype=np.float64 if double else np.float32), energies
 
 

@@ -31,7 +31,9 @@ from typing import (
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_xanes._core.base.door_words import ARRAY, words_of
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.unread import Unread, agreed, is_labelled, is_lazy, labelled, whole
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,7 +73,16 @@ NotNegative = Annotated[float, Limits(0)]
 Boundless = Annotated[float, Limits(-inf, inf)]
 """A number that may be infinite."""
 
-_ARRAY = set(get_args(ArrayLike))
+
+class _Streamed:
+    """Marks arrays that are read a block at a time, if they come unread."""
+
+    def __str__(self) -> str:
+        return ""
+
+
+StackLike = Annotated[ArrayLike, _Streamed()]
+"""A stack, energy first: an array, or what is read where it is indexed, as of dask, zarr, h5py, or xarray."""
 
 
 class _Unfit(Exception):
@@ -81,14 +92,20 @@ class _Unfit(Exception):
 def public(function: Callable[P, R]) -> Callable[P, R]:
     """Refuse arguments that are not what the annotations say, with an InputError that names them.
 
-    Numbers and names reach the function as plain Python values, arrays as they came.
+    Numbers and names reach the function as plain Python values, arrays as they came.  Of those that come unread, stacks
+    reach it as `Unread`, all others are read.  Energies that are not given are those of a stack's coordinate.
     """
     parameters = signature(function).parameters
 
     @wraps(function)
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:
-        bound = signature(function).bind(*args, **kwargs)
+        bound = signature(function).bind_partial(*args, **kwargs)
         hints = _hints(function)
+        if "energy" in parameters:
+            for value in [value for value in bound.arguments.values() if is_labelled(value)]:
+                energy = agreed(bound.arguments.get("energy"), labelled(value)[1])
+                if energy is not None:
+                    bound.arguments["energy"] = energy
         for name, value in bound.arguments.items():
             if value is not parameters[name].default:
                 several = parameters[name].kind is Parameter.VAR_POSITIONAL
@@ -119,13 +136,13 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
     try:
         return _fit(value, annotation)
     except _Unfit:
-        raise InputError(f"{name} is {short(value)}, expected {_words(annotation)}.") from None
+        raise InputError(f"{name} is {short(value)}, expected {words_of(annotation)}.") from None
 
 
 def short(value: Any) -> str:
     """Return a value in a few words."""
-    if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array {value.shape} of type {value.dtype}"
+    if (isinstance(value, np.ndarray) or is_lazy(value)) and value.ndim:
+        return f"an array {tuple(value.shape)} of type {value.dtype}"
     if isinstance(value, (int, float, complex, str, bytes, NoneType, np.generic)) or not value:
         text = repr(value)
         return text if len(text) < 60 else f"{text[:50]}..."
@@ -140,6 +157,8 @@ def _fit(value: Any, annotation: Any) -> Any:
     if annotation is Any:
         return value
     if origin is Annotated:
+        if any(isinstance(mark, _Streamed) for mark in args[1:]):
+            return _stack(value)
         boundless = any(isinstance(limit, Limits) and limit.most == inf for limit in args[1:])
         number = _number(value) if boundless else _fit(value, args[0])
         if not all(limit.hold(number) for limit in args[1:] if isinstance(limit, Limits)):
@@ -152,7 +171,7 @@ def _fit(value: Any, annotation: Any) -> Any:
             return value
         raise _Unfit
     if origin is np.ndarray:
-        return _real(value)
+        return _array(value)
     if isinstance(annotation, TypeVar) or annotation in _PLAIN or annotation in (None, NoneType):
         plain: Callable[[Any], Any] = _PLAIN.get(annotation, _none)
         return plain(value)
@@ -163,16 +182,16 @@ def _fit_any(value: Any, members: Iterable[Any]) -> Any:
     members = list(members)
     if isinstance(value, str) and Path in members:
         return _str(value)
-    array = set(members) >= _ARRAY
+    array = set(members) >= ARRAY
     for one in members:
-        if array and one in _ARRAY:
+        if array and one in ARRAY:
             continue
         try:
             return _fit(value, one)
         except _Unfit:
             continue
     if array:
-        return _real(value)
+        return _array(value)
     raise _Unfit
 
 
@@ -205,9 +224,23 @@ def _real(value: Any) -> Any:
             dtype = np.asarray(value).dtype
         except (ValueError, TypeError, OverflowError):
             raise _Unfit from None
-    if np.dtype(dtype).kind not in "fiub":
-        raise _Unfit
+    if np.dtype(dtype).kind not in "fiub" or any(n != n for n in getattr(value, "shape", ())):
+        raise _Unfit  # dask does not know the lengths of some arrays
     return value
+
+
+def _array(value: Any) -> Any:
+    """Return real numbers; those of a lazy array are read, a block at a time."""
+    values = _real(labelled(value)[0])
+    return whole(values) if is_lazy(values) else values
+
+
+def _stack(value: Any) -> Any:
+    """Return real numbers, unread if they come so; a single spectrum is read."""
+    values = _real(labelled(value)[0])
+    if isinstance(values, Unread) or not is_lazy(values):
+        return values
+    return Unread(values) if values.ndim > 1 else whole(values)
 
 
 def _scalar(value: Any) -> Any:
@@ -280,54 +313,5 @@ _PLAIN: Mapping[Any, Callable[[Any], Any]] = {
     int: _int,
     bool: _bool,
     str: _str,
-    ArrayLike: _real,
+    ArrayLike: _array,
 }
-
-
-_REMEDIES = {
-    "EnergyStack": "an EnergyStack (open each file with read_stack)",
-    "Reference": "a Reference (read_references reads files)",
-    "Drift": "a Drift, as estimate_drift returns it",
-    "EdgeNormalization": "what normalize_edge returned",
-}
-
-
-def _words(annotation: Any) -> str:
-    """Return an annotation in words."""
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        limits = ", ".join(str(one) for one in args[1:] if isinstance(one, Limits))
-        return f"{_words(args[0])} {limits}".strip()
-    if origin in (Union, UnionType):
-        array = set(args) >= _ARRAY
-        kinds = [_words(one) for one in args if not (array and one in _ARRAY)]
-        return " or ".join(dict.fromkeys([*(["real numbers"] if array else []), *kinds]))
-    if origin is Literal:
-        return f"one of {', '.join(map(str, args))}"
-    if origin is np.ndarray or annotation == ArrayLike:
-        return "real numbers"
-    if origin is not None and isinstance(origin, type):
-        if issubclass(origin, Mapping):
-            return f"a table with {_words(args[1])} by name"
-        if origin is tuple and args[-1] is not Ellipsis:
-            return _several(args)
-        if issubclass(origin, Iterable):
-            return f"a list, each {_words(args[0])}"
-    named = {float: "a number", int: "a whole number", bool: "True or False", str: "a text", NoneType: "None"}
-    return named.get(annotation) or _class_words(annotation)
-
-
-def _several(args: tuple[Any, ...]) -> str:
-    words = [_words(one) for one in args]
-    if len(set(words)) == 1 and 1 < len(words) < 5 and words[0].endswith("number"):
-        return f"{('two', 'three', 'four')[len(words) - 2]} {words[0].removeprefix('a ')}s"
-    return f"({', '.join(words)})"
-
-
-def _class_words(annotation: Any) -> str:
-    name = getattr(annotation, "__name__", "")
-    if name in _REMEDIES:
-        return _REMEDIES[name]
-    return {"ArrayLike": "real numbers", "Path": "a path", "Callable": "a function", "": "a function"}.get(
-        name, f"a {name}"
-    )

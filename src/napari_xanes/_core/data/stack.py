@@ -18,6 +18,7 @@ from napari_xanes._core.base.arrays import marks_of, not_measured, unmasked
 from napari_xanes._core.base.checks import check_energy
 from napari_xanes._core.base.door import check_fields
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.unread import agreed, labelled
 from napari_xanes._core.data.history import History, history_from_json
 
 Signal = Literal["counts", "transmission", "optical_density", "normalized"]
@@ -59,7 +60,7 @@ class EnergyStack:
     data : array-like
         Shape (E, Y, X), or (E, Z, Y, X) for a series of volumes; lazy arrays stay lazy.
     energy : array
-        Photon energy in eV, shape (E,), strictly ascending.
+        Photon energy in eV, shape (E,), strictly ascending; None where `data` is an xarray with a coordinate "energy".
     signal : {"counts", "transmission", "optical_density", "normalized"}
         What the values are.
     flat : array-like, optional
@@ -99,6 +100,11 @@ class EnergyStack:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("data", "flat", "dark"):
+            array, energy = labelled(getattr(self, name))
+            object.__setattr__(self, name, array)
+            if name == "data":
+                object.__setattr__(self, "energy", agreed(self.energy, energy))
         if getattr(getattr(self.data, "dtype", None), "kind", "") == "c":
             raise InputError(
                 f"{self.name or 'the stack'} holds complex numbers, expected real ones; give -2 ln of the amplitude, or "

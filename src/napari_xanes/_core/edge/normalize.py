@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from napari_xanes._core.base.checks import check_mu, window_indices
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, make_params
 from napari_xanes._core.data.jacobian import Jacobian
@@ -38,8 +38,8 @@ from napari_xanes._core.edge.params import (
     least_energies,
 )
 from napari_xanes._core.edge.windows import check_given, choose_windows
-from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.sampling import sampled_spectra
+from napari_xanes._core.engine.streamed import run_changing
 
 SHORT = 30.0
 """eV; in shorter post-edge windows a line is not told from the end of the white line and from noise."""
@@ -58,7 +58,7 @@ SURE = 0.999
 
 @public
 def normalize_edge(
-    mu: ArrayLike,
+    mu: StackLike,
     energy: ArrayLike,
     *,
     e0: float | None = None,
@@ -120,6 +120,7 @@ def normalize_edge(
     Returns
     -------
     EdgeNormalization
+        Its `normalized` is a dask array where `mu` was one, or of zarr, h5py, a memory map: computed where it is looked at.
 
     Raises
     ------
@@ -163,8 +164,7 @@ def normalize_edge(
     params = make_params(NormalizeParams, given, "normalize_edge")
     resolved, edge = resolve(params, energies, spectra, usable)
     kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
-    normalized = np.empty_like(values)
-    (maps,) = blocks.run_kernels([kernel], values, out=normalized)
+    maps, normalized = run_changing(kernel, values)
     jacobian = kernel.jacobian(np.where(usable, mean_spectrum(spectra, usable), np.nan))
     return _as_result(resolved, edge, normalized, maps, kernel.divisor_noise, jacobian)
 

@@ -28,6 +28,9 @@ from napari_xanes._core.base.progress import Progress, no_progress
 CHUNK_PIXELS = 4096
 """Pixels that are worked on at once: with 100 energies in float32 they fill 1.6 MB, about a core's cache."""
 
+BAND_MEGABYTES = 12.0
+"""Of a band of rows that is read at once, in float32."""
+
 T = TypeVar("T")
 FloatArray = NDArray[np.floating[Any]]
 
@@ -159,16 +162,16 @@ def _rows_per_chunk(width: int) -> int:
 
 def chunk_rows(image_shape: Sequence[int]) -> int:
     """Return of how many rows every band is a multiple, so that it is a whole number of `pixel_chunks`."""
-    return _rows_per_chunk(image_shape[-1]) if len(image_shape) == 2 else 1
+    return {1: CHUNK_PIXELS, 2: _rows_per_chunk(image_shape[-1])}.get(len(image_shape), 1)
 
 
-def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float = 12.0) -> list[slice]:
-    """Split the image into bands of rows of about `megabytes` in float32, each a whole number of chunks.
+def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float | None = None) -> list[slice]:
+    """Split the image into bands of rows of about `megabytes` (12) in float32, each a whole number of chunks.
 
     Rows are the first image axis: y, or z of a volume.
     """
     row_bytes = prod(image_shape[1:]) * n_energies * 4
-    rows_wanted = max(1, int(megabytes * 2**20 / max(row_bytes, 1)))
+    rows_wanted = max(1, int((megabytes or BAND_MEGABYTES) * 2**20 / max(row_bytes, 1)))
     unit = chunk_rows(image_shape)
     rows = max(unit, rows_wanted // unit * unit)
     return [slice(a, min(a + rows, image_shape[0])) for a in range(0, image_shape[0], rows)]

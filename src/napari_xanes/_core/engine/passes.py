@@ -164,4 +164,4 @@ def reading_bands(image_shape: Sequence[int], n: int, *, cheap: bool, workers: i
     if cheap:
         return blocks.row_blocks(image_shape, n)
     share = 0.25 * free_memory() / 2**20 / (workers or blocks.default_workers())
-    return blocks.row_blocks(image_shape, n, megabytes=max(12.0, share))
+    return blocks.row_blocks(image_shape, n, megabytes=max(blocks.BAND_MEGABYTES, share))

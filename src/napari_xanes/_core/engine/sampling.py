@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data.stack import pieces, rows_are_cheap
 
 FEWEST_ROWS, MOST_ROWS, ENOUGH = 16, 32, 16_384
 """Rows, spread over the frame, that are looked at: the more of short ones, until they hold enough pixels."""
@@ -52,12 +54,28 @@ def sampled_values(image: NDArray[Any]) -> NDArray[Any]:
     return image[rows].reshape(rows.size, -1)[:, columns].ravel()
 
 
-def sampled_spectra(mu: NDArray[Any]) -> NDArray[Any]:
+def sampled_spectra(mu: NDArray[Any] | Unread) -> NDArray[Any]:
     """Return the spectra (E, n) that are looked at of an array (E, ...), as a copy."""
+    if isinstance(mu, Unread):
+        return _sampled_unread(mu)
     if mu.ndim == 1:
         return mu[:, None].copy()
     rows, columns = sampled_rows(mu.shape[1:]), sampled_columns(mu.shape[1:])
     return mu[:, rows].reshape(len(mu), rows.size, -1)[:, :, columns].reshape(len(mu), -1)
+
+
+def _sampled_unread(mu: Unread) -> NDArray[Any]:
+    """Read only the rows that are looked at, all energies of one; or frames, where rows are not cheap, one by one."""
+    rows, columns = sampled_rows(mu.shape[1:]), sampled_columns(mu.shape[1:])
+    n, few = len(mu), rows.size < mu.shape[1]
+    spectra = np.empty((n, rows.size, columns.size), mu.dtype)
+    if few and mu.ndim > 2 and (rows_are_cheap(mu) or pieces(mu)[0] > 1):
+        for k, row in enumerate(rows.tolist()):
+            spectra[:, k] = mu[:, row : row + 1].reshape(n, -1)[:, columns]
+    else:
+        for i in range(n):
+            spectra[i] = mu[i][rows].reshape(rows.size, -1)[:, columns]
+    return spectra.reshape(n, -1)
 
 
 def complete_pixels(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -91,7 +91,9 @@ def diagnose_fit(fit: ReferenceFit) -> FitDiagnosis:
             f"{LEAST_FREE_ENERGIES} energies more than unknowns; fit more pixels or energies."
         )
     fitted = fit.fitted_spectra()
-    image = np.tensordot(found.look.astype(fitted.dtype), fitted, axes=1)
+    image = np.zeros(fitted.shape[1:], fitted.dtype)
+    for part, frame in zip(found.look.astype(fitted.dtype), fitted, strict=True):
+        image += part * np.asarray(frame)
     return replace(found, map=np.where(np.isfinite(fit.error), image, np.nan))
 
 

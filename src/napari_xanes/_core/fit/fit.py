@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_choice, check_mu
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine import blocks
+from napari_xanes._core.engine.streamed import run_kernels
 from napari_xanes._core.fit.collect import amount_sigma
 from napari_xanes._core.fit.diagnosis import diagnose
 from napari_xanes._core.fit.leftover import Leftover
@@ -61,7 +62,7 @@ __all__ = [
 
 @public
 def fit_references(
-    mu: ArrayLike,
+    mu: StackLike,
     energy: ArrayLike,
     references: Sequence[Reference] | NDArray[Any],
     *,
@@ -173,7 +174,7 @@ def fit_references(
     )
     with blocks.one_blas_thread:  # held once, not in each of them
         kernel.learn_noise(sampled_pixels_of(values, mask), *sampled_divisor(normalization, values, mask))
-        (maps,) = blocks.run_kernels([kernel], values)
+        (maps,) = run_kernels([kernel], values)
         unconverged = count_unconverged(maps)
         diagnosis = diagnose(
             leftover,

@@ -12,6 +12,7 @@ from napari_xanes._core.base.arrays import inside_of
 from napari_xanes._core.base.checks import check_window, in_window, window_indices
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
+from napari_xanes._core.base.unread import Unread
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine.sampling import sampled_spectra
@@ -52,10 +53,11 @@ def choose_references(params: LibraryParams) -> list[Reference]:
     return found
 
 
-def usable_frames(values: FloatArray) -> NDArray[np.bool_]:
+def usable_frames(values: FloatArray | Unread) -> NDArray[np.bool_]:
     """Return which frames hold a valid number (E,), looking no further than the first one."""
-    frames = values.reshape(len(values), -1)
-    some = frames[:, :: max(1, frames.shape[1] // 1000)]
+    frames: Any = values if isinstance(values, Unread) else values.reshape(len(values), -1)
+    unread = isinstance(values, Unread)
+    some = sampled_spectra(values) if unread else frames[:, :: max(1, frames.shape[1] // 1000)]
     usable: NDArray[np.bool_] = np.any(np.isfinite(some), axis=1)
     for i in np.flatnonzero(~usable):
         usable[i] = bool(np.isfinite(frames[i]).any())

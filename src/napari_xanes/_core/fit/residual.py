@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import unmasked
 from napari_xanes._core.base.checks import check_energy
-from napari_xanes._core.base.door import Count, public
+from napari_xanes._core.base.door import Count, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -82,7 +82,7 @@ class ResidualComponents:
 
 @public
 def residual_components(
-    mu: ArrayLike,
+    mu: StackLike,
     energy: ArrayLike,
     references: ReferenceFit | Sequence[Reference] | NDArray[Any],
     *,

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data.computed import computed
 from napari_xanes._core.fit.verdict import FitDiagnosis
 
 FloatArray = NDArray[np.floating[Any]]
@@ -77,7 +79,7 @@ class ReferenceFit:
     r_factor: FloatArray
     energy: NDArray[np.float64]
     condition_number: float
-    _mu: FloatArray = attribute(repr=False)
+    _mu: Any = attribute(repr=False)
     _fitted: NDArray[np.intp] = attribute(repr=False)
     _basis: tuple[NDArray[np.float64], NDArray[np.float64]] = attribute(repr=False)
     weights: NDArray[np.float64] | None = None
@@ -90,9 +92,12 @@ class ReferenceFit:
     diagnosis: FitDiagnosis | None = None
     warnings: tuple[str, ...] = ()
 
-    def fitted_spectra(self) -> NDArray[np.floating[Any]]:
-        """Return the spectra at the energies that were fitted (n, ...)."""
-        return np.asarray(self._mu[self._fitted])
+    def fitted_spectra(self) -> Any:
+        """Return the spectra at the energies that were fitted (n, ...), as a dask array if they were not read."""
+        if isinstance(self._mu, Unread):
+            fitted = self._mu.take(self._fitted)
+            return computed(lambda i, rows: fitted[i, rows], fitted, dtype=fitted.dtype)
+        return self._mu[self._fitted]
 
     def model(self, index: int | tuple[int, ...] = ()) -> PixelModel:
         """Return the fit of one pixel, given its index in the maps, such as ``(y, x)``."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu
-from napari_xanes._core.base.door import Limits, public
+from napari_xanes._core.base.door import Limits, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, field
 from napari_xanes._core.base.progress import Progress
@@ -24,10 +24,10 @@ from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.edge.handover import normalization_of, sampled_thickness
 from napari_xanes._core.edge.params import EdgeNormalization
-from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
+from napari_xanes._core.engine.streamed import run_kernels
 from napari_xanes._core.fit.library import fitted_indices, sampled_divisor, usable_frames
 from napari_xanes._core.fit.params import Extrapolate, LibraryParams
 from napari_xanes._core.fit.shift_kernel import ShiftKernel
@@ -71,7 +71,7 @@ NOT_TOLD = 0.01
 
 @public
 def energy_shift_map(
-    mu: ArrayLike,
+    mu: StackLike,
     energy: ArrayLike,
     references: Sequence[Reference],
     *,
@@ -125,7 +125,7 @@ def energy_shift_map(
         thickness=thickness,
         image=image,
     )
-    (maps,) = blocks.run_kernels([kernel], values)
+    (maps,) = run_kernels([kernel], values)
     return ShiftMap(maps["shift"][()], maps["sigma"][()], maps["at_limit"].astype(bool)[()])
 
 

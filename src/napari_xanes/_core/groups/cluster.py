@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_energy
-from napari_xanes._core.base.door import Count, public
+from napari_xanes._core.base.door import Count, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -97,7 +97,7 @@ class ClusterQuality:
 
 @public
 def cluster_spectra(
-    mu: ArrayLike,
+    mu: StackLike,
     n_clusters: int,
     *,
     energy: ArrayLike | None = None,
@@ -157,7 +157,7 @@ def cluster_spectra(
 
 @public
 def cluster_quality(
-    mu: ArrayLike,
+    mu: StackLike,
     n_clusters: Iterable[int] = range(2, 9),
     *,
     energy: ArrayLike | None = None,

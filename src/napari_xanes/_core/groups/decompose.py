@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_xanes._core.base.door import Count, public
+from napari_xanes._core.base.door import Count, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
@@ -79,7 +79,7 @@ class Components:
 
 @public
 def decompose(
-    mu: ArrayLike,
+    mu: StackLike,
     n_components: int,
     *,
     method: Method = "pca",

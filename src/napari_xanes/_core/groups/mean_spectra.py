@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike as Numbers
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
-from napari_xanes._core.base.door import Count, public
+from napari_xanes._core.base.door import Count, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress, no_progress
+from napari_xanes._core.base.unread import Unread
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack, FloatArray
 from napari_xanes._core.engine import blocks
 
@@ -44,7 +45,7 @@ class MeanSpectra:
 
 @public
 def mean_spectra(
-    stack: EnergyStack | ArrayLike | Numbers,
+    stack: EnergyStack | StackLike,
     labels: Numbers,
     *,
     progress: Progress = no_progress,
@@ -101,8 +102,7 @@ def mean_spectra(
 def _frames(stack: Any) -> ArrayLike:
     if isinstance(stack, EnergyStack):
         return stack.data
-    lazy = isinstance(stack, ArrayLike) and not isinstance(stack, np.ma.MaskedArray)
-    array: ArrayLike = stack if lazy else unmasked(stack)
+    array: ArrayLike = stack if isinstance(stack, Unread) else unmasked(stack)
     if array.ndim < 1 or np.dtype(array.dtype).kind not in "fiub":
         raise InputError(
             f"the stack has shape {tuple(array.shape)} and type {array.dtype}, "

@@ -13,16 +13,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_mu, window_indices
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
+from napari_xanes._core.base.unread import Unread
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.edge.handover import normalization_of
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.streamed import spectra_by_bands
 from napari_xanes._core.groups.covariance import THINNED_PIXELS, Float64, Spectra
+
+BAND_MEGABYTES = 16.0
+"""Of a band of rows, in float32."""
 
 CENTRE_PIXELS = 4096
 """Pixels whose mean is subtracted before squares are summed, so that single precision is enough."""
@@ -36,23 +41,23 @@ FEWEST_ENERGIES = 8
 
 
 class ArrayBands:
-    """Spectra of an array (E, ...) in memory."""
+    """Spectra of an array (E, ...)."""
 
-    def __init__(self, values: FloatArray) -> None:
+    def __init__(self, values: FloatArray | Unread) -> None:
         self.values = values
         self.image_shape: tuple[int, ...] = values.shape[1:]
 
     def bands(self) -> list[slice]:
         """Return bands of rows."""
-        return blocks.row_blocks(self.image_shape, len(self.values), megabytes=16)
+        return blocks.row_blocks(self.image_shape, len(self.values), megabytes=BAND_MEGABYTES)
 
     def band(self, rows: slice) -> FloatArray:
-        """Return the spectra (E, n) of a band, a view."""
+        """Return the spectra (E, n) of a band, not to be written to."""
         return self.values[:, rows].reshape(len(self.values), -1)
 
 
 def spectra_of(
-    mu: ArrayLike,
+    mu: StackLike,
     *,
     energy: ArrayLike | None = None,
     energy_range: Window | None = None,
@@ -71,7 +76,7 @@ def spectra_of(
     InputError
         If shapes do not fit, the range holds no energy, or no pixel is valid.
     """
-    array = unmasked(mu)
+    array = mu if isinstance(mu, Unread) else unmasked(mu)
     if energy is None and energy_range is not None:
         raise InputError("energy_range needs the energies of mu; give energy too.")
     if array.ndim == 1:
@@ -79,7 +84,7 @@ def spectra_of(
     numbers: Any = np.arange(1, len(array) + 1) if energy is None and array.ndim else energy
     values, energies = check_mu(array, numbers)
     inside = _inside(mask, values.shape[1:])
-    usable, center = _look(values.reshape(energies.size, -1), inside)
+    usable, center = _look(values, inside)
     used = _used(energies, usable if chosen is None else usable & chosen, energy_range)
     thin = _thin(int(np.count_nonzero(inside))) if thinned else 1
     return Spectra(ArrayBands(values), used, center, inside, thin, progress, workers)
@@ -139,7 +144,7 @@ def _holding_something(chain: Chain, usable: NDArray[np.bool_], found: Found) ->
 
 
 @public
-def pixels_with_step(mu: ArrayLike, energy: ArrayLike, step_noise: float) -> NDArray[np.bool_]:
+def pixels_with_step(mu: StackLike, energy: ArrayLike, step_noise: float) -> NDArray[np.bool_]:
     """Return which pixels of normalised spectra have an edge step of at least three times its noise.
 
     Divided by a step of nearly nothing, an empty pixel would outweigh all others in clusters and components.
@@ -164,12 +169,14 @@ def pixels_with_step(mu: ArrayLike, energy: ArrayLike, step_noise: float) -> NDA
         If shapes do not fit.
     """
     values, energies = check_mu(mu, energy)
-    flat = values.reshape(energies.size, -1)
-    usable = np.flatnonzero(np.isfinite(flat).any(axis=1))
-    inside = np.ones(flat.shape[1], bool)
-    for start in range(0, inside.size, blocks.CHUNK_PIXELS):
-        part = slice(start, start + blocks.CHUNK_PIXELS)
-        inside[part] = _has_step(energies[usable], flat[usable, part], step_noise)
+    seen = [np.isfinite(spectra).any(axis=1) for _, spectra in spectra_by_bands(values)]
+    usable = np.flatnonzero(np.logical_or.reduce(seen))
+    inside = np.ones(prod(values.shape[1:]), bool)
+    for pixels, spectra in spectra_by_bands(values):
+        for start in range(0, spectra.shape[1], blocks.CHUNK_PIXELS):
+            part = spectra[usable, start : start + blocks.CHUNK_PIXELS]
+            first = pixels.start + start
+            inside[first : first + part.shape[1]] = _has_step(energies[usable], part, step_noise)
     return inside.reshape(values.shape[1:])
 
 
@@ -211,14 +218,19 @@ def _inside(mask: ArrayLike | None, image_shape: tuple[int, ...]) -> NDArray[np.
     return inside.astype(bool).ravel()
 
 
-def _look(values: FloatArray, inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], FloatArray]:
+def _look(values: FloatArray | Unread, inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], FloatArray]:
     """Return which energies have any valid value (E,), and the mean spectrum of a few pixels (E,)."""
     pixels = np.flatnonzero(inside)
-    drawn = values[:, pixels[:: max(1, pixels.size // CENTRE_PIXELS)]]
+    few = pixels[:: max(1, pixels.size // CENTRE_PIXELS)]
+    parts = [
+        spectra[:, few[(few >= at.start) & (few < at.stop)] - at.start]
+        for at, spectra in spectra_by_bands(values)
+    ]
+    drawn = np.ascontiguousarray(np.concatenate(parts, axis=1))  # sums depend on the order
     finite = np.isfinite(drawn)
     usable: NDArray[np.bool_] = np.any(finite, axis=1)
     for row in np.flatnonzero(~usable):
-        usable[row] = np.isfinite(values[row, pixels]).any()
+        usable[row] = np.isfinite(values[row].ravel()[pixels]).any()
     if not usable.any():
         raise InputError("mu has no valid value inside the mask; choose another mask or stack.")
     total = np.sum(drawn, axis=1, where=finite, dtype=np.float64)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu, check_window, window_indices
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
@@ -24,11 +24,11 @@ from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.stack import SIGNAL_WORDS, Signal
-from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain, count_invalid
 from napari_xanes._core.engine.code import Before, Lines, call
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
+from napari_xanes._core.engine.streamed import frames_of, run_kernels
 from napari_xanes._core.maps.edge_position_kernel import EdgeKernel, HalfHeightKernel, SteepestKernel
 from napari_xanes._core.maps.errors import WindowErrors
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
@@ -123,7 +123,7 @@ class EdgeMap:
 
 @public
 def edge_map(
-    mu: ArrayLike,
+    mu: StackLike,
     energy: ArrayLike,
     *,
     method: Method = "half_height",
@@ -180,7 +180,7 @@ def edge_map(
     if uncertainty:
         search.judge(sample, jacobian)
     kernel = search.kernel(slice(None), search.smoothing)
-    (maps,) = blocks.run_kernels([kernel], values[as_rows(search.inside)])
+    (maps,) = run_kernels([kernel], frames_of(values, as_rows(search.inside)))
     edge = maps["edge_energy"]
     return EdgeMap(
         energy=edge[()],

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu, check_window, window_indices
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
-from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain, count_invalid
 from napari_xanes._core.engine.code import Before, Lines, call, literal
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
+from napari_xanes._core.engine.streamed import frames_of, run_kernels
 from napari_xanes._core.maps.errors import WindowErrors
 from napari_xanes._core.maps.peak_kernel import PeakKernel
 from napari_xanes._core.maps.smoothing import check_smoothing, choose_for_position
@@ -101,7 +101,7 @@ class PeakMap:
 
 @public
 def peak_map(
-    mu: ArrayLike,
+    mu: StackLike,
     energy: ArrayLike,
     window: Window,
     *,
@@ -161,7 +161,7 @@ def peak_map(
     weight = choose_smoothing(energies[inside], smoothing, sample[inside])
     errors = WindowErrors(spline, inside, sample, jacobian) if uncertainty else None
     kernel = PeakKernel(spline, energies[inside], slice(None), weight, errors)
-    (maps,) = blocks.run_kernels([kernel], values[rows])
+    (maps,) = run_kernels([kernel], frames_of(values, rows))
     peak = maps["peak_energy"]
     at_boundary = np.asarray(maps["peak_at_boundary"] == 1)
     return PeakMap(

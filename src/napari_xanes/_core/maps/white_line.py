@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_mu, check_window, window_indices
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
@@ -22,11 +22,11 @@ from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
-from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain, count_invalid
 from napari_xanes._core.engine.code import Before, Lines, call, literal
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
+from napari_xanes._core.engine.streamed import frames_of, run_kernels
 from napari_xanes._core.maps.errors import WindowErrors
 from napari_xanes._core.maps.spline import LEAST_ENERGIES as LEAST_FOR_SPLINE
 from napari_xanes._core.maps.spline import FloatArray, SmoothingSpline, as_rows
@@ -90,7 +90,7 @@ class WhiteLine:
 
 @public
 def white_line_map(
-    mu: ArrayLike,
+    mu: StackLike,
     energy: ArrayLike,
     window: Window,
     *,
@@ -133,7 +133,7 @@ def white_line_map(
     inside = _energies(energies, window, usable_frames(sample), uncertainty)
     errors = _errors(energies, inside, sample, jacobian) if uncertainty else None
     kernel = WhiteLineKernel(energies[inside], slice(None), baseline, errors)
-    (maps,) = blocks.run_kernels([kernel], values[as_rows(inside)])
+    (maps,) = run_kernels([kernel], frames_of(values, as_rows(inside)))
     found = {name.removeprefix("white_line_"): maps[name][()] for name in kernel.maps}
     return WhiteLine(**found, n_invalid=count_invalid(found["area"]))
 

@@ -13,13 +13,15 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from napari_xanes._core.base.arrays import as_float32, valid_mean
-from napari_xanes._core.base.door import Positive, public
+from napari_xanes._core.base.door import Positive, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress, no_progress
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data.computed import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine import blocks
@@ -68,7 +70,8 @@ class BadPixels:
     Attributes
     ----------
     images : array (E, ...)
-        float32; bad pixels are NaN, or the median of their good neighbours.
+        float32; bad pixels are NaN, or the median of their good neighbours.  A dask array where they came as one, or of
+        zarr, h5py, a memory map: computed where it is looked at.
     hot, dead : array (...), bool
         Pixels that are too bright, or too dark or stuck, at all energies.
     flashes : array (E,), int
@@ -89,10 +92,16 @@ class _Found:
     values: list[Float32]  # what is put there
     flashes: NDArray[np.intp]
 
+    def put_right(self, rows: Float32, index: int, first: int) -> None:
+        """Replace the bad pixels of some rows of a frame, in place, the first of whose pixels is `first` of the frame."""
+        where = self.where[index]
+        at = slice(*np.searchsorted(where, (first, first + rows.size)))
+        rows.reshape(-1)[where[at] - first] = self.values[index][at]
+
 
 @public
 def remove_bad_pixels(
-    images: ArrayLike,
+    images: StackLike,
     *,
     static: bool = True,
     flashes: bool = True,
@@ -123,14 +132,23 @@ def remove_bad_pixels(
     InputError
         If the images are no stack, or the limit is not above 0.
     """
-    stack = as_float32(images)
+    stack: Any = images.astype(np.float32) if isinstance(images, Unread) else as_float32(images)
     if stack.ndim not in (3, 4) or not stack.size:
         raise InputError(f"images have shape {stack.shape}, expected (energy, y, x) or (energy, z, y, x).")
     params = BadPixelsParams(static=static, flashes=flashes, limit=limit, replace=replace)
     bad = _find(lambda i: stack[i], len(stack), params)
+    width = int(np.prod(stack.shape[2:]))
+
+    def clean(index: int, rows: slice) -> Float32:
+        frame = np.array(stack[index, rows])
+        bad.put_right(frame, index, rows.start * width)
+        return frame
+
+    if isinstance(stack, Unread):
+        return BadPixels(computed(clean, stack), bad.hot, bad.dead, bad.flashes)
     out = stack.copy()
-    for frame, where, values in zip(out, bad.where, bad.values, strict=True):
-        frame.reshape(-1)[where] = values
+    for index, frame in enumerate(out):
+        bad.put_right(frame, index, 0)
     return BadPixels(out, bad.hot, bad.dead, bad.flashes)
 
 
@@ -144,9 +162,7 @@ def bad_pixels_step(
 
     def read_clean(index: int, rows: slice = slice(None)) -> Float32:
         frame = read(index, rows)
-        start, stop, _ = rows.indices(chain.image_shape[0])
-        first, last = np.searchsorted(bad.where[index], (start * width, stop * width))
-        frame.reshape(-1)[bad.where[index][first:last] - start * width] = bad.values[index][first:last]
+        bad.put_right(frame, index, rows.indices(chain.image_shape[0])[0] * width)
         return frame
 
     chain.wrap(read_clean)

@@ -7,14 +7,16 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from napari_xanes._core.base.arrays import unmasked, valid_mean
 from napari_xanes._core.base.checks import check_roi, check_window, in_window
-from napari_xanes._core.base.door import Axes, public
+from napari_xanes._core.base.door import Axes, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Roi, Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data.computed import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine.chain import Chain
@@ -67,7 +69,7 @@ class DropParams(Params):
 
 
 @public
-def bin_pixels(images: ArrayLike, factor: int, *, axes: Axes = 2) -> NDArray[np.floating[Any]]:
+def bin_pixels(images: StackLike, factor: int, *, axes: Axes = 2) -> NDArray[np.floating[Any]]:
     """Return images with `factor` pixels along each of the last `axes` axes made one: the mean of the valid ones.
 
     Parameters
@@ -81,7 +83,8 @@ def bin_pixels(images: ArrayLike, factor: int, *, axes: Axes = 2) -> NDArray[np.
     Returns
     -------
     array
-        float32, or float64 if that was given; NaN where none of the pixels is valid.
+        float32, or float64 if that was given; NaN where none of the pixels is valid.  A dask array where `images` was
+        one, or of zarr, h5py, a memory map: computed where it is looked at.
 
     Raises
     ------
@@ -94,16 +97,32 @@ def bin_pixels(images: ArrayLike, factor: int, *, axes: Axes = 2) -> NDArray[np.
     >>> bin_pixels(np.arange(8.0).reshape(1, 2, 4), 2)
     array([[[2.5, 4.5]]])
     """
-    values = unmasked(images)
+    unread = isinstance(images, Unread) and images.ndim > axes
+    values: Any = images if unread else unmasked(images)
     values = values if values.dtype == np.float64 else values.astype(np.float32)
     if values.ndim < axes or min(values.shape[values.ndim - axes :]) < factor or factor < 1:
         raise InputError(
             f"images of shape {values.shape} cannot be binned by {factor}; choose a smaller factor."
         )
+    if isinstance(values, Unread):
+        return _binned_unread(values, factor, axes)
     kept = [n // factor * factor for n in values.shape[values.ndim - axes :]]
     every = [[slice(start, n, factor) for start in range(factor)] for n in kept]
     keys: list[tuple[Any, ...]] = [(..., *slices) for slices in product(*every)]
     return valid_mean(values[key] for key in keys).astype(values.dtype)
+
+
+def _binned_unread(frames: Unread, factor: int, axes: int) -> Any:
+    """Return frames binned when they are looked at."""
+    along = factor if frames.ndim == axes + 1 else 1  # else rows are images of their own
+    shape = (*frames.shape[: frames.ndim - axes], *(n // factor for n in frames.shape[frames.ndim - axes :]))
+
+    def small(index: int, rows: slice) -> NDArray[np.floating[Any]]:
+        part = frames[index, rows.start * along : rows.stop * along]
+        binned: NDArray[np.floating[Any]] = bin_pixels(part, factor, axes=axes)
+        return binned
+
+    return computed(small, frames, shape=shape, dtype=frames.dtype)
 
 
 def crop_step(chain: Chain, params: CropParams, progress: Progress) -> tuple[CropParams, Found]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, median_filter
 
 from napari_xanes._core.base.arrays import as_float32
 from napari_xanes._core.base.checks import check_choice
-from napari_xanes._core.base.door import Axes, Positive, public
+from napari_xanes._core.base.door import Axes, Positive, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data.computed import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine.chain import Chain
@@ -47,7 +49,7 @@ class DenoiseParams(Params):
 
 @public
 def denoise(
-    images: ArrayLike, *, method: Method = "median", size: int = 3, strength: Positive = 0.8, axes: Axes = 2
+    images: StackLike, *, method: Method = "median", size: int = 3, strength: Positive = 0.8, axes: Axes = 2
 ) -> Float32:
     """Return images with less noise.
 
@@ -69,7 +71,8 @@ def denoise(
     Returns
     -------
     array
-        float32; invalid pixels (NaN or infinite) are NaN and take no part.
+        float32; invalid pixels (NaN or infinite) are NaN and take no part.  A dask array where `images` was one, or of
+        zarr, h5py, a memory map: computed where it is looked at.
 
     Raises
     ------
@@ -78,9 +81,23 @@ def denoise(
     """
     check_choice("method", method, Method)
     _check_size(size)
-    values = as_float32(images)
+    values: Any = images if isinstance(images, Unread) and images.ndim > axes else as_float32(images)
     if values.ndim < axes or not values.size:
         raise InputError(f"images have shape {values.shape}, expected at least {axes} axes, and pixels.")
+    if isinstance(values, Unread):
+        frames, whole = values, values.ndim == axes + 1  # else rows are images of their own
+
+        def smoothed(index: int, rows: slice) -> Float32:
+            frame: Float32 = denoise(
+                frames[index, slice(None) if whole else rows],
+                method=method,
+                size=size,
+                strength=strength,
+                axes=axes,
+            )
+            return frame[rows] if whole else frame
+
+        return computed(smoothed, frames, cheap_rows=not whole)
     flat = values.reshape(-1, *values.shape[values.ndim - axes :])
     out = np.empty_like(flat)
     for result, image in zip(out, flat, strict=True):

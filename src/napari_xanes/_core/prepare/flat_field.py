@@ -9,14 +9,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike as NumpyArrayLike
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.arrays import as_float32, marks_of, measured, not_measured, unmasked, valid_mean
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data.computed import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack, Float32
 from napari_xanes._core.engine.chain import Chain
@@ -35,7 +36,7 @@ class FlatFieldParams(Params):
 
 
 @public
-def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLike | None = None) -> Float32:
+def flat_field(counts: StackLike, flat: StackLike, dark: StackLike | None = None) -> Float32:
     """Return the transmission (counts - dark) / (flat - dark).
 
     Parameters
@@ -51,7 +52,8 @@ def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLik
     Returns
     -------
     array
-        Transmission, float32, shape of `counts`; NaN where flat - dark is not above 0.
+        Transmission, float32, shape of `counts`; NaN where flat - dark is not above 0.  A dask array where `counts` was
+        one, or of zarr, h5py, a memory map: computed where it is looked at.
 
     Raises
     ------
@@ -65,19 +67,28 @@ def flat_field(counts: NumpyArrayLike, flat: NumpyArrayLike, dark: NumpyArrayLik
     >>> flat_field(counts, flat=np.full((1, 2), 500.0), dark=np.full((1, 2), 100.0))[:, 0].tolist()
     [[0.75, 0.25], [0.5, 0.0]]
     """
-    images, flat = measured(counts), measured(flat)
-    if any(np.asarray(a).dtype.kind not in "fiub" for a in (images, flat, 0 if dark is None else dark)):
-        raise InputError("counts, flat and dark must be real numbers; export the measured intensities.")
+    images: Any = counts if isinstance(counts, Unread) and counts.ndim > 2 else measured(counts)
+    flat = flat if isinstance(flat, Unread) else measured(flat)
     single = images.ndim == 2
     stack = images[None] if single else images
     if stack.ndim not in (3, 4):
         raise InputError(
             f"counts have shape {images.shape}, expected (energy, y, x), (energy, z, y, x) or (y, x)."
         )
-    dark_image = mean_dark(None if dark is None else unmasked(dark), stack.shape[1:])
+    dark_image = mean_dark(
+        dark if dark is None or isinstance(dark, Unread) else unmasked(dark), stack.shape[1:]
+    )
     beam = beam_reader(flat, stack.shape[0], stack.shape[1:])
     check_beam(beam, dark_image, stack.shape[0])
     divide = BeamDivision(beam, dark_image, changes=beam_changes(flat, stack.shape[0], stack.shape[1:]))
+
+    def divided(index: int, rows: slice) -> Float32:
+        frame = as_float32(measured(stack[index, rows])).copy()
+        divide(frame, index, rows)
+        return frame
+
+    if isinstance(stack, Unread):
+        return computed(divided, stack)
     out = as_float32(stack).copy()
     for i, frame in enumerate(out):
         divide(frame, i, slice(None))

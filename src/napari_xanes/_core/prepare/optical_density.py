@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from napari_xanes._core.base.arrays import as_float32, unmasked
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data.computed import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine.chain import Chain
@@ -27,7 +28,7 @@ class OpticalDensityParams(Params):
 
 
 @public
-def optical_density(transmission: ArrayLike) -> Float32:
+def optical_density(transmission: StackLike) -> Float32:
     """Return -ln(transmission) as float32.
 
     Parameters
@@ -38,7 +39,8 @@ def optical_density(transmission: ArrayLike) -> Float32:
     Returns
     -------
     array
-        Optical density of the same shape; NaN where the transmission is not above 0.
+        Optical density of the same shape; NaN where the transmission is not above 0.  A dask array where `transmission`
+        was one, or of zarr, h5py, a memory map: computed where it is looked at.
 
     Examples
     --------
@@ -46,6 +48,9 @@ def optical_density(transmission: ArrayLike) -> Float32:
     >>> [f"{value:.3f}" for value in optical_density(np.array([0.8, 0.5, 0.0]))]
     ['0.223', '0.693', 'nan']
     """
+    if isinstance(transmission, Unread):
+        frames = transmission
+        return computed(lambda i, rows: _negative_log(as_float32(frames[i, rows]).copy()), frames)
     values = unmasked(transmission)
     if values.dtype.kind not in "fiub":
         raise InputError(f"transmission is of type {values.dtype}, expected real numbers.")

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_energy, check_mu
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference, interpolate_reference
+from napari_xanes._core.engine.streamed import median_of
 from napari_xanes._core.fit.fit import ILL_CONDITIONED, Extrapolate, fitted_indices
 from napari_xanes._core.solve.least_squares import ALIKE, design
 
@@ -149,7 +150,7 @@ def check_references(
 
 
 @public
-def estimate_noise(mu: ArrayLike, energy: ArrayLike) -> float:
+def estimate_noise(mu: StackLike, energy: ArrayLike) -> float:
     """Return the standard deviation of one value of spectra, told from how much neighbouring energies differ.
 
     Parameters
@@ -173,15 +174,19 @@ def estimate_noise(mu: ArrayLike, energy: ArrayLike) -> float:
     values, energies = check_mu(mu, energy)
     if energies.size < 3:
         raise InputError(f"noise is told from 3 or more energies, the data have {energies.size}.")
-    spectra = values.reshape(energies.size, -1)
     share = ((energies[1:-1] - energies[:-2]) / (energies[2:] - energies[:-2]))[:, None]
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = spectra[1:-1] - (1 - share) * spectra[:-2] - share * spectra[2:]
-    apart /= np.sqrt(1 + (1 - share) ** 2 + share**2)
-    apart = np.abs(apart[np.isfinite(apart)])
-    if not apart.size:
+
+    def apart(spectra: FloatArray) -> NDArray[np.float64]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = spectra[1:-1] - (1 - share) * spectra[:-2] - share * spectra[2:]
+        found /= np.sqrt(1 + (1 - share) ** 2 + share**2)
+        valid: NDArray[np.float64] = np.abs(found[np.isfinite(found)])
+        return valid
+
+    median = median_of(values, apart)
+    if np.isnan(median):
         raise InputError("mu holds no valid number; check what it was made from.")
-    return float(np.median(apart) / 0.67449)  # of a normal distribution, half lies within this many sigma
+    return median / 0.67449  # of a normal distribution, half lies within this many sigma
 
 
 def _shared_energies(references: Sequence[Reference]) -> NDArray[np.float64]:

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_xanes._core.base.checks import check_choice, check_mu
-from napari_xanes._core.base.door import public
+from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference, interpolate_reference
-from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.sampling import sampled_spectra
+from napari_xanes._core.engine.streamed import run_kernels
 from napari_xanes._core.fit.fit import Extrapolate, fit_references
 from napari_xanes._core.fit.library import covered_indices, fitted_indices, usable_frames
 from napari_xanes._core.rank.combinations import Combinations
@@ -162,7 +162,7 @@ def _as_good(
 
 @public
 def combination_map(
-    mu: ArrayLike,
+    mu: StackLike,
     energy: ArrayLike,
     library: Sequence[Reference],
     *,
@@ -203,7 +203,7 @@ def combination_map(
     )
     tried.count_independent_of_many(sampled_spectra(values)[fitted])
     kernel = CombinationKernel(tried, fitted, len(library), criterion, significance)
-    (raw,) = blocks.run_kernels([kernel], values)
+    (raw,) = run_kernels([kernel], values)
     return named_combinations(raw, tried, tuple(r.name for r in library))
 
 

@@ -13,8 +13,10 @@ from scipy import ndimage
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_choice
-from napari_xanes._core.base.door import Boundless, public
+from napari_xanes._core.base.door import Boundless, StackLike, public
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data.computed import computed
 
 How = Literal["and", "or", "minus"]
 AT_ONCE = 50_000
@@ -223,20 +225,32 @@ def remove_small(mask: ArrayLike, n_pixels: int) -> NDArray[np.bool_]:
 
 
 @public
-def apply_mask(data: ArrayLike, mask: ArrayLike) -> NDArray[np.floating[Any]]:
+def apply_mask(data: StackLike, mask: ArrayLike) -> NDArray[np.floating[Any]]:
     """Return a copy of a map, or of a stack with energy first, that is NaN outside a mask.
+
+    Where `data` is a dask array, or of zarr, h5py, a memory map, so is the copy, computed where it is looked at.
 
     Raises
     ------
     InputError
         If the mask is of another shape than the images.
     """
-    values, inside = _real(data), as_mask(mask)
+    values, inside = data if isinstance(data, Unread) else _real(data), as_mask(mask)
     if values.shape[values.ndim - inside.ndim :] != inside.shape:
         raise InputError(
             f"the mask has shape {inside.shape}, the data {values.shape}; images and mask must match."
         )
     kind = values.dtype if values.dtype.kind == "f" else np.float32
+    if isinstance(values, Unread):
+        frames, leading = values.astype(kind), values.ndim - inside.ndim
+
+        def only_inside(index: int, rows: slice) -> NDArray[Any]:
+            part = np.array(frames[index, rows])
+            within = inside[(index, rows)[leading:]]  # of rows, where they are of one image
+            part[..., ~within] = np.nan
+            return part
+
+        return computed(only_inside, frames, dtype=kind)
     masked = values.astype(kind)
     masked[..., ~inside] = np.nan
     return masked

@@ -1,0 +1,118 @@
+"""Arrays as other libraries have them, given to public functions: the numbers and energies are those that they hold."""
+
+from __future__ import annotations
+
+import dask.array
+import h5py
+import numpy as np
+import pytest
+import xarray
+import zarr
+
+import napari_xanes as nx
+from napari_xanes._core.base import unread
+
+ENERGY = np.linspace(8300.0, 8420.0, 25)
+SHARE = np.random.default_rng(1).uniform(0.2, 1, (10, 13))
+MU = ((0.5 + np.arctan((ENERGY - 8340) / 3) / np.pi)[:, None, None] * SHARE + 0.1).astype(np.float32)
+
+
+def stored(kind: str, folder) -> object:
+    if kind == "h5py":
+        return h5py.File(folder / "mu.h5", "w").create_dataset("mu", data=MU, chunks=(1, 4, 13))
+    if kind == "zarr":
+        return zarr.create_array(folder / "mu.zarr", data=MU, chunks=(25, 2, 5))
+    if kind == "memmap":
+        np.save(folder / "mu.npy", MU)
+        return np.load(folder / "mu.npy", mmap_mode="r")
+    if kind == "netcdf":
+        whole = xarray.DataArray(MU, dims=("energy", "y", "x"), coords={"energy": ENERGY}, name="mu")
+        whole.to_netcdf(folder / "mu.nc", engine="scipy")
+        return xarray.open_dataarray(folder / "mu.nc", engine="scipy")
+    return dask.array.from_array(MU, chunks=(5, 3, 13))
+
+
+@pytest.mark.parametrize("kind", ["h5py", "zarr", "memmap", "netcdf", "dask"])
+def test_stacks_come_back_as_dask_arrays_with_the_same_bits(tmp_path, kind):
+    source = stored(kind, tmp_path)
+    expected, found = (nx.normalize_edge(mu, ENERGY) for mu in (MU, source))
+    np.testing.assert_array_equal(found.thickness, expected.thickness)
+    assert isinstance(found.normalized, dask.array.Array) and isinstance(expected.normalized, np.ndarray)
+    np.testing.assert_array_equal(found.normalized[7, 2:9, 3], expected.normalized[7, 2:9, 3])
+    np.testing.assert_array_equal(found.normalized.compute(), expected.normalized)
+    chained = nx.denoise(nx.bin_pixels(nx.optical_density(nx.flat_field(source, np.ones((10, 13)))), 2))
+    np.testing.assert_array_equal(
+        chained.compute(),
+        nx.denoise(nx.bin_pixels(nx.optical_density(nx.flat_field(MU, np.ones((10, 13)))), 2)),
+    )
+
+
+def labelled(unit: str | None = "eV", scale: float = 1.0, name: str = "energy", **kwargs) -> xarray.DataArray:
+    coordinate = (name, ENERGY / scale, {} if unit is None else {"units": unit})
+    return xarray.DataArray(MU, dims=(name, "y", "x"), coords={name: coordinate}, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        labelled(),
+        labelled(None),
+        labelled("keV", 1e3),
+        labelled(name="Energy"),
+        labelled().transpose("y", "x", "energy"),
+        labelled().chunk({"energy": 4, "y": 3}),
+    ],
+    ids=["eV", "no unit", "keV", "capital", "energy last", "dask"],
+)
+def test_energies_are_those_of_the_coordinate(given):
+    found, expected = nx.normalize_edge(given), nx.normalize_edge(MU, ENERGY)
+    assert found.e0 == pytest.approx(expected.e0) and found.pre_edge == pytest.approx(expected.pre_edge)
+    np.testing.assert_allclose(found.thickness, expected.thickness, rtol=1e-6)
+    stack = nx.EnergyStack(given, None, "optical_density")
+    np.testing.assert_allclose(stack.energy, ENERGY)
+    np.testing.assert_array_equal(stack.read(3), MU[3])
+    np.testing.assert_array_equal(
+        nx.mean_spectra(given, SHARE > 0).spectra, nx.mean_spectra(MU, SHARE > 0).spectra
+    )
+
+
+def test_energies_that_are_given_must_be_those_of_the_coordinate():
+    nx.normalize_edge(labelled(), ENERGY + 0.001)
+    nx.normalize_edge(labelled("keV", 1e3), labelled("keV", 1e3).energy)
+    with pytest.raises(
+        nx.InputError, match=r"not those of the array's coordinate 'energy' \(25, from 8300 to 8420 eV\)"
+    ):
+        nx.normalize_edge(labelled(), ENERGY + 1)
+    with pytest.raises(nx.InputError, match="not those of the array's coordinate"):
+        nx.EnergyStack(labelled(), ENERGY[1:], "optical_density")
+    with pytest.raises(nx.InputError, match="unit 'nm', expected eV"):
+        nx.normalize_edge(labelled("nm"))
+    with pytest.raises(TypeError, match="energy"):
+        nx.normalize_edge(MU)
+
+
+def test_maps_are_read_a_block_at_a_time(monkeypatch):
+    monkeypatch.setattr(unread, "BLOCK_BYTES", 200)
+    image = np.ma.array(np.arange(10 * 4 * 13).reshape(10, 4, 13), mask=False)
+    image[7, 2] = np.ma.masked
+    sizes: list[int] = []
+
+    def part(block: np.ndarray) -> np.ndarray:
+        sizes.append(block.size)
+        return block
+
+    lazy = dask.array.from_array(image, chunks=(1, 1, 13), asarray=False).map_blocks(
+        part, meta=np.ma.array([0])
+    )
+    sizes.clear()
+    mask = nx.threshold_mask(lazy, above=100)
+    np.testing.assert_array_equal(mask, (np.arange(520).reshape(image.shape) >= 100) & ~image.mask)
+    assert max(sizes) == 13
+
+
+def test_lengths_that_nobody_knows_are_refused():
+    odd = dask.array.from_array(MU, chunks=5)
+    with pytest.raises(
+        nx.InputError, match=r"mu is an array \(nan, 10, 13\) of type float32, expected real numbers"
+    ):
+        nx.normalize_edge(odd[odd[:, 0, 0] > 0], ENERGY)
