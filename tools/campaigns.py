@@ -5,6 +5,7 @@
     python tools/campaigns.py disk [rounds]     disks that are full at any moment
     python tools/campaigns.py memory [rounds]   limits of memory as jobs and containers have them (needs root)
     python tools/campaigns.py lock [rounds]     scans, results and folders that several processes use at once
+    python tools/campaigns.py cluster [rounds]  workers and schedulers that are killed, and disks that are full meanwhile
     python tools/campaigns.py all
 
 Nothing may be left half, nothing that was there may be lost, and every refusal is one sentence.
@@ -27,69 +28,22 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from campaign_checks import (
+    RECIPE,
+    RUN,
+    Failed,
+    check,
+    forked,
+    one_sentence,
+    only_whole,
+    prepare,
+    prepare_volumes,
+    same,
+    small_disk,
+)
+from campaign_cluster import cluster
 
-import napari_xanes as nx
-
-RUN = [sys.executable, "-m", "napari_xanes", "run"]
-RECIPE = """schema = 1
-[[step]]
-do = "flat_field"
-[[step]]
-do = "optical_density"
-[[step]]
-do = "align"
-[[step]]
-do = "normalize"
-e0 = 8333.0
-pre_edge = [8222.0, 8312.0]
-post_edge = [8392.0, 8578.0]
-"""
 FOLDERS_V1 = Path("/sys/fs/cgroup/memory")
-
-
-class Failed(Exception):
-    """A campaign found what must not be."""
-
-
-def check(right: bool, what: str) -> None:
-    """Say what must not be."""
-    if not right:
-        raise Failed(what)
-
-
-def prepare(folder: Path, shape: tuple[int, int] = (96, 112)) -> tuple[Path, Path]:
-    """Return a scan and a recipe."""
-    scan = nx.simulate(shape, n_energies=31, n_particles=6, max_drift=2).save(folder)
-    recipe = folder / "recipe.toml"
-    recipe.write_text(RECIPE)
-    return scan, recipe
-
-
-def one_sentence(done: subprocess.CompletedProcess[str]) -> None:
-    """Check that a run that was refused says why in one line, and did not die."""
-    check(done.returncode in (0, 1), f"died: {done.returncode} {done.stderr[-300:]}")
-    said = [line for line in done.stderr.splitlines() if line.startswith("error")]
-    check(done.returncode == 0 or len(said) == 1, f"no one sentence: {done.stderr[-300:]!r}")
-    check("Traceback" not in done.stderr, f"a traceback: {done.stderr[-300:]}")
-
-
-def only_whole(out: Path) -> None:
-    """Check that what stands under its name in a folder is whole."""
-    for path in out.rglob("*") if out.exists() else ():
-        if path.suffix == ".h5":
-            nx.load_result(path)
-        elif path.suffix == ".toml":
-            nx.Recipe.load(path)
-        elif path.is_file() and ".napari-xanes-" not in str(path):
-            check(path.stat().st_size > 0, f"{path} is empty")
-
-
-def same(one: Path, other: Path) -> None:
-    """Check that two results hold the same maps, to the last bit."""
-    maps, others = nx.load_result(one).maps, nx.load_result(other).maps
-    check(maps.keys() == others.keys(), f"other maps: {sorted(maps)} and {sorted(others)}")
-    for name, values in maps.items():
-        check(np.asarray(values).tobytes() == np.asarray(others[name]).tobytes(), f"{name} differs")
 
 
 # -- killed ---------------------------------------------------------------------------------------
@@ -124,70 +78,42 @@ def kill(rounds: int = 12) -> Iterator[str]:
             yield how.name
 
 
-IN_SLABS = """
-from napari_xanes import cli
-from napari_xanes._core.engine import slabs
-slabs.slab_height = lambda *_: 2
-cli.main()
-"""
-VOLUMES = """schema = 1
-input.signal = "optical_density"
-[[step]]
-do = "normalize"
-[[step]]
-do = "fit"
-references = ["Ni_reduced.txt", "Ni_oxidised.txt"]
-"""
-
-
 def volumes(rounds: int = 50) -> Iterator[str]:
-    """Kill runs on volumes at any moment, each going on from the one before until one comes through."""
+    """Kill runs on volumes at any moment, each going on from the one before until one comes through.
+
+    All that runs load is loaded already, so that what is killed is work.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder, rng = Path(name), random.Random(0)
-        made = nx.simulate_volume((64, 48, 56), n_energies=31, seed=5, n_particles=20)
-        scan, recipe = folder / "scan.h5", folder / "recipe.toml"
-        with h5py.File(scan, "w") as file:
-            file["img_xanes"], file["X_eng"] = made.stack.data, made.stack.energy
-        for one in made.references:
-            np.savetxt(folder / f"{one.name}.txt", np.stack([one.energy, one.mu], axis=1))
-        recipe.write_text(VOLUMES)
-        words = [sys.executable, "-c", IN_SLABS, "run", str(recipe), str(scan), "--workers", "1", "--resume"]
+        scan, recipe = prepare_volumes(folder)
+        words = ["run", str(recipe), str(scan), "--workers", "1", "--resume"]
         before = scan.read_bytes()
-        began = time.monotonic()
-        subprocess.run([*words, "--out", str(folder / "whole")], capture_output=True, check=True)
-        lasts = time.monotonic() - began
+        for out in ("first", "whole"):
+            began = time.monotonic()
+            run = forked([*words, "--out", str(folder / out)], slabs=2)
+            run.join()
+            lasts = time.monotonic() - began
+        check(run.exitcode == 0, "no run")
         for number in range(rounds):
             kind = ("h5", "zarr")[number % 2]
             each = [*words, "--out", str(folder / f"out{number}"), "--results", kind]
-            run = subprocess.Popen(each, stdout=-3, stderr=-3)
-            time.sleep(lasts * rng.uniform(0.4, 1.0))
+            run = forked(each, slabs=2)
+            time.sleep(lasts * rng.uniform(0, 1))
             run.kill()
-            run.wait()
+            run.join()
             kept = list(folder.glob(f"out{number}/*.begun/whole/*"))
-            again = subprocess.run(each, capture_output=True, text=True, check=False)
-            check(again.returncode == 0, f"not resumed: {again.stderr[-300:]}")
+            done = (folder / f"out{number}" / f"scan.{kind}").exists()
+            again = forked(each, slabs=2)
+            again.join()
+            check(again.exitcode == 0, f"round {number} was not resumed")
             same(folder / f"out{number}" / f"scan.{kind}", folder / "whole" / "scan.h5")
             left = [path.name for path in (folder / f"out{number}").iterdir() if path.name.startswith(".")]
             check(not left, f"left over: {left}")
             check(scan.read_bytes() == before, "the scan was changed")
-            yield f"{kind} with {'slabs' if kept else 'nothing yet'}"
+            yield f"{kind} {'whole' if done else 'with slabs' if kept else 'with nothing yet'}"
 
 
 # -- full disks -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """Give a disk of a size, where that is allowed."""
-    place = folder / "disk"
-    place.mkdir(exist_ok=True)
-    options = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)]
-    if subprocess.run(options, capture_output=True, check=False).returncode:
-        raise PermissionError
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def disk(rounds: int = 12) -> Iterator[str]:
@@ -330,6 +256,7 @@ CAMPAIGNS: dict[str, Callable[..., Iterator[str]]] = {
     "disk": disk,
     "memory": memory,
     "lock": lock,
+    "cluster": cluster,
 }
 
 

@@ -54,6 +54,7 @@ class Rows:
 
     def __init__(self, wanted: bool) -> None:
         self.wanted, self._seen = wanted, dict[Path, str]()
+        self._since: dict[Path, float] = {}
 
     def tell(self, scan: Path, **row: Any) -> None:
         """Tell what is new of a scan: state, part that is done, what is being done, seconds, result, what is to be said."""
@@ -77,6 +78,14 @@ class Rows:
             with shown_progress(scan.name) as progress:
                 yield progress
             return
+        yield self._parts(scan)
+
+    def start(self, scan: Path) -> None:
+        """Tell that a scan is being run."""
+        self._since[scan] = time.monotonic()
+        self.tell(scan, state="running", part=0.0, said="")
+
+    def _parts(self, scan: Path) -> Progress:
         told = (-1, "")
 
         def tell(done: int, total: int, text: str) -> None:
@@ -85,7 +94,24 @@ class Rows:
                 told = now
                 self.tell(scan, part=now[0] / 100, doing=text)
 
-        yield tell
+        return tell
+
+    def waiting(self, scan: Path) -> Progress:
+        """Return a callback that tells a scan to be running when it is first heard of, then each hundredth."""
+        parts = self._parts(scan)
+
+        def tell(done: int, total: int, text: str) -> None:
+            if scan not in self._since:
+                self.start(scan)
+            parts(done, total, text)
+
+        return tell
+
+    def tell_done(self, job: Job, result: Result) -> None:
+        """Tell what a job has come to."""
+        seconds = round(time.monotonic() - self._since.get(job.scan, time.monotonic()), 1)
+        said = " ".join(map(str, result.warnings))
+        self.tell(job.scan, state="done", seconds=seconds, result=str(job.target), said=said)
 
 
 class Failed:
@@ -127,7 +153,7 @@ def run_on_cluster(
     from napari_xanes._core.runs import cluster
     from napari_xanes._progress import lines
 
-    local = scheduler == "local"
+    local, rows = scheduler == "local", failed.rows
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with cluster.connected(scheduler, workers) as client:
@@ -138,14 +164,14 @@ def run_on_cluster(
                 list(places),
                 export=formats,
                 workers=None if local else workers,
-                progress=lambda job: lines(job.scan.name),
+                progress=lambda job: rows.waiting(job.scan) if rows.wanted else lines(job.scan.name),
             )
             for job, outcome in done:
                 with failed.noted(job):
                     if isinstance(outcome, Exception):
                         raise outcome
                     tell(loaded, job, outcome, places[job])
-                    failed.rows.tell(job.scan, state="done", result=str(job.target))
+                    rows.tell_done(job, outcome)
     except KeyboardInterrupt:
         raise Cancelled from None
 
@@ -156,8 +182,8 @@ def run_here(
     """Do one job of `batch`, telling what it takes and what came of it."""
     from napari_xanes._core.runs import batch, needs
 
-    rows, begin = rows or Rows(wanted=False), time.monotonic()
-    rows.tell(job.scan, state="running", part=0.0, said="")
+    rows = rows or Rows(wanted=False)
+    rows.start(job.scan)
     stack = batch.open_scan(loaded, job)
     takes = needs.needs_of(loaded, stack, job.target, export, workers).sentence()
     size = " x ".join(map(str, stack.shape))
@@ -171,8 +197,7 @@ def run_here(
     except KeyboardInterrupt:
         raise Cancelled from None  # which no library between here and `main` has words of its own for
     tell(loaded, job, result, place)
-    seconds, said = round(time.monotonic() - begin, 1), " ".join(map(str, result.warnings))
-    rows.tell(job.scan, state="done", seconds=seconds, result=str(job.target), said=said)
+    rows.tell_done(job, result)
     return result
 
 

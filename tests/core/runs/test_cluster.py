@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import signal
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -126,16 +130,61 @@ def test_from_the_command_line(client, scan, expected, tmp_path, monkeypatch, ca
     recipe.save(tmp_path / "recipe.toml")
     words = ["run", tmp_path / "recipe.toml", path, tmp_path / "no_scan.h5", "--out", tmp_path / "out"]
     (tmp_path / "no_scan.h5").write_bytes(b"no scan")
-    words += ["--results", "zarr", "--scheduler", client.scheduler.address]
+    words += ["--results", "zarr", "--scheduler", client.scheduler.address, "--json"]
     monkeypatch.setattr(sys, "argv", ["napari-xanes", *map(str, words)])
     with pytest.raises(SystemExit, match="1"):
         cli.main()
     done = capsys.readouterr()
-    assert done.out.startswith("2 workers, 2 threads\n")
+    said = done.out.splitlines()
+    assert said[0] == "2 workers, 2 threads"
+    rows = [json.loads(line) for line in said if line.startswith("{")]
+    ours = [row for row in rows if row["scan"] == str(path)]
+    assert [row["state"] for row in ours if "state" in row] == ["running", "done"]
+    assert {row["doing"] for row in ours if "doing" in row} >= {"Reading frames", "Computing maps"}
+    assert ours[-1]["seconds"] > 0 and ours[-1]["said"] == " ".join(expected.warnings)
+    assert [row["state"] for row in rows if row["scan"] != str(path) and "state" in row][-1] == "failed"
     assert f"{path}" not in done.err and "no_scan.h5" in done.err
     assert len([line for line in done.err.splitlines() if line.startswith("error")]) == 1
     assert f"[1/2] {tmp_path / 'out' / 'scan.zarr'}: {len(expected.maps)} maps" in done.out
     check_same(nx.load_result(tmp_path / "out" / "scan.zarr"), expected)
+
+
+DOCS = Path(__file__).parents[3] / "docs"
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def test_the_tutorial_of_volumes_says_the_same_of_a_cluster(client, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    page = (DOCS / "tutorials" / "volumes.md").read_text(encoding="utf-8")
+    for kind, text in BLOCK.findall(page):
+        if kind == "toml":
+            Path("recipe.toml").write_text(text, encoding="utf-8")
+        elif kind == "python":
+            capsys.readouterr()
+            exec(compile(text, "volumes.md", "exec"), names)
+        elif kind == "sh":
+            words = [*shlex.split(text), "--scheduler", client.scheduler.address]
+            monkeypatch.setattr(sys, "argv", words)
+            with pytest.raises(SystemExit, match="0"):
+                cli.main()
+            assert "2 workers" in capsys.readouterr().out
+        else:
+            assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize(
+    ("queue", "says"), [("SLURMCluster", "#SBATCH -p normal"), ("PBSCluster", "#PBS -q normal")]
+)
+def test_the_jobs_of_a_queue_are_what_the_page_says(queue, says):
+    jobqueue = pytest.importorskip("dask_jobqueue")
+    page = (DOCS / "large_data.md").read_text(encoding="utf-8")
+    (text,) = (text for _, text in BLOCK.findall(page) if "SLURMCluster(" in text)
+    made = text[text.index("SLURMCluster(") : text.index("cluster.scale")].replace("SLURMCluster", queue)
+    with eval(made, vars(jobqueue)) as cluster:
+        script = cluster.job_script()
+    assert says in script and "source /home/me/.venv/bin/activate" in script
+    assert "--nworkers 16" in script and "--nthreads 1" in script and "12:00:00" in script
 
 
 @pytest.mark.parametrize(("planes", "threads", "height"), [(2000, 160, 32), (2000, 4, 64), (40, 2, 16)])

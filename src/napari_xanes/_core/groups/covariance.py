@@ -151,11 +151,13 @@ class Spectra:
             covariance = squares.total / number - np.outer(shift_thinned, shift_thinned)
             total = powers.sum(axis=0) / self.count - shift**2
             self.variance = float(np.trace(covariance) if self.thin == 1 else total.sum())
-        if not (np.isfinite(covariance).all() and np.isfinite(self.variance)):
+            mean = self.center[self.used] + shift
+            power = self.variance + float(mean @ mean)
+        if not (np.isfinite(covariance).all() and np.isfinite(power)):
             raise InputError(
                 "there are values too large to be squared; mask those pixels or set them to NaN."
             )
-        return self.center[self.used] + shift, covariance
+        return mean, covariance
 
     def sample(self, most: int, seed: int, axes: Float64 | None = None) -> FloatArray:
         """Return at most `most` valid spectra minus `centre` (n, e), or their products with axes (d, e).

@@ -112,7 +112,7 @@ def bin_pixels(images: StackLike, factor: int, *, axes: Axes = 2) -> NDArray[np.
     return valid_mean(values[key] for key in keys).astype(values.dtype)
 
 
-def _binned_unread(frames: Unread, factor: int, axes: int) -> Any:
+def _binned_unread(frames: Unread, factor: int, axes: int) -> NDArray[np.floating[Any]]:
     """Return frames binned when they are looked at."""
     along = factor if frames.ndim == axes + 1 else 1  # else rows are images of their own
     shape = (*frames.shape[: frames.ndim - axes], *(n // factor for n in frames.shape[frames.ndim - axes :]))

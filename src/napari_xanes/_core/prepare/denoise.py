@@ -95,11 +95,11 @@ def denoise(
                 strength=strength,
                 axes=axes,
             )
-            return frame[rows] if whole else frame
+            return frame[rows if whole else slice(None)]
 
         return computed(smoothed, frames, cheap_rows=not whole)
     flat = values.reshape(-1, *values.shape[values.ndim - axes :])
-    out = np.empty_like(flat)
+    out: Float32 = np.empty_like(flat)
     for result, image in zip(out, flat, strict=True):
         result[...] = _median(image, size) if method == "median" else _nonlocal_means(image, strength)
     return out.reshape(values.shape)
