@@ -128,14 +128,14 @@ class Phases:
         self.since = now
 
 
-def run_job(folder: Path, into: str) -> None:
+def run_job(folder: Path, into: str, processes: int) -> None:
     """Run the recipe and print what it took as json."""
     import napari_xanes as nx
     from napari_xanes._core.recipe import recipe as _steps  # noqa: F401 (loads what the job needs)
 
     scan = next(path for path in (folder / "scan", folder / "scan.h5") if path.exists())
     if into == "cluster":
-        run_on_cluster(folder, scan, nx)
+        run_on_cluster(folder, scan, nx, processes)
         return
     before = psutil.Process().memory_info().rss
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
@@ -156,11 +156,11 @@ def run_job(folder: Path, into: str) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
 
 
-def run_on_cluster(folder: Path, scan: Path, nx: Any) -> None:
-    """Run the recipe on two processes and print what they took in all as json; the memory is that of the larger one."""
+def run_on_cluster(folder: Path, scan: Path, nx: Any, processes: int) -> None:
+    """Run the recipe on processes of a cluster and print what they took in all as json; the memory is that of the larger one."""
     from napari_xanes._core.runs.cluster import connected
 
-    with connected("local", 2) as client:
+    with connected("local", processes) as client:
         before = [client.run(one) for one in (time.process_time, bytes_asked, peak_memory)]
         start = time.perf_counter()
         result = nx.run_recipe(folder / "recipe.toml", scan, into=folder / "result.zarr", client=client)
@@ -170,6 +170,7 @@ def run_on_cluster(folder: Path, scan: Path, nx: Any) -> None:
     answer = {
         "seconds": seconds,
         "work": sum(took[0]),
+        "busiest": max(took[0]),
         "bytes": sum(took[1]),
         "memory": max(took[2]),
         "phases": {},
@@ -219,6 +220,8 @@ def tell(name: str, answer: dict[str, Any], size: int, warm: float) -> None:
         f"bytes, {answer['memory'] / 2**20:.0f} MiB above the interpreter (maps {answer['maps'] / 2**20:.0f} MiB), "
         f"drift {answer['drift']:.3f} voxel"
     )
+    if "busiest" in answer:
+        print(f"    the busiest process took {answer['busiest']:.1f} s of processors")
     for text, (seconds, work, asked) in answer["phases"].items():
         print(
             f"    {text:45}{seconds:8.1f} s{work:8.1f} s of processors{asked / size:8.2f} x the bytes",
@@ -238,13 +241,16 @@ def main() -> None:
         choices=("memory", "zarr", "cluster"),
         nargs="+",
         default=["memory"],
-        help="where maps are put, cluster: into zarr by two processes of a cluster; several are run in turns",
+        help="where maps are put, cluster: into zarr by processes of a cluster; several are run in turns",
+    )
+    parser.add_argument(
+        "--processes", type=int, nargs="+", default=[2], help="of a cluster; several are run in turns"
     )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
-        run_job(args.run, *args.into)
+        run_job(args.run, *args.into, *args.processes)
         return
     own = Path(__file__).resolve().parents[1] / "src"
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
@@ -260,19 +266,29 @@ def main() -> None:
         digests = set()
         for number in range(args.rounds):
             sources = [args.beside.resolve(), own] if args.beside else [own]
-            for source, into in itertools.product(sources, args.into):
-                command = [sys.executable, __file__, "--run", str(folder), "--into", into]
+            ways = [(into, n) for into in args.into for n in (args.processes if into == "cluster" else [0])]
+            for source, (into, n) in itertools.product(sources, ways):
+                command = [
+                    sys.executable,
+                    __file__,
+                    "--run",
+                    str(folder),
+                    "--into",
+                    into,
+                    "--processes",
+                    str(n),
+                ]
                 environment = os.environ | {"PYTHONPATH": str(source)}
                 done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
                 answer = json.loads(done.stdout.splitlines()[-1])
                 digests.add(answer["digest"])
                 tell(
-                    f"[{number + 1}] {'this version' if source == own else source}, {into}",
+                    f"[{number + 1}] {'this version' if source == own else source}, {into}{f' of {n}' if n else ''}",
                     answer,
                     size,
                     warm,
                 )
-        if args.beside or args.rounds * len(args.into) > 1:
+        if args.beside or args.rounds * len(ways) > 1:
             print("maps are the same to the last bit" if len(digests) == 1 else "MAPS DIFFER")
 
 

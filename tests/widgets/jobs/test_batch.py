@@ -305,6 +305,31 @@ def press(button, qtbot):
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
+def test_cancel_ends_what_is_chosen_then_all(batch, tmp_path, qtbot):
+    batch.resize(600, 500)
+    batch.show()
+    batch.out.setText(str(tmp_path / "maps"))
+    batch.add([write_scan(tmp_path / f"{name}.h5") for name in "abc"])
+    assert not batch.child.running
+    press(batch.run, qtbot)
+    qtbot.waitUntil(lambda: batch.child.number > 0, timeout=20_000)
+    first = batch.child.number
+    click_on_cell(batch.table, 1, 0, qtbot)
+    press(batch.cancel, qtbot)
+    assert states(batch) == ["running", "cancelled", "waiting"] and batch.child.number == first
+    click_on_cell(batch.table, 0, 0, qtbot)
+    press(batch.cancel, qtbot)
+    qtbot.waitUntil(lambda: states(batch) == ["cancelled", "cancelled", "running"], timeout=20_000)
+    qtbot.waitUntil(lambda: batch.child.number not in (0, first), timeout=20_000)
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+    batch.table.clearSelection()
+    press(batch.cancel, qtbot)
+    qtbot.waitUntil(lambda: idle(batch), timeout=20_000)
+    assert states(batch) == ["cancelled"] * 3 and batch.words.text() == "3 cancelled"
+    assert not list(tmp_path.glob("maps/*.h5"))
+
+
 @pytest.mark.viewer
 def test_scans_are_dropped_run_lost_retried_watched_and_opened(window, tmp_path, qtbot, monkeypatch):
     """The recipe is that of what was done by hand to one scan; a process that is killed takes nothing with it."""
