@@ -106,7 +106,6 @@ def run_jobs(
     """
     topic, told = f"napari-xanes-{token_hex(8)}", SimpleQueue[tuple[int, tuple[int, int, str]]]()
     callbacks = [progress(job) for job in jobs]
-    jobs = [_with_whole_paths(job) for job in jobs]
     threads = workers or (default_workers() if len(jobs) == 1 else 1)
     task = partial(_do_job, recipe, export=tuple(export), topic=topic, threads=threads, workers=workers or 1)
     for job in jobs:
@@ -114,8 +113,7 @@ def run_jobs(
             forget_begun(job.target, SharedStore.patience)
     client.subscribe_topic(topic, lambda event: told.put(event[1]))
     left = {
-        client.submit(task, n, dataclasses.replace(job, resume=True), key=f"{topic}-{n}"): job
-        for n, job in enumerate(jobs)
+        client.submit(task, n, _in_any_folder(job), key=f"{topic}-{n}"): job for n, job in enumerate(jobs)
     }
     try:
         while left:
@@ -131,10 +129,11 @@ def run_jobs(
         client.unsubscribe_topic(topic)
 
 
-def _with_whole_paths(job: Job) -> Job:
-    """Return a job that can be done in any folder."""
+def _in_any_folder(job: Job) -> Job:
+    """Return a job as it can be done, or gone on with, by a worker in any folder."""
     more = tuple(path.absolute() for path in job.more)
-    return dataclasses.replace(job, scan=job.scan.absolute(), target=job.target.absolute(), more=more)
+    scan, target = job.scan.absolute(), job.target.absolute()
+    return dataclasses.replace(job, scan=scan, target=target, more=more, resume=True)
 
 
 def _outcome(future: Any, job: Job) -> Result | Exception:
