@@ -13,6 +13,7 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.layers.layers import (
     about,
     add_stack,
@@ -27,6 +28,7 @@ from napari_xanes._widgets.layers.layers import (
     stack_of,
 )
 from napari_xanes._widgets.layers.reopened import result_tuples
+from napari_xanes._widgets.layers.session import changed_together
 from napari_xanes._widgets.layers.tuples import stack_tuple
 from napari_xanes._widgets.layers.written import result_from_tuples
 from napari_xanes._widgets.window.energy_text import KEY, show_energy
@@ -321,3 +323,17 @@ def test_the_shown_map_has_a_colour_bar_and_its_unit_on_the_canvas(viewer):
         layer.visible = False
     raw.visible = True
     assert "of 5)" in text.text
+
+
+def test_layers_that_change_together_are_told_once(viewer, density, qtbot):
+    chooser, told = StackChooser(viewer), []
+    qtbot.addWidget(chooser)
+    chooser.changed.connect(lambda: told.append(chooser.combo.count()))
+    with changed_together(viewer):
+        first = add_stack(viewer, density)
+        add_stack(viewer, density)
+        chooser.choose(first)
+    assert told == [2] and chooser.layer() is first
+    viewer.layers.remove(first)
+    assert told == [2, 1]
+    chooser.cleanup()

@@ -87,11 +87,18 @@ def names_of_docks():
 
 
 def test_the_sample_opens_with_its_energy_on_the_canvas(window, samples, qtbot):
+    gc.unfreeze()
     window.open_sample("napari-xanes", "ni_scan")
+    assert gc.get_freeze_count(), "what is loaded is left out when garbage is collected"
     assert [layer.name for layer in window.layers] == ["Ni scan"]
     shown = show_energy(window)
     assert len(shown.text) < 10, "what the window never wrote before comes in portions"
-    qtbot.waitUntil(lambda: shown.text.endswith("of 61)"))
+    qtbot.waitUntil(lambda: shown.text.endswith("of 61)"), timeout=20_000)
+    layer = weakref.ref(window.layers[0])
+    window.layers.clear()
+    qtbot.waitUntil(lambda: gc.collect() and layer() is None)
+    window.close()
+    qtbot.waitUntil(lambda: not gc.get_freeze_count())
 
 
 def test_the_import_dialog_opens_over_the_window(window, qtbot):
