@@ -109,8 +109,11 @@ def test_the_whole_picture_is_seen_again_when_docks_open(window, density, qtbot)
 
 def test_a_double_click_pins_and_leaves_the_view_where_it_is(window, density, qtbot):
     layer = add_stack(window, density)
+    qtbot.wait(200)
+    large = window.scene.camera.zoom
     dock = open_dock(window, "XANES spectrum")
-    qtbot.wait(500)
+    qtbot.waitUntil(lambda: window.scene.camera.zoom < large)  # fitted into what the dock leaves
+    qtbot.wait(200)
     zoom = window.scene.camera.zoom
     double_click(window, layer, 20, 20)
     settle(dock, qtbot)
