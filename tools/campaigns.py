@@ -5,7 +5,6 @@
     python tools/campaigns.py disk [rounds]     disks that are full at any moment
     python tools/campaigns.py memory [rounds]   limits of memory as jobs and containers have them (needs root)
     python tools/campaigns.py lock [rounds]     scans, results and folders that several processes use at once
-    python tools/campaigns.py cluster [rounds]  workers and schedulers that are killed, and disks that are full meanwhile
     python tools/campaigns.py all
 
 Nothing may be left half, nothing that was there may be lost, and every refusal is one sentence.
@@ -41,7 +40,6 @@ from campaign_checks import (
     same,
     small_disk,
 )
-from campaign_cluster import cluster
 
 FOLDERS_V1 = Path("/sys/fs/cgroup/memory")
 
@@ -256,7 +254,6 @@ CAMPAIGNS: dict[str, Callable[..., Iterator[str]]] = {
     "disk": disk,
     "memory": memory,
     "lock": lock,
-    "cluster": cluster,
 }
 
 
