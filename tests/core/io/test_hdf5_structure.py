@@ -89,6 +89,41 @@ def test_a_virtual_dataset_is_read_and_its_lost_parts_are_named(here):
         read_stack("whole.h5")
 
 
+@pytest.mark.parametrize("lost", ["end of a source", "rows of a source", "frames", "end of raw bytes"])
+def test_parts_that_no_source_holds_are_named_never_zeros(here, lost):
+    """A part file that was cut off or is of another scan, a list of parts that lacks one, raw bytes that end too early."""
+    cut = {"end of a source": RAW[:3], "rows of a source": RAW[:, :4]}.get(lost, RAW)
+    write("part.h5", {"data": cut})
+    Path("part.raw").write_bytes(RAW.tobytes()[:-10])
+    with h5py.File("scan.h5", "w", libver="latest") as file:
+        file["X_eng"] = ENERGY / 1000
+        if lost == "end of raw bytes":
+            file.create_dataset("img_xanes", RAW.shape, RAW.dtype, external=[("part.raw", 0, RAW.nbytes)])
+        else:
+            layout = h5py.VirtualLayout(RAW.shape, RAW.dtype)
+            n = N - 2 if lost == "frames" else N
+            layout[:n] = h5py.VirtualSource("part.h5", "data", RAW.shape)[:n]
+            file.create_virtual_dataset("img_xanes", layout, fillvalue=0)
+    said = {"frames": f"frame {N - 1}", "end of raw bytes": r"part of part\.raw"}.get(
+        lost, "part of data .*is needed"
+    )
+    with pytest.raises(DataFileError, match=f"/img_xanes is put together.* and .*{said}.* is missing"):
+        read_stack("scan.h5")
+
+
+def test_gaps_between_the_modules_of_a_detector_are_no_lost_parts(here):
+    write("part.h5", {"data": RAW[:, :3]})
+    with h5py.File("scan.h5", "w", libver="latest") as file:
+        file["X_eng"] = ENERGY / 1000
+        layout = h5py.VirtualLayout(RAW.shape, RAW.dtype)
+        for start in (0, 5):
+            layout[:, start : start + 3] = h5py.VirtualSource("part.h5", "data", (N, 3, COLUMNS))
+        file.create_virtual_dataset("img_xanes", layout, fillvalue=7)
+    stack = read_stack("scan.h5")
+    np.testing.assert_array_equal(stack.data[1][5:], RAW[1, :3])
+    assert (stack.data[1][3:5] == 7).all()
+
+
 @pytest.mark.parametrize("itself", ["loop.h5", "."])
 def test_a_virtual_dataset_of_itself_is_refused(here, itself):
     virtual("loop.h5", [itself] * N, inside="img")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -127,6 +129,17 @@ def test_odd_long_lines_hold_nothing_up(tmp_path, line):
     """In a time that grows with their square, they would take minutes."""
     (tmp_path / "a.txt").write_text(f"{line}\n8300 1\n8310 2\n")
     np.testing.assert_array_equal(read_table(tmp_path / "a.txt").values, [[8300, 1], [8310, 2]])
+
+
+@pytest.mark.parametrize("text", ["," * 2**23, "8333 1\t" * 2**20, '"' * 2**23, ("1," * 9_999 + "\n") * 300])
+def test_millions_of_cells_are_told_before_they_are_made(tmp_path, text):
+    """They would take minutes, and 50 times the memory of the file."""
+    (tmp_path / "a.txt").write_text(text)
+    tracemalloc.start()
+    with pytest.raises(DataFileError, match=r"no line of numbers|has \d+ values, expected a table"):
+        read_table(tmp_path / "a.txt")
+    assert tracemalloc.get_traced_memory()[1] < 8 * len(text)
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("text", ["1" * 200_000, " " * 200_000 + "x", '"' + " " * 200_000])

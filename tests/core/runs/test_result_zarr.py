@@ -148,6 +148,52 @@ def test_damage_is_told_when_it_is_read(tmp_path):
     assert "not a readable result" in check_result(tmp_path / "scan.zarr")
 
 
+def lose_a_chunk(store):
+    next((store / "maps/thickness/0").rglob("c/0/0/0")).unlink()
+
+
+def cut_a_chunk(store):
+    chunk = next((store / "maps/thickness/0").rglob("c/0/0/0"))
+    chunk.write_bytes(chunk.read_bytes()[:-9])
+
+
+def swap_chunks(store):
+    one, other = sorted((store / "maps").glob("*/0/c/0/0/0"))
+    one.write_bytes(other.read_bytes())
+
+
+def change_a_shape(store):
+    about = store / "maps/thickness/0/zarr.json"
+    about.write_text(about.read_text().replace("300", "290"))
+
+
+def rename_a_map(store):
+    about = store / "maps/thickness/zarr.json"
+    about.write_text(about.read_text().replace("thickness", "thiccness"))
+
+
+def lose_a_map(store):
+    about = store / "zarr.json"
+    text = json.loads(about.read_text())
+    text["attributes"]["napari_xanes"]["maps"].remove("thickness")
+    about.write_text(json.dumps(text))
+
+
+@pytest.mark.parametrize(
+    "damage", [lose_a_chunk, cut_a_chunk, swap_chunks, change_a_shape, rename_a_map, lose_a_map]
+)
+def test_a_part_that_is_lost_or_of_another_map_is_noticed_when_it_is_opened(tmp_path, damage):
+    """What is lost would be read as pixels without an answer."""
+    store = tmp_path / "scan.zarr"
+    nx.save_result(make_result((20, 33, 300)), store)
+    damage(store)
+    with pytest.raises(
+        nx.DataFileError, match=r"scan\.zarr(: maps/.+ is (missing|damaged)| lists other maps)"
+    ):
+        nx.load_result(store)
+    assert check_result(store)
+
+
 def test_a_link_in_a_result_is_not_followed(tmp_path):
     """It would read files of this machine into the maps of a stranger's result."""
     nx.save_result(make_result(), tmp_path / "a.zarr")

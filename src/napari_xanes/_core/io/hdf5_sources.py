@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.io.hdf5 import open_hdf5
@@ -28,9 +29,13 @@ def check_sources(path: Path, dataset: h5py.Dataset, _within: tuple[tuple[str, s
     DataFileError
         The missing file or dataset is named.
     """
-    for name, _, _ in dataset.external or ():
-        if not _place(path, name).is_file():
+    for name, start, size in dataset.external or ():
+        place = _place(path, name)
+        if not place.is_file():
             raise _lost(path, dataset, name)
+        needed = start + min(size, dataset.size * dataset.dtype.itemsize)
+        if place.stat().st_size < needed:
+            raise _lost(path, dataset, f"part of {name}, which has {place.stat().st_size} bytes of {needed},")
     if not dataset.is_virtual:
         return
     here = (str(Path(dataset.file.filename).resolve()), str(dataset.name))
@@ -38,10 +43,18 @@ def check_sources(path: Path, dataset: h5py.Dataset, _within: tuple[tuple[str, s
         raise DataFileError(
             f"{path}: {dataset.name} is put together from itself, so it holds nothing; give the raw files."
         )
-    wanted: dict[str, set[str]] = {}
+    wanted: dict[str, dict[str, list[int]]] = {}
+    filled = np.zeros(dataset.shape[0] if dataset.shape else 0, bool)
     for source in dataset.virtual_sources():
         file = source.file_name.replace("%%", "%").replace("%b", "0")
-        wanted.setdefault(file, set()).add(source.dset_name.replace("%%", "%").replace("%b", "0"))
+        name = source.dset_name.replace("%%", "%").replace("%b", "0")
+        _, ends = _bounds(source.src_space)
+        known = wanted.setdefault(file, {}).setdefault(name, ends)
+        wanted[file][name] = [max(pair) for pair in zip(known, ends, strict=False)]
+        starts, ends = _bounds(source.vspace)
+        filled[starts[0] if starts else 0 : ends[0] if ends else None] = True
+    if not filled.all():
+        raise _lost(path, dataset, f"what holds frame {int(np.argmin(filled)) + 1}")
     home = Path(dataset.file.filename)
     for file, names in wanted.items():
         place = home if file == "." else _place(home, file)
@@ -54,17 +67,29 @@ def check_sources(path: Path, dataset: h5py.Dataset, _within: tuple[tuple[str, s
                 _check_names(path, dataset, other, names, (*_within, here))
 
 
+def _bounds(space: h5py.h5s.SpaceID) -> tuple[list[int], list[int]]:
+    """Return where a selection begins and ends along each axis; nothing if it has no end."""
+    try:
+        first, last = space.get_select_bounds()
+    except (RuntimeError, ValueError, TypeError):
+        return [], []
+    return [int(n) for n in first], [int(n) + 1 for n in last]
+
+
 def _check_names(
-    path: Path, dataset: h5py.Dataset, file: Any, names: set[str], within: tuple[Any, ...]
+    path: Path, dataset: h5py.Dataset, file: Any, names: dict[str, list[int]], within: tuple[Any, ...]
 ) -> None:
-    for name in sorted(names):
+    for name, ends in sorted(names.items()):
         try:
             item = file.get(name)
         except _NOT_THERE:
             item = None
         if not isinstance(item, h5py.Dataset):
             raise _lost(path, dataset, f"{name} in {Path(file.filename).name}")
-        if item.is_virtual:
+        if any(end > size for end, size in zip(ends, item.shape or (), strict=False)):
+            where = f"{name} {item.shape} in {Path(file.filename).name}"
+            raise _lost(path, dataset, f"part of {where}, of which {tuple(ends)} is needed,")
+        if item.is_virtual or item.external:
             check_sources(path, item, within)
 
 

@@ -24,6 +24,8 @@ MAX_BYTES = 64 * 2**20
 MOST_LINES = 1_000_000
 MOST_ROWS = 200_000
 """Of a text file, which may hold many scans, and of one table."""
+LONGEST, MOST_CELLS = 2**20, 2_000_000
+"""Of a line of numbers, and of the cells of one table."""
 
 _END = "\x1a"
 """The mark that DOS programs put behind the last line."""
@@ -86,6 +88,10 @@ def table_of(lines: list[str], label: str) -> Table:
         raise DataFileError(
             f"{label} has {len(lines)} lines, expected a table of at most {MOST_ROWS}; leave out what is no spectrum."
         )
+    if sum(map(len, lines)) > 2 * MOST_CELLS and (cells := sum(map(_count, lines))) > MOST_CELLS:
+        raise DataFileError(
+            f"{label} has {cells} values, expected a table of at most {MOST_CELLS}; leave out what is no spectrum."
+        )
     lines, unit = _without_units(lines, label)
     rows = [_numbers(line) for line in lines]
     widths = Counter(len(row) for row in rows if row)
@@ -125,7 +131,7 @@ def _without_units(lines: list[str], label: str) -> tuple[list[str], str]:
     DataFileError
         If they have several.
     """
-    found = [_BEFORE_UNIT.match(line) for line in lines]
+    found = [_BEFORE_UNIT.match(line, 0, 100) for line in lines]
     units = sorted({match[2] for match in found if match is not None})
     if not units or sum(match is not None for match in found) < len([line for line in lines if line]) / 2:
         return lines, ""
@@ -174,16 +180,28 @@ def _is_comment(line: str) -> bool:
 
 def _numbers(line: str) -> list[float] | None:
     """Return the numbers of a line, or None if it holds anything else."""
-    if not line or _is_comment(line):
+    if not line or len(line) > LONGEST or _is_comment(line):
         return None
     remark = _REMARK.search(line)
     if remark is not None and _LETTER.search(line, remark.end()):
         line = line[: remark.start()]
     try:
-        numbers = [float(_FORTRAN.sub(r"\1e", cell.strip("\"'"))) for cell in _cells(line)]
+        numbers = [_number(cell) for cell in _cells(line)]
     except ValueError:
         return None
     return numbers if any(np.isfinite(numbers)) or len(numbers) == 1 else None
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return float(_FORTRAN.sub(r"\1e", cell.strip("\"'")))
+
+
+def _count(line: str) -> int:
+    """Return about how many cells a line has; those of lines that are too long for numbers do not count."""
+    return 0 if len(line) > LONGEST else sum(map(line.count, ",;\t")) + len(line.split())
 
 
 def _cells(line: str) -> list[str]:

@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ CHUNK = {2: (1024, 1024), 3: (8, 256, 256)}
 COARSE = {2: 2048, 3: 512}
 """The coarsest copy of an image or volume has at most so many pixels a side."""
 KINDS = ("maps", "labels")
+STAMPS = "entry/process/files"
+CRC = 4
+"""Bytes of the checksum at the end of a chunk."""
 MOST_ABOUT = 2**28
 """Bytes that all of a result but its images has at most."""
 SMALL = 2**28
@@ -92,7 +96,7 @@ def _write(result: Result, folder: Path) -> None:
             group.attrs["ome"] = {"version": "0.5", "labels": list(keys[kind].values())}
         for name, data in images.items():
             _write_image(group.create_group(keys[kind][name]), name, data, result, labels=kind == "labels")
-    about = np.frombuffer(_about(result), np.uint8)
+    about = np.frombuffer(_about(result, _stamps(folder)), np.uint8)
     array = root.create_array(ABOUT, shape=about.shape, chunks=about.shape, dtype=about.dtype, **packing())
     array[:] = about
     root.attrs[MARK] = {  # last, as by this a result is known
@@ -121,11 +125,45 @@ def packing() -> dict[str, Any]:
     return {"compressors": [BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()]}
 
 
-def _about(result: Result) -> bytes:
-    """Return all of a result but its images, as the bytes of an HDF5 file."""
+def _stamps(folder: Path) -> dict[str, str]:
+    """Return the files of all images, each with what tells it from others."""
+    paths = (path for kind in KINDS for path in sorted((folder / kind).rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> str:
+    """Return a checksum of a file that describes, and of a chunk its size and the checksum at its end."""
+    if path.name == "zarr.json":
+        return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - CRC))
+        return f"{size} {file.read().hex()}"
+
+
+def _check_stamps(path: Path, stamps: Mapping[str, str], said: Mapping[str, Any]) -> None:
+    """Refuse a store that lacks a part or has another; a chunk that is lost would be read as empty."""
+    for name, stamp in stamps.items():
+        lost = not (path / name).is_file()
+        if lost or _stamp(path / name) != stamp:
+            raise DataFileError(
+                f"{shown(path)}: {name} is {'missing' if lost else 'damaged or was changed since it was written'}; copy the "
+                "result again, or make it anew."
+            )
+    for kind in KINDS:
+        written = {
+            name.split("/")[1] for name in stamps if name.startswith(f"{kind}/") and name.count("/") > 1
+        }
+        if written != set(said[kind]):
+            raise DataFileError(f"{shown(path)} lists other {kind} than were written; copy the result again.")
+
+
+def _about(result: Result, stamps: Mapping[str, str]) -> bytes:
+    """Return all of a result but its images, as the bytes of an HDF5 file; and the stamps of their files."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         layout.write_result(file, dataclasses.replace(result, maps={}, labels={}, levels={}))
+        file[STAMPS] = json.dumps(stamps)
         seal(file)
     return buffer.getvalue()
 
@@ -248,6 +286,7 @@ def load_store(path: Path) -> Result:
     """
     with about_file(path) as file:
         result = layout.read_result(file)
+        stamps = json.loads(file[STAMPS][()]) if STAMPS in file else None
     store = open_store(path)
     said: Mapping[str, Any] = store.attrs[MARK]
     if said["schema"] > SCHEMA:
@@ -255,6 +294,8 @@ def load_store(path: Path) -> Result:
             f"{shown(path)} was written by a newer version (schema {said['schema']}, this one reads {SCHEMA}); update "
             "napari-xanes."
         )
+    if stamps is not None:
+        _check_stamps(path, stamps, said)
     images: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     info, levels = {}, {}
     for kind in KINDS:
