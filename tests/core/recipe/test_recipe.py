@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import tomllib
 
 import numpy as np
@@ -84,6 +85,46 @@ def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataFileError, match="not a readable recipe"):
         Recipe.load(tmp_path / "binary.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 100_000 + "b = 1",
+        "[" + "'a' . \"b=\" . " * 50_000 + "c]",
+        'energy = ["""a"""", 1]\nx = {' + "a." * 100_000 + "b = 1}",
+    ],
+)
+def test_keys_of_thousands_of_parts_are_refused_before_they_are_taken_apart(tmp_path, text):
+    (tmp_path / "r.toml").write_text(text)
+    start = time.process_time()
+    with pytest.raises(DataFileError, match="a key of more than nine parts"):
+        Recipe.load(tmp_path / "r.toml")
+    assert time.process_time() - start < 1  # of computing; without the look, minutes
+
+
+def test_points_in_remarks_texts_and_lists_are_no_parts_of_keys(tmp_path):
+    points = "." * 200
+    texts = (
+        f'"a\\"{points}"',
+        f"'{points}'",
+        f'"""\n#{points}\n"quoted" {points}"""',
+        f"'''\n{points} it's'''",
+    )
+    for text in texts:
+        lines = (
+            "schema = 1",
+            f"# {points} it's",
+            "[[step]]",
+            'do = "mask"',
+            f"file = {text}  # {points}",
+            "",
+        )
+        (tmp_path / "r.toml").write_text("\n".join(lines))
+        ((_, params),) = Recipe.load(tmp_path / "r.toml").steps
+        assert points in str(params.file)
+    (tmp_path / "r.toml").write_text("schema = 1\n[input]\nenergy = [" + "8333.5, " * 200 + "8334.0]\n")
+    assert len(Recipe.load(tmp_path / "r.toml").input.energy) == 201
 
 
 def test_template_is_a_recipe_that_names_every_parameter():

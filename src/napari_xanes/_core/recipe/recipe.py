@@ -6,6 +6,7 @@ A recipe is data.  `pipeline` runs it; the window, the command line and scripts 
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +25,23 @@ from napari_xanes._core.recipe.input_params import InputParams
 from napari_xanes._core.recipe.steps import STEPS, StepWithParams, make_step
 
 SCHEMA = 1
-LARGEST = 4 * 2**20
+LARGEST = 2**20
 """Bytes; no recipe is larger."""
+
+_NO_KEY = re.compile(
+    "|".join(
+        (
+            r"#[^\n]*+",  # a remark
+            r'"""(?:[^"\\]|\\.|""?(?!"))*+(?:"{3,5}|\Z)',  # texts
+            r"'''(?:[^']|''?(?!'))*+(?:'{3,5}|\Z)",
+            r'"(?:[^"\\\n]|\\.)*+"?',
+            r"'[^'\n]*+'?",
+            r"""[^.=,{}\[\]\n"'#]++""",  # what is neither a point nor ends a key
+        )
+    ),
+    re.DOTALL,
+)
+"""What has to be taken out of a recipe to leave the points between the parts of its keys."""
 
 
 class OutputParams(Params):
@@ -79,7 +95,10 @@ class Recipe:
                 f"{shown(path)} is an HDF5 file, expected a recipe (TOML); the recipe of a result lies beside it, as .toml."
             )
         try:
-            table = tomllib.loads(raw.decode("utf-8-sig"))
+            text = raw.decode("utf-8-sig")
+            if "." * 9 in _NO_KEY.sub("", text):  # tomllib takes the square of the parts in time
+                raise ValueError("it has a key of more than nine parts")
+            table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # also of integers and nests that Python does not take
             reason = " ".join(str(error).split()).rstrip(".")
             raise DataFileError(
