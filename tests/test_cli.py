@@ -122,6 +122,13 @@ def test_inspect_prints_key_and_value(call, scans):
     assert code == 0 and out.count("signal: counts") == 2
 
 
+def test_inspect_goes_on_after_a_bad_file(call, scans, tmp_path):
+    (tmp_path / "bad.h5").write_text("no HDF5")
+    code, out, err = call("inspect", tmp_path / "bad.h5", scans / "two.h5")
+    assert code == 1 and out.count("signal: counts") == 1
+    assert "bad.h5" in err and "Traceback" not in err
+
+
 def test_inspect_takes_what_the_user_knows_better(call, scans):
     code, out, err = call(
         "inspect", scans / "one.h5", "--signal", "optical_density", "--energy", "8300:8450:10"

@@ -305,7 +305,7 @@ class Tree:
     def lost(self, link: str) -> DataFileError:
         """Return the error on a link that leads nowhere."""
         return DataFileError(
-            f"{self.path}: {link} is a link to {self.missing[link]}, which is missing; "
+            f"{self.path}: {link} is a link to {self.missing[link][:200]}, which is missing; "
             f"copy that file to where {self.path.name} expects it, or name other datasets."
         )
 

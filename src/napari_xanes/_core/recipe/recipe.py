@@ -6,6 +6,7 @@ A recipe is data.  `pipeline` runs it; the window, the command line and scripts 
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -169,7 +170,7 @@ class Recipe:
         files = {
             key: _resolve(value, folder)
             for key in ("energy", "flat", "dark")
-            if isinstance(value := getattr(self.input, key), str) and (folder / value).is_file()
+            if isinstance(value := getattr(self.input, key), str) and os.path.isfile(folder / value)
         }
         return Recipe(steps, self.input.model_copy(update=files), self.output)
 
