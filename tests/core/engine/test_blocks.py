@@ -4,8 +4,10 @@ import threading
 
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_info
 
+from napari_xanes import cluster_spectra
 from napari_xanes._core.base.errors import Cancelled
 from napari_xanes._core.engine import blocks
 
@@ -114,6 +116,20 @@ def test_blas_gets_its_threads_back_when_runs_overlap():
     assert set(threads_of_blas().values()) == {1}
     leave[1].set()
     runs[1].join()
+    assert threads_of_blas() == before
+
+
+def test_k_means_limits_blas_only_where_it_is_held_anyway(monkeypatch):
+    """scikit-learn limits BLAS by itself, and sets back what it found: overlapping runs must not be what it finds."""
+    before, fit, found = threads_of_blas(), KMeans.fit, []
+
+    def watched(self, *args):
+        found.append(set(threads_of_blas().values()))
+        return fit(self, *args)
+
+    monkeypatch.setattr(KMeans, "fit", watched)
+    cluster_spectra(np.random.default_rng(0).random((9, 8, 8)), 2)
+    assert found and all(threads == {1} for threads in found)
     assert threads_of_blas() == before
 
 

@@ -60,7 +60,7 @@ def test_noise_is_measured():
 @pytest.mark.parametrize("shape", [(5, 300, 40), (5, 10, 9, 8)])
 def test_the_step_does_the_same_streamed_or_not(method, shape):
     data = RNG.random(shape).astype(np.float32)
-    data[2, 7, 7] = np.nan
+    data[2, 7, 7] = data[3] = np.nan  # and a frame that is lost
     stack = EnergyStack(data, 8300 + np.arange(5), "optical_density")
     expected = denoise(data, method=method, axes=len(shape) - 1)
     for in_memory in (True, False):

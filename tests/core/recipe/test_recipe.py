@@ -85,7 +85,9 @@ def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataFileError, match="not a readable recipe"):
         Recipe.load(tmp_path / "binary.toml")
-    assert load(tmp_path, MINIMAL + f'[input]\nenergy = "{"x" * 300}"\n').input.energy == "x" * 300  # no file's name
+    assert (
+        load(tmp_path, MINIMAL + f'[input]\nenergy = "{"x" * 300}"\n').input.energy == "x" * 300
+    )  # no file's name
 
 
 @pytest.mark.parametrize(
