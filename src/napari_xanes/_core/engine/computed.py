@@ -69,6 +69,13 @@ class ComputedStack(LazyArray):
         Whether a few rows of a frame are read quickly.
     sample : Sample, optional
         Spectra spread over the frame, as a chain takes them.
+
+    Attributes
+    ----------
+    why : str
+        Why it is not held in memory, in words.
+    wait : callable
+        Has a plane computed that somebody wants to see; a window lives on meanwhile.
     """
 
     def __init__(
@@ -84,8 +91,14 @@ class ComputedStack(LazyArray):
         super().__init__(shape, np.float32, cheap_rows=cheap_rows)
         self.read, self.kernels, self.kept, self.sample = read, tuple(kernels), kept, sample
         self.image_shape = self.shape[1:]
+        self.why = ""
+        self.wait: Callable[[Callable[[], Float32]], Float32] = lambda make: make()
         self._number = next(_numbers)
         weakref.finalize(self, _forget, self._number)
+
+    def __deepcopy__(self, memo: Any) -> ComputedStack:
+        """Return the same: nobody can write to it."""
+        return self
 
     @property
     def by_frame(self) -> bool:
@@ -100,15 +113,19 @@ class ComputedStack(LazyArray):
             passes.apply_repeated([kernel], spectra, sampled_pixels(self.image_shape))
             sample = None if not np.isfinite(spectra).any() else summarize(spectra, "")
         kernels = (*self.kernels, kernel)
-        return ComputedStack(
+        masked = ComputedStack(
             self.read, self.shape, kernels, kept=self.kept, cheap_rows=self.cheap_rows, sample=sample
         )
+        masked.why = self.why
+        return masked
 
     # -- planes ---------------------------------------------------------------------------------------
 
     def read_rows(self, index: int, rows: slice) -> Float32:
         """Return rows start:stop of a frame, from what was looked at last if they are there."""
-        return self._once(("rows", index, rows.start, rows.stop), lambda: self.frame(index, rows))
+        return self._once(
+            ("rows", index, rows.start, rows.stop), lambda: self.wait(lambda: self.frame(index, rows))
+        )
 
     def frame(self, index: int, rows: slice = slice(None), workers: int | None = None) -> Float32:
         """Return rows of a frame, computed anew; whole pieces of the image are."""

@@ -13,6 +13,7 @@ import numpy as np
 from napari_xanes._core.base.errors import ResourceError
 from napari_xanes._core.base.files import check_disk
 from napari_xanes._core.base.memory import free_memory
+from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.kinds import kind
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.engine.blocks import default_workers
@@ -41,8 +42,8 @@ class Needs:
 
     def sentence(self) -> str:
         """Return it in words."""
-        scratch = f" and {_size(self.scratch)} of scratch" if self.scratch else ""
-        return f"{self.how}, about {_size(self.memory)} of memory and {_size(self.disk)} of disk{scratch}"
+        scratch = f" and {size_text(self.scratch)} of scratch" if self.scratch else ""
+        return f"{self.how}, about {size_text(self.memory)} of memory and {size_text(self.disk)} of disk{scratch}"
 
 
 def needs_of(
@@ -81,9 +82,9 @@ def _check_memory(needed: int, recipe: Recipe, stack: EnergyStack, target: Path,
     less = {"one thread (--workers 1)": memory_needed(recipe, stack, 1, target)}
     if recipe.output.stack:
         less = {"stack = false in [output]": memory_needed(_without_stack(recipe), stack, workers, target)}
-    way = next((f"{way} needs {_size(n)}" for way, n in less.items() if n <= PART_OF_FREE * free), None)
+    way = next((f"{way} needs {size_text(n)}" for way, n in less.items() if n <= PART_OF_FREE * free), None)
     raise ResourceError(
-        f"{stack.name} {stack.shape} needs {_size(needed)} of memory, {_size(free)} are free; "
+        f"{stack.name} {stack.shape} needs {size_text(needed)} of memory, {size_text(free)} are free; "
         f"{way or 'crop or bin it before (steps crop and bin), or use a machine with more memory'}."
     )
 
@@ -92,7 +93,8 @@ def _without_stack(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, output=recipe.output.model_copy(update={"stack": False}))
 
 
-def _size(n_bytes: int) -> str:
+def size_text(n_bytes: int) -> str:
+    """Return a number of bytes in words."""
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"
 
 
@@ -103,7 +105,7 @@ def memory_needed(
 
     Maps of volumes that go into a file, the `target`, are not held.
     """
-    energies, *image_shape = _shape_after(recipe, stack)
+    energies, *image_shape = shape_after(recipe.steps, stack)
     pixels = prod(image_shape)
     if recipe.output.stack:
         held = 4 * pixels * energies
@@ -121,10 +123,10 @@ def _unpacked(stack: EnergyStack) -> EnergyStack:
     return stack.replace(data=np.broadcast_to(np.zeros((), stack.data.dtype), stack.shape))
 
 
-def _shape_after(recipe: Recipe, stack: EnergyStack) -> tuple[int, ...]:
+def shape_after(steps: Sequence[tuple[str, Params]], stack: EnergyStack) -> tuple[int, ...]:
     """Return the shape of what the steps leave of a stack (E, ...), as far as it is known before they are carried out."""
     energy, shape = stack.energy, stack.image_shape
-    for _, params in recipe.steps:
+    for _, params in steps:
         if isinstance(params, CropParams):
             if params.energy_range is not None:
                 energy = energy[(energy >= params.energy_range[0]) & (energy <= params.energy_range[1])]
@@ -144,7 +146,7 @@ def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequen
     ResourceError
         If they are not free.
     """
-    energies, *image_shape = _shape_after(recipe, stack)
+    energies, *image_shape = shape_after(recipe.steps, stack)
     pixels = prod(image_shape)
     copies = 1 + ("tiff" in (*recipe.output.export, *export)) + _puts_maps(stack, target)
     values = copies * _count_maps(recipe) * pixels + (energies * pixels if recipe.output.stack else 0)

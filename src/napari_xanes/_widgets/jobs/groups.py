@@ -15,7 +15,7 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.mask import MaskParams
-from napari_xanes._core.runs.pipeline import run_steps
+from napari_xanes._widgets.jobs.here import run_here
 from napari_xanes._widgets.layers.layers import put_result
 
 
@@ -85,7 +85,7 @@ def run_groups(stack: EnergyStack, groups: Sequence[Group], progress: Progress) 
     made, now = [], stack
     for group in groups:
         keep = bool(group.home.stack_name)
-        result = run_steps(now, group.steps, keep_stack=keep, in_memory=True, progress=progress)
+        result = run_here(now, group.steps, keep=keep, progress=progress)
         made.append((group, result))
         now = result.stack or now
     return made

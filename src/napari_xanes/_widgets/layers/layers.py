@@ -36,6 +36,7 @@ from napari_xanes._core.recipe.histories import merge_histories
 from napari_xanes._widgets.layers.derived import is_still
 from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
+from napari_xanes._widgets.layers.on_demand import live_with
 from napari_xanes._widgets.layers.tuples import (
     SEEN_OVER_MAPS,
     LayerTuple,
@@ -190,6 +191,7 @@ def _put_result(viewer: Any, parent: Layer, step: str, result: Result, stack_nam
         new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"], where=where)
         new[1].update(geometry_of(parent, 0, result.history))
         last = _put(viewer, new, role=stack_name)
+        live_with(last)
         if not seen:
             show_only(viewer, last)
     maps = show_maps(viewer, parent, step, more=more)
@@ -214,8 +216,7 @@ def _top_map(viewer: Any, parent: Layer, result: Result) -> Layer | None:
 
 def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> list[Layer]:
     """Make or update the layers of a step's maps; hidden ones below, the one to look at first on top."""
-    result = kept_result(parent, step)
-    parent_id = about(parent)["id"]
+    result, parent_id = kept_result(parent, step), about(parent)["id"]
     wanted = [
         name
         for name, info in result.info.items()
@@ -340,14 +341,13 @@ def result_of(viewer: Any, layer: Layer) -> Result:
     found = [result for one in reversed(line) for result in results_of(one).values()]
     if not found:
         raise InputError(f"{layer.name}: no step has been run on it yet; run one, then save.")
-    last = found[-1]
     merged: dict[str, Any] = {part: {} for part in ("maps", "info", "labels", "tables", "extra")}
     for result in found:
         for part, values in merged.items():
             values.update(getattr(result, part))
     history = merge_histories([result.history for result in found])
     warnings = tuple(dict.fromkeys(text for result in found for text in result.warnings))
-    return replace(last, **merged, history=history, warnings=warnings)
+    return replace(found[-1], **merged, history=history, warnings=warnings)
 
 
 def known_maps(viewer: Any, layer: Layer) -> list[str]:

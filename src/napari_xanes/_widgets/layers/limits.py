@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.draw.limits import with_edge
+from napari_xanes._core.engine.computed import ComputedStack
 from napari_xanes._widgets.layers.masked import data_of
 
 LIMITS = "limits"
@@ -44,6 +45,8 @@ def pixels_with_edge(
             if step is not None and step.shape == shape:
                 return with_edge(step)
     data = data_of(stack)
+    if not isinstance(data, np.ndarray) and (data.ndim > 3 or isinstance(data, ComputedStack)):
+        return None  # to look at whole frames takes too long
     said = stack.metadata.get("xanes", {})
     if (
         said.get("signal") != "optical_density"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.result import Result
+from napari_xanes._core.engine.computed import ComputedStack
 from napari_xanes._core.recipe.histories import merge_histories
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.mask import MaskParams
@@ -24,6 +25,7 @@ from napari_xanes._widgets.layers.label_colors import mask_colors
 from napari_xanes._widgets.layers.layers import about, find, history_of, put_labels, show_only
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
+from napari_xanes._widgets.layers.on_demand import live_with
 from napari_xanes._widgets.layers.seen_labels import image_shape, is_collapsed, labels_on
 from napari_xanes._widgets.layers.tuples import labels_tuple
 from napari_xanes._widgets.layers.undo import one_step, remove_layers
@@ -223,7 +225,9 @@ def _apply(layer: Layer, inside: NDArray[np.bool_], entry: Entry) -> None:
     data, said = data_of(layer), about(layer)
     stack = said["kind"] == "stack"
     if stack:
-        layer.data = MaskedStack(data, inside)
+        computed = isinstance(data, ComputedStack)
+        layer.data = data.masked(inside) if computed else MaskedStack(data, inside)
+        live_with(layer)
     elif isinstance(layer, Labels):
         layer.data = np.where(inside, data, 0).astype(data.dtype)
     else:

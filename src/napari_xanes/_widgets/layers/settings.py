@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_plugin_settings
+
+if TYPE_CHECKING:
+    from napari_xanes._core.runs.keeping import Wish  # which loads much
 
 PLUGIN = "napari-xanes"
 
@@ -26,6 +29,7 @@ class Settings:
     show_energy: bool = True
     show_scale_bar: bool = True
     remember: bool = True
+    stacks: Wish = "automatic"
 
 
 def settings() -> Settings:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from napari_xanes._core.data.history import History, history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.draw.limits import color_limits, with_edge
+from napari_xanes._core.engine.computed import ComputedStack
 from napari_xanes._widgets.layers.label_colors import MOST, label_colors, mask_colors
 from napari_xanes._widgets.layers.limits import LIMITS
 from napari_xanes._widgets.layers.settings import settings
@@ -50,6 +52,8 @@ def stack_tuple(
         "warnings": list(stack.warnings),
         LIMITS: limits,
     }
+    if isinstance(stack.data, ComputedStack):
+        said["on_demand"] = stack.data.why
     kw = {
         "name": name or stack.name or "XANES stack",
         "axis_labels": ("energy", *"zyx"[3 - n_space :]),
@@ -230,14 +234,28 @@ def _said(
 
 def _limits_of_stack(stack: EnergyStack, where: NDArray[np.bool_] | None) -> tuple[float, float]:
     """Return contrast limits from five frames; napari itself would look at the first alone."""
+    frames, inside = glimpse(stack), None
+    if where is not None and where.shape == stack.image_shape and stack.signal == "normalized":
+        plane = (stack.image_shape[0] // 2,) if stack.data.ndim == 4 else ()
+        inside = np.broadcast_to(thinned(where[plane]), frames.shape)
+    return color_limits(frames, where=inside)
+
+
+_glimpses: WeakKeyDictionary[Any, NDArray[Any]] = WeakKeyDictionary()
+
+
+def glimpse(stack: EnergyStack) -> NDArray[Any]:
+    """Return some values of five frames, or planes of five volumes; of a stack that is computed on demand once."""
+    computed = isinstance(stack.data, ComputedStack)
+    if computed and stack.data in _glimpses:
+        return _glimpses[stack.data]
     n = stack.shape[0]
     picked = np.unique(np.linspace(0, n - 1, min(n, 5)).astype(int))
     plane = (stack.image_shape[0] // 2,) if stack.data.ndim == 4 else ()
-    frames = [thinned(np.asarray(stack.data[(int(i), *plane)])) for i in picked]
-    inside = None
-    if where is not None and where.shape == stack.image_shape and stack.signal == "normalized":
-        inside = np.broadcast_to(thinned(where[plane]), (len(frames), *frames[0].shape))
-    return color_limits(np.stack(frames), where=inside)
+    frames = np.stack([thinned(np.asarray(stack.data[(int(i), *plane)])) for i in picked])
+    if computed:
+        _glimpses[stack.data] = frames
+    return frames
 
 
 def thinned(image: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from napari.layers import Layer
 
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
+from napari_xanes._widgets.layers.on_demand import live_with
 from napari_xanes._widgets.layers.session import Session, changed_together, real_viewer, session_of
 from napari_xanes._widgets.parts.portions import breathe
 
@@ -48,6 +49,7 @@ class Looks:
         renewed = limits is not None and are_automatic(layer)
         if layer.data is not self.data:
             layer.data = self.data
+            live_with(layer)
         for key, value in self.kept.items():
             if not _same(getattr(layer, key), value):
                 setattr(layer, key, value)

@@ -11,8 +11,10 @@ from napari_xanes._core.base.words import value_text
 from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
+from napari_xanes._core.engine.computed import ComputedStack
 from napari_xanes._core.recipe.edited import UNTOLD, parameter_text
 from napari_xanes._core.recipe.steps import step_title
+from napari_xanes._widgets.layers.layers import about, stack_layers
 from napari_xanes._widgets.layers.masked import mask_entry
 from napari_xanes._widgets.parts.spoken import choice_text, column_text, label_of
 
@@ -41,12 +43,20 @@ def stack_text(stack: EnergyStack) -> str:
         else f"{energy[0]:.1f} eV",
         f"{size} {'voxels' if len(stack.image_shape) == 3 else 'px'}",
         SIGNAL_WORDS[stack.signal],
+        *(["computed on demand"] if isinstance(stack.data, ComputedStack) else []),
     ]
     for name, images in (("flat", stack.flat), ("dark", stack.dark)):
         if images is not None:
             count = images.shape[0] if images.ndim > 2 else 1
             parts.append(f"{count} {name}{'s' * (count > 1)}")
     return ", ".join(parts)
+
+
+def why_on_demand(viewer: Any, parent: Layer, role: str) -> str:
+    """Return why the stack that a step made of another is computed on demand; empty if it is not, or there is none."""
+    made = [about(one) for one in stack_layers(viewer) if about(one).get("role") == role]
+    whys = [one.get("on_demand", "") for one in made if one["made_from"] == about(parent)["id"]]
+    return str(whys[0]) if whys else ""
 
 
 def facts(result: Result, step: str) -> Mapping[str, Any]:

@@ -14,10 +14,12 @@ from typing import TypeVar
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QProgressBar, QVBoxLayout, QWidget
 
-from napari_xanes._widgets.parts.portions import when_between
+from napari_xanes._widgets.parts.portions import when_apart, when_between
 
 SIGN_MS, MOVE_MS, LOOK_MS = 250, 40, 10
 """ms: until the busy sign appears, between its movements, and between looks whether all is done."""
+QUICK_S = 0.05
+"""What takes no longer is waited for at once."""
 WITHOUT_INPUT = QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents
 T = TypeVar("T")
 
@@ -43,7 +45,7 @@ def in_the_middle() -> Iterator[None]:
 @when_between
 def _live_on() -> None:
     """Let the window draw itself and its timers run, between two portions of work."""
-    if _has_window():
+    if in_window_thread():
         with in_the_middle():
             QApplication.processEvents(WITHOUT_INPUT)
             QApplication.processEvents(WITHOUT_INPUT)  # timers that became due while it was drawn
@@ -54,12 +56,27 @@ def wait_for(job: Callable[[], T], words: str) -> T:
 
     If it takes long, `words` say what is going on, over a bar that moves.
     """
-    if not _has_window():
+    if not in_window_thread():
         return job()
     with ThreadPoolExecutor(1) as pool, in_the_middle():
         future = pool.submit(job)
         _follow(future, words)
     return future.result()
+
+
+@when_apart
+def _apart(job: Callable[[], T], words: str, after: Callable[[], None]) -> T:
+    """Have a job done in another thread if it is the window that asks, which lives on where it takes long."""
+    if not in_window_thread() or is_busy():
+        return job()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(job)
+        try:
+            return future.result(QUICK_S)
+        except TimeoutError:
+            made = wait_for(future.result, words)
+    QTimer.singleShot(0, after)
+    return made
 
 
 @contextmanager
@@ -103,7 +120,8 @@ class PatientTimer(QTimer):
             self.due.emit()
 
 
-def _has_window() -> bool:
+def in_window_thread() -> bool:
+    """Whether this is the thread in which a window lives."""
     app = QCoreApplication.instance()
     return isinstance(app, QApplication) and QThread.currentThread() is app.thread()
 

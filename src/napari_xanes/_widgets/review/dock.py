@@ -14,8 +14,8 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.drift import Drift
 from napari_xanes._core.data.result import Result
-from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.jobs.chooser import StackChooser
+from napari_xanes._widgets.jobs.here import run_here
 from napari_xanes._widgets.jobs.runner import Runner
 from napari_xanes._widgets.layers.layers import about, find, lineage, put_result, results_of, stack_of
 from napari_xanes._widgets.parts.buttons import make_words
@@ -203,7 +203,7 @@ class AlignReview(Dock):
             return
 
         def job(progress: Progress) -> Result:
-            return run_steps(stack, [("align", params)], keep_stack=True, in_memory=True, progress=progress)
+            return run_here(stack, [("align", params)], keep=True, progress=progress)
 
         self.controls.flicker.setChecked(False)
         self.runner.start(job, f"{TITLE}: {layer.name}")

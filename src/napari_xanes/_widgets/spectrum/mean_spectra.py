@@ -12,12 +12,13 @@ from napari.layers import Layer
 from numpy.typing import NDArray
 
 from napari_xanes._core.data.stack import EnergyStack, rows_are_cheap
+from napari_xanes._core.engine.computed import ComputedStack
 from napari_xanes._core.engine.sampling import complete_pixels
 from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.prepare.flat_field import flat_field
 from napari_xanes._core.prepare.optical_density import optical_density
 from napari_xanes._widgets.layers.layers import stack_of
-from napari_xanes._widgets.spectrum.spots import Pixels, thinned
+from napari_xanes._widgets.spectrum.spots import Pixels, spread, thinned
 
 Float64 = NDArray[np.float64]
 
@@ -60,7 +61,26 @@ def mean_spectrum(
     in_memory = isinstance(stack.data, np.ndarray)
     pixels = thinned(pixels if in_memory else _few_rows(pixels))
     read = partial(_values_at, stack, pixels, quantity, in_memory)
-    values = read() if in_memory or rows_are_cheap(stack.data) else wait(read)
+    values = read() if in_memory or _is_quick(stack.data, pixels) else wait(read)
+    return _mean_of(values)
+
+
+def mean_of_stack(layer: Layer, quantity: str, wait: Wait = lambda read: read()) -> MeanSpectrum:
+    """Return the mean spectrum of pixels spread over a stack's layer."""
+    stack = stack_of(layer)
+    sample = stack.data.sample if isinstance(stack.data, ComputedStack) else None
+    if sample is not None and stack.signal in ("optical_density", "normalized"):  # to read others takes long
+        return _mean_of(sample.spectra)
+    return mean_spectrum(layer, spread(stack.image_shape), quantity, wait)
+
+
+def _is_quick(data: Any, pixels: Pixels) -> bool:
+    """Whether the spectra of some pixels of a stack that is not in memory are there at once."""
+    return data.has_spectra(pixels) if isinstance(data, ComputedStack) else rows_are_cheap(data)
+
+
+def _mean_of(values: NDArray[Any]) -> MeanSpectrum:
+    """Return the mean of spectra (E, n)."""
     valid = np.isfinite(values)
     complete = complete_pixels(valid)
     used = int(complete.sum())
@@ -68,7 +88,7 @@ def mean_spectrum(
         valid &= complete
     total = np.where(valid, values, 0).sum(axis=1, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return MeanSpectrum(np.asarray(total / valid.sum(axis=1)), pixels[0].size, used)
+        return MeanSpectrum(np.asarray(total / valid.sum(axis=1)), values.shape[1], used)
 
 
 def _values_at(stack: EnergyStack, pixels: Pixels, quantity: str, in_memory: bool) -> NDArray[Any]:
@@ -91,6 +111,8 @@ def _gather(data: Any, pixels: Pixels, in_memory: bool) -> NDArray[Any]:
     if in_memory:
         found = data[(slice(None), *pixels)]
         return np.asarray(found, np.float32 if found.dtype != np.float64 else np.float64)
+    if isinstance(data, ComputedStack):
+        return data.spectra(pixels)
     out = np.empty((data.shape[0], pixels[0].size), np.float32)
     if data.ndim == 3 and not rows_are_cheap(data):  # each row would cost as much as all of them
         first, last = int(pixels[0].min()), int(pixels[0].max())

@@ -15,8 +15,14 @@ from napari_xanes._core.runs.spectra import sampled_stack
 from napari_xanes._widgets.layers.layers import about, find, lineage, stack_layers, stack_of
 from napari_xanes._widgets.layers.masked import data_of
 from napari_xanes._widgets.spectrum.colors import SpotColors
-from napari_xanes._widgets.spectrum.mean_spectra import MEASURED, MeanSpectrum, Wait, mean_spectrum
-from napari_xanes._widgets.spectrum.spots import Pixels, every_spot, pixel_at, spread
+from napari_xanes._widgets.spectrum.mean_spectra import (
+    MEASURED,
+    MeanSpectrum,
+    Wait,
+    mean_of_stack,
+    mean_spectrum,
+)
+from napari_xanes._widgets.spectrum.spots import Pixels, every_spot, pixel_at
 
 Float64 = NDArray[np.float64]
 
@@ -136,7 +142,8 @@ class Reading:
             known[spot.name] = before
             spectra[spot.name] = before[1]
         if not spectra:
-            spectra[MEAN] = self._read(source, spread(layer.data.shape[1:]), quantity)
+            mean = mean_of_stack(source, quantity, self.wait)
+            spectra[MEAN] = SpectrumRead(mean, None, mean.pixels)
         self._known, self.spectra = known, spectra
 
     def read_cursor(self, layer: Layer, source: Layer, quantity: str, position: Sequence[float]) -> bool:

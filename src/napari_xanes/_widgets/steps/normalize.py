@@ -24,8 +24,8 @@ class NormalizePanel(StepPanel):
         self.keep = QCheckBox("Keep the normalised stack as a layer")
         self.keep.setChecked(True)
         self.keep.setToolTip(
-            "<p>Takes as much memory as the stack itself. Without it the maps are the same, and Fit normalises "
-            "on the way.</p>"
+            "<p>Takes as much memory as the stack itself, unless it is computed on demand. Without it the maps are the "
+            "same, and Fit normalises on the way.</p>"
         )
         self.keep.toggled.connect(lambda _: self.update_plan())
         return [self.keep]

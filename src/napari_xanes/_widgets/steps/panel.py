@@ -19,10 +19,10 @@ from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.steps import STEPS
-from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.forms.choice import MAPS
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.jobs.chooser import StackChooser
+from napari_xanes._widgets.jobs.here import run_here
 from napari_xanes._widgets.jobs.preview import Preview
 from napari_xanes._widgets.jobs.runner import Runner
 from napari_xanes._widgets.jobs.trial import Excerpts, Trial, seen_of, try_steps
@@ -38,7 +38,7 @@ from napari_xanes._widgets.layers.layers import (
     stack_of,
 )
 from napari_xanes._widgets.layers.session import changed_together
-from napari_xanes._widgets.layers.words import in_voxels
+from napari_xanes._widgets.layers.words import in_voxels, why_on_demand
 from napari_xanes._widgets.parts.advice import Advice, Told, Way
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.automatic import automatic
@@ -273,7 +273,7 @@ class StepPanel(QWidget):
         keep = self.keeps_stack()
 
         def job(progress: Progress) -> Result:
-            return run_steps(stack, steps, keep_stack=keep, in_memory=True, progress=progress)
+            return run_here(stack, steps, keep=keep, progress=progress)
 
         self._running_on, self._running_as = about(layer)["id"], self.result_key()
         self._say("")
@@ -316,8 +316,10 @@ class StepPanel(QWidget):
 
     def _show(self, result: Result) -> None:
         self._show_chosen(result)
-        short, sentence = (in_voxels(text, self.input_layer()) for text in self.tell(result))
-        self._say(sentence)
+        layer = self.input_layer()
+        short, sentence = (in_voxels(text, layer) for text in self.tell(result))
+        why = "" if layer is None else why_on_demand(self.viewer, layer, self.stack_name)
+        self._say(f"{sentence} The stack is {why}." if why else sentence)
         notes = self.linked(
             result, warnings_of(result.history, (*self.names, *self.also), self.forms, self.follow)
         )
