@@ -147,7 +147,7 @@ def test_alignment_left_out(dock, viewer, scan, rerun):
 
 def test_cancel_in_the_middle_leaves_layers_as_they_were(dock, viewer, qtbot, monkeypatch):
     before, calls = state(viewer), []
-    run = _recipe_groups.run_steps
+    run = _recipe_groups.run_here
 
     def stopping(*args, **keywords):
         if calls:  # the first group is done, the second is cancelled
@@ -155,7 +155,7 @@ def test_cancel_in_the_middle_leaves_layers_as_they_were(dock, viewer, qtbot, mo
         calls.append(1)
         return run(*args, **keywords)
 
-    monkeypatch.setattr(_recipe_groups, "run_steps", stopping)
+    monkeypatch.setattr(_recipe_groups, "run_here", stopping)
     choose(dock, "align")
     with qtbot.waitSignal(dock.runner.background.cancelled, timeout=60_000):
         dock.runner.run.click()

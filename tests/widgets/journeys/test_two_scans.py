@@ -85,13 +85,13 @@ def test_a_workflow_that_is_closed_lets_its_run_finish_and_says_so(window, densi
     add_stack(window, density)
     dock, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
     go, said = threading.Event(), []
-    run_steps = panel_module.run_steps
+    run_steps = panel_module.run_here
 
     def slow(*args, **kw):
         assert go.wait(20)
         return run_steps(*args, **kw)
 
-    monkeypatch.setattr(panel_module, "run_steps", slow)
+    monkeypatch.setattr(panel_module, "run_here", slow)
     monkeypatch.setattr("napari_xanes._widgets.parts.dock.show_info", said.append)
     qtbot.mouseClick(workflow.sections["normalize"].button, Qt.MouseButton.LeftButton)
     qtbot.wait(100)

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari.settings import get_plugin_settings
 
 import napari_xanes as nx
 from napari_xanes._core.base import memory
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result, stack_layers, stack_of
+from napari_xanes._widgets.layers.settings import PLUGIN
 from napari_xanes._widgets.steps import panel as _panel
 from napari_xanes._widgets.window.workflow import AlignDock, XanesWorkflow
 
@@ -73,7 +75,7 @@ def test_a_result_of_a_stack_that_has_changed_meanwhile_is_kept_and_said_to_be_o
     """A step runs while the one before it is done anew; what it finds is shown, and is not taken for new."""
     add_stack(viewer, density)
     run_step(workflow.panels["align"])
-    panel, go, run_steps = workflow.panels[key], threading.Event(), _panel.run_steps
+    panel, go, run_steps = workflow.panels[key], threading.Event(), _panel.run_here
     own = panel.chosen_steps()[-1]
 
     def slow(stack, steps, **keywords):
@@ -81,7 +83,7 @@ def test_a_result_of_a_stack_that_has_changed_meanwhile_is_kept_and_said_to_be_o
         assert own not in [name for name, _ in steps] or go.wait(30)
         return result
 
-    monkeypatch.setattr(_panel, "run_steps", slow)
+    monkeypatch.setattr(_panel, "run_here", slow)
     with qtbot.waitSignal(panel.done, timeout=30_000):
         panel.runner.run.click()
         workflow.panels["align"].forms["align"].editors["reference"].set_value(0)
@@ -185,7 +187,7 @@ def test_cancel_leaves_the_layers_and_the_next_run_works(
 ):
     add_stack(viewer, density)
     panel = workflow.panels["align"]
-    started, real = threading.Event(), _panel.run_steps
+    started, real = threading.Event(), _panel.run_here
 
     def slow(stack, steps, *, progress, **kw):
         while True:
@@ -193,7 +195,7 @@ def test_cancel_leaves_the_layers_and_the_next_run_works(
             started.set()
             threading.Event().wait(0.005)
 
-    monkeypatch.setattr(_panel, "run_steps", slow)
+    monkeypatch.setattr(_panel, "run_here", slow)
     panel.runner.run.click()
     assert started.wait(10)
     qtbot.waitUntil(lambda: panel.runner.status.text() == "Measuring drift, 1 of 9")
@@ -202,7 +204,7 @@ def test_cancel_leaves_the_layers_and_the_next_run_works(
     qtbot.waitUntil(lambda: not panel.runner.background.running, timeout=10_000)
     assert panel.result.text() == "Cancelled; the layers are as they were."
     assert [layer.name for layer in viewer.layers] == ["ni_simulated"] and viewer.layers[0].visible
-    monkeypatch.setattr(_panel, "run_steps", real)
+    monkeypatch.setattr(_panel, "run_here", real)
     run_step(panel)
     assert len(viewer.layers) == 2
 
@@ -228,24 +230,45 @@ def test_a_parameter_that_cannot_be_is_refused_before_any_work(workflow, viewer,
     assert not workflow.panels["fit"].runner.background.running
 
 
-def test_too_little_memory_is_said(workflow, viewer, scan, qtbot, shown, monkeypatch):
+def test_what_does_not_fit_is_refused_or_computed_on_demand(
+    workflow, viewer, scan, qtbot, shown, monkeypatch, run_step
+):
     add_stack(viewer, scan)
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
-    panel = workflow.panels["preprocess"]
-    with qtbot.waitSignal(panel.runner.background.ended, timeout=10_000):
-        panel.runner.run.click()
-    assert len(shown) == 1 and "memory" in shown[0]
-    assert len(viewer.layers) == 1
+    panel, preferences = workflow.panels["preprocess"], get_plugin_settings(PLUGIN)
+    with monkeypatch.context() as little:
+        little.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+        preferences.memory.stacks = "in memory"
+        with qtbot.waitSignal(panel.runner.background.ended, timeout=10_000):
+            panel.runner.run.click()
+        assert len(shown) == 1 and "0 MiB are free; choose 'automatic'" in shown[0]
+        assert len(viewer.layers) == 1
+        preferences.memory.stacks = "automatic"
+        run_step(panel)
+    layer = workflow.chooser.layer()
+    assert (
+        "computed on demand, as in memory it would take 1 MiB, of 0 MiB that are free" in panel.result.text()
+    )
+    assert layer.name == "ni_simulated optical density (computed on demand)"
+    assert "optical density, computed on demand" in workflow.chooser.note.text()
+    computed = np.array(layer.data[:])
+    workflow.chooser.choose(viewer.layers[0])
+    preferences.memory.stacks = "in memory"
+    run_step(panel)
+    assert isinstance(layer.data, np.ndarray) and layer.name == "ni_simulated optical density"
+    assert "on demand" not in panel.result.text() + workflow.chooser.note.text()
+    np.testing.assert_array_equal(layer.data, computed)
+    workflow.undo_step()
+    assert layer.name.endswith("(computed on demand)")
 
 
 def test_a_stack_removed_while_its_step_runs(workflow, viewer, density, qtbot, shown, monkeypatch):
-    go, real = threading.Event(), _panel.run_steps
+    go, real = threading.Event(), _panel.run_here
 
     def waiting(*args, **kw):
         go.wait(10)
         return real(*args, **kw)
 
-    monkeypatch.setattr(_panel, "run_steps", waiting)
+    monkeypatch.setattr(_panel, "run_here", waiting)
     add_stack(viewer, density)
     panel = workflow.panels["normalize"]
     panel.runner.run.click()
