@@ -39,10 +39,17 @@ def test_opening_takes_the_memory_of_a_few_frames(tmp_path, monkeypatch, name):
         (tmp_path / part).mkdir()
         paths.append(WRITERS[name](tmp_path / part, n, SIZE))
     read_stack(paths[0], signal="optical_density").read(1)  # what is imported at first is not counted
+    peak = _frames_taken(paths[1])
+    if peak >= MOST_FRAMES:  # a thread that another test began counts as well, as long as it runs
+        peak = _frames_taken(paths[1])
+    assert peak < MOST_FRAMES
+
+
+def _frames_taken(path):
     tracemalloc.start()
-    stack = read_stack(paths[1], signal="optical_density")
+    stack = read_stack(path, signal="optical_density")
     frame = stack.read(N // 2)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert stack.shape == (N, SIZE, SIZE) and np.ptp(frame) > 0
-    assert peak < MOST_FRAMES * SIZE * SIZE * 4, f"{peak / SIZE / SIZE / 4:.1f} frames"
+    return peak / (SIZE * SIZE * 4)

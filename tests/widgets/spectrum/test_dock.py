@@ -409,14 +409,19 @@ def test_with_a_real_mouse(window, density, qtbot):
     layer = add_stack(window, density)
     _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
     _, dock = window.window.add_plugin_dock_widget("napari-xanes", "XANES spectrum")
-    qtbot.wait(300)
     kind = QEvent.Type
-    for x in (SPOT[1] - 2, SPOT[1]):
-        canvas_mouse(window, kind.MouseMove, layer, SPOT[0], x, modifiers=Qt.KeyboardModifier.ShiftModifier)
-    qtbot.waitUntil(lambda: CURSOR in dock.plot.drawn(), timeout=3000)
-    found = curve(dock, CURSOR)
-    near = density.data[:, SPOT[0] - 1 : SPOT[0] + 2, SPOT[1] - 1 : SPOT[1] + 2].reshape(len(found), -1)
-    assert (near == found[:, None]).all(axis=0).any(), "the pixel under the mouse, to a pixel of the screen"
+    near = density.data[:, SPOT[0] - 1 : SPOT[0] + 2, SPOT[1] - 1 : SPOT[1] + 2].reshape(
+        len(density.data), -1
+    )
+
+    def under_the_mouse():  # to a pixel of the screen, once the picture is fitted into what the docks leave
+        for x in (SPOT[1] - 2, SPOT[1]):
+            canvas_mouse(
+                window, kind.MouseMove, layer, SPOT[0], x, modifiers=Qt.KeyboardModifier.ShiftModifier
+            )
+        return CURSOR in dock.plot.drawn() and (near == curve(dock, CURSOR)[:, None]).all(axis=0).any()
+
+    qtbot.waitUntil(under_the_mouse)
 
     labels = window.add_labels(
         np.zeros(density.data.shape[1:], np.uint8),

@@ -118,21 +118,25 @@ def _leads_back(file: tifffile.TiffFile) -> bool:
     return page > 0
 
 
+class _Collector(logging.Handler):
+    """Keeps the errors that are logged in the thread it was made in."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.thread, self.collected = threading.get_ident(), list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self.thread:
+            self.collected.append(record.getMessage())
+
+
 @contextmanager
 def _complaints() -> Iterator[list[str]]:
     """Collect what tifffile logs as errors: that pages are missing it says nowhere else."""
-    thread, collected = threading.get_ident(), list[str]()
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == thread:
-                collected.append(record.getMessage())
-
-    collector = Collector(logging.ERROR)
-    log = logging.getLogger("tifffile")
+    collector, log = _Collector(), logging.getLogger("tifffile")
     log.addHandler(collector)
     try:
-        yield collected
+        yield collector.collected
     finally:
         log.removeHandler(collector)
 
