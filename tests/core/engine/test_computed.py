@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from threading import Lock, Thread
 
 import h5py
 import numpy as np
@@ -149,3 +150,34 @@ def test_spectra_beside_those_that_were_read_are_there(volumes):
     view.spectra(one)
     assert view.has_spectra(beside)
     assert not view.has_spectra(elsewhere)
+
+
+def test_a_stack_that_goes_while_it_is_looked_for_what_is_kept(volumes, monkeypatch):
+    """Garbage is collected in the thread that holds the lock: it must not wait for itself."""
+    computed.looked_at.cache_clear()
+    kept = computed.looked_at()
+    monkeypatch.setattr(computed, "_lock", Lock())  # which a thread that waits for itself would hold for good
+    stays, goes = (ComputedStack(volumes.read, volumes.shape) for _ in range(2))
+    goes[4, 2], stays[4, 2]
+    goes.itself = goes  # so that only the garbage collector frees it
+    del goes
+    monkeypatch.setattr(computed, "looked_at", lambda: (gc.collect(), kept)[1])
+    thread = Thread(target=lambda: stays[4, 2], daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    stays[4, 2]
+    assert len(kept) == 1
+
+
+def test_rows_of_a_piece_are_computed_once_and_take_what_is_counted():
+    computed.looked_at.cache_clear()
+    data, reads = np.random.default_rng(0).random((3, 130, 64)).astype(np.float32), []
+    view = ComputedStack(lambda i, rows: reads.append(rows) or data[i, rows].copy(), data.shape)
+    rows = [view[1, y : y + 1] for y in range(130)]
+    np.testing.assert_array_equal(np.concatenate(rows), data[1])
+    assert not view[1, 5:5].size
+    assert len(reads) == 3  # pieces of 64 rows of 64 pixels
+    kept = list(computed.looked_at().values())
+    owners = {id(one): one.nbytes for one in (one if one.base is None else one.base for one in kept)}
+    assert sum(owners.values()) == computed.looked_at().currsize == data[1].nbytes

@@ -8,6 +8,7 @@ the stack in memory to the last bit, as the same pieces go through the same arit
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import count
@@ -38,6 +39,8 @@ Pixels = Sequence[NDArray[np.intp]]
 """Indices of pixels along each image axis."""
 
 _numbers, _lock = count(), Lock()
+_gone: deque[int] = deque()
+"""Numbers of stacks that are gone and of which something may be kept still."""
 
 
 @lru_cache(maxsize=1)
@@ -47,7 +50,22 @@ def looked_at() -> LRUCache[tuple[Any, ...], Float32]:
 
 
 def _forget(number: int) -> None:
-    with _lock:
+    """Forget what is kept of a stack that is gone: now, or when it is looked for what is kept next.
+
+    Garbage may be collected, and a stack go, in a thread that holds the lock, which must not wait for itself.
+    """
+    _gone.append(number)
+    if _lock.acquire(blocking=False):
+        try:
+            _forget_gone()
+        finally:
+            _lock.release()
+
+
+def _forget_gone() -> None:
+    """Forget what is kept of stacks that are gone; only for whoever holds the lock."""
+    while _gone:
+        number = _gone.popleft()
         for key in [key for key in looked_at() if key[0] == number]:
             del looked_at()[key]
 
@@ -123,15 +141,23 @@ class ComputedStack(LazyArray):
 
     def read_rows(self, index: int, rows: slice) -> Float32:
         """Return rows start:stop of a frame, from what was looked at last if they are there."""
-        return self._once(
-            ("rows", index, rows.start, rows.stop), lambda: self.wait(lambda: self.frame(index, rows))
+        start, stop, _ = rows.indices(self.image_shape[0])
+        whole = self._whole(start, stop)
+        made = self._once(
+            ("rows", index, whole.start, whole.stop), lambda: self.wait(lambda: self.frame(index, whole))
         )
+        return made[start - whole.start : max(stop, start) - whole.start]
+
+    def _whole(self, start: int, stop: int) -> slice:
+        """Return the rows of the whole pieces of the image in which some rows lie."""
+        unit = blocks.chunk_rows(self.image_shape)
+        return slice(start // unit * unit, min(-(-stop // unit) * unit, self.image_shape[0]))
 
     def frame(self, index: int, rows: slice = slice(None), workers: int | None = None) -> Float32:
         """Return rows of a frame, computed anew; whole pieces of the image are."""
         start, stop, _ = rows.indices(self.image_shape[0])
-        unit = blocks.chunk_rows(self.image_shape)
-        first, last = start // unit * unit, min(-(-stop // unit) * unit, self.image_shape[0])
+        whole = self._whole(start, stop)
+        first, last = whole.start, whole.stop
         out = np.empty((max(last - first, 0), *self.image_shape[1:]), np.float32)
         bands = [
             slice(first + band.start, first + band.stop)
@@ -213,6 +239,7 @@ class ComputedStack(LazyArray):
         """Return what is kept under a name, or make and keep it."""
         key = (self._number, *what)
         with _lock:
+            _forget_gone()
             if key in looked_at():
                 found: Float32 = looked_at()[key]
                 return found
