@@ -80,15 +80,44 @@ def test_energies_that_are_given_must_be_those_of_the_coordinate():
     nx.normalize_edge(labelled(), ENERGY + 0.001)
     nx.normalize_edge(labelled("keV", 1e3), labelled("keV", 1e3).energy)
     with pytest.raises(
-        nx.InputError, match=r"not those of the array's coordinate 'energy' \(25, from 8300 to 8420 eV\)"
+        nx.InputError, match=r"not those of the coordinate 'energy' of mu \(25, from 8300 to 8420 eV\)"
     ):
         nx.normalize_edge(labelled(), ENERGY + 1)
-    with pytest.raises(nx.InputError, match="not those of the array's coordinate"):
+    with pytest.raises(nx.InputError, match="not those of the coordinate 'energy' of data"):
         nx.EnergyStack(labelled(), ENERGY[1:], "optical_density")
     with pytest.raises(nx.InputError, match="unit 'nm', expected eV"):
         nx.normalize_edge(labelled("nm"))
     with pytest.raises(TypeError, match="energy"):
         nx.normalize_edge(MU)
+
+
+def test_flats_of_other_energies_are_refused():
+    flat, dark = labelled() + 1, 0 * labelled()[:3]
+    other = flat.assign_coords(energy=ENERGY + 1)
+    nx.EnergyStack(MU, ENERGY, "counts", flat=flat, dark=dark)
+    nx.EnergyStack(MU, ENERGY, "counts", flat=other[:1])
+    expected = nx.flat_field(MU, np.asarray(flat), np.asarray(dark))
+    np.testing.assert_array_equal(nx.flat_field(labelled(), flat, dark), expected)
+    for wrong in (other, flat[::2], other[:, 0, 0]):
+        with pytest.raises(nx.InputError, match="not those of the coordinate 'energy' of flat"):
+            nx.EnergyStack(MU, ENERGY, "counts", flat=wrong)
+        with pytest.raises(nx.InputError, match="not those of the coordinate 'energy' of flat"):
+            nx.flat_field(labelled(), wrong)
+
+
+def test_a_dimension_of_energies_without_a_coordinate_comes_first():
+    """As many rows as energies, so that either reading has a shape that fits."""
+    given = xarray.DataArray(np.moveaxis(MU[:8, :8, :9], 0, -1), dims=("y", "x", "energy"))
+    stack = nx.EnergyStack(given, ENERGY[:8], "optical_density")
+    np.testing.assert_array_equal(stack.data, MU[:8, :8, :9])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_double_stays_double_in_either_order_of_bytes(order):
+    double = MU.astype(f"{order}f8")
+    for given in (double, dask.array.from_array(double, chunks=5)):
+        assert nx.normalize_edge(given, ENERGY).normalized.dtype == np.float64
+        assert nx.bin_pixels(given, 2).dtype == np.float64
 
 
 def test_maps_are_read_a_block_at_a_time(monkeypatch):

@@ -20,9 +20,16 @@ from napari_xanes._core.runs import batch, cluster
 
 
 @pytest.fixture(scope="module")
-def client():
+def connection():
     with cluster.connected("local", 2) as one:
         yield one
+
+
+@pytest.fixture
+def client(connection):
+    """A client of two workers: one that was killed before is replaced."""
+    connection.wait_for_workers(2, timeout=60)
+    return connection
 
 
 @pytest.fixture(scope="module")

@@ -248,6 +248,18 @@ def test_what_stands_beside_the_images_reads_no_other_file(tmp_path):
             nx.load_result(tmp_path / f"{name}.zarr")
 
 
+@pytest.mark.parametrize("name", ["../secret.txt", "maps/../../secret.txt", "/etc/passwd", "about/zarr.json"])
+def test_no_name_in_a_result_is_looked_for_outside_of_it(tmp_path, monkeypatch, name):
+    read = []
+    monkeypatch.setattr(result_zarr, "_stamp", read.append)
+    monkeypatch.setattr(result_zarr, "_stamps", lambda folder: {name: ""})
+    (tmp_path / "secret.txt").write_text("secret")
+    nx.save_result(make_result(), tmp_path / "a.zarr")
+    with pytest.raises(nx.DataFileError, match="which lies outside of them"):
+        nx.load_result(tmp_path / "a.zarr")
+    assert not read
+
+
 def test_a_result_with_its_stack_is_saved_otherwise(tmp_path):
     stack = nx.EnergyStack(np.ones((5, 6, 7), np.float32), ENERGY, "normalized")
     with pytest.raises(nx.InputError, match=r"a name that ends in \.h5"):

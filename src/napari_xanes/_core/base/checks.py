@@ -63,7 +63,7 @@ def check_mu(mu: ArrayLike, energy: ArrayLike) -> tuple[Any, NDArray[np.float64]
             f"mu has shape {array.shape} and type {array.dtype}, expected real numbers with energy as the first axis."
         )
     energies = check_energy(energy, array.shape[0], "mu")
-    double = array.dtype == np.float64 or array.ndim == 1
+    double = array.dtype.newbyteorder("=") == np.float64 or array.ndim == 1
     if isinstance(array, Unread):
         return array.astype(np.float64 if double else np.float32), energies
     return np.ascontiguousarray(array, dtype=np.float64 if double else np.float32), energies

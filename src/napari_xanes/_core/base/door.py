@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike
 
 from napari_xanes._core.base.door_words import ARRAY, words_of
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.base.unread import Unread, agreed, is_labelled, is_lazy, labelled, whole
+from napari_xanes._core.base.unread import Unread, agreed, is_labelled, is_lazy, labelled, per_energy, whole
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,11 +101,13 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
     def inner(*args: P.args, **kwargs: P.kwargs) -> R:
         bound = signature(function).bind_partial(*args, **kwargs)
         hints = _hints(function)
-        if "energy" in parameters:
-            for value in [value for value in bound.arguments.values() if is_labelled(value)]:
-                energy = agreed(bound.arguments.get("energy"), labelled(value)[1])
-                if energy is not None:
-                    bound.arguments["energy"] = energy
+        energy = bound.arguments.get("energy")
+        for name, value in bound.arguments.items():
+            declared = labelled(value)[1]
+            if is_labelled(value) and (declared is None or per_energy(name, declared)):
+                energy = agreed(energy, declared, name)
+        if energy is not None and "energy" in parameters:
+            bound.arguments["energy"] = energy
         for name, value in bound.arguments.items():
             if value is not parameters[name].default:
                 several = parameters[name].kind is Parameter.VAR_POSITIONAL

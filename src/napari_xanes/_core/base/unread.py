@@ -147,9 +147,10 @@ def labelled(value: Any) -> tuple[Any, NDArray[np.float64] | None]:
         return value, None
     named = [one for name, one in value.coords.items() if str(name).lower() == "energy" and one.ndim == 1]
     energy = None
+    dims = named[0].dims if named else [dim for dim in value.dims if str(dim).lower() == "energy"]
+    if dims:
+        value = value.transpose(dims[0], ...)
     if named:
-        (dim,) = named[0].dims
-        value = value.transpose(dim, ...)
         energy = np.asarray(named[0].values, np.float64) * _ev_per(named[0].attrs)
     if value.chunks is None and not getattr(value.variable, "_in_memory", True):
         return _File(value), energy  # its data would be all that the file holds
@@ -177,8 +178,13 @@ class _File:
         return np.asarray(self.array[key].values)
 
 
-def agreed(given: Any, declared: NDArray[np.float64] | None) -> Any:
-    """Return the energies that are given, those of a coordinate where none are; refuse two that differ."""
+def per_energy(name: str, energies: NDArray[np.float64]) -> bool:
+    """Whether each image of an argument belongs to its own energy: darks, and flats of one energy, are averaged."""
+    return name != "dark" and not (name == "flat" and np.unique(energies).size == 1)
+
+
+def agreed(given: Any, declared: NDArray[np.float64] | None, name: str) -> Any:
+    """Return the energies that are given, those of an argument's coordinate where none are; refuse two that differ."""
     if is_labelled(given):  # the coordinate itself
         given = np.asarray(given.values) * _ev_per(given.attrs)
     if given is None or declared is None:
@@ -188,7 +194,7 @@ def agreed(given: Any, declared: NDArray[np.float64] | None) -> Any:
         explicit.shape == declared.shape and np.allclose(explicit, declared, rtol=0, atol=SAME)
     ):
         raise InputError(
-            "the energies that are given are not those of the array's coordinate 'energy' "
-            f"({declared.size}, from {declared[0]:g} to {declared[-1]:g} eV); leave them out, or mend the coordinate."
+            f"the energies are not those of the coordinate 'energy' of {name} ({declared.size}, from {declared[0]:g} to "
+            f"{declared[-1]:g} eV); leave one of them out, or mend the coordinate."
         )
     return given

@@ -123,7 +123,7 @@ class Gathered(LazyArray):
 
     def __init__(self, source: ArrayLike, groups: Sequence[tuple[int, ...]], *, counts: bool = False) -> None:
         self.averaged = any(len(group) > 1 for group in groups)
-        double = self.averaged and np.dtype(source.dtype) == np.float64
+        double = self.averaged and np.dtype(source.dtype).newbyteorder("=") == np.float64
         dtype = np.dtype(source.dtype if not self.averaged else np.float64 if double else np.float32)
         super().__init__((len(groups), *source.shape[1:]), dtype, cheap_rows=rows_are_cheap(source))
         self.source = source

@@ -18,7 +18,7 @@ from napari_xanes._core.base.arrays import marks_of, not_measured, unmasked
 from napari_xanes._core.base.checks import check_energy
 from napari_xanes._core.base.door import check_fields
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.base.unread import agreed, labelled
+from napari_xanes._core.base.unread import agreed, labelled, per_energy
 from napari_xanes._core.data.history import History, history_from_json
 
 Signal = Literal["counts", "transmission", "optical_density", "normalized"]
@@ -104,7 +104,9 @@ class EnergyStack:
             array, energy = labelled(getattr(self, name))
             object.__setattr__(self, name, array)
             if name == "data":
-                object.__setattr__(self, "energy", agreed(self.energy, energy))
+                object.__setattr__(self, "energy", agreed(self.energy, energy, name))
+            elif energy is not None and per_energy(name, energy):
+                agreed(self.energy, energy, name)
         if getattr(getattr(self.data, "dtype", None), "kind", "") == "c":
             raise InputError(
                 f"{self.name or 'the stack'} holds complex numbers, expected real ones; give -2 ln of the amplitude, or "

@@ -168,6 +168,25 @@ def analyze_residuals(
     return _judged(_described(spectra, energies, found[0], n), diagnosis)
 
 
+def noise_of_maps(
+    made: ResidualComponents,
+    references: NDArray[Any],
+    energies: Float64,
+    spectra: Spectra,
+    slopes: bool,
+) -> FloatArray:
+    """Return the standard error of every map in each pixel (m, ...), told by what nothing explains of its spectrum."""
+    noise = made.noise[spectra.used]
+    noise = np.where(noise > 0, noise, 1.0)
+    columns, _ = _columns(references, energies, spectra, slopes)
+    axes = made.spectra[:, spectra.used] / noise
+    left = spectra.left_by(np.concatenate([columns / noise[:, None], axes.T], axis=1), noise)
+    length = np.linalg.norm(axes, axis=1)
+    size = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    noise_of_each: FloatArray = np.multiply.outer(size, left)
+    return noise_of_each
+
+
 def _diagnosis(
     references: Any, sample: Float64, energies: Float64, spectra: Spectra, slopes: bool
 ) -> FitDiagnosis | None:

@@ -14,12 +14,15 @@ from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.step import Step
-from napari_xanes._core.fit.residual import analyze_residuals
+from napari_xanes._core.fit.residual import analyze_residuals, noise_of_maps
 from napari_xanes._core.fit.step import Fitted
 from napari_xanes._core.groups.source import spectra_of_chain
 
 RANGE = 99.5
 """Percentile of the sizes in the less noisy half of the pixels: the largest that a map has to show."""
+
+NOISES = 3.0
+"""Standard errors from which on a pixel is above its noise, and is shown however large that is."""
 
 
 class ResidualParams(Params):
@@ -35,8 +38,8 @@ class ResidualParams(Params):
 def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> tuple[ResidualParams, Found]:
     """Decompose what the fit before it left: maps "residual_1" and so on, table "residual_components".
 
-    Maps are NaN where the fit gave no fractions, and where the noise of a pixel is larger than all that the map has to
-    show elsewhere, as at the thin rims of normalised spectra; how many these are is counted.
+    Maps are NaN where the fit gave no fractions, and where a pixel shows nothing but noise that is larger than all that
+    the map has to show elsewhere, as at the thin rims of normalised spectra; how many these are is counted.
     """
     fitted = chain.handed(Fitted)
     if fitted is None:
@@ -50,10 +53,10 @@ def residual_step(chain: Chain, params: ResidualParams, progress: Progress) -> t
     made = analyze_residuals(spectra, chain.energy, references, params.slopes, chain.extra.get("diagnosis"))
     columns = {"energy": chain.energy, "noise": made.noise}
     fitted_here, noisy = _with_fractions(chain), np.zeros(chain.image_shape, bool)
-    noise = _noise(chain, np.asarray(made.maps), fitted.indices.size)
+    noise = noise_of_maps(made, references, chain.energy, spectra, params.slopes)
     for k, (spectrum, image) in enumerate(zip(made.spectra, made.maps, strict=True), start=1):
         columns[f"residual_{k}"] = spectrum
-        drowned = fitted_here & _drowned(np.where(fitted_here, image, np.nan), noise)
+        drowned = fitted_here & _drowned(np.where(fitted_here, image, np.nan), noise[k - 1])
         noisy |= drowned
         shown = np.where(fitted_here & ~drowned, image, np.nan)
         chain.maps[f"residual_{k}"] = NamedMap(shown.astype(image.dtype), "residual")
@@ -86,20 +89,14 @@ def _with_fractions(chain: Chain) -> NDArray[np.bool_]:
     return valid
 
 
-def _noise(chain: Chain, maps: NDArray[np.floating[Any]], n_energies: int) -> NDArray[np.floating[Any]]:
-    """Return what the fit left at an energy, root mean square, without what the maps show: their spectra have length 1."""
-    rms = next((one.data for one in chain.maps.values() if one.kind == "rms"), np.zeros(chain.image_shape))
-    left = np.square(rms, dtype=np.float64) * n_energies - np.square(maps, dtype=np.float64).sum(axis=0)
-    return np.asarray(np.sqrt(np.maximum(left, 0) / max(n_energies - len(maps), 1)))
-
-
 def _drowned(image: NDArray[np.floating[Any]], noise: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Return where the noise of a pixel exceeds all that a map shows where there is less of it."""
+    """Return where a pixel is not above its noise, and this exceeds all that a map shows where there is less of it."""
     valid = np.isfinite(image)
     if not valid.any():
         return np.zeros(image.shape, bool)
     quiet = valid & (noise <= np.median(noise[valid]))
-    return np.asarray(noise > np.percentile(np.abs(image[quiet]), RANGE))
+    loud = noise > np.percentile(np.abs(image[quiet]), RANGE)
+    return np.asarray(loud & (np.abs(image) < NOISES * noise))
 
 
 RESIDUAL = Step(

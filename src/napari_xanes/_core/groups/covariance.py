@@ -203,6 +203,23 @@ class Spectra:
         self.run(one_band, "Maps of components")
         return scores.reshape(len(axes), *self.image_shape)
 
+    def left_by(self, columns: Float64, noise: Float64) -> FloatArray:
+        """Return the root mean square (...) of spectra divided by `noise` (e,), less their projection on columns (e, c)."""
+        u, s, _ = np.linalg.svd(columns, full_matrices=False)
+        dtype, basis = self.center.dtype, u[:, s > 1e-9 * s[0]]
+        within, weight = basis.astype(dtype), (1 / noise).astype(dtype)[:, None]
+        center = self.center[self.used, None] * weight
+        left, free = np.empty(self.valid.size, dtype), max(len(noise) - basis.shape[1], 1)
+
+        def one_band(band: int) -> None:
+            for pixels, _, y in self.pieces(band):
+                y = y * weight + center
+                y -= within @ (within.T @ y)
+                left[pixels] = np.sqrt(np.einsum("ij,ij->j", y, y) / free)
+
+        self.run(one_band, "Noise of maps")
+        return np.where(self.valid, left, np.nan).reshape(self.image_shape)
+
     def placed(self, values: Float64) -> Float64:
         """Return values (..., e) at the energies used as values at all energies, (..., E), NaN elsewhere."""
         whole = np.full((*values.shape[:-1], self.center.size), np.nan)

@@ -99,7 +99,9 @@ def bin_pixels(images: StackLike, factor: int, *, axes: Axes = 2) -> NDArray[np.
     """
     unread = isinstance(images, Unread) and images.ndim > axes
     values: Any = images if unread else unmasked(images)
-    values = values if values.dtype == np.float64 else values.astype(np.float32)
+    if values.dtype != np.float64:
+        double = values.dtype.newbyteorder("=") == np.float64
+        values = values.astype(np.float64 if double else np.float32)
     if values.ndim < axes or min(values.shape[values.ndim - axes :]) < factor or factor < 1:
         raise InputError(
             f"images of shape {values.shape} cannot be binned by {factor}; choose a smaller factor."

@@ -144,6 +144,12 @@ def _stamp(path: Path) -> str:
 def _check_stamps(path: Path, stamps: Mapping[str, str], said: Mapping[str, Any]) -> None:
     """Refuse a store that lacks a part or has another; a chunk that is lost would be read as empty."""
     for name, stamp in stamps.items():
+        kind, *rest = name.replace("\\", "/").split("/")
+        if kind not in KINDS or ".." in rest:
+            raise DataFileError(
+                f"{shown(path)} names {shown(name)} among its images, which lies outside of them; it is not read, make the "
+                "result anew."
+            )
         lost = not (path / name).is_file()
         if lost or _stamp(path / name) != stamp:
             raise DataFileError(
