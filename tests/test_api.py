@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 
 import napari_xanes as nx
 from napari_xanes._core.base import unread as base_unread
-from napari_xanes._core.base.unread import Unread
 from napari_xanes._core.data import computed
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.groups import source
@@ -448,9 +447,10 @@ def unread(value: Any, kind: Any) -> Any:
 def assert_same(one: Any, other: Any, name: str) -> None:
     """Hold what two calls returned equal to the last bit, dask arrays computed."""
     if dataclasses.is_dataclass(one):
+        assert type(one) is type(other), name
         for field in dataclasses.fields(one):
             assert_same(getattr(one, field.name), getattr(other, field.name), f"{name}.{field.name}")
-    elif isinstance(one, (np.ndarray, dask.array.Array, Counted, Unread)):
+    elif isinstance(one, np.ndarray) or base_unread.is_lazy(one):
         one, other = np.asarray(one[...]), np.asarray(other[...])
         assert one.dtype == other.dtype, name
         np.testing.assert_array_equal(one, other, err_msg=name)
@@ -463,7 +463,25 @@ def assert_same(one: Any, other: Any, name: str) -> None:
         for i, parts in enumerate(zip(one, other, strict=True)):
             assert_same(*parts, f"{name}[{i}]")
     else:
-        assert one == other or one != one or callable(one) or type(one).__module__.startswith("napari"), name
+        assert type(one) is type(other), name
+        assert one == other or (one != one and other != other), name
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.nan, 5.0),
+        (5.0, np.nan),
+        (1, 1.0),
+        (np.zeros(2, "f4"), np.zeros(2)),
+        (nx.Recipe(()), None),
+        (len, min),
+    ],
+)
+def test_what_differs_is_not_taken_for_the_same(one, other):
+    assert_same([one, np.nan], [one, np.nan], "same")
+    with pytest.raises(AssertionError):
+        assert_same({"a": one}, {"a": other}, "different")
 
 
 FROM_ARRAYS = {
