@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 import napari_xanes as nx
 from napari_xanes._core.base import unread as base_unread
-from napari_xanes._core.data import computed
+from napari_xanes._core.data import as_dask
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.groups import source
 
@@ -507,7 +507,7 @@ def small_pieces(monkeypatch):
         (blocks, "BAND_MEGABYTES", 0.002),
         (source, "BAND_MEGABYTES", 0.002),
         (base_unread, "BLOCK_BYTES", 512),
-        (computed, "BLOCK_BYTES", 512),
+        (as_dask, "BLOCK_BYTES", 512),
     ):
         monkeypatch.setattr(module, name, value)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from math import prod
+
 import dask.array
 import h5py
 import numpy as np
@@ -11,6 +15,11 @@ import zarr
 
 import napari_xanes as nx
 from napari_xanes._core.base import unread
+from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.base.unread import labelled as parted
+from napari_xanes._core.data.as_dask import Blocks
+from napari_xanes._core.data.drift import Drift
+from napari_xanes._core.data.stack import pieces, rows_are_cheap
 
 ENERGY = np.linspace(8300.0, 8420.0, 25)
 SHARE = np.random.default_rng(1).uniform(0.2, 1, (10, 13))
@@ -145,3 +154,119 @@ def test_lengths_that_nobody_knows_are_refused():
         nx.InputError, match=r"mu is an array \(nan, 10, 13\) of type float32, expected real numbers"
     ):
         nx.normalize_edge(odd[odd[:, 0, 0] > 0], ENERGY)
+
+
+KEYS = [
+    (7,),
+    (slice(None), 2),
+    (slice(None), slice(1, 3), ..., 2),
+    (slice(4, 5), slice(None), ..., slice(1, 4, 2)),
+    (3, 1, ..., 4),
+    (slice(None), [2, 0], ..., slice(1, 2)),
+    ([5, 2], slice(0, 2), ..., slice(None, None, -1)),
+    (slice(None), slice(0, 0)),
+    (slice(3, 3), slice(None), ..., 1),
+    (slice(None, None, -2), slice(None, None, -1)),
+]
+
+
+@pytest.mark.parametrize("shape", [(10, 13), (6, 10, 10)], ids=["images", "volumes"])
+def test_parts_of_what_comes_back_are_those_of_numpy(shape):
+    rng = np.random.default_rng(4)
+    mu = (MU[:, :1, :1].reshape(25, *(1,) * len(shape)) * rng.uniform(0.5, 2, shape)).astype(np.float32)
+    mu += rng.normal(0, 0.01, mu.shape).astype(np.float32)
+    given = dask.array.from_array(mu, chunks=(5, 3, *shape[1:]))
+    drift = Drift.from_shifts(rng.uniform(-2, 2, (25, len(shape))))
+    for make in (
+        lambda one: nx.normalize_edge(one, ENERGY).normalized,
+        lambda one: nx.normalize_edge(one, ENERGY, divide_by="area", gate=3.0).normalized,
+        nx.optical_density,
+        lambda one: nx.bin_pixels(one, 2),
+        lambda one: nx.apply_drift(one, drift),
+        lambda one: nx.denoise(one),
+    ):
+        expected, found = make(mu), make(given)
+        for key in KEYS:
+            np.testing.assert_array_equal(found[key].compute(), expected[key], err_msg=str(key))
+        beside = found[:, [2, 0], ..., 1]  # of which NumPy would move the axes
+        np.testing.assert_array_equal(beside.compute(), expected[:, [2, 0]][..., 1])
+
+
+def test_a_block_is_indexed_along_each_axis():
+    """Also as dask does not yet: lists beside integers."""
+    values = np.random.default_rng(0).random((6, 5, 4, 3))
+    lazy = Blocks(lambda frames, rows: values[frames][:, rows], values.shape, values.dtype)
+    for key in [(2, 1, [0, 3], 2), (slice(None), [2, 0], slice(None), 1), ([1, 0], 3, slice(None), [2, 1])]:
+        expected = values[
+            np.ix_(*(np.atleast_1d(np.arange(n)[k]) for n, k in zip(values.shape, key, strict=True)))
+        ]
+        drop = tuple(axis for axis, k in enumerate(key) if isinstance(k, int))
+        np.testing.assert_array_equal(lazy[key], expected.squeeze(drop))
+    assert lazy[:, 0:0, [1, 2], 0].shape == (6, 0, 2)
+
+
+@pytest.mark.parametrize("chunks", [(25, 3, 7), (5, 4, 13), (25, 10, 13)])
+def test_what_is_packed_together_is_read_once(chunks, monkeypatch):
+    monkeypatch.setattr("napari_xanes._core.data.as_dask.BLOCK_BYTES", 600)
+    counted: Counter[tuple[int, ...]] = Counter()
+
+    def look(block: np.ndarray, block_info: dict) -> np.ndarray:
+        counted[tuple(block_info[0]["chunk-location"])] += 1
+        return block
+
+    source = dask.array.from_array(MU, chunks=chunks).map_blocks(look, dtype=MU.dtype, meta=MU[:0, :0, :0])
+    np.testing.assert_array_equal(nx.optical_density(source).compute(), nx.optical_density(MU))
+    assert set(counted.values()) == {1} and len(counted) == source.npartitions
+    counted.clear()
+    drift = Drift.from_shifts(np.linspace([0, 0], [1.4, 2], 25))
+    np.testing.assert_array_equal(nx.apply_drift(source, drift).compute(), nx.apply_drift(MU, drift))
+    assert max(counted.values()) <= 3  # the rows above and below
+    monkeypatch.setattr("napari_xanes._core.data.as_dask.MOST_BYTES", 4 * 4 * 130)
+    smooth = nx.denoise(source)  # of whole frames: of four, unless the source has more in memory anyway
+    assert prod(smooth.chunksize) == 130 * max(4, chunks[0] * chunks[1] * 13 // 130)
+    np.testing.assert_array_equal(smooth.compute(), nx.denoise(MU))
+
+
+def test_a_plane_of_normalised_spectra_needs_its_own_energy_only():
+    read: set[int] = set()
+
+    def look(block: np.ndarray, block_info: dict) -> np.ndarray:
+        read.add(block_info[0]["chunk-location"][0])
+        return block
+
+    source = dask.array.from_array(MU, chunks=(1, 4, 13)).map_blocks(
+        look, dtype=MU.dtype, meta=MU[:0, :0, :0]
+    )
+    found = nx.normalize_edge(source, ENERGY).normalized
+    read.clear()
+    np.testing.assert_array_equal(found[9].compute(), nx.normalize_edge(MU, ENERGY).normalized[9])
+    assert read == {9}
+
+
+def test_dask_within_dask_starts_no_threads_of_its_own():
+    alive: list[int] = []
+
+    def look(block: np.ndarray) -> np.ndarray:
+        alive.append(threading.active_count())
+        return block
+
+    source = dask.array.from_array(MU, chunks=(1, 4, 13)).map_blocks(
+        look, dtype=MU.dtype, meta=MU[:0, :0, :0]
+    )
+    density = nx.optical_density(nx.flat_field(source, np.ones((10, 13))))
+    before = threading.active_count()
+    density.compute(scheduler="threads", num_workers=3)
+    assert max(alive) <= before + 3
+
+
+def test_an_array_over_a_file_says_how_it_is_packed(tmp_path):
+    whole = xarray.DataArray(MU, dims=("energy", "y", "x"), coords={"energy": ENERGY}, name="mu")
+    for chunks, cheap in (((1, 10, 13), False), ((5, 1, 13), True)):
+        path = tmp_path / f"{chunks[0]}.zarr"
+        whole.to_zarr(path, encoding={"mu": {"chunks": chunks}}, consolidated=False)
+        stored = xarray.open_dataarray(path, engine="zarr", chunks=None, consolidated=False)
+        for one in (stored, stored.transpose("x", "energy", "y")):
+            array = Unread(parted(one)[0])
+            assert pieces(array)[0] == chunks[0]
+        array = Unread(parted(stored)[0])
+        assert (pieces(array), rows_are_cheap(array)) == (chunks[:2], cheap)

@@ -19,7 +19,7 @@ from napari_xanes._core.base.door import Count, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import check_memory
 from napari_xanes._core.base.unread import Unread, is_lazy
-from napari_xanes._core.data.computed import computed
+from napari_xanes._core.data.as_dask import computed
 from napari_xanes._core.data.drift import Drift
 from napari_xanes._core.data.history import Entry
 from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader
@@ -73,8 +73,16 @@ def apply_drift(
     check_choice("interpolation", interpolation, INTERPOLATIONS)
     given = as_stack(stack)
     check_drift(drift, given.shape)
-    read = aligned_reader(given.peek, given.image_shape, drift, interpolation)
-    out = computed(read, Unread(given.data)) if is_lazy(given.data) else _moved(read, given.shape, workers)
+
+    def moved(frames: Any, index: int, rows: slice) -> Float32:
+        read = given.replace(data=frames).peek
+        return aligned_reader(read, given.image_shape, drift, interpolation)(index, rows)
+
+    if is_lazy(given.data):
+        out = computed(moved, Unread(given.data))
+    else:
+        read = aligned_reader(given.peek, given.image_shape, drift, interpolation)
+        out = _moved(read, given.shape, workers)
     if not isinstance(stack, EnergyStack):
         return out
     params = AlignParams(interpolation=interpolation, matrices=known_drift(drift))

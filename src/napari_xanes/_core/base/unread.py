@@ -42,7 +42,20 @@ def read(source: Any, key: Any) -> NDArray[Any]:
             block = together(*(slice(start, stop) for start, stop, _ in ranges))
             return np.asarray(block[(slice(None), slice(None), *key[2:])])
     part = source[key]
-    return unmasked(part.compute() if hasattr(part, "compute") else part)
+    return unmasked(_computed(part) if hasattr(part, "compute") else part)
+
+
+def _computed(part: Any) -> Any:
+    """Return what a dask array holds.
+
+    Whoever asks is one of many threads, for each of which dask would start as many of its own; what is chosen
+    instead of threads, such as a cluster, stays so.
+    """
+    from dask import threaded
+    from dask.base import get_scheduler
+
+    chosen = get_scheduler()
+    return part.compute() if chosen not in (None, threaded.get) else part.compute(scheduler="synchronous")
 
 
 def whole(source: Any) -> NDArray[Any]:
@@ -173,6 +186,8 @@ class _File:
 
     def __init__(self, array: Any) -> None:
         self.array, self.shape, self.dtype, self.ndim = array, array.shape, array.dtype, array.ndim
+        packed = array.encoding.get("preferred_chunks")  # by name, whatever the order of the axes is now
+        self.chunks = packed and tuple(min(packed.get(d, n), n) for d, n in array.sizes.items())
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         return np.asarray(self.array[key].values)

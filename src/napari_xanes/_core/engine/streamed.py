@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.unread import Unread
-from napari_xanes._core.data.computed import as_dask
+from napari_xanes._core.data.as_dask import Blocks, as_dask
 from napari_xanes._core.data.stack import FloatArray, rows_are_cheap
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.passes import reading_bands
+from napari_xanes._core.engine.passes import is_by_frame, reading_bands, repeated
 
 Values = Any
 """A NumPy array (E, ...) or `Unread`."""
@@ -48,42 +47,36 @@ def frames_of(mu: Values, frames: slice | NDArray[np.intp]) -> Values:
 def run_changing(kernel: blocks.PixelKernel, mu: Values) -> tuple[dict[str, FloatArray], Any]:
     """Apply a kernel to every spectrum, and return its maps and the changed spectra.
 
-    Of what was not read, these are a dask array, a block of which is computed from the spectra of its rows.
+    Of what was not read, these are a dask array, a block of which is computed from the spectra of its rows; where the kernel
+    can `remember`, a single frame is computed from itself.
     """
     if not isinstance(mu, Unread):
-        changed = np.empty_like(mu)
-        (maps,) = blocks.run_kernels([kernel], mu, out=changed)
-        return maps, changed
+        out = np.empty_like(mu)
+        (maps,) = blocks.run_kernels([kernel], mu, out=out)
+        return maps, out
+    if hasattr(kernel, "remember"):
+        kernel.remember()
     (maps,) = run_kernels([kernel], mu)
-    bands = bands_of(mu)
-    rows = max(band.stop - band.start for band in bands)
-    return maps, as_dask(_Changed(kernel, mu, bands), (len(mu), rows, *mu.shape[2:]))
+    again, unit = repeated(kernel, maps, known=True), blocks.chunk_rows(mu.shape[1:])
 
-
-class _Changed:
-    """The spectra of an array as a kernel leaves them."""
-
-    def __init__(self, kernel: blocks.PixelKernel, mu: Unread, bands: Sequence[slice]) -> None:
-        self._kernel, self._mu, self._bands = kernel, mu, bands
-        self.shape, self.dtype, self.ndim = mu.shape, mu.dtype, mu.ndim
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        frames, rows, *rest = key
-        wanted = np.arange(self.shape[1])[rows]
-        low, high = int(wanted.min()), int(wanted.max()) + 1
-        parts = [self._band(band) for band in self._bands if band.start < high and band.stop > low]
-        first = next(band.start for band in self._bands if band.stop > low)
-        whole = np.concatenate(parts, axis=1)
-        return np.asarray(whole[(frames, wanted - first, *rest)])
-
-    def _band(self, band: slice) -> NDArray[Any]:
-        spectra = np.array(self._mu[:, band])
-        flat, first = spectra.reshape(len(spectra), -1), band.start * prod(self.shape[2:])
+    def changed(frames: NDArray[np.intp], rows: slice) -> NDArray[Any]:
+        """Return rows of some frames, computed in the pieces that the maps were."""
+        band = slice(rows.start // unit * unit, min(-(-rows.stop // unit) * unit, mu.shape[1]))
+        alone = len(frames) == 1 and is_by_frame(again)
+        values = np.array(mu[slice(frames[0], frames[0] + 1) if alone else slice(None), band])
+        flat, first = values.reshape(len(values), -1), band.start * prod(mu.shape[2:])
         with blocks.one_blas_thread:
-            for chunk in chunks_of(self.shape[1:], band):
+            for chunk in chunks_of(mu.shape[1:], band):
                 part = flat[:, chunk.start - first : chunk.stop - first]
-                blocks.apply_kernels([self._kernel], part, [{}], chunk)
-        return spectra
+                if alone:
+                    again.frame(int(frames[0]), part[0], chunk)
+                else:
+                    blocks.apply_kernels([kernel], part, [{}], chunk)
+        inside = slice(rows.start - band.start, rows.stop - band.start)
+        return (values if alone else values[frames])[:, inside]
+
+    rows = max(band.stop - band.start for band in bands_of(mu))
+    return maps, as_dask(Blocks(changed, mu.shape, mu.dtype), (len(mu), rows, *mu.shape[2:]))
 
 
 def bands_of(mu: Unread) -> list[slice]:
@@ -93,9 +86,8 @@ def bands_of(mu: Unread) -> list[slice]:
 
 def chunks_of(image_shape: Sequence[int], band: slice) -> list[slice]:
     """Return the pieces of a band of rows, as ranges of the flattened image."""
-    chunks, width = blocks.pixel_chunks(image_shape), prod(image_shape[1:])
-    starts = [chunk.start for chunk in chunks]
-    return chunks[bisect_left(starts, band.start * width) : bisect_left(starts, band.stop * width)]
+    first, there = band.start * prod(image_shape[1:]), (band.stop - band.start, *image_shape[1:])
+    return [slice(first + chunk.start, first + chunk.stop) for chunk in blocks.pixel_chunks(there)]
 
 
 def spectra_by_bands(mu: Values) -> Iterator[tuple[slice, FloatArray]]:
@@ -112,7 +104,7 @@ def median_of(mu: Values, what: Callable[[FloatArray], NDArray[np.float64]]) -> 
     """Return the median of the numbers that a function makes of spectra (E, n), none of them negative; NaN if there are none.
 
     The bit patterns of such numbers are in the order of the numbers.  So of those that are never in memory at once,
-    the middle ones are found by counting their first bits, and sorting those that have these in common.
+    the middle ones are found 16 bits a pass, by counting.
     """
     if not isinstance(mu, Unread):
         numbers = what(mu.reshape(len(mu), -1))
@@ -123,7 +115,7 @@ def median_of(mu: Values, what: Callable[[FloatArray], NDArray[np.float64]]) -> 
             yield np.ascontiguousarray(what(spectra), np.float64).view(np.uint64)
 
     prefixes, ranks = [0, 0], [0, 0]
-    for shift in (48, 32):
+    for shift in (48, 32, 16, 0):
         counts = {prefix: np.zeros(2**16, np.int64) for prefix in prefixes}
         for part in patterns():
             first = part >> np.uint64(shift)
@@ -140,9 +132,4 @@ def median_of(mu: Values, what: Callable[[FloatArray], NDArray[np.float64]]) -> 
             digit = int(np.searchsorted(below, ranks[k], side="right"))
             ranks[k] -= int(below[digit - 1]) if digit else 0
             prefixes[k] = prefix << 16 | digit
-    alike: dict[int, list[NDArray[np.uint64]]] = {prefix: [] for prefix in prefixes}
-    for part in patterns():
-        for prefix, kept in alike.items():
-            kept.append(part[part >> np.uint64(32) == prefix])
-    middle = [np.sort(np.concatenate(alike[p]))[rank] for p, rank in zip(prefixes, ranks, strict=True)]
-    return float(np.mean(np.array(middle).view(np.float64)))
+    return float(np.mean(np.array(prefixes, np.uint64).view(np.float64)))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.unread import Unread
-from napari_xanes._core.data.computed import computed
+from napari_xanes._core.data.as_dask import computed
 from napari_xanes._core.fit.verdict import FitDiagnosis
 
 FloatArray = NDArray[np.floating[Any]]
@@ -96,7 +96,7 @@ class ReferenceFit:
         """Return the spectra at the energies that were fitted (n, ...), as a dask array if they were not read."""
         if isinstance(self._mu, Unread):
             fitted = self._mu.take(self._fitted)
-            return computed(lambda i, rows: fitted[i, rows], fitted, dtype=fitted.dtype)
+            return computed(lambda frames, i, rows: frames[i, rows], fitted, dtype=fitted.dtype)
         return self._mu[self._fitted]
 
     def model(self, index: int | tuple[int, ...] = ()) -> PixelModel:

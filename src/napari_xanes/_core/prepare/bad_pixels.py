@@ -21,7 +21,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.base.unread import Unread
-from napari_xanes._core.data.computed import computed
+from napari_xanes._core.data.as_dask import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine import blocks
@@ -139,8 +139,8 @@ def remove_bad_pixels(
     bad = _find(lambda i: stack[i], len(stack), params)
     width = int(np.prod(stack.shape[2:]))
 
-    def clean(index: int, rows: slice) -> Float32:
-        frame = np.array(stack[index, rows])
+    def clean(frames: Any, index: int, rows: slice) -> Float32:
+        frame = np.array(frames[index, rows])
         bad.put_right(frame, index, rows.start * width)
         return frame
 

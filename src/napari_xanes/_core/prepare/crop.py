@@ -16,7 +16,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Roi, Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import Unread
-from napari_xanes._core.data.computed import computed
+from napari_xanes._core.data.as_dask import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine.chain import Chain
@@ -114,17 +114,17 @@ def bin_pixels(images: StackLike, factor: int, *, axes: Axes = 2) -> NDArray[np.
     return valid_mean(values[key] for key in keys).astype(values.dtype)
 
 
-def _binned_unread(frames: Unread, factor: int, axes: int) -> NDArray[np.floating[Any]]:
+def _binned_unread(values: Unread, factor: int, axes: int) -> NDArray[np.floating[Any]]:
     """Return frames binned when they are looked at."""
-    along = factor if frames.ndim == axes + 1 else 1  # else rows are images of their own
-    shape = (*frames.shape[: frames.ndim - axes], *(n // factor for n in frames.shape[frames.ndim - axes :]))
+    along = factor if values.ndim == axes + 1 else 1  # else rows are images of their own
+    shape = (*values.shape[: values.ndim - axes], *(n // factor for n in values.shape[values.ndim - axes :]))
 
-    def small(index: int, rows: slice) -> NDArray[np.floating[Any]]:
+    def small(frames: Any, index: int, rows: slice) -> NDArray[np.floating[Any]]:
         part = frames[index, rows.start * along : rows.stop * along]
         binned: NDArray[np.floating[Any]] = bin_pixels(part, factor, axes=axes)
         return binned
 
-    return computed(small, frames, shape=shape, dtype=frames.dtype)
+    return computed(small, values, shape=shape, dtype=values.dtype)
 
 
 def crop_step(chain: Chain, params: CropParams, progress: Progress) -> tuple[CropParams, Found]:

@@ -15,7 +15,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import Unread
-from napari_xanes._core.data.computed import computed
+from napari_xanes._core.data.as_dask import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine.chain import Chain
@@ -85,9 +85,9 @@ def denoise(
     if values.ndim < axes or not values.size:
         raise InputError(f"images have shape {values.shape}, expected at least {axes} axes, and pixels.")
     if isinstance(values, Unread):
-        frames, whole = values, values.ndim == axes + 1  # else rows are images of their own
+        whole = values.ndim == axes + 1  # else rows are images of their own
 
-        def smoothed(index: int, rows: slice) -> Float32:
+        def smoothed(frames: Any, index: int, rows: slice) -> Float32:
             frame: Float32 = denoise(
                 frames[index, slice(None) if whole else rows],
                 method=method,
@@ -97,7 +97,7 @@ def denoise(
             )
             return frame[rows if whole else slice(None)]
 
-        return computed(smoothed, frames, cheap_rows=not whole)
+        return computed(smoothed, values, cheap_rows=not whole)
     flat = values.reshape(-1, *values.shape[values.ndim - axes :])
     out: Float32 = np.empty_like(flat)
     for result, image in zip(out, flat, strict=True):

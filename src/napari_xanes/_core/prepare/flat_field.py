@@ -17,7 +17,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import Unread
-from napari_xanes._core.data.computed import computed
+from napari_xanes._core.data.as_dask import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack, Float32
 from napari_xanes._core.engine.chain import Chain
@@ -82,8 +82,8 @@ def flat_field(counts: StackLike, flat: StackLike, dark: StackLike | None = None
     check_beam(beam, dark_image, stack.shape[0])
     divide = BeamDivision(beam, dark_image, changes=beam_changes(flat, stack.shape[0], stack.shape[1:]))
 
-    def divided(index: int, rows: slice) -> Float32:
-        frame = as_float32(measured(stack[index, rows])).copy()
+    def divided(frames: Any, index: int, rows: slice) -> Float32:
+        frame = as_float32(measured(frames[index, rows])).copy()
         divide(frame, index, rows)
         return frame
 

@@ -12,7 +12,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import Unread
-from napari_xanes._core.data.computed import computed
+from napari_xanes._core.data.as_dask import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine.chain import Chain
@@ -49,8 +49,9 @@ def optical_density(transmission: StackLike) -> Float32:
     ['0.223', '0.693', 'nan']
     """
     if isinstance(transmission, Unread):
-        frames = transmission
-        return computed(lambda i, rows: _negative_log(as_float32(frames[i, rows]).copy()), frames)
+        return computed(
+            lambda frames, i, rows: _negative_log(as_float32(frames[i, rows]).copy()), transmission
+        )
     values = unmasked(transmission)
     if values.dtype.kind not in "fiub":
         raise InputError(f"transmission is of type {values.dtype}, expected real numbers.")

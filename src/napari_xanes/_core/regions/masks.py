@@ -16,7 +16,7 @@ from napari_xanes._core.base.checks import check_choice
 from napari_xanes._core.base.door import Boundless, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.unread import Unread
-from napari_xanes._core.data.computed import computed
+from napari_xanes._core.data.as_dask import computed
 
 How = Literal["and", "or", "minus"]
 AT_ONCE = 50_000
@@ -242,15 +242,15 @@ def apply_mask(data: StackLike, mask: ArrayLike) -> NDArray[np.floating[Any]]:
         )
     kind = values.dtype if values.dtype.kind == "f" else np.float32
     if isinstance(values, Unread):
-        frames, leading = values.astype(kind), values.ndim - inside.ndim
+        leading = values.ndim - inside.ndim
 
-        def only_inside(index: int, rows: slice) -> NDArray[Any]:
+        def only_inside(frames: Any, index: int, rows: slice) -> NDArray[Any]:
             part = np.array(frames[index, rows])
             within = inside[(index, rows)[leading:]]  # of rows, where they are of one image
             part[..., ~within] = np.nan
             return part
 
-        return computed(only_inside, frames, dtype=kind)
+        return computed(only_inside, values.astype(kind), dtype=kind)
     masked = values.astype(kind)
     masked[..., ~inside] = np.nan
     return masked
