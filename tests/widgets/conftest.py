@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,17 @@ def density(scan) -> nx.EnergyStack:
     )
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def loaded_once():
-    """What is loaded stays loaded: napari and its fixtures collect garbage all the time, and need not go through it."""
+    """What is loaded stays loaded: napari and its fixtures collect garbage all the time, and need not go through it.
+
+    Done once, before there is any viewer: nothing that a test leaves is among it.
+    """
+    import_module("napari.window")  # which loads what windows are made of
     gc.collect()
     gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from threading import Event, get_ident
 
 import numpy as np
+import pint
 import pytest
+from napari.layers._layer_actions import _duplicate_layer
+from qtpy.QtCore import QTimer
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.engine import computed
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.jobs.chooser import StackChooser
+from napari_xanes._widgets.layers import ahead
 from napari_xanes._widgets.layers.layers import (
     about,
     add_stack,
@@ -21,15 +27,16 @@ from napari_xanes._widgets.layers.layers import (
     is_stale,
     lineage,
     put_result,
-    result_of,
     results_of,
     show_maps,
     stack_layers,
     stack_of,
 )
+from napari_xanes._widgets.layers.on_demand import live_with
 from napari_xanes._widgets.layers.reopened import result_tuples
-from napari_xanes._widgets.layers.session import changed_together
-from napari_xanes._widgets.layers.tuples import stack_tuple
+from napari_xanes._widgets.layers.session import changed_together, later
+from napari_xanes._widgets.layers.together import result_of
+from napari_xanes._widgets.layers.tuples import glimpse, stack_tuple
 from napari_xanes._widgets.layers.written import result_from_tuples
 from napari_xanes._widgets.window.energy_text import KEY, show_energy
 
@@ -337,3 +344,65 @@ def test_layers_that_change_together_are_told_once(viewer, density, qtbot):
     viewer.layers.remove(first)
     assert told == [2, 1]
     chooser.cleanup()
+
+
+def test_what_follows_is_done_also_where_some_of_it_fails(viewer):
+    done = []
+
+    def change():
+        with changed_together(viewer):
+            later(viewer, "first", lambda: 1 // 0)
+            later(viewer, "second", lambda: done.append("second"))
+            later(viewer, "third", lambda: int("none"))
+
+    with pytest.raises(ZeroDivisionError):
+        change()
+    with changed_together(viewer):
+        assert done == ["second"]
+
+
+def put_computed(viewer, read):
+    """Put a stack that is computed on demand; nothing of it is kept yet but what its limits are from."""
+    result = run(make_stack())
+    data = result.stack.data
+    view = computed.ComputedStack(lambda i, rows: read(i) or data[i, rows].copy(), data.shape)
+    result = replace(result, stack=result.stack.replace(data=view))
+    glimpse(result.stack)
+    computed.looked_at.cache_clear()
+    raw = add_stack(viewer, make_stack())
+    return put_result(viewer, raw, "normalize", result, stack_name="normalised"), data
+
+
+def test_a_plane_that_a_new_layer_shows_is_computed_while_the_window_lives(viewer, qapp):
+    threads, here = [], get_ident()
+    viewer.dims.ndim = 3
+    put_computed(viewer, lambda i: threads.append(get_ident()))
+    shown = threads[5:]  # after those for the limits
+    assert shown and here not in shown
+
+
+def test_a_stack_that_two_layers_show_is_shown_again_by_both(viewer, qtbot):
+    """Where another plane was asked for while one was computed."""
+    go_on, refreshed, waits = Event(), [], []
+    layer, data = put_computed(viewer, lambda i: go_on.wait(30) and None if i in waits else None)
+    viewer.layers.selection = {layer}
+    _duplicate_layer(viewer.layers)
+    copy = next(one for one in stack_layers(viewer) if one.data is layer.data and one is not layer)
+    live_with(copy)  # as when a step is taken back in it
+    assert copy.name.count("computed on demand") == 1 and copy.name != layer.name
+    for one in (layer, copy):
+        one.visible = True
+        one.events.set_data.connect(lambda _, one=one: refreshed.append(one))
+    waits.append(3)
+    QTimer.singleShot(100, lambda: (layer.data[4], go_on.set()))
+    np.testing.assert_array_equal(layer.data[3], data[3])
+    assert go_on.is_set()
+    qtbot.waitUntil(lambda: layer in refreshed and copy in refreshed)
+
+
+def test_units_are_set_up_before_another_thread_may_ask_for_them(monkeypatch):
+    units, seen = pint.get_application_registry(), []
+    monkeypatch.setattr(units, "_registry", pint.registry.LazyRegistry())
+    monkeypatch.setattr(ahead, "_get_ready", lambda: seen.append(type(units.get())))
+    ahead.get_ready.__wrapped__().join()
+    assert seen == [pint.UnitRegistry]

@@ -7,7 +7,8 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes._core.recipe.recipe import Recipe
-from napari_xanes._widgets.layers.layers import about, add_stack, result_of
+from napari_xanes._widgets.layers.layers import about, add_stack
+from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.steps.corrections import STACK_NAMES
 from napari_xanes._widgets.window.workflow import CorrectionsDock, XanesWorkflow
 

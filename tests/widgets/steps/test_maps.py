@@ -7,7 +7,8 @@ import pytest
 from same_maps import assert_same
 
 import napari_xanes as nx
-from napari_xanes._widgets.layers.layers import about, add_stack, result_of
+from napari_xanes._widgets.layers.layers import about, add_stack
+from napari_xanes._widgets.layers.together import result_of
 
 
 def layers(viewer):

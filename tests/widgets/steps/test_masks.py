@@ -20,12 +20,12 @@ from napari_xanes._widgets.layers.layers import (
     kept_result,
     lineage,
     put_result,
-    result_of,
     results_of,
     stack_of,
 )
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack
 from napari_xanes._widgets.layers.masks import PREVIEW_NAME, apply_to_all
+from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.layers.tuples import labels_tuple
 from napari_xanes._widgets.window.workflow import MaskDock
 

@@ -25,10 +25,11 @@ from napari_xanes._widgets.history.script_view import ScriptView
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.jobs.groups import Made, run_groups
 from napari_xanes._widgets.jobs.runner import Runner
-from napari_xanes._widgets.layers.layers import about, find, lineage, result_of, stack_of
+from napari_xanes._widgets.layers.layers import about, find, lineage, stack_of
 from napari_xanes._widgets.layers.painted import save_recipe
 from napari_xanes._widgets.layers.reopened import alone, alone_text
 from napari_xanes._widgets.layers.session import workflow_of
+from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.notices import report_error

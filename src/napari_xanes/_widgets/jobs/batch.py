@@ -15,8 +15,8 @@ from napari_xanes._widgets.jobs.batch_table import BatchTable, in_words
 from napari_xanes._widgets.jobs.child import Child
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.jobs.queue import AGAIN, OPEN, Queue, last_error
-from napari_xanes._widgets.layers.layers import result_of
 from napari_xanes._widgets.layers.painted import with_masks
+from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.notices import report_error

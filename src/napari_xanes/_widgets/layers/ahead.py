@@ -11,6 +11,7 @@ from threading import Thread
 
 import numpy as np
 from napari.layers import Labels, Shapes
+from pint import get_application_registry
 
 from napari_xanes._widgets.layers.label_colors import label_colors, mask_colors
 
@@ -19,7 +20,11 @@ _MODULES = ("skimage.measure",)
 
 @cache
 def get_ready() -> Thread:
-    """Begin, once; returns the thread."""
+    """Begin, once; returns the thread.
+
+    The registry of units, which pint sets up when it is asked first, is not for two threads at once: it is asked here.
+    """
+    _ = get_application_registry().pixel
     thread = Thread(target=_get_ready, name="napari-xanes: getting ready")
     thread.start()
     return thread

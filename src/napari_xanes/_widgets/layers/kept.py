@@ -18,9 +18,10 @@ from napari_xanes._core.data.history import Entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.masks import apply_mask
-from napari_xanes._widgets.layers.layers import about, lineage, result_of
+from napari_xanes._widgets.layers.layers import about, lineage
 from napari_xanes._widgets.layers.masked import MASKED, applied_mask
 from napari_xanes._widgets.layers.names import PREVIEW
+from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.layers.tuples import LayerTuple
 
 DRAWN = "drawn"

@@ -27,16 +27,14 @@ from uuid import uuid4
 import numpy as np
 from napari.layers import Image, Layer
 
-from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data import kinds
 from napari_xanes._core.data.history import History, history_from_json, history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
-from napari_xanes._core.recipe.histories import merge_histories
 from napari_xanes._widgets.layers.derived import is_still
 from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
-from napari_xanes._widgets.layers.on_demand import live_with
+from napari_xanes._widgets.layers.on_demand import live_meanwhile, live_with
 from napari_xanes._widgets.layers.tuples import (
     SEEN_OVER_MAPS,
     LayerTuple,
@@ -76,6 +74,7 @@ def stack_layers(viewer: Any) -> Iterator[Layer]:
         if _written(layer).get("kind") == "stack" and isinstance(layer, Image) and (said := about(layer)):
             if said["id"] in seen:
                 layer.metadata = {**layer.metadata, "xanes": {**said, "id": uuid4().hex}}
+                live_with(layer)
             seen.add(about(layer)["id"])
             yield layer
 
@@ -309,6 +308,7 @@ def _put(viewer: Any, made: LayerTuple, role: str, *, visible: bool = True) -> L
     data, kw, kind = made
     said = kw["metadata"]["xanes"]
     said["role"] = role
+    live_meanwhile(data)
     breathe()
     old = _output(viewer, said["made_from"], role)
     if old is None:
@@ -327,33 +327,3 @@ def _put(viewer: Any, made: LayerTuple, role: str, *, visible: bool = True) -> L
     if renewed:
         give_limits(old, kw["contrast_limits"])
     return old
-
-
-# -- results from layers --------------------------------------------------------------------------
-
-
-def result_of(viewer: Any, layer: Layer) -> Result:
-    """Return all that is known about a stack and those it was made from, as one result to be saved.
-
-    Raises InputError if no step has been run on it yet.
-    """
-    line = lineage(viewer, layer)
-    found = [result for one in reversed(line) for result in results_of(one).values()]
-    if not found:
-        raise InputError(f"{layer.name}: no step has been run on it yet; run one, then save.")
-    merged: dict[str, Any] = {part: {} for part in ("maps", "info", "labels", "tables", "extra")}
-    for result in found:
-        for part, values in merged.items():
-            values.update(getattr(result, part))
-    history = merge_histories([result.history for result in found])
-    warnings = tuple(dict.fromkeys(text for result in found for text in result.warnings))
-    return replace(found[-1], **merged, history=history, warnings=warnings)
-
-
-def known_maps(viewer: Any, layer: Layer) -> list[str]:
-    """Return the names of the maps that were made of a stack, of those it was made from, and of those made from it."""
-    line = lineage(viewer, layer)
-    line += [one for one in stack_layers(viewer) if layer in lineage(viewer, one)[1:]]
-    return list(
-        dict.fromkeys(name for one in line for result in results_of(one).values() for name in result.maps)
-    )

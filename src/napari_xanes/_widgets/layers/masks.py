@@ -25,7 +25,7 @@ from napari_xanes._widgets.layers.label_colors import mask_colors
 from napari_xanes._widgets.layers.layers import about, find, history_of, put_labels, show_only
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
-from napari_xanes._widgets.layers.on_demand import live_with
+from napari_xanes._widgets.layers.on_demand import live_meanwhile, live_with
 from napari_xanes._widgets.layers.seen_labels import image_shape, is_collapsed, labels_on
 from napari_xanes._widgets.layers.tuples import labels_tuple
 from napari_xanes._widgets.layers.undo import one_step, remove_layers
@@ -226,7 +226,9 @@ def _apply(layer: Layer, inside: NDArray[np.bool_], entry: Entry) -> None:
     stack = said["kind"] == "stack"
     if stack:
         computed = isinstance(data, ComputedStack)
-        layer.data = data.masked(inside) if computed else MaskedStack(data, inside)
+        masked = data.masked(inside) if computed else MaskedStack(data, inside)
+        live_meanwhile(masked)
+        layer.data = masked
         live_with(layer)
     elif isinstance(layer, Labels):
         layer.data = np.where(inside, data, 0).astype(data.dtype)

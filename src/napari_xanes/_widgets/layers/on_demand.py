@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from weakref import ref
+from typing import Any
+from weakref import WeakSet
 
 from napari.layers import Layer
 
@@ -17,21 +18,37 @@ from napari_xanes._widgets.parts.portions import apart
 SUFFIX = " (computed on demand)"
 
 
+def live_meanwhile(data: Any) -> None:
+    """Let the window live while a plane is computed, if data are computed on demand; before a layer shows them."""
+    if isinstance(data, ComputedStack) and not isinstance(data.wait, _Waiting):
+        data.wait = _Waiting()
+
+
 def live_with(layer: Layer) -> None:
     """Say of a stack's layer whether it is computed on demand, and let the window live while it is."""
-    data, name = data_of(layer), layer.name.removesuffix(SUFFIX)
+    data, name = data_of(layer), layer.name
     if isinstance(data, ComputedStack):
-        data.wait = _Waiting(layer)
-        name += SUFFIX
+        live_meanwhile(data)
+        assert isinstance(data.wait, _Waiting)
+        data.wait.layers.add(getattr(layer, "__wrapped__", layer))
+        name += SUFFIX if SUFFIX not in name else ""
+    else:
+        name = name.replace(SUFFIX, "")
     if layer.name != name:
         layer.name = name
 
 
 class _Waiting:
-    """Has planes of a layer computed in another thread, if it is the window that asks."""
+    """Has planes of a stack computed in another thread, if it is the window that asks.
 
-    def __init__(self, layer: Layer) -> None:
-        self._layer = ref(layer)
+    Attributes
+    ----------
+    layers : set of Layer
+        Those that show the stack, or did: a layer that is duplicated shows the same.
+    """
+
+    def __init__(self) -> None:
+        self.layers: WeakSet[Layer] = WeakSet()
         self._asked = 0
 
     def __call__(self, make: Callable[[], Float32]) -> Float32:
@@ -41,9 +58,11 @@ class _Waiting:
 
     def _show_last(self, asked: int) -> None:
         """Show a plane again that was asked for while this one was computed, and shown before it."""
-        layer = self._layer()
-        if self._asked != asked and layer is not None:
-            layer.refresh()
+        if self._asked == asked:
+            return
+        for layer in list(self.layers):
+            if getattr(data_of(layer), "wait", None) is self:
+                layer.refresh()
 
 
 def _with_files(make: Callable[[], Float32]) -> Float32:

@@ -83,7 +83,10 @@ def workflow_of(viewer: Any) -> Any:
 
 @contextmanager
 def changed_together(viewer: Any) -> Iterator[None]:
-    """Change several layers; what follows the layers is told once, afterwards."""
+    """Change several layers; what follows the layers is told once, afterwards.
+
+    All of it is done, also where some of it fails; the first error comes out in the end.
+    """
     session = session_of(viewer)
     if session.together:
         yield
@@ -93,8 +96,14 @@ def changed_together(viewer: Any) -> Iterator[None]:
         yield
     finally:
         session.together = False
-        while session.afterwards:
-            session.afterwards.pop(next(iter(session.afterwards)))()
+        actions, session.afterwards, errors = list(session.afterwards.values()), {}, []
+        for action in actions:
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - the others are to be done all the same
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
 
 def later(viewer: Any, key: Hashable, action: Callable[[], None]) -> bool:

@@ -17,6 +17,7 @@ from weakref import ref
 
 import numpy as np
 from napari.layers import Layer
+from vispy.gloo import get_current_canvas
 
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
@@ -200,7 +201,8 @@ def remove_layers(viewer: Any, layers: Iterable[Layer]) -> None:
     """Remove layers in portions; those that are not there are passed over.
 
     napari collects garbage and orders its scene anew after a removal, which takes longer than the removal: it does so
-    once for all of them, and the window lives in between.
+    once for all of them, and the window lives in between.  Then it also deletes what drew them, in whichever OpenGL
+    context is the current one: after the window was drawn that is another than the canvas's, and to draw on crashes.
     """
     there = [one for one in layers if one in viewer.layers]
     if not there:
@@ -209,6 +211,9 @@ def remove_layers(viewer: Any, layers: Iterable[Layer]) -> None:
         for layer in there:
             viewer.layers.remove(layer)
             breathe()
+        canvas = get_current_canvas()
+        if canvas is not None:
+            canvas.set_current()
     breathe()
 
 

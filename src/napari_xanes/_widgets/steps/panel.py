@@ -31,13 +31,13 @@ from napari_xanes._widgets.layers.layers import (
     find,
     has_old_result,
     is_stale,
-    known_maps,
     lineage,
     put_result,
     results_of,
     stack_of,
 )
 from napari_xanes._widgets.layers.session import changed_together
+from napari_xanes._widgets.layers.together import known_maps
 from napari_xanes._widgets.layers.words import in_voxels, why_on_demand
 from napari_xanes._widgets.parts.advice import Advice, Told, Way
 from napari_xanes._widgets.parts.notices import report_error

@@ -21,9 +21,10 @@ from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.jobs.groups import Group, Home, group_steps, put_groups, run_groups
 from napari_xanes._widgets.jobs.runner import Runner
 from napari_xanes._widgets.layers.kept import as_seen, result_as_seen
-from napari_xanes._widgets.layers.layers import about, find, lineage, result_of, stack_of
+from napari_xanes._widgets.layers.layers import about, find, lineage, stack_of
 from napari_xanes._widgets.layers.painted import save_recipe
 from napari_xanes._widgets.layers.reopened import alone, alone_text
+from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.layers.words import history_text
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.parts.spoken import spoken

@@ -17,8 +17,9 @@ from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.draw.figure_kinds import check_figure_path
 from napari_xanes._core.regions.masks import apply_mask
 from napari_xanes._widgets.jobs.worker import Background
-from napari_xanes._widgets.layers.layers import about, find, result_of
+from napari_xanes._widgets.layers.layers import about, find
 from napari_xanes._widgets.layers.masked import applied_mask, data_of
+from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.parts.buttons import make_button
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.view.mix_panel import MixPanel

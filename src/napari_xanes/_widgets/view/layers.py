@@ -12,8 +12,9 @@ from napari.utils import Colormap
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._widgets.layers.layers import about, find, lineage, result_of
+from napari_xanes._widgets.layers.layers import about, find, lineage
 from napari_xanes._widgets.layers.masked import data_of
+from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.view.mix import Mix
 
 MIX, SINGLE = "colour_mix", "volume"
