@@ -48,13 +48,14 @@ def density(scan) -> nx.EnergyStack:
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def loaded_once():
     """What is loaded stays loaded: napari and its fixtures collect garbage all the time, and need not go through it.
 
-    Done once, before there is any viewer: nothing that a test leaves is among it.
+    What the tests of another file left is collected first, so that it is not kept with the rest.
     """
     import_module("napari.window")  # which loads what windows are made of
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     yield

@@ -8,7 +8,7 @@ are removed, and only what it changed is set back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -212,7 +212,9 @@ def remove_layers(viewer: Any, layers: Iterable[Layer]) -> None:
             viewer.layers.remove(layer)
             breathe()
         canvas = get_current_canvas()
-        if canvas is not None:
+        if canvas is not None and isalive(
+            canvas.native
+        ):  # that of a window which is closed may still be the last one
             canvas.set_current()
     breathe()
 
