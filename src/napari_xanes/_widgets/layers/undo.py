@@ -212,10 +212,9 @@ def remove_layers(viewer: Any, layers: Iterable[Layer]) -> None:
             viewer.layers.remove(layer)
             breathe()
         canvas = get_current_canvas()
-        if canvas is not None and isalive(
-            canvas.native
-        ):  # that of a window which is closed may still be the last one
-            canvas.set_current()
+        if canvas is not None:
+            with suppress(RuntimeError):  # it may still be that of a window which was closed
+                canvas.set_current()
     breathe()
 
 
