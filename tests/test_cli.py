@@ -122,6 +122,39 @@ def test_inspect_prints_key_and_value(call, scans):
     assert code == 0 and out.count("signal: counts") == 2
 
 
+def test_flats_that_lie_beside_are_named_and_no_recipe_holds_words_for_them(call, tmp_path):
+    """A folder finds its flats by itself, a file is told of them; the recipe of either runs on the other."""
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    made = nx.simulate((20, 24), n_energies=40, max_drift=0).stack
+    for name in ("data", "flat", "dark"):
+        images = np.asarray(getattr(made, name)[:])
+        file = {"data": "xanes_raw.tif"}.get(name, f"{name}.tif")
+        tifffile.imwrite(folder / file, images, photometric="minisblack")
+    np.savetxt(folder / "energies.txt", made.energy)
+    beside = 'flat = "flat.tif", dark = "dark.tif"'
+    steps = "".join(f'[[step]]\ndo = "{name}"\n' for name in ("flat_field", "optical_density", "normalize"))
+    (tmp_path / "r.toml").write_text(f"schema = 1\n{steps}")
+    code, out, err = call("run", tmp_path / "r.toml", folder, "--out", tmp_path / "of_folder")
+    assert code == 0, err
+    assert out.count("flats: flat.tif, found with the images") == 1 and "flat.tif" not in err
+    written_recipe = tmp_path / "of_folder/scan.toml"
+    again = nx.Recipe.load(written_recipe)
+    assert again.input.flat is None and again.input.dark is None
+    code, out, err = call("run", written_recipe, folder / "xanes_raw.tif", "--out", tmp_path / "of_file")
+    assert code == 1 and f"flat.tif and dark.tif beside it would fit: {beside} in [input]." in err
+    code, out, _ = call("inspect", folder / "xanes_raw.tif")
+    assert f"beside the scan: {beside} would fit" in out
+    named = written_recipe.read_text().replace("[input]", "[input]\n" + beside.replace(", ", "\n"))
+    (folder / "named.toml").write_text(named)
+    code, _, err = call("run", folder / "named.toml", folder / "xanes_raw.tif", "--out", tmp_path / "of_file")
+    assert code == 0, err
+    assert nx.Recipe.load(tmp_path / "of_file/xanes_raw.toml").input.flat == str(folder / "flat.tif")
+    assert_same_maps(
+        *(nx.load_result(tmp_path / one) for one in ("of_file/xanes_raw.h5", "of_folder/scan.h5"))
+    )
+
+
 def test_inspect_goes_on_after_a_bad_file(call, scans, tmp_path):
     (tmp_path / "bad.h5").write_text("no HDF5")
     code, out, err = call("inspect", tmp_path / "bad.h5", scans / "two.h5")

@@ -188,6 +188,9 @@ def run_here(
     takes = needs.needs_of(loaded, stack, job.target, export, workers).sentence()
     size = " x ".join(map(str, stack.shape))
     say(f"{place}{' + '.join(map(str, (job.scan, *job.more)))}: {size}, {stack.signal}, {takes}")
+    for what in ("flat", "dark"):
+        if stack.source.get(what):
+            say(f"  {what}s: {stack.source[what]}, {stack.source.get(f'{what}_reason')}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
     try:
         with rows.progress(job.scan) as progress:

@@ -287,8 +287,25 @@ def test_streamed_in_memory_and_as_a_function_to_the_last_bit(params):
         function.n_invalid,
         function.n_gated,
     )
+    why = ("pixels_below_gate" if params.gate else "pixels_without_step", "pixels_without_divisor")
+    assert found["invalid_pixels"] == sum(found[name] for name in ("pixels_without_data", *why))
     again = run_steps(stack, [("normalize", NormalizeParams(**resolved))], keep_stack=True)
     np.testing.assert_array_equal(again.stack.data, kept.stack.data)
+
+
+def test_pixels_that_cannot_be_normalised_are_counted_by_their_reasons():
+    """Four pixels: nothing measured, no step, a step whose line falls to zero before the last energy, and a good one."""
+    step = (ENERGY > 8333).astype(float)
+    good = 0.2 + step
+    mu = np.stack([np.full(ENERGY.size, np.nan), 0.2 - step, 0.2 + step * (8400 - ENERGY) / 67, good], 1)
+    mu = np.concatenate([mu, np.repeat(good[:, None], 96, axis=1)], 1).reshape(-1, 10, 10)
+    stack = EnergyStack(mu.astype(np.float32), ENERGY, "optical_density")
+    given = NormalizeParams(
+        e0=8333, pre_edge=(8220, 8310), post_edge=(8360, float(ENERGY[-1])), divide_by="line"
+    )
+    found = run_steps(stack, [("normalize", given)]).history[-1]["found"]
+    names = ("invalid_pixels", "pixels_without_data", "pixels_without_step", "pixels_without_divisor")
+    assert [found[name] for name in names] == [3, 1, 1, 1]
 
 
 def test_a_gate_that_nothing_passes_is_said():

@@ -45,6 +45,17 @@ def test_noise_that_differs_without_reason_leaves_each_pixel_its_say():
     np.testing.assert_allclose(same(np.array([0.0, 9.0]), 3.0), 1, rtol=0.03)
 
 
+def test_pixels_without_a_level_have_the_noise_of_the_lowest():
+    """As those whose thickness comes out below zero, of which there is no logarithm."""
+    rng = np.random.default_rng(4)
+    level = rng.uniform(-3, 0, 30000)
+    squares = np.exp(-level) * rng.chisquare(3, 30000)
+    pool = PooledNoise(squares, np.full(30000, 3.0), level)
+    unknown = pool(squares[:3], 3.0, np.array([np.nan, np.nan, -3.0]))
+    np.testing.assert_allclose(unknown, np.exp(3), rtol=0.1)
+    assert np.isnan(pool(np.array([np.nan]), 3.0, np.array([np.nan]))).all()
+
+
 def test_a_pixel_with_energies_enough_and_few_pixels_speak_for_themselves():
     rng = np.random.default_rng(3)
     curves, energy = np.tile(CURVES, 8), 8250 + 5.0 * np.arange(48)

@@ -299,7 +299,7 @@ def test_a_folder_in_natural_order(tmp_path):
     stack = read_stack(tmp_path)
     np.testing.assert_array_equal(stack.data[:], frames)
     np.testing.assert_array_equal(stack.data[10, 3:5], frames[10, 3:5])
-    assert "flat 1.tif" in stack.warnings[0] and stack.name == tmp_path.name
+    assert stack.source["flat"] == "flat 1.tif" and not stack.warnings and stack.name == tmp_path.name
     np.testing.assert_array_equal(reopened(stack).data[:], frames)
     listed = read_stack([tmp_path / f"im {i}.tif" for i in (3, 1)], energy=[8300, 8301])
     np.testing.assert_array_equal(listed.data[:], frames[[2, 0]])

@@ -27,7 +27,7 @@ from napari_xanes._core.edge.params import (
     FloatArray,
     NormalizeParams,
 )
-from napari_xanes._core.engine.chain import Chain, count_invalid
+from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.code import Before, Lines, call
 from napari_xanes._core.engine.step import Step
 
@@ -106,14 +106,23 @@ def normalize_step(
 
 
 def _facts(raw: Mapping[str, FloatArray]) -> dict[str, int]:
-    """Return how many pixels are invalid, and why."""
-    step = raw["edge_step"]
-    facts = {
-        "invalid_pixels": count_flags(raw["invalid"]),
-        "pixels_without_data": count_invalid(step),
-        "pixels_without_step": int((step <= 0).sum()),
+    """Return how many pixels are invalid, and why.
+
+    Those without data, without step (or below the gate, which those without step are, too) and without divisor, in which
+    what is divided by is not above 0 at all energies though the step is, are all that are invalid.
+    """
+    step, invalid = raw["edge_step"], np.asarray(raw["invalid"]).astype(bool)
+    gated = {"pixels_below_gate": count_flags(raw["gated"])} if "gated" in raw else {}
+    rest = invalid & (step > 0)
+    if gated:
+        rest &= np.asarray(raw["gated"]) == 0
+    return {
+        "invalid_pixels": int(invalid.sum()),
+        "pixels_without_data": int((invalid & np.isnan(step)).sum()),
+        "pixels_without_step": int((invalid & (step <= 0)).sum()),
+        **gated,
+        "pixels_without_divisor": int(rest.sum()),
     }
-    return facts | ({"pixels_below_gate": count_flags(raw["gated"])} if "gated" in raw else {})
 
 
 def _normalize_code(given: dict[str, Any], before: Before) -> Lines:

@@ -66,8 +66,8 @@ class PooledNoise:
             self._heights += digamma(self.freedom / 2) - np.log(self.freedom / 2)
 
     def __call__(self, squares: FloatArray, freedom: Any, level: FloatArray | None = None) -> FloatArray:
-        """Return the variance (n,) of the noise of pixels."""
-        at = np.zeros(squares.shape) if level is None else level
+        """Return the variance (n,) of the noise of pixels; where the level is NaN, as of no thickness, as at the lowest."""
+        at = np.zeros(squares.shape) if level is None else np.nan_to_num(level, nan=self._knots[0])
         prior = np.exp(np.interp(at, self._knots, self._heights)).astype(squares.dtype)
         if self.freedom == ALIKE:
             return np.where(np.isfinite(squares), prior, np.nan).astype(squares.dtype)

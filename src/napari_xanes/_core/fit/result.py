@@ -48,7 +48,8 @@ class ReferenceFit:
     rms : array (...)
         Root of the mean squared residual.
     r_factor : array (...)
-        Sum of squared residuals over sum of squared data, less what the background explains of them.
+        Sum of squared residuals over sum of (mu - b)^2, b being the background alone fitted to mu, if there is one; so it is
+        the same whatever pedestal a background takes up.
     energy : array (n,)
         The energies that were fitted, eV.
     condition_number : float

@@ -23,6 +23,9 @@ from napari_xanes._core.io.sources import open_images
 from napari_xanes._core.io.table import Table, read_table
 from napari_xanes._core.io.units import to_ev
 
+FOUND = "found with the images"
+"""How the reason begins for those that nobody named."""
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -66,7 +69,7 @@ def open_calibration(
     """
     in_file = opened.flat if what == "flat" else opened.dark
     if in_file is not None and (given is None or in_file[1].endswith(str(given).strip("/"))):
-        why = "as named" if given is not None else f"found with the images, as their {what}s"
+        why = "as named" if given is not None else f"{FOUND}, as their {what}s"
         found = Calibration(*in_file, why=why)
     elif given is not None:
         found = _named(opened, str(given), what, energy)

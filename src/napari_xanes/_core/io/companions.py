@@ -49,6 +49,10 @@ class Companion:
     reason: str
     match: float
 
+    def settings(self) -> str:
+        """Return how a recipe's [input] names them, from beside the scan."""
+        return ", ".join(f'{key} = "{Path(file).name}"' for key, file in self.given.items())
+
 
 def find_companions(stack: EnergyStack) -> list[Companion]:
     """Return flats (with darks) and beam spectra beside a scan of counts that has none, the likeliest first.

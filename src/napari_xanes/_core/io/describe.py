@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack
+from napari_xanes._core.io.companions import find_companions
 from napari_xanes._core.io.formats import need_scan_format
 from napari_xanes._core.io.opened import absolute
 
@@ -37,6 +38,10 @@ def inspect_stack(stack: EnergyStack) -> list[tuple[str, str]]:
         *_place(stack, "flat"),
         ("darks", _shape_words(stack.dark)),
         *_place(stack, "dark"),
+        *(
+            ("beside the scan", f"{one.settings()} would fit ({one.reason})")
+            for one in find_companions(stack)[:1]
+        ),
         ("pixel size", "unknown" if size is None else f"{size:g} um"),
         *_reason(stack, "pixel_size"),
         ("warnings", str(len(stack.warnings))),

@@ -62,8 +62,8 @@ class Opened:
         Why there are no energies, to be raised if there are none elsewhere.
     signal : str or None
         What the values are, where the format says so.
-    flat, dark : (array-like, dataset name) or None
-        Found in the file, or the dataset the user named.
+    flat, dark : (array-like, name) or None
+        Found in the file or beside it, what they are in words, or the dataset the user named.
     holds : str
         The datasets in words, "" where there are none.
     """

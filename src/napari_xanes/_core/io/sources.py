@@ -136,9 +136,8 @@ def _add_calibrations(opened: Opened, left: Sequence[Path], series: Sequence[Pat
         if part.data.shape[1:] != opened.data.shape[1:] or part.data.ndim != 3:
             continue
         data, how = (part.data, "averaged") if what == "dark" else _per_energy(opened, part)
-        setattr(opened, what, (data, f"{len(found)} files named {groups.pop()}"))
-        files = f"{len(found)} files like {found[0].name} were" if len(found) > 1 else f"{found[0].name} was"
-        opened.warnings.append(f"{files} taken as {what}s{', ' * (len(found) > 1)}{how * (len(found) > 1)}")
+        several = f"{len(found)} files like {found[0].name}, {how}"
+        setattr(opened, what, (data, several if len(found) > 1 else found[0].name))
         rest = [path for path in rest if path not in found]
     return rest
 

@@ -22,6 +22,7 @@ from napari_xanes._core.base.params import Params, make_params
 from napari_xanes._core.base.params import field as param
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.io.calibration import FOUND
 from napari_xanes._core.recipe.input_params import InputParams
 from napari_xanes._core.recipe.steps import STEPS, StepWithParams, make_step
 
@@ -135,8 +136,14 @@ class Recipe:
 
     @classmethod
     def of(cls, made: EnergyStack | Result) -> Recipe:
-        """Return the recipe that makes a stack or a result again, from its history and source."""
+        """Return the recipe that makes a stack or a result again, from its history and source.
+
+        Flats and darks that the reader found by itself are not in it: it finds them again, and those of other scans.
+        """
         given = {key: made.source.get(key) for key in InputParams.model_fields}
+        for what in ("flat", "dark"):
+            if str(made.source.get(f"{what}_reason")).startswith(FOUND):
+                given[what] = None
         if given["energy"] is None:
             given["energy"] = made.source.get("energy_values")
         table = {

@@ -20,6 +20,7 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.slabs import MapSink
+from napari_xanes._core.io.companions import find_companions
 from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.recipe.steps import STEPS, check_takes
 from napari_xanes._core.runs.unpack import unpacked
@@ -98,7 +99,11 @@ def _carry_out(chain: Chain, steps: Sequence[tuple[str, Params]], progress: Prog
             check_takes(STEPS[name], chain.signal)
             STEPS[name].carry_out(chain, params, progress)
         except InputError as error:
-            raise InputError(f"{chain.stack.name or 'the stack'}, {name}: {error}") from None
+            said = f"{chain.stack.name or 'the stack'}, {name}: {error}"
+            beside = find_companions(chain.stack) if name == "flat_field" else ()
+            for one in beside[:1]:
+                said = f"{said.rstrip('.')}; {one.title} beside it would fit: {one.settings()} in [input]."
+            raise InputError(said) from None
 
 
 def choose_memory(stack: EnergyStack) -> bool:

@@ -123,7 +123,6 @@ def _add_beside(opened: Opened, height: int, width: int) -> None:
     frames = [gathered(part, [(i,)]) for part in parts for i in range(part.shape[0])]
     what = named[0].name + (" and others" if len(named) > 1 else "")
     opened.flat = Stacked(frames, (height, width)), what
-    opened.warnings.append(f"{len(frames)} images of {what} beside {path.name} were taken as flats")
 
 
 def _type(path: Path, number: int) -> np.dtype[Any]:
