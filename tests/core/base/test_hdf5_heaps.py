@@ -168,6 +168,15 @@ def test_a_text_that_claims_to_be_endless_is_refused(scan, place):
         check_heaps(scan)
 
 
+def test_a_file_that_ends_within_a_type_is_tried(scan, tried):
+    raw = scan.read_bytes()
+    at = raw.index(b"\x10\0\0\0", raw.index(b"\x19"))
+    for end in range(at + 4, at + 13):
+        scan.write_bytes(raw[:end])
+        check_heaps(scan)
+        assert tried.pop() == str(scan)
+
+
 def test_a_type_that_is_damaged_is_not_trusted(tmp_path, tried):
     """Of texts that are neither lists nor texts, or lists of what is larger than what was stored, the library dies."""
     path = tmp_path / "scan.h5"

@@ -112,6 +112,8 @@ def _looks_sound(path: str, size: int) -> bool:
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
             return is_sound(raw, MOST_LOOKED_AT)
+    except IndexError:  # the file ends within what describes a type
+        return False
     except (OSError, ValueError):  # such as of a disk whose files cannot be mapped
         return not size
 
