@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.data.stack import Float32
 
-_SIDE = 64  # px; shorter sides are not binned further
+_SIDE = {2: 64, 3: 20}  # px of images and of volumes; shorter sides are not binned further
 _FARTHEST = 0.5  # of each side
 _LEAST_COMMON = 0.25  # of the image
 _APART = 2  # px of the coarse copies between two maxima
@@ -37,7 +37,7 @@ class OverlapMatcher:
     """Finds displacements of frames of one shape (float32, no NaN); can be shared by threads."""
 
     def __init__(self, shape: Sequence[int]) -> None:
-        self.bins = max(1, min(shape) // _SIDE)
+        self.bins = max(1, min(shape) // _SIDE[len(shape)])
         self.shape = tuple(n // self.bins for n in shape)
         self.padded = tuple(scipy.fft.next_fast_len(int(1.6 * n), real=True) for n in self.shape)
         ones = np.ones(self.shape, np.float32)

@@ -17,6 +17,7 @@ from napari_xanes._core.engine import blocks
 MEAN_PASSES = 2
 _PATTERN_PASSES = 6
 _SHARP = 0.15  # px of the small frames; a mean of frames that lie this well is as sharp as can be
+_BETTER = 0.98  # of what matches lack to 1, what they may lack still without a pattern that is there
 _SETTLED = 0.1  # px of the small frames; the pattern is known well enough when no shift changes by more
 
 
@@ -57,7 +58,8 @@ def without_pattern(search: Search, anchor: int) -> None:
         search.each(
             measure, np.flatnonzero(search.known).tolist(), "Measuring drift past the detector's pattern"
         )
-        if np.median(search.confidence[search.usable]) < np.median(state[2][search.usable]):
+        lacks, lacked = (1 - np.median(one[search.usable]) for one in (search.confidence, state[2]))
+        if lacks > _BETTER * lacked:
             search.frames, search.shifts, search.confidence = state
             return
         if np.nanmax(np.abs(search.shifts - before)) < _SETTLED:
