@@ -86,7 +86,7 @@ def child(folder: Path, seed: int, first: int, last: int) -> None:
     names = json.loads((folder / "seeds.json").read_text())
     work = Path(tempfile.mkdtemp(dir=folder))
     base = first - first % PER_CHILD  # so that an input is the same whichever it is begun with
-    made = fuzz_inputs.from_hypothesis(seed * 1_000_003 + base, PER_CHILD // 8)
+    made = fuzz_inputs.from_hypothesis(seed * 1_000_003 + base, PER_CHILD // fuzz_inputs.EVERY)
     for number in range(first, last):
         rng = random.Random(f"{seed} {number}")
         kind = fuzz_inputs.KINDS[number % len(fuzz_inputs.KINDS)]

@@ -43,6 +43,8 @@ ENDINGS = {
 KINDS = tuple(ENDINGS)
 WRITTEN = ("energies", "references", "recipe", "drift")
 """Kinds of text."""
+EVERY = 3 * len(KINDS)
+"""Of texts, one in three is made by hypothesis; how many inputs there are to one of a kind."""
 
 
 def seeds(folder: Path) -> dict[str, list[bytes]]:
@@ -136,8 +138,8 @@ def one(kind: str, good: Path, rng: random.Random, made: dict[str, list[bytes]],
     if kind in ("heaps", "nxxas", "result") and rng.random() < 0.7:
         raw = aimed(good.read_bytes(), rng)
         return signed(raw) if kind == "result" and rng.random() < 0.5 else raw
-    if made.get(kind) and rng.random() < 0.3:
-        return made[kind][number // len(KINDS) % len(made[kind])]
+    if kind in WRITTEN and number % EVERY < len(KINDS):
+        return made[kind][number // EVERY % len(made[kind])]
     return mutated(good.read_bytes(), rng, kind in WRITTEN)
 
 

@@ -24,14 +24,18 @@ import h5py
 
 from napari_xanes._core.base.errors import DataFileError
 from napari_xanes._core.base.hdf5_look import POINTER_BYTES, is_sound
-from napari_xanes._core.base.hdf5_trial import MOST_BYTES, MOST_VALUES, READ, TOO_MUCH, UNLISTED
+from napari_xanes._core.base.hdf5_trial import (
+    MOST_BYTES,
+    MOST_VALUES,
+    SECONDS_A_FILE,
+    TOO_MUCH,
+    UNLISTED,
+)
 
 logger = logging.getLogger("napari_xanes")
 
 MOST_LOOKED_AT = 64 * 2**20
 """Bytes that are looked through, of all files together; to read what follows in another process, once begun, takes less."""
-SECONDS = 300
-"""How long that may take; where the system can count the time of a process, `napari_xanes._core.base.hdf5_trial` does."""
 SMALL = 2**26
 """Bytes of a file that has no texts of `MOST_BYTES`, even if they were read several times."""
 
@@ -147,7 +151,7 @@ def _tried(path: str) -> str:
 
 
 class _Trials:
-    """The other process: begun at need, as often as files were its end, and kept for those that follow."""
+    """The other process: begun at need, and kept for the files that follow; anew if a file was its end."""
 
     def __init__(self) -> None:
         self.forget()
@@ -164,19 +168,20 @@ class _Trials:
                 self._process = self._begun()
             process = self._process
             assert process.stdin is not None and process.stdout is not None
-            watch = threading.Timer(SECONDS, process.kill)
+            watch = threading.Timer(SECONDS_A_FILE, process.kill)
             watch.start()
             with suppress(BrokenPipeError):  # it has ended before
                 process.stdin.write(json.dumps(path) + "\n")
                 process.stdin.flush()
             answer = process.stdout.readline()
             watch.cancel()
-            if answer == READ:
-                return 0, ""
+            if answer:
+                ended, at = json.loads(answer)
+                return ended, at
             self._process = None
         with process, suppress(BrokenPipeError):
             process.stdin.close()
-        return process.returncode, json.loads(answer or '""')
+        return process.returncode, ""
 
     def end(self) -> None:
         """End the process, if there is one."""
@@ -209,4 +214,4 @@ def _ran_out(returncode: int) -> bool:
         return False
     import signal
 
-    return returncode in (-signal.SIGVTALRM, -signal.SIGXCPU, -signal.SIGKILL)
+    return returncode in (-signal.SIGVTALRM, -signal.SIGXCPU, -signal.SIGALRM, -signal.SIGKILL)
