@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from leaks import left_open, listeners, open_widgets
 from napari.components import ViewerModel
+from npe2 import PluginManifest
 from qtpy.QtCore import QCoreApplication, QEvent
 
 import napari_xanes as nx
@@ -160,9 +161,18 @@ def window(request):
     return request.getfixturevalue("make_napari_viewer")(show=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plugins_found_once():
+    """Plugins are found once: for each window napari would read the manifests of all that are installed."""
+    found = tuple(PluginManifest.discover())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", lambda paths=(): found)
+        yield
+
+
 @pytest.fixture(scope="session")
 def declared_settings():
-    """What plugins declare as settings, found once: to find them all manifests are read."""
+    """What plugins declare as settings, found once."""
     from napari import settings
 
     return settings.plugin_configuration_generator()
