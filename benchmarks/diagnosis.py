@@ -37,6 +37,7 @@ CAUSES = (
     "missing reference",
 )
 SAID = (*CAUSES, "unclear")
+LITTLE = "nothing said, moves fractions by less than sigma"
 WAYS = {
     "direct": "optical density, fitted with a line",
     "normalised": "normalised, then fitted",
@@ -193,6 +194,11 @@ class Told:
     def right(self) -> bool:
         return self.said == self.cause
 
+    @property
+    def heard(self) -> str:
+        """What was said; of a cause of which nothing is said, whether a single pixel could show it."""
+        return LITTLE if self.cause != self.said == "nothing" and not self.seen else self.said
+
 
 def ask(
     way: str, repeats: int, grids: Sequence[int], worlds: Sequence[str], seed: int
@@ -228,12 +234,17 @@ def confuse(
     left = f", {missed} others left out, as alignment missed {MISSED} px" if missed else ""
     title = f"*{WAYS[way]}* ({len(told)} scans of {', '.join(map(str, grids))} energies{left})"
     head = (
-        "| true cause | " + " | ".join(("nothing said", *SAID[1:])) + " |\n" + "|---" * (len(SAID) + 1) + "|"
+        "| true cause | "
+        + " | ".join(("nothing said", LITTLE, *SAID[1:]))
+        + " |\n"
+        + "|---" * (len(SAID) + 2)
+        + "|"
     )
     rows = []
     for cause in CAUSES:
-        said = Counter(one.said for one in told if one.cause == cause)
-        rows.append(f"| {cause} | " + " | ".join(_share(said[c], said.total()) for c in SAID) + " |")
+        said = Counter(one.heard for one in told if one.cause == cause)
+        columns = (SAID[0], LITTLE, *SAID[1:])
+        rows.append(f"| {cause} | " + " | ".join(_share(said[c], said.total()) for c in columns) + " |")
     return "\n".join([title, "", head, *rows, "", by_cell(told, grids), "", _not_right(told)])
 
 

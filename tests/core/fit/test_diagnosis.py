@@ -81,9 +81,28 @@ def test_each_cause_is_named(cause, change, noise):
     assert len(fit.warnings) >= 1
 
 
-def test_the_size_of_another_resolution():
-    fit = fitted(scene(0.005, width=1.5)[0])
-    assert fit.diagnosis.sizes[0] == pytest.approx(1.5, abs=0.2)
+def test_another_resolution_moves_fractions_up_and_down_which_their_mean_does_not_show():
+    density, f = scene(0.002, width=1.5)
+    fit = fitted(density)
+    assert fit.diagnosis.sizes[0] == pytest.approx(1.5, abs=0.1)
+    off = fit.fractions[0] - f
+    assert abs(off.mean()) < 0.003 and abs(fit.diagnosis.bias[0]) < 0.003
+    assert fit.diagnosis.bias_rms[0] == pytest.approx(float(np.sqrt((off**2).mean())), rel=0.05)
+    assert "by 0.030 (rms over pixels)" in fit.warnings[0]
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_flicker_is_told_from_a_wrong_reference_at_ten_energies_of_a_thin_range_of_thickness(normalized):
+    energy = np.r_[np.linspace(8225, 8318, 3), np.linspace(8328, 8360, 4), np.linspace(8385, 8575, 3)]
+    spectra = np.stack([np.interp(energy, FINE, r.mu) for r in REFERENCES[:2]])
+    y, x = np.indices(SHAPE) / 10
+    parts = (1 + 0.3 * np.sin(x)) * np.stack([0.5 + 0.3 * np.sin(y), 0.5 - 0.3 * np.sin(y)])
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        density = np.einsum("ke,kyx->eyx", spectra, parts) + rng.normal(0, 0.07, (10, 1, 1))
+        density += rng.normal(0, 0.05, density.shape)
+        fit = fit_references(density, energy, REFERENCES[:2], background=() if normalized else (0, 1))
+        assert fit.diagnosis.causes[:1] == ("flicker",), seed
 
 
 def test_where_a_reference_is_missing():

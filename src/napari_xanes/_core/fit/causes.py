@@ -36,8 +36,11 @@ NOT_IN_EACH, LEAST_IN_EACH = 0.15, 0.7
 STEEP = 0.35
 """Share of the excess over noise that follows the slopes of the image where frames are displaced."""
 
-BETTER = 0.4
-"""How much more of what differs between them flicker, or what goes with the amounts, must explain than the other."""
+BETTER, TOLD = 0.4, 4.0
+"""By how much flicker, or what goes with the amounts, must explain more than the other: share of what differs, standard errors."""
+
+LEAST_UNLIKE = 0.003
+"""Variance of the amount of the element over the pixels, relative, from which the two can be told apart by it."""
 
 FOLLOWS = 0.93
 """Correlation of a component with a cause's pattern from which it is of that cause, though of uneven strength."""
@@ -59,6 +62,7 @@ class FoundCause:
     """One cause: its size in its own unit, its pattern (e,) in the mean pixel, and how much it explains.
 
     That is its sum of squares, and its share of what stands above noise.  `alike`: in all pixels but for the amounts.
+    `parts` (e, K): what it makes of each reference, where that is linear.
     """
 
     cause: Cause
@@ -67,6 +71,7 @@ class FoundCause:
     power: float
     share: float
     alike: bool = False
+    parts: Matrix | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,8 +215,10 @@ def _sized(
         share = max(share, EXPLAINS * follows)
     if standing and not _in_each(structure, own, here, axis):
         share = min(share, PARTLY)
-    mean_pixel = one.given.patterns[i] @ amounts[:w] / amounts[total] * theta
-    return FoundCause(cause, float(one.given.sizes[i]) * theta, mean_pixel, power, share), here
+    pattern, k = one.given.patterns[i] * theta, w - 1
+    mean_pixel = pattern @ amounts[:w] / amounts[total]
+    parts = None if cause == "thickness" else pattern[:, :k] + pattern[:, k:]
+    return FoundCause(cause, float(one.given.sizes[i]) * theta, mean_pixel, power, share, parts=parts), here
 
 
 def _best_of(one: _Tried, shared: Sums, chance: float, pairs: int) -> tuple[float, float, _Tried, int]:
@@ -249,8 +256,11 @@ def _even(
     weight = one if flicker >= amount else k
     frames = shared.weighted[:, weight] / shared.products[weight, weight]
     pattern = structure.noise**2 * (structure.turn.T @ frames)
-    apart = power * max(1 - float(shared.products[one, k] ** 2 / length.prod()), 0.0)
-    told = abs(flicker - amount) > BETTER * apart > SURE * np.sqrt(4 * chance * apart)
+    unlike = max(1 - float(shared.products[one, k] ** 2 / length.prod()), 0.0)  # amounts and one
+    by_chance = (own.products[k, k] / length[1] - 1) * np.sqrt(structure.crowding / structure.pairs)
+    apart = power * unlike
+    told = abs(flicker - amount) > max(BETTER * apart, TOLD * np.sqrt(4 * chance * apart))
+    told &= unlike > max(LEAST_UNLIKE, TOLD * by_chance)
     smooth = is_smooth(structure, frames, patterns.energy)
     cause: Cause = "flicker" if weight == one else "missing reference"
     if not told:
@@ -298,13 +308,23 @@ def _displaced(structure: Structure, k: int) -> FoundCause | None:
     return FoundCause("alignment", float(np.sqrt((moved**2).sum(axis=1).mean())), typical, power, share)
 
 
-def bias_of(found: FoundCause, patterns: Patterns, mean: Matrix) -> Matrix:
-    """Return by how much a cause moves the fractions of the mean mixture (K,).
+def bias_of(found: FoundCause, patterns: Patterns, mean: Matrix, products: Matrix) -> tuple[Matrix, Matrix]:
+    """Return by how much a cause moves the fractions of the mean mixture (K,), and of pixels as they differ, rms (K,).
 
-    What the fit makes of other causes than those with one unknown is not known: that is NaN.
+    `products` (K, K) are the mean ones of the amounts, without noise.  What the fit makes of other causes than those with
+    one unknown is not known: that is NaN.
     """
+    k = mean.size
     if found.cause not in ("energy shift", "resolution", "thickness"):
-        return np.full(mean.size, np.nan)
+        return np.full(k, np.nan), np.full(k, np.nan)
     before = mean - patterns.absorbed(found.pattern[:, None])[:, 0]
-    bias: Matrix = mean / mean.sum() - before / before.sum()
-    return bias
+    whole = before.sum()
+    bias: Matrix = mean - before / whole
+    if found.parts is None:
+        return bias, np.abs(bias)
+    center = products.sum(axis=0) / products.sum()
+    spread = products / products.sum() - np.outer(center, center)
+    righted = np.eye(k) - patterns.absorbed(found.parts)
+    steep = np.eye(k) - (righted - np.outer(before, righted.sum(axis=0)) / whole) / whole
+    varied = np.einsum("ij,jk,ik->i", steep, spread, steep)
+    return bias, np.sqrt(bias**2 + np.maximum(varied, 0))

@@ -43,11 +43,11 @@ from napari_xanes._core.solve.design import Constraint, Design
 
 LEAST_PIXELS = 50
 
-LEAST_BIAS = 0.01
-"""Change of a fraction from which a cause is worth a word."""
+LEAST_BIAS = 0.015
+"""Change of the fractions, rms, from which a cause is worth a word; lines that are no lines before the edge make less."""
 
-LEAST_LEFT = 0.02
-"""What is left, at the energy where it is most, from which it is worth a word: share of the edge step."""
+LEAST_LEFT, LEAST_PART = 0.02, 0.01
+"""What is left, where it is most, from which it is worth a word, and from which a compound may be missing; in edge steps."""
 
 LEAST_DISPLACED, LEAST_MOVED = 0.3, 0.1
 """What displaced frames leave, from which it is worth a word, in units of the noise of one pixel; and pixels (rms)."""
@@ -235,16 +235,20 @@ def _described(
     size = np.abs(amounts)
     places = np.unravel_index(pixels.numbers[size >= np.quantile(size, 0.98)], leftover.image_shape)
     sigma, step = typical_sigma(pixels, basis), float(coefficients[:, pixels.enough].sum(axis=0).mean())
+    products = _products(residuals, coefficients, basis)
     every = [
-        (cause, bias_of(cause, patterns, mean), _size(cause, patterns, mean, found)) for cause in found.causes
+        (cause, *bias_of(cause, patterns, mean, products), _size(cause, patterns, mean, found))
+        for cause in found.causes
     ]
-    shown = [one for one in every if _matters(*one, found, sigma, step)]
+    shown = [one for one in every if _matters(one[0], *one[2:], found, sigma, step)]
+    unknown = np.full(mean.size, np.nan)
     whole = prod(leftover.image_shape)
     diagnosis = FitDiagnosis(
         names=names,
-        causes=tuple(cause.cause for cause, _, _ in shown),
-        sizes=tuple(size for _, _, size in shown),
-        bias=shown[0][1] if shown else np.full(mean.size, np.nan),
+        causes=tuple(one[0].cause for one in shown),
+        sizes=tuple(one[3] for one in shown),
+        bias=shown[0][1] if shown else unknown,
+        bias_rms=shown[0][2] if shown else unknown,
         sigma=sigma,
         excess=found.strength,
         limit=found.limit,
@@ -255,9 +259,19 @@ def _described(
         clearly_negative=min(negative * leftover.stride, whole),
         where=tuple(int(np.median(place)) for place in places),
         look=turned * found.look,
-        alike=any(cause.alike for cause, _, _ in shown),
+        alike=any(one[0].alike for one in shown),
     )
     return replace(diagnosis, warnings=tuple(sentences(diagnosis)))
+
+
+def _products(residuals: FloatArray, coefficients: FloatArray, basis: Design) -> Matrix:
+    """Return the mean products of the amounts (K, K), without those of their noise."""
+    k, n = coefficients.shape
+    freedom = max(len(residuals) - basis.q.shape[1], 1)
+    inverse = np.linalg.inv(basis.r[-k:, -k:])
+    found: Matrix = (coefficients @ coefficients.T).astype(np.float64) / n
+    found -= inverse @ inverse.T * float(np.vdot(residuals, residuals)) / (n * freedom)
+    return found
 
 
 def _matters(
@@ -270,8 +284,11 @@ def _matters(
     seen = cause.power / (found.structure.pairs * len(found.axis) * found.structure.level)
     if cause.cause == "alignment" and (seen < LEAST_DISPLACED**2 or size < LEAST_MOVED):
         return False  # of either sign, so that means stay as they are
-    if np.abs(cause.pattern).max() >= LEAST_LEFT * step:
+    left = float(np.abs(cause.pattern).max()) / step
+    if left >= LEAST_LEFT:
         return True
+    if left < LEAST_PART and cause.cause in ("missing reference", "unclear"):
+        return False
     if np.isfinite(bias).all():
         return bool((np.abs(bias) >= LEAST_BIAS).any())
     least = LEAST_BIAS / (HIDDEN if cause.cause == "missing reference" else 1.0)

@@ -32,6 +32,8 @@ class FitDiagnosis:
         whole frames, and size of the missing or unclear part, in units of the noise of one pixel; displacement in pixels.
     bias : array (K,)
         By how much the strongest cause moves the mean fractions; NaN where that cannot be known.
+    bias_rms : array (K,)
+        By how much it moves the fractions of the pixels, which differ, root mean square.
     sigma : array (K,)
         Standard error of the fractions in a typical pixel, to compare with.
     excess : float
@@ -64,6 +66,7 @@ class FitDiagnosis:
     causes: tuple[Cause, ...]
     sizes: tuple[float, ...]
     bias: NDArray[np.float64]
+    bias_rms: NDArray[np.float64]
     sigma: NDArray[np.float64]
     excess: float
     limit: float
@@ -110,10 +113,15 @@ def _moves(found: FitDiagnosis) -> str:
     """Say by how much the fractions are moved."""
     if not np.isfinite(found.bias).all():
         return ""
-    k = int(np.abs(found.bias).argmax())
+    k = int(found.bias_rms.argmax())
+    pixels = (
+        f"by {found.bias_rms[k]:.3f} (rms over pixels), "
+        if found.bias_rms[k] > 2 * abs(found.bias[k])
+        else ""
+    )
     return (
-        f", which moves the fraction of '{found.names[k]}' by {found.bias[k]:+.3f} on average, while its sigma in one pixel "
-        f"is {found.sigma[k]:.3f}"
+        f", which moves the fraction of '{found.names[k]}' {pixels}by {found.bias[k]:+.3f} on average, while its sigma in "
+        f"one pixel is {found.sigma[k]:.3f}"
     )
 
 
