@@ -2,7 +2,8 @@
 
 All are known functions of the values in the window, so their errors follow from the noise of these.  The noise of a pixel
 is what it scatters about a smoothing spline in directions in which no pixels differ by more; of few energies it is backed
-by that of all others (`engine.pooled`).
+by that of all others (`engine.pooled`).  Behind the edge fewer photons are counted, so the logarithm of the variance is
+taken to rise with the absorption, as steeply as the scatter of many pixels says.
 Spectra that were normalised share the errors of their lines and of their step (`data.jacobian`).  What smoothing moves is
 not in them.
 """
@@ -22,8 +23,14 @@ LESS = 0.03
 LEFT = 1e-6
 """Part of the noise that must be left in a direction, of what is left in another, for it to tell anything."""
 
+ROUNDS = 3
+"""In each, directions without structure and the spread of the noise are looked for anew."""
+
 UNEVEN = 3.0
 """Variance from which on spectra differ by more than noise, in units of what they differ by in other directions."""
+
+STEEPNESS = np.arange(0, 4.01, 0.25)
+"""By how much the logarithm of the noise's variance is tried to rise with the normalised absorption; counts: the edge step."""
 
 FEW_FREE = 2.5
 """Degrees of freedom below which the user is told that errors may be too large."""
@@ -57,16 +64,22 @@ class WindowErrors:
         jacobian: Jacobian | None,
     ) -> None:
         spectra = sample[inside][:, np.isfinite(sample[inside]).all(axis=0)].astype(np.float64)
-        change = np.eye(inside.size)
+        change, columns = np.eye(inside.size), inside
         if jacobian is not None and spectra.shape[1]:
             columns = np.union1d(inside, jacobian.used)
             first, second = jacobian.parts(inside, columns)
             change = first - np.median(spectra, axis=1)[:, None] * second
         self.covariance: Float64 = change @ change.T
         smoothing = LESS * spline.choose(spectra) if spectra.shape[1] else spline.least_smoothing
-        self._rest = np.eye(inside.size) - spline.values(smoothing)
+        rest = np.eye(inside.size) - spline.values(smoothing)
+        self._rest = rest
         if spectra.shape[1] >= FEWEST * inside.size:
-            self._rest = _without_what_pixels_share(self._rest, self.covariance, spectra) @ self._rest
+            seen = sample[columns][:, np.isfinite(sample[columns]).all(axis=0)]
+            typical = np.median(seen, axis=1).astype(np.float64) if seen.size else np.zeros(columns.size)
+            tried = [(change * np.exp(b * (typical - typical.max()))) @ change.T for b in STEEPNESS]
+            for _ in range(ROUNDS):
+                self._rest = _without_what_pixels_share(rest, self.covariance, spectra) @ rest
+                self.covariance = _likeliest(tried, self._rest, spectra)
         left = self._rest @ self.covariance @ self._rest.T
         whole = max(float(np.trace(left)), 1e-100)
         self._rest /= np.sqrt(whole)  # of few energies on a steep edge the spline leaves next to nothing
@@ -124,6 +137,18 @@ def _without_what_pixels_share(rest: Float64, covariance: Float64, spectra: Floa
         count += 1
     kept: Float64 = turn[:, :count].T @ white
     return kept
+
+
+def _likeliest(tried: list[Float64], rest: Float64, spectra: Float64) -> Float64:
+    """Return the covariance (m, m) of those tried that, but for a factor, best agrees with what is left of spectra (m, n)."""
+    left = rest @ spectra
+    found = left @ left.T
+    unlikely = []
+    for covariance in tried:
+        expected = rest @ covariance @ rest.T
+        ratio = np.trace(np.linalg.solve(expected, found))
+        unlikely.append(len(rest) * np.log(max(ratio, 1e-300)) + np.linalg.slogdet(expected)[1])
+    return tried[int(np.argmin(unlikely))]
 
 
 def combined(covariances: Float64, piece: NDArray[np.intp], weights: FloatArray) -> FloatArray:
