@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from napari_xanes._core.base.arrays import inside_of, unmasked
 from napari_xanes._core.base.checks import check_mu, window_indices
@@ -33,8 +34,9 @@ CENTRE_PIXELS = 4096
 """Pixels whose mean is subtracted before squares are summed, so that single precision is enough."""
 
 
-SIGNIFICANT = 3.0
-"""Standard errors that an edge step must be for its pixel not to count as empty."""
+SIGNIFICANT, BY_CHANCE = 3.0, 0.1
+"""Standard errors that an edge step must be for its pixel not to count as empty; and at least so many that of an image
+without anything no more pixels pass on average, as one that does would outweigh thousands."""
 
 FEWEST_ENERGIES = 8
 """Without as many, the noise of a single pixel is not told, and none is taken to be empty."""
@@ -127,9 +129,11 @@ def _holding_something(chain: Chain, usable: NDArray[np.bool_], found: Found) ->
         return inside
     width, bands, at = prod(chain.image_shape[1:]), chain.bands(), np.flatnonzero(usable)
 
+    limit = _limit(inside.size)
+
     def judge(band: int) -> None:
         rows = slice(bands[band].start * width, bands[band].stop * width)
-        inside[rows] = _has_step(chain.energy[at], chain.band(bands[band])[at], normalized.step_noise)
+        inside[rows] = _has_step(chain.energy[at], chain.band(bands[band])[at], limit * normalized.step_noise)
 
     blocks.run(judge, range(len(bands)), text="Looking for empty pixels", workers=chain.workers)
     empty = int(inside.size - np.count_nonzero(inside))
@@ -137,7 +141,7 @@ def _holding_something(chain: Chain, usable: NDArray[np.bool_], found: Found) ->
         return np.ones_like(inside)
     found["pixels_without_signal"] = empty
     found.warn(
-        f"{empty} of {inside.size} pixels have an edge step below {SIGNIFICANT:g} times its noise and are left out, as their "
+        f"{empty} of {inside.size} pixels have an edge step below {limit:.2g} times its noise and are left out, as their "
         "spectra would outweigh all others"
     )
     return inside
@@ -145,7 +149,9 @@ def _holding_something(chain: Chain, usable: NDArray[np.bool_], found: Found) ->
 
 @public
 def pixels_with_step(mu: StackLike, energy: ArrayLike, step_noise: float) -> NDArray[np.bool_]:
-    """Return which pixels of normalised spectra have an edge step of at least three times its noise.
+    """Return which pixels of normalised spectra have an edge step that is well above its noise.
+
+    It must be at least three times as large, in large images more, so that hardly any empty pixel passes by chance.
 
     Divided by a step of nearly nothing, an empty pixel would outweigh all others in clusters and components.
 
@@ -172,19 +178,25 @@ def pixels_with_step(mu: StackLike, energy: ArrayLike, step_noise: float) -> NDA
     seen = [np.isfinite(spectra).any(axis=1) for _, spectra in spectra_by_bands(values)]
     usable = np.flatnonzero(np.logical_or.reduce(seen))
     inside = np.ones(prod(values.shape[1:]), bool)
+    least = _limit(inside.size) * step_noise
     for pixels, spectra in spectra_by_bands(values):
         for start in range(0, spectra.shape[1], blocks.CHUNK_PIXELS):
             part = spectra[usable, start : start + blocks.CHUNK_PIXELS]
             first = pixels.start + start
-            inside[first : first + part.shape[1]] = _has_step(energies[usable], part, step_noise)
+            inside[first : first + part.shape[1]] = _has_step(energies[usable], part, least)
     return inside.reshape(values.shape[1:])
 
 
-def _has_step(energy: Float64, spectra: FloatArray, step_noise: float) -> NDArray[np.bool_]:
+def _limit(pixels: int) -> float:
+    """Return the standard errors that the step of one of so many pixels must have."""
+    return max(SIGNIFICANT, -float(ndtri(BY_CHANCE / max(pixels, 1))))
+
+
+def _has_step(energy: Float64, spectra: FloatArray, least: float) -> NDArray[np.bool_]:
     if energy.size < FEWEST_ENERGIES:
         return np.ones(spectra.shape[1], bool)
     with np.errstate(invalid="ignore"):
-        has: NDArray[np.bool_] = ~(SIGNIFICANT * step_noise * _noise_of(energy, spectra) > 1)
+        has: NDArray[np.bool_] = ~(least * _noise_of(energy, spectra) > 1)
     return has
 
 
