@@ -147,7 +147,7 @@ def _steepest(energy: NDArray[np.float64], mu: NDArray[np.float64]) -> float:
         )
     if np.ptp(mu) <= 1e-9 * np.abs(mu).max():
         raise InputError(f"the spectrum is constant ({mu[0]:g} at every energy), so it has no edge.")
-    slopes = np.array([_slope(energy, mu, i) for i in range(2, energy.size - 2)])
+    slopes = _slopes(energy, mu)
     if slopes.max() <= 0:
         what = missing_side(energy) or "is it transmission rather than absorption?"
         raise InputError(
@@ -157,13 +157,21 @@ def _steepest(energy: NDArray[np.float64], mu: NDArray[np.float64]) -> float:
     return _parabola_top(energy[2:-2], slopes)
 
 
-def _slope(energy: NDArray[np.float64], mu: NDArray[np.float64], i: int) -> float:
-    reach = RESOLUTION * energy[i]
-    first = min(i - 2, int(np.searchsorted(energy, energy[i] - reach)))
-    last = max(i + 3, int(np.searchsorted(energy, energy[i] + reach, side="right")))
-    x = energy[first:last] - energy[i]
-    scale = np.abs(x).max()
-    return float(np.polynomial.polynomial.polyfit(x / scale, mu[first:last], 2)[1] / scale)
+def _slopes(energy: NDArray[np.float64], mu: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the slopes of parabolas, fitted about each energy but the two at either end."""
+    at = np.arange(2, energy.size - 2)
+    reach = RESOLUTION * energy[at]
+    first = np.minimum(at - 2, np.searchsorted(energy, energy[at] - reach))
+    count = np.maximum(at + 3, np.searchsorted(energy, energy[at] + reach, side="right")) - first
+    slopes = np.empty(at.size)
+    for n in np.unique(count):
+        same = np.flatnonzero(count == n)
+        inside = first[same, None] + np.arange(n)
+        x = energy[inside] - energy[at[same], None]
+        scale = np.abs(x).max(axis=1)
+        fits = np.linalg.pinv((x / scale[:, None])[..., None] ** np.arange(3))
+        slopes[same] = np.einsum("ij,ij->i", fits[:, 1], mu[inside]) / scale
+    return slopes
 
 
 def _parabola_top(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

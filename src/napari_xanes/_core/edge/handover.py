@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,15 +29,15 @@ class Normalization:
         Its parameters as resolved.
     step_noise : float
         The standard error of the edge step divided out, for noise of one in optical density.
-    sampled : array (n,) or None
-        The thickness of the sampled pixels (see `engine.sampling`), while the map of it is not made yet.
+    sampled : callable or None
+        Gives the thickness (n,) of the sampled pixels (see `engine.sampling`), while the map of it is not made yet.
     jacobian : Jacobian or None
         How the spectra answer to noise, if that is known.
     """
 
     params: ResolvedNormalizeParams
     step_noise: float
-    sampled: NDArray[np.floating[Any]] | None = field(default=None, compare=False)
+    sampled: Callable[[], NDArray[np.floating[Any]]] | None = field(default=None, compare=False)
     jacobian: Jacobian | None = field(default=None, compare=False)
 
 
@@ -74,5 +75,5 @@ def sampled_thickness(
         return image.reshape(-1)[sampled_pixels(chain.image_shape)], image
     handed = chain.handed(Normalization)
     if image is None and handed is not None and handed.sampled is not None:
-        return handed.sampled, None
+        return handed.sampled(), None
     return None, None

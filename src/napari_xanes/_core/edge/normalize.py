@@ -38,7 +38,7 @@ from napari_xanes._core.edge.params import (
     least_energies,
 )
 from napari_xanes._core.edge.windows import check_given, choose_windows
-from napari_xanes._core.engine.sampling import sampled_spectra
+from napari_xanes._core.engine.sampling import mean_of_complete, sampled_spectra
 from napari_xanes._core.engine.streamed import run_changing
 
 SHORT = 30.0
@@ -162,10 +162,11 @@ def normalize_edge(
         "uncertainty": uncertainty,
     }
     params = make_params(NormalizeParams, given, "normalize_edge")
-    resolved, edge = resolve(params, energies, spectra, usable)
+    mean = mean_of_complete(spectra, usable)
+    resolved, edge = resolve(params, energies, spectra, usable, mean)
     kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
     maps, normalized = run_changing(kernel, values)
-    jacobian = kernel.jacobian(np.where(usable, mean_spectrum(spectra, usable), np.nan))
+    jacobian = kernel.jacobian(np.where(usable, mean, np.nan))
     return _as_result(resolved, edge, normalized, maps, kernel.divisor_noise, jacobian)
 
 
@@ -198,11 +199,15 @@ def count_flags(flags: FloatArray) -> int:
 
 
 def resolve(
-    params: NormalizeParams, energy: NDArray[np.float64], spectra: FloatArray, usable: NDArray[np.bool_]
+    params: NormalizeParams,
+    energy: NDArray[np.float64],
+    spectra: FloatArray,
+    usable: NDArray[np.bool_],
+    mean_spectrum: NDArray[np.float64],
 ) -> tuple[ResolvedNormalizeParams, str | None]:
-    """Fill in what was left to choose, from the energies and sampled spectra (E, n); also name the edge."""
+    """Fill in what was left to choose, from the energies, sampled spectra (E, n) and their mean; also name the edge."""
     check_choices(params)
-    mean, x, least = mean_spectrum(spectra, usable)[usable], energy[usable], least_energies(params)
+    mean, x, least = mean_spectrum[usable], energy[usable], least_energies(params)
     check_given(x, params.pre_edge, params.post_edge, least)
     e0, edge = choose_e0(x, mean, params)
     pre_edge, post_edge = choose_windows(x, e0, edge, params.pre_edge, params.post_edge, least)
@@ -280,16 +285,3 @@ def _refuse_flat(
             f"{params.e0:.2f} eV against a scatter of {scatter:.2g}); {side + '; ' if side else ''}"
             "scan from before to after the edge, or give e0 if it is there."
         )
-
-
-def mean_spectrum(spectra: FloatArray, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the mean of the pixels that are valid in all usable frames, of whatever is valid if there are none.
-
-    Pixels at a border that drifts out of view would otherwise put steps of their own into the mean.
-    """
-    valid = np.isfinite(spectra)
-    complete = valid[usable].all(axis=0)
-    valid &= complete | ~complete.any()
-    total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
-    mean: NDArray[np.float64] = total / np.maximum(valid.sum(axis=1), 1)
-    return mean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from napari_xanes._core.edge.normalize import (
     STEEP,
     change_after_edge,
     count_flags,
-    mean_spectrum,
     resolve,
 )
 from napari_xanes._core.edge.params import (
@@ -78,12 +78,12 @@ def normalize_step(
     found = Found()
     usable = chain.usable_energies(found)
     sample = chain.sample()
-    resolved, edge = resolve(params, chain.energy, sample.spectra, usable)
+    resolved, edge = resolve(params, chain.energy, sample.spectra, usable, sample.mean_of_complete)
     found["edge"] = edge
     kernel = NormalizeKernel(resolved, chain.energy, usable, sample.spectra)
-    mean = np.where(usable, mean_spectrum(sample.spectra, usable), np.nan)
+    mean = np.where(usable, sample.mean_of_complete, np.nan)
     jacobian = kernel.jacobian(mean)
-    thickness = kernel.thickness_of(sample.spectra)
+    thickness = partial(kernel.thickness_of, sample.spectra)
     chain.hand_over(Normalization(resolved, kernel.divisor_noise, thickness, jacobian))
     chain.hand_over(jacobian)
     found["step_noise"] = kernel.divisor_noise

@@ -57,14 +57,14 @@ class Chain:
         what an edge normalisation before this run divided out.
     maps : dict
         Named maps so far; those of per-pixel steps come with `compute` or `run`.
-    labels : dict
-        Integer images by name: masks, clusters, particles; 0 is outside.
-    tables : dict
-        Tables by name, each a dict of columns.
+    labels, tables : dict
+        Integer images (masks, clusters, particles; 0 is outside), and tables (each a dict of columns), by name.
     extra : dict
         What else a step wants in the result, by name (the drift, the references used).
     entries : list of Entry
         The steps of this run; what is found in a pass is added to them when it is made.
+    judged : Sample, optional
+        The sample of the stack, if another chain has looked at it before.
     """
 
     stack: EnergyStack
@@ -78,6 +78,7 @@ class Chain:
     tables: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
+    judged: Sample | None = None
 
     def __post_init__(self) -> None:
         data = self.stack.data
@@ -94,7 +95,7 @@ class Chain:
         self._array: Float32 | None = data if isinstance(data, np.ndarray) and ready else None
         self._owned = False  # whether _array may be written into
         self._pending = [Pending(kernel) for kernel in view.kernels] if view else []
-        self._sample: Sample | None = view.sample if view else None
+        self._sample: Sample | None = view.sample if view else self.judged
         self._unsampled: list[Repeated] = []  # kernels that the sample has not seen yet
         self._new = judge.NotWarnedOf()
         self._handed: dict[type, Any] = {}

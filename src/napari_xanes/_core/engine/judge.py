@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.kept_rows import KeptRows
 from napari_xanes._core.data.stack import Float32, FrameReader
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.sampling import sampled_columns, sampled_rows
+from napari_xanes._core.engine.sampling import mean_of_complete, sampled_columns, sampled_rows
 
 MOSTLY = 0.5
 """A frame with less than this share of the valid pixels of the others is said to spoil them."""
@@ -25,12 +26,19 @@ class Sample:
     """Spectra (E, n) of rows spread over the frame, their mean (E,), and which frames can be used (E,).
 
     Those without a valid pixel cannot, nor can `never_taken`, the frames of zeros at the end of a scan that was stopped.
+    `share` of the pixels are valid in a frame (E,).
     """
 
     spectra: Float32
     mean: NDArray[np.float64]
     usable: NDArray[np.bool_]
     never_taken: NDArray[np.bool_]
+    share: NDArray[np.float64]
+
+    @cached_property
+    def mean_of_complete(self) -> NDArray[np.float64]:
+        """Mean (E,) of the pixels that are valid in all usable frames."""
+        return mean_of_complete(self.spectra, self.usable)
 
 
 def read_sample(
@@ -83,8 +91,9 @@ def summarize(spectra: Float32, name: str) -> Sample:
             "check the file, the flats and the darks."
         )
     total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
-    mean = np.where(usable, total / np.maximum(valid.sum(axis=1), 1), np.nan)
-    return Sample(spectra, mean, usable, never_taken)
+    count = valid.sum(axis=1)
+    mean = np.where(usable, total / np.maximum(count, 1), np.nan)
+    return Sample(spectra, mean, usable, never_taken, count / valid.shape[1])
 
 
 def _zeros_at_the_end(spectra: Float32) -> NDArray[np.bool_]:
@@ -131,8 +140,7 @@ def note_unusable(
         found.warn(
             f"{fresh.size} of {usable.size} frames hold no valid pixel and are left out: {named_energies(fresh)}"
         )
-    share = np.isfinite(sample.spectra).mean(axis=1)
-    spoiling = usable & (share < MOSTLY * np.median(share[usable]))
+    spoiling = usable & (sample.share < MOSTLY * np.median(sample.share[usable]))
     if (fresh := new(energy[spoiling])).size:
         found.warn(
             f"{fresh.size} of {usable.size} frames are invalid in most pixels, which makes these pixels invalid in all "

@@ -86,3 +86,16 @@ def complete_pixels(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     used = valid[np.any(valid, axis=1)]
     complete: NDArray[np.bool_] = np.all(used, axis=0) & np.any(valid, axis=0)
     return complete
+
+
+def mean_of_complete(spectra: NDArray[Any], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean (E,) of the pixels that are valid in all usable frames, of whatever is valid if there are none.
+
+    Pixels at a border that drifts out of view would otherwise put steps of their own into the mean.
+    """
+    valid = np.isfinite(spectra)
+    complete = valid[usable].all(axis=0)
+    valid &= complete | ~complete.any()
+    total = np.where(valid, spectra, 0).sum(axis=1, dtype=np.float64)
+    mean: NDArray[np.float64] = total / np.maximum(valid.sum(axis=1), 1)
+    return mean

@@ -22,6 +22,7 @@ from napari_xanes._core.edge.params import NormalizeParams
 from napari_xanes._core.edge.step import normalize_step
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.engine.judge import Sample
 from napari_xanes._core.engine.sampling import sampled_rows
 from napari_xanes._core.fit.fit import INNER
 from napari_xanes._core.fit.library import count_unconverged
@@ -110,9 +111,13 @@ class SpectraSteps:
         Left out where nothing is fitted.
     references : sequence of Reference, optional
         Used as they are, in place of those in the files that `fit` names.
+    judged : Sample, optional
+        Of other steps of the same sample, which spares looking at it again.
 
     Attributes
     ----------
+    judged : Sample
+        What was found in the sample itself.
     normalization : NormalizeParams or None
         With everything chosen that was left to choose.
     references : tuple of Reference
@@ -130,8 +135,10 @@ class SpectraSteps:
         normalize: NormalizeParams | None = None,
         fit: FitParams | None = None,
         references: Sequence[Reference] | None = None,
+        judged: Sample | None = None,
     ) -> None:
-        chain = Chain(sample)
+        chain = Chain(sample, judged=judged)
+        self.judged = chain.sample()
         self.energy: Float64 = sample.energy
         self.normalization: NormalizeParams | None = None
         self.references: tuple[Reference, ...] = ()

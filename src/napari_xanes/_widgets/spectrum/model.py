@@ -133,7 +133,8 @@ class SpectrumModel:
         key = (id(sample), normalize, *fit)
         known = self._steps.get(what)
         if known is None or known[0] != key:
-            known = self._steps[what] = key, SpectraSteps(sample, normalize, *fit)
+            judged = known[1].judged if known is not None and known[0][0] == key[0] else None
+            known = self._steps[what] = key, SpectraSteps(sample, normalize, *fit, judged=judged)
         return known[1]
 
     # -- what is seen ---------------------------------------------------------------------------------
