@@ -129,12 +129,12 @@ class SpectrumModel:
     ) -> SpectraSteps:
         """Return steps that were made ready before, if nothing has changed."""
         sample = self.reading.sample(source)
-        fit = (None, None) if asked is None else (asked.params, asked.references)
-        key = (id(sample), normalize, *fit)
+        params, references = (None, None) if asked is None else (asked.params, asked.references)
+        key = (id(sample), normalize, params, references)
         known = self._steps.get(what)
         if known is None or known[0] != key:
             judged = known[1].judged if known is not None and known[0][0] == key[0] else None
-            known = self._steps[what] = key, SpectraSteps(sample, normalize, *fit, judged=judged)
+            known = self._steps[what] = key, SpectraSteps(sample, normalize, params, references, judged)
         return known[1]
 
     # -- what is seen ---------------------------------------------------------------------------------
