@@ -14,7 +14,7 @@ Everything is n-dimensional: images and volumes take the same road.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from threading import local
 from typing import Any
 
@@ -112,6 +112,18 @@ class Matcher:
         np.take(values, self._by_ring, out=weighted, mode="clip")  # "raise" would need an array in between
         weighted *= self._count_by_ring
         return np.asarray(np.add.reduceat(weighted, self._ring_starts, dtype=np.float64))
+
+    def of_ring(self, values: Vector) -> Float32:
+        """Return values of the rings on the half spectrum, as often as frequencies stand for others."""
+        spread: Float32 = np.take(values.astype(np.float32), self.ring, mode="clip")
+        spread *= self.count
+        return spread
+
+    @cached_property
+    def gradient_response(self) -> Vector:
+        """Return the sum over each ring of the squared response of a numerical gradient, along all axes together."""
+        grid = np.meshgrid(*self.frequencies, indexing="ij", sparse=True)
+        return self.ring_sum(np.asarray(sum(np.sin(2 * np.pi * f) ** 2 for f in grid), np.float32))
 
     def _low_pass(self, cutoff: float) -> Float32:
         low = np.cos(np.pi / 2 * np.minimum(self.radius / cutoff, 1)) ** 2 * self.count

@@ -12,9 +12,9 @@ Gradients are taken before the window is put on, which would give a straight edg
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from napari_xanes._core.align.correlation import TAPER, Matcher, Spectrum, tapered
@@ -51,9 +51,9 @@ class Information:
 
     def directions(self) -> Matrix:
         """Return directions (n, n), rows of length one, by what is known along them, the least first."""
-        _, found = scipy.linalg.eigh(
-            self.curvature, self.curvature_noise_root() + _TINY * np.eye(len(self.curvature))
-        )
+        noise = self.curvature_noise_root() + _TINY * np.eye(len(self.curvature))
+        back = np.linalg.inv(np.linalg.cholesky(noise))
+        found = back.T @ np.linalg.eigh(back @ self.curvature @ back.T)[1]
         rows: Matrix = (found / np.linalg.norm(found, axis=0)).T
         return rows
 
@@ -87,32 +87,44 @@ def information(matcher: Matcher, frame: Float32, others: Float32) -> Informatio
     Rings of spatial frequency are weighed by what of the mean is not its own noise, over the noise of the frame.
     """
     n = frame.ndim
-    left = [matcher.spectrum(np.gradient(frame, axis=k)) for k in range(n)]
-    right = [matcher.spectrum(np.gradient(others, axis=k)) for k in range(n)]
+    left = [matcher.spectrum(_gradient(frame, k)) for k in range(n)]
+    right = [matcher.spectrum(_gradient(others, k)) for k in range(n)]
     power_left, power, shared = (
         matcher.ring_sum(_shared(one, two)) for one, two in ((left, left), (right, right), (left, right))
     )
-    response = _response(matcher)
+    response = matcher.gradient_response
     gain = np.maximum(shared / np.maximum(power, _TINY), 0)
     rest = power_left - gain * shared
     noise = np.maximum(rest, 1e-9 * rest.sum() + _TINY) / response
     ring = gain / noise
     ring[matcher.ring_radius >= FINEST] = 0
-    weight = ring.astype(np.float32)[matcher.ring] * matcher.count
-    slope = (ring * ring * noise).astype(np.float32)[matcher.ring] * matcher.count
-    bend = (ring * ring * noise * response / (n * matcher.ring_count)).astype(np.float32)
+    slope = ring * ring * noise
+    weight, slope, bend = (
+        matcher.of_ring(values) for values in (ring, slope, slope * response / (n * matcher.ring_count))
+    )
     curvature = _products(weight, left, right)
     lost = _lost_to_the_window(frame.shape, matcher.padded)
     made = matcher.bend_and_scatter(frame, others) or (np.eye(n), np.zeros((n, n)))
     return Information(
         (curvature + curvature.T) / 2,
         lost * _products(slope, right, right),
-        lost * _products(bend[matcher.ring] * matcher.count, right, right),
+        lost * _products(bend, right, right),
         made[0],
         lost * made[1],
     )
 
 
+def _gradient(image: Float32, axis: int) -> Float32:
+    """Return what `numpy.gradient` does, sooner."""
+    image = image.swapaxes(0, axis)
+    slope = np.empty_like(image)
+    np.subtract(image[2:], image[:-2], out=slope[1:-1])
+    slope[1:-1] /= 2
+    slope[0], slope[-1] = image[1] - image[0], image[-1] - image[-2]
+    return slope.swapaxes(0, axis)
+
+
+@lru_cache(maxsize=64)
 def _lost_to_the_window(shape: tuple[int, ...], padded: tuple[int, ...]) -> float:
     """Return by how much products of spectra are more noisy than their frequencies would be, were these independent."""
     windows = [tapered(n, TAPER).astype(np.float64) for n in shape]
@@ -132,9 +144,3 @@ def _products(weight: Float32, one: list[Spectrum], other: list[Spectrum]) -> Ma
     """Return the weighted real products of spectra (n, n)."""
     weighted = [(weight * a).view(np.float32).ravel() for a in one]
     return np.array([[b.view(np.float32).ravel() @ a for b in other] for a in weighted], dtype=np.float64)
-
-
-def _response(matcher: Matcher) -> Matrix:
-    """Return the sum over each ring of the squared response of the numerical gradient, along all axes together."""
-    grid = np.meshgrid(*matcher.frequencies, indexing="ij", sparse=True)
-    return matcher.ring_sum(np.asarray(sum(np.sin(2 * np.pi * f) ** 2 for f in grid), np.float32))

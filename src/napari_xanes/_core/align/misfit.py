@@ -7,6 +7,7 @@ nothing, but its negative does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +46,14 @@ def turning(search: Search, anchor: int) -> float:
     seen = tuple(slice(max(v.start for v in of), min(v.stop for v in of)) for of in zip(*views, strict=True))
     if not seen or min(v.stop - v.start for v in seen) < LEAST:
         return 0.0
-    halves = _halves(search.frames[anchor][seen])
+    halves, reach = _halves(search.frames[anchor][seen]), max(shape) / 2
     angles: dict[int, float] = {}
 
     def look(i: int) -> None:
-        angles[i] = _angle(search.matcher.moved_back(search.frames[i], shifts[i])[seen], halves)
+        back = search.matcher.moved_back(search.frames[i], shifts[i])
+        angles[i] = _angle(back[seen], halves, NOTICED / reach)
 
     blocks.run(look, list(shifts), workers=search.workers)
-    reach = max(shape) / 2
     turned = [a for a in angles.values() if abs(a) * reach > NOTICED]
     if len(turned) < max(2, len(angles) // 5):
         return 0.0
@@ -66,16 +67,16 @@ class _Half:
     axis: int
     part: tuple[slice, ...]
     fixed: Float32
-    matcher: Matcher
 
     def moved(self, frame: Float32) -> Vector | None:
         """Return by how much this side of a frame is displaced; None if it does not match."""
         own = np.ascontiguousarray(frame[self.part]) - frame[self.part].mean()
         if not (own.any() and self.fixed.any()):
             return None
-        shift, confidence = self.matcher.refine(own, self.fixed, np.zeros(2))
+        matcher = _matcher(own.shape)
+        shift, confidence = matcher.refine(own, self.fixed, np.zeros(2))
         if confidence <= MATCHES:
-            shift, confidence = self.matcher.match(own, self.fixed, self.matcher.prepare(self.fixed))
+            shift, confidence = matcher.match(own, self.fixed, matcher.prepare(self.fixed))
         return shift if confidence > MATCHES else None
 
 
@@ -86,16 +87,18 @@ def _halves(fixed: Float32) -> list[_Half]:
         n = fixed.shape[axis]
         sides = slice(0, n // 2), slice(n - n // 2, n)
         parts = [(slice(None),) * axis + (side,) for side in sides]
-        matcher = Matcher(fixed[parts[0]].shape)
-        found += [
-            _Half(axis, part, np.ascontiguousarray(fixed[part]) - fixed[part].mean(), matcher)
-            for part in parts
-        ]
+        found += [_Half(axis, part, np.ascontiguousarray(fixed[part]) - fixed[part].mean()) for part in parts]
     return found
 
 
-def _angle(frame: Float32, halves: list[_Half]) -> float:
-    """Return by how much a frame is turned against another, rad; 0 where its halves do not agree on it."""
+_matcher = lru_cache(maxsize=2)(Matcher)
+
+
+def _angle(frame: Float32, halves: list[_Half], least: float) -> float:
+    """Return by how much a frame is turned against another, rad; 0 where its halves do not agree on it.
+
+    Also 0 where two of them tell already that it is less than `least`.
+    """
     found: list[float] = []
     for one, other in (halves[:2], halves[2:]):
         first, second = one.moved(frame), other.moved(frame)
@@ -104,6 +107,8 @@ def _angle(frame: Float32, halves: list[_Half]) -> float:
         apart = other.part[one.axis].start - one.part[one.axis].start
         across = (second - first)[1 - one.axis] / apart
         found.append(float(across if one.axis == 1 else -across))
+        if abs(found[0]) < (1 - AGREE / 2) * least:  # then no second angle agrees with it on more
+            return 0.0
     mean = (found[0] + found[1]) / 2
     return mean if abs(found[0] - found[1]) < AGREE * abs(mean) else 0.0
 
@@ -111,6 +116,8 @@ def _angle(frame: Float32, halves: list[_Half]) -> float:
 def reversed_frames(search: Search, anchor: int) -> NDArray[np.intp]:
     """Return the frames that match frame `anchor` badly, but well when bright and dark are exchanged."""
     poor = by_chance(search) | doubtful(search.confidence, search.usable) | (search.usable & ~search.known)
+    if not poor.any():
+        return np.empty(0, np.intp)
     fixed = search.frames[anchor]
     target = search.matcher.prepare(fixed)
     better = []

@@ -17,6 +17,9 @@ from scipy.special import digamma, polygamma
 FloatArray = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
 
+LEARNED_FROM = 5000
+"""Pixels from which the noise is learned, at most."""
+
 ENOUGH = 30
 """Degrees of freedom from which on a pixel's own residuals tell its noise well enough."""
 
@@ -53,22 +56,27 @@ class PooledNoise:
         if not self.known:
             return
         s, d = s[used], d[used]
-        scatter = np.log(s / d) - digamma(d / 2) + np.log(d / 2)
+        few, which = np.unique(d, return_inverse=True)  # the functions of them take long
+        scatter = np.log(s / d) - (digamma(few / 2))[which] + np.log(d / 2)
         at = np.zeros(s.size) if level is None else np.asarray(level, np.float64)[used]
-        self._knots, self._heights = _trend(at, scatter)
+        groups = _groups(at)
+        self._knots = np.array([at[g].mean() for g in groups])
+        self._heights = np.array([scatter[g].mean() for g in groups])
         rest = scatter - np.interp(at, self._knots, self._heights)
-        left = float(rest.var() - polygamma(1, d / 2).mean())
+        left = float(rest.var() - polygamma(1, few / 2)[which].mean())
         doubt = 3 * np.sqrt((rest**4).mean() / rest.size)  # what chance makes of it
         self.freedom = ALIKE if left < doubt else min(2 * _inverse_trigamma(left), ALIKE)
-        if self.freedom == ALIKE:
-            self._heights = _trend(at, scatter, s, d)[1]
+        if self.freedom == ALIKE:  # of the mean the logarithm, not of the logarithm the mean
+            self._heights = np.array([np.log(s[g].sum() / d[g].sum()) for g in groups])
         else:
             self._heights += digamma(self.freedom / 2) - np.log(self.freedom / 2)
 
     def __call__(self, squares: FloatArray, freedom: Any, level: FloatArray | None = None) -> FloatArray:
         """Return the variance (n,) of the noise of pixels; where the level is NaN, as of no thickness, as at the lowest."""
-        at = np.zeros(squares.shape) if level is None else np.nan_to_num(level, nan=self._knots[0])
-        prior = np.exp(np.interp(at, self._knots, self._heights)).astype(squares.dtype)
+        heights = self._heights
+        if level is not None and heights.size > 1:
+            heights = np.interp(np.where(np.isnan(level), self._knots[0], level), self._knots, heights)
+        prior = np.exp(heights).astype(squares.dtype)
         if self.freedom == ALIKE:
             return np.where(np.isfinite(squares), prior, np.nan).astype(squares.dtype)
         own = np.where(np.isfinite(freedom), freedom, 0).astype(squares.dtype)
@@ -77,16 +85,21 @@ class PooledNoise:
         return total.astype(squares.dtype)
 
 
-def _trend(
-    at: Float64, scatter: Float64, squares: Float64 | None = None, freedom: Float64 | None = None
-) -> tuple[Float64, Float64]:
-    """Return knots and the mean of the logarithm there; of the logarithm of the mean where squares are given."""
+def learned_from(n: int) -> slice:
+    """Return which of n sampled pixels the noise is learned from."""
+    return slice(None, None, max(1, -(-n // LEARNED_FROM)))
+
+
+def pooled(squares: FloatArray, freedom: Any, level: FloatArray) -> PooledNoise | None:
+    """Return what pixels tell of each other's noise; None if they are too few."""
+    pool = PooledNoise(squares, np.nan_to_num(np.broadcast_to(freedom, squares.shape)), level)
+    return pool if pool.known else None
+
+
+def _groups(at: Float64) -> list[NDArray[np.intp]]:
+    """Return the pixels about each knot, in the order of their levels."""
     count = max(1, min(MOST_KNOTS, at.size // PER_KNOT)) if differs(at) else 1
-    groups = np.array_split(np.argsort(at, kind="stable"), count)
-    knots = np.array([at[g].mean() for g in groups])
-    if squares is None or freedom is None:
-        return knots, np.array([scatter[g].mean() for g in groups])
-    return knots, np.array([np.log(squares[g].sum() / freedom[g].sum()) for g in groups])
+    return np.array_split(np.argsort(at, kind="stable"), count)
 
 
 def differs(level: FloatArray) -> bool:

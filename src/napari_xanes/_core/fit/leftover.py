@@ -63,7 +63,8 @@ class Leftover:
         while self.stride > 1 and gcd(self.stride * RUN, self._width) > RUN:
             self.stride += 1  # otherwise only a few columns would be seen
         count = -(-runs // self.stride) * RUN
-        self.residuals = np.full((n_energies, count), np.nan, np.float32)
+        # a spectrum in a row, as few of them are written, and picked out, at once
+        self.residuals = np.full((count, n_energies), np.nan, np.float32).T
         self.coefficients = np.full((n_references, count), np.nan, np.float32)
         self.errors = np.full((n_references + 1, count), np.nan, np.float32)
         self.every = PixelNumbers()
@@ -87,15 +88,22 @@ class Leftover:
 
     def picked(self, numbers: NDArray[Any]) -> Index:
         """Return which of the pixels with these numbers are kept, as indices."""
-        return np.flatnonzero(numbers // RUN % self.stride == 0)
+        if not _in_sequence(numbers):
+            return np.flatnonzero(numbers // RUN % self.stride == 0)
+        first, period = int(numbers[0]), RUN * self.stride
+        runs = np.arange(first // period * period, int(numbers[-1]) + 1, period)
+        at = (runs[:, None] + np.arange(RUN)).ravel() - first
+        picked: Index = at[(at >= 0) & (at < numbers.size)]
+        return picked
 
     def put(
         self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray, errors: FloatArray
     ) -> None:
         """Keep what was left (e, n), the coefficients (K, n) and their errors (K + 1, n), of pixels that were picked."""
         at = numbers // (RUN * self.stride) * RUN + numbers % RUN
+        places = slice(at[0], at[-1] + 1) if _in_sequence(at) else at  # a slice is written faster
         for kept, values in zip(self._kept, (residuals, coefficients, errors), strict=True):
-            kept[:, at] = values
+            kept[:, places] = values
 
     def part(self, pixels: slice) -> FloatArray:
         """Return what is kept of a range of pixels, one below the other."""
@@ -115,3 +123,9 @@ class Leftover:
         numbers = self.numbers
         within: NDArray[np.bool_] = (numbers >= pixels.start) & (numbers < pixels.stop)
         return within
+
+
+def _in_sequence(numbers: NDArray[Any]) -> bool:
+    """Return whether numbers (n,) are some, each one more than that before it."""
+    span = numbers.size - 1
+    return span >= 0 and numbers[-1] - numbers[0] == span and bool((numbers[1:] - numbers[:-1] == 1).all())

@@ -15,7 +15,8 @@ from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.unread import Unread
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.edge.params import EdgeNormalization
-from napari_xanes._core.engine.sampling import sampled_spectra
+from napari_xanes._core.engine.pooled import learned_from
+from napari_xanes._core.engine.sampling import sampled_pixels, sampled_spectra
 from napari_xanes._core.fit.params import Extrapolate, LibraryParams
 from napari_xanes._core.fit.shifts import shifted_reference
 from napari_xanes._core.io.references import read_references
@@ -120,11 +121,16 @@ def covered_indices(
 
 
 def sampled_pixels_of(values: NDArray[Any], mask: ArrayLike | None = None) -> NDArray[Any]:
-    """Return spectra spread over the pixels that are fitted."""
-    spectra = sampled_spectra(values)
-    if mask is None or values.ndim == 1:
-        return spectra
-    return spectra[:, sampled_spectra(inside_of(mask).astype(bool)[None])[0]]
+    """Return spectra spread over the pixels that are fitted, as many as the noise is learned from."""
+    if values.ndim == 1:
+        return sampled_spectra(values)
+    pixels = sampled_pixels(values.shape[1:])
+    inside = np.arange(pixels.size) if mask is None else np.flatnonzero(np.ravel(inside_of(mask))[pixels])
+    inside = inside[learned_from(inside.size)]
+    if isinstance(values, Unread):
+        return sampled_spectra(values)[:, inside]
+    spectra: NDArray[Any] = values.reshape(len(values), -1).take(pixels[inside], axis=1)
+    return spectra
 
 
 def sampled_divisor(

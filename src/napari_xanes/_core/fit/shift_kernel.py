@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.reference import Reference
-from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise
+from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise, learned_from
 from napari_xanes._core.fit.library import make_basis, shifted_references
 from napari_xanes._core.fit.params import Extrapolate
 from napari_xanes._core.solve.design import Design, FloatArray, Matrix
@@ -26,9 +26,6 @@ STEP = 0.1
 
 ENOUGH_FREE = 5
 """Energies beyond the unknowns from which on a slope of the edge step is fitted along."""
-
-LEARNED_FROM = 5000
-"""Pixels from which the noise is learned, at most."""
 
 
 class ShiftKernel:
@@ -61,7 +58,7 @@ class ShiftKernel:
         steps = max(2, round(2 * limit / STEP))
         self._shifts = np.linspace(-limit, limit, steps + 1)
         self._fitted = fitted
-        every = slice(None, None, max(1, -(-sample.shape[1] // LEARNED_FROM)))
+        every = learned_from(sample.shape[1])
         spectra = sample[fitted][:, every].astype(np.float64)
         valid = np.isfinite(spectra).all(axis=0)
         spectra, thickness = spectra[:, valid], None if thickness is None else thickness[every][valid]

@@ -25,10 +25,9 @@ from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.edge.handover import normalization_of, sampled_thickness
 from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine.chain import Chain
-from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step
 from napari_xanes._core.engine.streamed import run_kernels
-from napari_xanes._core.fit.library import fitted_indices, sampled_divisor, usable_frames
+from napari_xanes._core.fit.library import fitted_indices, sampled_divisor, sampled_pixels_of, usable_frames
 from napari_xanes._core.fit.params import Extrapolate, LibraryParams
 from napari_xanes._core.fit.shift_kernel import ShiftKernel
 from napari_xanes._core.fit.shifts import LARGEST_SHIFT
@@ -120,7 +119,7 @@ def energy_shift_map(
         limit,
         background,
         extrapolate,
-        sampled_spectra(values),
+        sampled_pixels_of(values),
         jacobian=None if normalization is None else normalization.jacobian,
         thickness=thickness,
         image=image,

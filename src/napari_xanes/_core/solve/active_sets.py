@@ -85,18 +85,18 @@ class _ActiveSets:
         sets = [s for size in range(1 if to_one else 0, k + 1) for s in combinations(range(k), size)]
         tests = [_conditions(r, chosen, *solution(r, chosen, to_one), to_one) for chosen in sets]
         self._slopes = np.concatenate([t for t, _ in tests]).astype(dtype)
-        self._levels = np.concatenate([c for _, c in tests]).astype(dtype)[:, None]
+        self._levels = np.stack([c for _, c in tests]).astype(dtype)[..., None]
         chosen = np.array([np.isin(np.arange(k), s) for s in sets])
         scale = chosen / np.linalg.norm(r, axis=0)  # conditions of the chosen to coefficients
         self._lengths = scale.astype(dtype)
 
     def solve(self, z: FloatArray) -> FloatArray:
-        met = (self._slopes @ z + self._levels).reshape(*self._lengths.shape, -1)
+        met = (self._slopes @ z).reshape(*self._lengths.shape, -1)
+        met += self._levels
         worst = met.min(axis=1)
         best, most = np.zeros(z.shape[1], np.intp), worst[0].copy()
         for index in range(1, len(worst)):
-            better = worst[index] > most
-            best[better] = index
+            np.copyto(best, index, where=worst[index] > most)
             np.maximum(most, worst[index], out=most)
         k, n = z.shape
         flat, where = met.reshape(-1), best * (k * n) + np.arange(n)

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.engine.blocks import one_blas_thread
-from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise
+from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise, learned_from, pooled
 from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, covariance, sums_to_one
 from napari_xanes._core.solve.admm import AdmmSolver, Solver
 from napari_xanes._core.solve.design import ALIKE, Constraint, Design, FloatArray, Matrix, design
-from napari_xanes._core.solve.propagation import Propagation
+from napari_xanes._core.solve.propagation import Propagation, level_of
 from napari_xanes._core.solve.residual import Residual
 from napari_xanes._core.solve.sigma import FractionSigma
 
@@ -27,9 +27,6 @@ __all__ = ["ALIKE", "MOST_CONSTRAINED", "Constraint", "Design", "FitKernel", "Ma
 
 CLEAR = 5.0
 """Standard errors of the sum of coefficients from which a pixel says how noise is spread."""
-
-LEARNED_FROM = 5000
-"""Pixels from which the noise is learned, at most."""
 
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -155,28 +152,29 @@ class FitKernel:
         """
         if "noise" in self.reads or self._freedom <= 0 or not spectra.size:
             return
-        every = slice(None, None, max(1, -(-spectra.shape[1] // LEARNED_FROM)))
-        data = np.ascontiguousarray(spectra[:, every][self._fitted], np.float64)
+        every = learned_from(spectra.shape[1])
+        data = np.ascontiguousarray(spectra[self._fitted, every], np.float64)
         thickness = None if thickness is None else thickness[every]
         with one_blas_thread, np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             x, weighted, of_noise, left = self._left_by(data)
-            level = _level(data, thickness)
+            level = level_of(data, thickness)
             part = np.ones(data.shape[1]) if thickness is None else thickness
             clear = np.flatnonzero(self._clear(x, weighted, part, level))
             kept, scale = left[:, clear], part[clear]
             of = lambda some: scale[some] * (data[:, clear[some]] - kept[:, some])  # noqa: E731
             self._propagation.learn(x[:, clear], scale * kept, level[clear], of, counted)
             self._use_propagation()
-            told = self._squares(x, weighted, level)
             features = self._propagation.features(x, level)
-            free = self._in_even_noise(of_noise, np.float64(self._plain), features)
+            if self._propagation.freedom < ENOUGH:
+                self._pool = pooled(*self._squares(x, weighted, features), level)
+            if self._propagation.freedom < ENOUGH and self._constraint != "none":
+                free = self._in_even_noise(of_noise, np.float64(self._plain), features)
+                self._free_pool = pooled(*free, level)
         self._trend = thickness is not None
         if self._trend and image is not None:
             self.reads = {**self.reads, "thickness": image}
         elif self._trend:
             self.follows = ("thickness",)
-        if self._propagation.freedom < ENOUGH:
-            self._pool, self._free_pool = (_pooled(*one, level) for one in (told, free))
 
     def _left_by(self, data: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return coefficients, what they and unbound ones leave (n,), and residuals (e, n) of these, as a bound's are no noise."""
@@ -192,19 +190,20 @@ class FitKernel:
         x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
         return x, residual(data, residual.project(data), x, None)[2], of_noise, left
 
-    def _squares(self, x: FloatArray, weighted: FloatArray, level: FloatArray) -> tuple[FloatArray, Any]:
+    def _squares(self, x: FloatArray, weighted: FloatArray, features: FloatArray) -> tuple[FloatArray, Any]:
         sigma = self._sigma[x.dtype]
         counted = self._free_energies(sigma.free(x)[1] if sigma.bounded else None, x.dtype)
-        return self._in_even_noise(weighted, counted, self._propagation.features(x, level))
+        return self._in_even_noise(weighted, counted, features)
 
     def _clear(
         self, x: FloatArray, weighted: FloatArray, part: FloatArray, level: FloatArray
     ) -> NDArray[np.bool_]:
         """Return which pixels (n,) hold clearly more of the element than the noise of a typical one."""
-        squares, freedom = self._squares(x, weighted, level)
+        features = self._propagation.features(x, level)
+        squares, freedom = self._squares(x, weighted, features)
         noise = np.sqrt(squares / freedom) * part
         typical = np.median(noise[np.isfinite(noise)]) if np.isfinite(noise).any() else np.inf
-        of_sum = self._sigma[x.dtype].terms(self._propagation.features(x, level))[-1]
+        of_sum = self._sigma[x.dtype].terms(features)[-1]
         clear: NDArray[np.bool_] = x.sum(axis=0) * part > CLEAR * typical * np.sqrt(np.maximum(of_sum, 0))
         return clear
 
@@ -216,7 +215,8 @@ class FitKernel:
             return weighted, counted
         if not self._propagation.freedom:
             return np.full_like(weighted, np.nan), counted
-        expected = self._left[weighted.dtype] @ features
+        left = self._left[weighted.dtype]
+        expected = left[0] if len(features) == 1 else left @ features
         freedom = (counted * (self._propagation.freedom / self._plain)).astype(weighted.dtype)
         return weighted * (self._propagation.freedom / expected), freedom
 
@@ -256,7 +256,7 @@ class FitKernel:
         np.divide(error, power, out=out["r_factor"])
         sigma = self._sigma[data.dtype]
         free, count = sigma.free(x) if sigma.bounded else (None, None)
-        level = _level(data, out["thickness"] if self._trend else None)
+        level = self._level_of(data, out)
         features = self._propagation.features(x, level)
         counted = self._free_energies(count, data.dtype)
         squares, freedom = self._in_even_noise(weighted, counted, features)
@@ -268,15 +268,24 @@ class FitKernel:
         terms = sigma.terms(features)
         # by the plain scatter, which is the same to the last bit whether the step was divided out in this run or an earlier one
         own = self._freedom >= FREE_ENOUGH and "noise" not in out
-        plain = np.sqrt(weighted / counted) if own else noise
+        plain = np.sqrt(weighted / counted) if own and self._significance else noise
         self._fill_fractions(x, plain, out["fractions"])
         if self.keeps is not None and left is not None:
             variances = np.maximum(terms[: len(x), picked], 0)
-            of_sum = self._error_of_sum(x[:, picked].sum(axis=0), plain[picked])
+            few = counted if count is None else counted[picked]
+            of_sum = self._error_of_sum(
+                x[:, picked].sum(axis=0), np.sqrt(weighted[picked] / few) if own else noise[picked]
+            )
             told = noise[picked]
             if "noise" not in out and self._constraint != "none":
+                few_levels = None if level is None else level[picked]
                 told = self._unbound_noise(
-                    *(a[..., picked] for a in (x, z, weighted, level, features, noise))
+                    x[:, picked],
+                    z[:, picked],
+                    weighted[picked],
+                    few_levels,
+                    features[:, picked],
+                    noise[picked],
                 )
             errors = np.concatenate([np.sqrt(variances) * told, of_sum[None]])
             self.keeps.put(out["number"][picked], left, x[:, picked], errors)
@@ -293,7 +302,7 @@ class FitKernel:
         x: FloatArray,
         z: FloatArray,
         weighted: FloatArray,
-        level: FloatArray,
+        level: FloatArray | None,
         features: FloatArray,
         noise: FloatArray,
     ) -> FloatArray:
@@ -306,6 +315,12 @@ class FitKernel:
         squares, freedom = self._in_even_noise(rest, x.dtype.type(self._plain), features)
         unbound: FloatArray = np.sqrt(squares / freedom if pool is None else pool(squares, freedom, level))
         return unbound
+
+    def _level_of(self, data: FloatArray, out: Mapping[str, FloatArray]) -> FloatArray | None:
+        """Return what the noise follows; None if nothing is learned of it."""
+        if not self._propagation.by_level and self._pool is None and self._free_pool is None:
+            return None
+        return level_of(data, out["thickness"] if self._trend else None)
 
     def _free_energies(self, count: NDArray[Any] | None, dtype: Any) -> Any:
         """Return the degrees of freedom that are left by all coefficients, or by `count` (n,) that are not held."""
@@ -333,18 +348,3 @@ class FitKernel:
 FREE_ENOUGH = 10
 """Degrees of freedom from which on a pixel's own scatter tells whether it holds anything at all."""
 ADMM_MAPS = ("iterations", "primal_residual", "dual_residual", "unconverged")
-
-
-def _pooled(squares: FloatArray, freedom: Any, level: FloatArray) -> PooledNoise | None:
-    pool = PooledNoise(squares, np.nan_to_num(np.broadcast_to(freedom, squares.shape)), level)
-    return pool if pool.known else None
-
-
-def _level(data: FloatArray, thickness: FloatArray | None) -> FloatArray:
-    """Return what the noise follows: the absorption, or the thickness that was divided out."""
-    if thickness is None:
-        mean: FloatArray = data.mean(axis=0)
-        return mean
-    with np.errstate(divide="ignore", invalid="ignore"):
-        level: FloatArray = np.log(np.where(thickness > 0, thickness, np.nan))
-    return level

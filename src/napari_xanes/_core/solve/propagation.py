@@ -157,10 +157,16 @@ class Propagation:
         told = float(np.trace(of_rest)) > NOTHING * float(np.mean(variances)) * len(of_rest)
         self.freedom = float(np.trace(of_rest) ** 2 / (of_rest**2).sum()) if told else 0.0
 
+    @property
+    def by_level(self) -> bool:
+        """Whether the features depend on the level of the pixels."""
+        return self._knots.size > 1
+
     def features(self, x: FloatArray, level: FloatArray | None) -> FloatArray:
-        """Return the features (F, n) of pixels with coefficients (K, n)."""
+        """Return the features (F, n) of pixels with coefficients (K, n); a single one is one in all of them."""
         n, dtype = x.shape[1], x.dtype
-        near = np.ones((1, n), dtype) if level is None or self._knots.size == 1 else self._near(level)
+        one = np.broadcast_to(np.ones((), dtype), (1, n))
+        near = one if level is None or not self.by_level else self._near(level)
         if len(self._pairs) == 1:
             return near
         ones = np.ones(n, dtype)
@@ -169,7 +175,8 @@ class Propagation:
 
     def _near(self, level: FloatArray) -> FloatArray:
         """Return how near each level (n,) is to each knot (B, n), 0 to 1, their sum one."""
-        at = np.interp(np.nan_to_num(level, nan=self._knots[0]), self._knots, np.arange(self._knots.size))
+        level_or_least = np.where(np.isnan(level), level.dtype.type(self._knots[0]), level)
+        at = np.interp(level_or_least, self._knots, np.arange(self._knots.size))
         near: FloatArray = np.maximum(1 - np.abs(at - np.arange(self._knots.size)[:, None]), 0)
         return near.astype(level.dtype)
 
@@ -212,3 +219,13 @@ def for_fractions(covariances: Matrix, dtype: Any) -> FloatArray:
     with_sum = covariances.sum(axis=2).T
     terms: FloatArray = np.concatenate([diagonal, with_sum, with_sum.sum(axis=0)[None]]).astype(dtype)
     return terms
+
+
+def level_of(data: FloatArray, thickness: FloatArray | None) -> FloatArray:
+    """Return what the noise follows: the absorption, or the thickness that was divided out."""
+    if thickness is None:
+        mean: FloatArray = data.mean(axis=0)
+        return mean
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level: FloatArray = np.log(np.where(thickness > 0, thickness, np.nan))
+    return level

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from napari_xanes._core.engine.blocks import Scratch
 from napari_xanes._core.solve.design import Constraint, Design, FloatArray
 
+PIECE, ALIGNED = 1024, 64
+"""Spectra of which residuals are made at once, so that they stay in a core's cache beside the spectra; of which they are a multiple."""
+
 
 class Residual:
     """Projections of spectra on the fitted columns, and what a solution leaves of them, in one precision."""
@@ -51,13 +54,40 @@ class Residual:
             np.subtract(z, fitted, out=z)
             explained -= np.einsum("ij,ij->j", z, z)
             z[...] = fitted
-        residual = self._scratch.like(data)
-        np.matmul(self._q, projected, out=residual)
-        np.subtract(data, residual, out=residual)
-        left = None if picked is None or not picked.size else residual.take(picked, axis=1)
-        error: FloatArray = np.einsum("ij,ij->j", residual, residual)
         if self._weights is None:
+            error, left = self._by_pieces(data, projected, picked)
             return error, error + explained, error, left  # Pythagoras, which spares a pass over the data
+        residual = self._scratch.like(data)
+        error = np.empty(data.shape[1], data.dtype)
+        self._subtract(data, projected, residual, error)
+        left = None if picked is None or not picked.size else residual.take(picked, axis=1)
         np.square(residual, out=residual)
         above = data - self._q[:, :first] @ projected[:first] if first else data
         return error, np.einsum("ij,ij->j", above, above), self._weights @ residual, left
+
+    def _by_pieces(
+        self, data: FloatArray, projected: FloatArray, picked: NDArray[np.intp] | None
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Return the sums of squares (n,), and the residuals of the pixels that are picked."""
+        n = data.shape[1]
+        size = min(-(-n // max(-(-n // PIECE), 1) // ALIGNED) * ALIGNED, n) or 1
+        scratch, error = self._scratch.like(data[:, :size]), np.empty(n, data.dtype)
+        starts = range(0, n, size)
+        left, found = None, np.zeros(len(starts) + 1, np.intp)
+        if picked is not None and picked.size:
+            left = np.empty((len(data), picked.size), data.dtype)
+            found = np.searchsorted(picked, [*starts, n])
+        for start, first, end in zip(starts, found, found[1:], strict=False):
+            piece = slice(start, min(start + size, n))
+            residual = scratch[:, : piece.stop - start]
+            self._subtract(data[:, piece], projected[:, piece], residual, error[piece])
+            if left is not None and picked is not None and end > first:
+                np.take(residual, picked[first:end] - start, axis=1, out=left[:, first:end], mode="clip")
+        return error, left
+
+    def _subtract(
+        self, data: FloatArray, projected: FloatArray, residual: FloatArray, error: FloatArray
+    ) -> None:
+        np.matmul(self._q, projected, out=residual)
+        np.subtract(data, residual, out=residual)
+        np.einsum("ij,ij->j", residual, residual, out=error)

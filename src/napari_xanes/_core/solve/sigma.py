@@ -66,7 +66,7 @@ class FractionSigma:
     def terms(self, features: FloatArray) -> FloatArray:
         """Return (2K + 1, n), for noise of one: variances of coefficients, covariances with their sum, that of their sum."""
         if len(features) == 1:  # spares a matrix product that is none
-            return self._every * features
+            return np.broadcast_to(self._every, (len(self._every), features.shape[1]))
         terms: FloatArray = self._every @ features
         return terms
 
@@ -94,7 +94,8 @@ class FractionSigma:
             np.multiply(variance, scale, out=out)
         if free is not None and (held := np.flatnonzero((free != self._all) & (free != 0))).size:
             held = held[np.argsort(free[held], kind="stable")]
-            x, z, f, features = (a.take(held, axis=1) for a in (x, z, fractions, features))
+            x, z, f = (a.take(held, axis=1) for a in (x, z, fractions))
+            features = features[:, : held.size] if len(features) == 1 else features.take(held, axis=1)
             variance = self._variances_held(x, z, f, noise[held], free[held], features)
             np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
             variance *= scale[held]
@@ -118,16 +119,19 @@ class FractionSigma:
         slope /= np.maximum(noise, tiny)
         starts = np.flatnonzero(np.diff(free, prepend=free[0] + self._bits(1)))
         parts = [slice(a, b) for a, b in zip(starts, [*starts[1:], n], strict=True)]
-        width, terms = np.empty((k, n), self._dtype), np.empty((3 * k, n), self._dtype)
-        for part in parts:
-            w, here = self._widths(int(free[part.start])), features[:, part]
-            own, error = w.own @ here, np.sqrt(np.maximum(w.let_in @ here, 0))
-            beyond = slope[:, part] * w.farther / np.maximum(error, tiny)
-            np.multiply(cut_normal(beyond), error**2, out=width[:, part])
+        sets = [self._widths(int(free[start])) for start in starts]
+        squares, terms = np.empty((k, n), self._dtype), np.empty((3 * k, n), self._dtype)
+        for part, w in zip(parts, sets, strict=True):
+            error = np.sqrt(np.maximum(_of(w.let_in, features[:, part]), 0))
+            beyond = slope[:, part]
+            beyond *= w.farther
+            beyond /= np.maximum(error, tiny)
+            squares[:, part] = error**2
+        width = cut_normal(slope)
+        width *= squares
+        for part, w in zip(parts, sets, strict=True):
             np.matmul(w.polynomial, width[:, part], out=terms[:, part])
-            terms[:k, part] += own[:k]
-            terms[k : 2 * k, part] -= 2 * own[k : 2 * k]
-            terms[2 * k :, part] += own[-1]
+            terms[:, part] += _of(w.own, features[:, part])
         constant, linear, square = terms.reshape(3, k, n)
         variance: FloatArray = square
         variance *= f
@@ -139,8 +143,8 @@ class FractionSigma:
     def _widths(self, free: int) -> _Widths:
         """Return what is needed of the set whose bits are in `free`.
 
-        That is what features are multiplied with for the free references' own covariance (`own`) and for the variance
-        of the coefficient of each held reference j (others being zero) if it is let in; how far it then goes for a
+        That is what features are multiplied with for the polynomial of the free references' own covariance (`own`) and
+        for the variance of the coefficient of each held reference j (others being zero) if it is let in; how far it then goes for a
         slope of one; and the polynomial in a fraction f (coefficients of f^0, f^1, f^2 for each reference) that
         says how its variance goes on into that fraction: (v_k - f sum(v))^2, with the direction v in which the coefficients
         then go.
@@ -159,14 +163,21 @@ class FractionSigma:
                 let_in[j] = self._of_set(both)[:, j, j]
         sums = directions.sum(axis=0)
         terms = (directions**2, -2 * directions * sums, np.broadcast_to(sums**2, (k, k)))
+        own = for_fractions(self._of_set(chosen), self._dtype)
         widths = _Widths(
-            for_fractions(self._of_set(chosen), self._dtype),
+            np.concatenate([own[:k], -2 * own[k : 2 * k], np.repeat(own[-1:], k, axis=0)]),
             let_in.astype(self._dtype),
             farther.astype(self._dtype),
             np.concatenate(terms).astype(self._dtype),
         )
         self._known[free] = widths
         return widths
+
+
+def _of(matrix: FloatArray, features: FloatArray) -> FloatArray:
+    """Return the product of a matrix with features, of which a single one is one."""
+    product: FloatArray = matrix if len(features) == 1 else matrix @ features
+    return product
 
 
 def cut_normal(beyond: FloatArray) -> FloatArray:
