@@ -243,6 +243,24 @@ def test_a_plane_of_normalised_spectra_needs_its_own_energy_only():
     assert read == {9}
 
 
+def test_dask_has_its_threads_where_the_main_one_asks_alone():
+    threads = set()
+
+    def noted(block):
+        threads.add(threading.current_thread())
+        return block
+
+    source = dask.array.zeros((8, 4, 4), chunks=(1, 4, 4), dtype=np.float32).map_blocks(noted)
+    threads.clear()  # dask has looked at what comes back
+    unread.read(source, (slice(0, 8), slice(0, 4)))
+    assert threading.main_thread() not in threads
+    threads.clear()
+    other = threading.Thread(target=unread.read, args=(source, (slice(0, 8), slice(0, 4))))
+    other.start()
+    other.join()
+    assert threads == {other}
+
+
 def test_dask_within_dask_starts_no_threads_of_its_own():
     alive: list[int] = []
 

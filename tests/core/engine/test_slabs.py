@@ -161,6 +161,27 @@ def test_images_in_chunks_are_unpacked_once_for_the_maps(tmp_path, monkeypatch, 
     check_same(result, nx.run_recipe(peak, stack.replace(data=data), in_memory=True))
 
 
+@pytest.mark.parametrize("free", [2**16, 2**30])
+def test_flats_packed_along_the_energies_are_unpacked_once(tmp_path, monkeypatch, counted, free):
+    rng, shape = np.random.default_rng(1), (E, 64, 40)
+    flats, counts = rng.integers(8000, 9000, shape, "u2"), rng.integers(1000, 4000, shape, "u2")
+    with h5py.File(tmp_path / "flats.h5", "w") as file:
+        file.create_dataset("flats", data=flats, chunks=(E, 8, 40), compression="gzip")
+    flat = nx.read_stack(tmp_path / "flats.h5", energy=np.linspace(8300, 8400, E), signal="counts").data
+    stack = nx.EnergyStack(counts, np.linspace(8300, 8400, E), "counts", flat=flat, name="scan")
+    steps = [{"do": "flat_field"}, {"do": "optical_density"}, {"do": "peak", "window": [8320, 8380]}]
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": steps})
+    expected = nx.run_recipe(recipe, stack.replace(flat=flats), in_memory=True)
+    for module in (slabs, unpack):
+        monkeypatch.setattr(module, "free_memory", lambda: free)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = counted["values"]
+    check_same(nx.run_recipe(recipe, stack), expected)
+    assert counted["values"] - before == flats.size
+    in_memory, in_scratch = unpack.held_bytes(stack), unpack.scratch_bytes(stack, recipe.steps)
+    assert (in_memory, in_scratch) == ((0, flats.nbytes) if free == 2**16 else (flats.nbytes, 0))
+
+
 def test_a_scratch_file_that_does_not_fit_is_refused(scan, recipe, volumes, tmp_path, monkeypatch):
     write(tmp_path / "scan.h5", volumes, scan.stack.energy, "whole")
     monkeypatch.setattr(unpack, "free_memory", lambda: 2**20)

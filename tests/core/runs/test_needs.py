@@ -14,7 +14,8 @@ import napari_xanes as nx
 from napari_xanes import _progress
 from napari_xanes._core.data.lazy import LazyArray
 from napari_xanes._core.engine import slabs
-from napari_xanes._core.runs import needs, unpack
+from napari_xanes._core.runs import keeping, needs, unpack
+from napari_xanes._core.runs.pipeline import run_steps
 
 GIB = 2**30
 
@@ -43,7 +44,7 @@ def make_recipe(*steps, stack=False):
 @pytest.fixture
 def free(monkeypatch):
     def set_free(n_bytes):
-        for module in (needs, slabs, unpack):
+        for module in (keeping, needs, slabs, unpack):
             monkeypatch.setattr(module, "free_memory", lambda: n_bytes)
 
     return set_free
@@ -194,3 +195,29 @@ def test_what_is_cropped_or_binned_needs_less(tmp_path, free):
         recipe = nx.Recipe.from_dict({"schema": 1, "step": [step], "output": {"stack": True}})
         told = needs.needs_of(recipe, stack, target, workers=2)
         assert told.memory - needs.AND_MORE == pytest.approx(4 * 100 * 4000**2 * part, rel=0.01)
+
+
+def test_maps_count_where_a_stack_is_computed_on_demand(free):
+    """1000^3 voxels: two maps of 4 GB, and five numbers a voxel by which planes are normalised."""
+    stack, steps = claimed(40, 1000, 1000, 1000), make_recipe("normalize").steps
+    free(32 * GIB)
+    assert keeping.keeping_of(stack, steps).why.startswith("computed on demand, as in memory")
+    free(24 * GIB)
+    with pytest.raises(
+        nx.ResourceError, match=r"take 26\.1 GiB, 24\.0 GiB are free; crop or bin .* --results zarr"
+    ):
+        keeping.keeping_of(stack, steps, "computed on demand")
+    assert not keeping.keeping_of(stack, steps, only_maps=True).in_memory
+    free(int(3.75 * GIB))  # enough for the stack alone
+    with pytest.raises(nx.ResourceError, match="choose 'automatic'"):
+        keeping.keeping_of(claimed(100, 3000, 3000), steps, "in memory")
+
+
+@pytest.mark.parametrize("more", [{}, {"post_order": 2}, {"divide_by": "area", "pre": "constant"}])
+def test_numbers_that_are_kept_are_those_that_are_counted(more):
+    stack = nx.simulate((16, 17), n_energies=31, max_drift=1, seed=0).stack
+    steps = [{"do": "flat_field"}, {"do": "optical_density"}, {"do": "normalize", **more}]
+    (*_, (_, params)) = recipe = nx.Recipe.from_dict({"schema": 1, "step": steps}).steps
+    made = run_steps(stack, recipe, keep_stack=True, on_demand=True).stack.data
+    known = [len(one) if one.ndim > 1 else 1 for one in made.kernels[-1].known.values()]
+    assert sum(known) == needs.STEPS["normalize"].kept_count(params)

@@ -99,7 +99,7 @@ def memory(monkeypatch):
 
     def begin():
         memory = Memory()
-        left = lambda: SimpleNamespace(available=max(GIVEN // 8, GIVEN - memory.taken()))  # noqa: E731
+        left = lambda: SimpleNamespace(available=max(GIVEN // 2, GIVEN - memory.taken()))  # noqa: E731
         monkeypatch.setattr(psutil, "virtual_memory", left)
         computed.looked_at.cache_clear()
         return memory

@@ -13,13 +13,14 @@ from napari.layers._layer_actions import _duplicate_layer
 from qtpy.QtCore import QTimer
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.history import Entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.engine import computed
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.jobs.chooser import StackChooser
-from napari_xanes._widgets.layers import ahead
+from napari_xanes._widgets.layers import ahead, on_demand
 from napari_xanes._widgets.layers.layers import (
     about,
     add_stack,
@@ -398,6 +399,34 @@ def test_a_stack_that_two_layers_show_is_shown_again_by_both(viewer, qtbot):
     np.testing.assert_array_equal(layer.data[3], data[3])
     assert go_on.is_set()
     qtbot.waitUntil(lambda: layer in refreshed and copy in refreshed)
+
+
+def test_a_large_volume_is_not_computed_as_the_view_turns_to_3d_but_where_it_is_shown(viewer, monkeypatch):
+    energy, asked = np.linspace(8300, 8400, 5), []
+
+    def read(index, rows):
+        asked.append(rows)
+        return np.full((rows.stop - rows.start, 6, 7), index, np.float32)
+
+    raw = EnergyStack(np.ones((5, 4, 6, 7), np.float32), energy, "optical_density", name="scan")
+    view = raw.replace(data=computed.ComputedStack(read, raw.shape), history=(Entry("align"),))
+    result = Result(maps={}, info={}, energy=energy, history=view.history, source={}, stack=view)
+    layer = put_result(viewer, add_stack(viewer, raw), "align", result, stack_name="aligned")
+    monkeypatch.setattr(on_demand, "AT_ONCE", 4 * 4 * 6 * 7 - 1)
+    told = []
+    monkeypatch.setattr(on_demand, "show_info", told.append)
+    asked.clear()
+    viewer.dims.ndisplay = 3
+    assert not layer.visible and not asked and "scan aligned: computed on demand" in told[0]
+    viewer.dims.ndisplay = 2
+    assert layer.visible
+    viewer.dims.ndisplay = 3
+    layer.visible = True  # which is what the words ask for
+    assert asked[-1] == slice(0, 4)
+    monkeypatch.setattr(on_demand, "AT_ONCE", 4 * 4 * 6 * 7)
+    viewer.dims.ndisplay = 2
+    viewer.dims.ndisplay = 3
+    assert layer.visible and len(told) == 2
 
 
 def test_units_are_set_up_before_another_thread_may_ask_for_them(monkeypatch):

@@ -7,6 +7,7 @@ at a time.
 from __future__ import annotations
 
 from math import prod
+from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -48,14 +49,14 @@ def read(source: Any, key: Any) -> NDArray[Any]:
 def _computed(part: Any) -> Any:
     """Return what a dask array holds.
 
-    Whoever asks is one of many threads, for each of which dask would start as many of its own; what is chosen
-    instead of threads, such as a cluster, stays so.
+    Unless it is the main thread, whoever asks is one of many, for each of which dask would start as many threads of its
+    own; what is chosen instead of threads, such as a cluster, stays so.
     """
     from dask import threaded
     from dask.base import get_scheduler
 
-    chosen = get_scheduler()
-    return part.compute() if chosen not in (None, threaded.get) else part.compute(scheduler="synchronous")
+    alone = current_thread() is main_thread() or get_scheduler() not in (None, threaded.get)
+    return part.compute() if alone else part.compute(scheduler="synchronous")
 
 
 def whole(source: Any) -> NDArray[Any]:

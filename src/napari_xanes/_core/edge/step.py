@@ -111,11 +111,11 @@ def _facts(raw: Mapping[str, FloatArray]) -> dict[str, int]:
     Those without data, without step (or below the gate, which those without step are, too) and without divisor, in which
     what is divided by is not above 0 at all energies though the step is, are all that are invalid.
     """
-    step, invalid = raw["edge_step"], np.asarray(raw["invalid"]).astype(bool)
+    step, invalid = raw["edge_step"], raw["invalid"].astype(bool)
     gated = {"pixels_below_gate": count_flags(raw["gated"])} if "gated" in raw else {}
     rest = invalid & (step > 0)
     if gated:
-        rest &= np.asarray(raw["gated"]) == 0
+        rest = rest & (raw["gated"] == 0)
     return {
         "invalid_pixels": int(invalid.sum()),
         "pixels_without_data": int((invalid & np.isnan(step)).sum()),
@@ -146,6 +146,7 @@ NORMALIZE = Step(
     gives="normalized",
     makes=("thickness", "edge_step", *SIGMAS),
     map_count=lambda params: 4 if params.uncertainty or params.gate else 2,
+    kept_count=lambda params: 4 + max(1, params.post_order or 1) + (params.divide_by == "area"),
     after=("flat_field", "internal_i0", "optical_density"),
     code=_normalize_code,
 )

@@ -49,6 +49,8 @@ class Step(Generic[P]):
         Kinds of the maps that it makes.
     map_count : callable
         Returns how many maps it makes with some parameters, for estimates of memory and disk.
+    kept_count : callable
+        Returns how many numbers a pixel are kept besides, by which single frames can be computed on demand.
     measures : bool
         It only measures and leaves the stack as it is.
     moves_pixels : bool
@@ -73,6 +75,7 @@ class Step(Generic[P]):
     gives: Signal | None = None
     makes: tuple[str, ...] = ()
     map_count: Callable[[P], int] = lambda params: 0
+    kept_count: Callable[[P], int] = lambda params: 0
     measures: bool = False
     moves_pixels: bool = False
     whole_frames: bool = False

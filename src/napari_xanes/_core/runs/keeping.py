@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from napari_xanes._core.base.errors import ResourceError
+from napari_xanes._core.base.errors import ResourceError, XanesError
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.recipe.steps import STEPS
+from napari_xanes._core.runs.needs import PART_OF_FREE as MOST_OF_FREE
 from napari_xanes._core.runs.needs import shape_after, size_text
 
 Wish = Literal["automatic", "in memory", "computed on demand"]
@@ -26,25 +29,51 @@ class Keeping:
     why: str = ""
 
 
-def keeping_of(stack: EnergyStack, steps: Sequence[tuple[str, Params]], wish: Wish = "automatic") -> Keeping:
-    """Return how the stack after some steps is kept.
+def keeping_of(
+    stack: EnergyStack,
+    steps: Sequence[tuple[str, Params]],
+    wish: Wish = "automatic",
+    *,
+    only_maps: bool = False,
+) -> Keeping:
+    """Return how the stack after some steps is kept; with `only_maps`, whether it is held while these are made.
 
     Raises
     ------
     ResourceError
-        If it is wanted in memory and does not fit.
+        If it is wanted in memory and does not fit there beside its maps; or if these do not, which are in memory always,
+        together with the numbers by which planes are computed on demand.
     """
+    shape, free = shape_after(steps, stack), free_memory()
+    needed, maps = 4 * prod(shape), 4 * prod(shape[1:]) * _numbers(steps, besides=False)
+    if wish == "in memory" and needed + maps > MOST_OF_FREE * free:
+        raise ResourceError(
+            f"{stack.name or 'the stack'} in memory takes {size_text(needed + maps)} with its maps, {size_text(free)} are "
+            "free; choose 'automatic' for stacks made by steps (Preferences, XANES, Memory), or crop or bin the stack before."
+        )
+    fits = needed <= PART_OF_FREE * free and needed + maps <= MOST_OF_FREE * free
+    if wish == "in memory" or (fits and wish == "automatic"):
+        return Keeping(True)
+    if not only_maps:
+        maps += 4 * prod(shape[1:]) * _numbers(steps, besides=True)
+    if maps > MOST_OF_FREE * free:
+        raise ResourceError(
+            f"the maps of {stack.name or 'the stack'} {shape} and what is kept of every pixel take {size_text(maps)}, "
+            f"{size_text(free)} are free; crop or bin it before, or run the recipe with napari-xanes run --results zarr, "
+            "which writes maps of volumes while they are computed."
+        )
     if wish == "computed on demand":
         return Keeping(False, "computed on demand, as chosen in the preferences")
-    needed, free = 4 * prod(shape_after(steps, stack)), free_memory()
-    if wish == "in memory" and needed > 0.9 * free:
-        raise ResourceError(
-            f"{stack.name or 'the stack'} in memory takes {size_text(needed)}, {size_text(free)} are free; choose 'automatic' "
-            "for stacks made by steps (Preferences, XANES, Memory), or crop or bin the stack before."
-        )
-    if wish == "in memory" or needed <= PART_OF_FREE * free:
-        return Keeping(True)
     return Keeping(
         False,
         f"computed on demand, as in memory it would take {size_text(needed)}, of {size_text(free)} that are free",
     )
+
+
+def _numbers(steps: Sequence[tuple[str, Params]], *, besides: bool) -> int:
+    """Return how many numbers a pixel the maps of steps have, or are kept besides."""
+    count = 0
+    for name, params in steps:
+        with suppress(XanesError):  # what is amiss with a step is said when it is carried out
+            count += (STEPS[name].kept_count if besides else STEPS[name].map_count)(params)
+    return count

@@ -22,7 +22,7 @@ from napari_xanes._core.fit.fit import FitParams, choose_references
 from napari_xanes._core.prepare.crop import BinParams, CropParams
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS
-from napari_xanes._core.runs.unpack import check_scratch, fits_memory, needs_scratch, stored_bytes
+from napari_xanes._core.runs.unpack import check_scratch, held_bytes, is_awkward, scratch_bytes
 
 PART_OF_FREE = 0.9
 """Of the memory that is free, for one job."""
@@ -60,15 +60,14 @@ def needs_of(
     ResourceError
         If it is not free; the sentence names what would need less.
     """
-    scratch = stored_bytes(stack.data) if needs_scratch(stack, recipe.steps) else 0
-    if scratch:
-        check_scratch(stack)
+    scratch = 0 if recipe.output.stack else scratch_bytes(stack, recipe.steps)
+    check_scratch(stack, scratch)
     if recipe.output.stack:
         how = "kept in memory"
-    elif fits_memory(stack.data):
-        how = "unpacked into memory"
+    elif scratch:
+        how = "unpacked into a scratch file"
     else:
-        how = "unpacked into a scratch file" if scratch else "read in bands of rows"
+        how = "unpacked into memory" if held_bytes(stack) else "read in bands of rows"
     memory = memory_needed(recipe, stack, workers, target)
     _check_memory(memory, recipe, stack, target, workers)
     return Needs(memory, disk_needed(recipe, stack, target, export), scratch, how)
@@ -110,8 +109,8 @@ def memory_needed(
     if recipe.output.stack:
         held = 4 * pixels * energies
     else:
-        held = stored_bytes(stack.data) if fits_memory(stack.data) else 0
-        held += working_bytes(_unpacked(stack) if held else stack, workers)
+        held = held_bytes(stack)
+        held += working_bytes(_unpacked(stack) if is_awkward(stack.data) else stack, workers)
         if any(STEPS[name].moves_pixels for name, _ in recipe.steps):  # whose frames are looked at whole
             frame = (4 + np.dtype(stack.data.dtype).itemsize) * prod(stack.image_shape)
             held += (workers or default_workers()) * frame

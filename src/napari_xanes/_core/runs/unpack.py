@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -44,15 +44,33 @@ def is_awkward(data: ArrayLike) -> bool:
     return packed and data.ndim > 2 and not isinstance(data, np.ndarray)
 
 
-def fits_memory(data: ArrayLike) -> bool:
-    """Whether awkward data are unpacked into memory."""
-    return is_awkward(data) and stored_bytes(data) < PART_OF_MEMORY * free_memory()
+def fits_memory(data: ArrayLike, taken: int = 0) -> bool:
+    """Whether awkward data are unpacked into memory, of which so many bytes are taken before."""
+    return is_awkward(data) and stored_bytes(data) < PART_OF_MEMORY * (free_memory() - taken)
 
 
-def needs_scratch(stack: EnergyStack, steps: Sequence[tuple[str, Params]]) -> bool:
-    """Whether a stack that does not fit into memory is read more than once, and so unpacked into a scratch file."""
+def flats_of_frames(stack: EnergyStack) -> list[ArrayLike]:
+    """Return the flats if there is one for each frame, read with it again and again."""
+    return [stack.flat] if stack.flat is not None and stack.flat.shape == stack.shape else []
+
+
+def held_bytes(stack: EnergyStack) -> int:
+    """Return the bytes of what is unpacked into memory: flats of single frames, and frames where there is room besides."""
+    flats = sum(stored_bytes(flat) for flat in flats_of_frames(stack) if fits_memory(flat))
+    return flats + (stored_bytes(stack.data) if fits_memory(stack.data, flats) else 0)
+
+
+def scratch_bytes(stack: EnergyStack, steps: Sequence[tuple[str, Params]]) -> int:
+    """Return the bytes of what does not fit into memory and is read more than once, and so unpacked into a scratch file."""
+    flats = [flat for flat in flats_of_frames(stack) if is_awkward(flat)]
+    scratch = sum(stored_bytes(flat) for flat in flats if not fits_memory(flat))
+    taken = sum(map(stored_bytes, flats)) - scratch
+    return scratch + (stored_bytes(stack.data) if _needs_scratch(stack, steps, taken) else 0)
+
+
+def _needs_scratch(stack: EnergyStack, steps: Sequence[tuple[str, Params]], taken: int = 0) -> bool:
     again = pieces(stack.data)[0] == 1 or any(STEPS[name].moves_pixels for name, _ in steps)
-    return is_awkward(stack.data) and not fits_memory(stack.data) and again
+    return is_awkward(stack.data) and not fits_memory(stack.data, taken) and again
 
 
 @contextmanager
@@ -60,31 +78,38 @@ def unpacked(
     stack: EnergyStack, steps: Sequence[tuple[str, Params]], progress: Progress, workers: int | None
 ) -> Iterator[EnergyStack]:
     """Give a stack of the same numbers whose rows are read quickly, itself if they are already."""
-    flat = stack.flat
-    if flat is not None and flat.shape == stack.shape and fits_memory(flat):
-        stack = stack.replace(flat=_in_memory(flat, progress, workers))
-    if fits_memory(stack.data):
-        yield stack.replace(data=_in_memory(stack.data, progress, workers))
-    elif needs_scratch(stack, steps):
-        check_scratch(stack)
-        with scratch_folder(tempfile.gettempdir()) as folder:
-            path = folder / "frames"
-            with open(path, "wb", buffering=0) as file:
-                _unpack(stack.data, partial(_put_into_file, file.fileno(), stack.shape), progress, workers)
-            yield stack.replace(data=PlainFrames(path, stack.shape, stack.data.dtype, 0))
-    else:
+    check_scratch(stack, scratch_bytes(stack, steps))
+    with ExitStack() as files:
+
+        def unpack(data: ArrayLike) -> ArrayLike:
+            if fits_memory(data):
+                return _in_memory(data, progress, workers)
+            folder = files.enter_context(scratch_folder(tempfile.gettempdir()))
+            return _in_file(data, folder / "frames", progress, workers)
+
+        for flat in filter(is_awkward, flats_of_frames(stack)):
+            stack = stack.replace(flat=unpack(flat))
+        if fits_memory(stack.data) or _needs_scratch(stack, steps):
+            stack = stack.replace(data=unpack(stack.data))
         yield stack
 
 
-def check_scratch(stack: EnergyStack) -> None:
-    """Refuse a stack whose scratch file would not fit."""
+def check_scratch(stack: EnergyStack, n_bytes: int) -> None:
+    """Refuse a stack whose scratch files, of so many bytes, would not fit."""
     try:
-        check_disk(stored_bytes(stack.data), Path(tempfile.gettempdir()) / "frames")
+        check_disk(n_bytes, Path(tempfile.gettempdir()) / "frames")
     except ResourceError as error:
         raise ResourceError(
             f"{stack.name or 'the stack'} is packed so that it has to be unpacked first, and does not fit into memory: "
             f"{error} TMPDIR names the folder."
         ) from None
+
+
+def _in_file(data: ArrayLike, path: Path, progress: Progress, workers: int | None) -> PlainFrames:
+    shape = tuple(data.shape)
+    with open(path, "wb", buffering=0) as file:
+        _unpack(data, partial(_put_into_file, file.fileno(), shape), progress, workers)
+    return PlainFrames(path, shape, data.dtype, 0)
 
 
 def _in_memory(data: ArrayLike, progress: Progress, workers: int | None) -> AnyArray:

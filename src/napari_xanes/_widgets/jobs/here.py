@@ -21,7 +21,7 @@ def run_here(
     """Carry out steps; with `keep` the stack after them is in the result.  What does not fit into memory is streamed."""
     if not keep:
         lazy = isinstance(stack.data, ComputedStack)
-        fits = not lazy and keeping_of(stack, steps).in_memory
+        fits = keeping_of(stack, steps, only_maps=True).in_memory and not lazy
         return run_steps(stack, steps, in_memory=True if fits else False if lazy else None, progress=progress)
     keeping = keeping_of(stack, steps, settings().stacks)
     result = run_steps(

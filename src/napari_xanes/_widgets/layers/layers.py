@@ -34,7 +34,7 @@ from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._widgets.layers.derived import is_still
 from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
-from napari_xanes._widgets.layers.on_demand import live_meanwhile, live_with
+from napari_xanes._widgets.layers.on_demand import ask_before_3d, live_meanwhile, live_with
 from napari_xanes._widgets.layers.tuples import (
     SEEN_OVER_MAPS,
     LayerTuple,
@@ -191,6 +191,7 @@ def _put_result(viewer: Any, parent: Layer, step: str, result: Result, stack_nam
         new[1].update(geometry_of(parent, 0, result.history))
         last = _put(viewer, new, role=stack_name)
         live_with(last)
+        ask_before_3d(viewer)
         if not seen:
             show_only(viewer, last)
     maps = show_maps(viewer, parent, step, more=more)

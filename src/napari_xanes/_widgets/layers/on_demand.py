@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from napari.layers import Layer
+from napari.utils.notifications import show_info
 
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine.computed import ComputedStack
 from napari_xanes._core.io.hdf5 import files_kept_open
+from napari_xanes._core.runs.needs import size_text
 from napari_xanes._widgets.layers.masked import data_of
+from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.parts.portions import apart
 
 SUFFIX = " (computed on demand)"
+AT_ONCE = 2**26
+"""Bytes of a volume that is computed unasked when the view turns to 3D."""
 
 
 def live_meanwhile(data: Any) -> None:
@@ -36,6 +41,46 @@ def live_with(layer: Layer) -> None:
         name = name.replace(SUFFIX, "")
     if layer.name != name:
         layer.name = name
+
+
+def ask_before_3d(viewer: Any) -> None:
+    """Hide volumes that would take long to compute as the view turns to 3D, and say so: who wants to see one shows it."""
+    session, viewer = session_of(viewer), real_viewer(viewer)
+    if session.asks_before_3d:
+        return
+    session.asks_before_3d = True
+    viewer_of, hidden = ref(viewer), list[Layer]()
+
+    def turned(event: Any) -> None:
+        _turned(viewer_of(), hidden)
+
+    turned.__module__ = "napari.components"  # napari calls all others after its own, which show the volumes
+    viewer.dims.events.ndisplay.connect(turned, position="first")
+
+
+def _turned(viewer: Any, before: list[Layer]) -> None:
+    """Hide what is too large before napari asks for all of it; show it again in 2D."""
+    if viewer.dims.ndisplay != 3:
+        for layer in (one for one in before if one in viewer.layers):
+            layer.visible = True
+        before.clear()
+        return
+    large = [one for one in viewer.layers if one.visible and _volume_bytes(one) > AT_ONCE]
+    for layer in large:
+        layer.visible = False
+    before += large
+    if large:
+        names = " and ".join(one.name.removesuffix(SUFFIX) for one in large)
+        show_info(
+            f"{names}: computed on demand, and a volume of {size_text(_volume_bytes(large[0]))} would be for every energy in "
+            "3D, so it was hidden; show the layer to have that done, or look at maps."
+        )
+
+
+def _volume_bytes(layer: Layer) -> int:
+    """Return the bytes of a volume that is computed on demand, 0 for anything else."""
+    data = data_of(layer)
+    return data.nbytes // len(data) if isinstance(data, ComputedStack) and data.ndim > 3 else 0
 
 
 class _Waiting:
