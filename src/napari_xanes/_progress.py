@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress as Report
+from napari_xanes._core.base.words import fact_text
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.edited import UNTOLD
 
@@ -78,7 +79,9 @@ def describe_steps(result: Result, asked: Sequence[tuple[str, Params]]) -> list[
         given = params.model_dump(mode="json", exclude_none=True)
         chose = {key: value for key, value in entry.params.items() if given.get(key) != value}
         facts = {key: value for key, value in entry.facts.items() if key not in UNTOLD}
-        told = [f"{key} = {_short(value)}" for key, value in {**chose, **facts}.items() if _is_short(value)]
+        told = [
+            f"{key} = {_short(key, value)}" for key, value in {**chose, **facts}.items() if _is_short(value)
+        ]
         lines.append(f"{name}: {', '.join(told) or 'done'}")
     return lines
 
@@ -89,8 +92,10 @@ def _is_short(value: Any) -> bool:
     return value is not None and not isinstance(value, dict)
 
 
-def _short(value: Any) -> str:
+def _short(key: str, value: Any) -> str:
+    if key.endswith("_frames"):
+        return fact_text(key, value)
     if isinstance(value, (list, tuple)):
         window = len(value) == 2 and all(isinstance(v, float) for v in value) and value[0] < value[1]
-        return (" to " if window else ", ").join(map(_short, value))
+        return (" to " if window else ", ").join(_short(key, one) for one in value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)

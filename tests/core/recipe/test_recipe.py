@@ -133,15 +133,18 @@ def test_points_in_remarks_texts_and_lists_are_no_parts_of_keys(tmp_path):
 def test_template_is_a_recipe_that_names_every_parameter():
     text = template()
     recipe = Recipe.from_dict(tomllib.loads(text))
-    assert [name for name, _ in recipe.steps] == list(STEPS)
+    job = ["flat_field", "optical_density", "align", "normalize", "fit"]
+    assert [name for name, _ in recipe.steps] == job
+    assert re.findall(r'^(?:# )?do = "(\w+)"$', text, re.MULTILINE) == list(STEPS)
     for params in (step.params for step in STEPS.values()):
         for name in params.model_fields:
             assert re.search(rf"^(# )?{name} = ", text, re.MULTILINE), name
 
 
 def test_every_template_line_is_valid_when_its_comment_sign_is_removed():
-    text = re.sub(r"^# (\w+ = .*)$", r"\1", template(), flags=re.MULTILINE)
+    text = re.sub(r"^# (\w+ = .*|\[\[step\]\])$", r"\1", template(), flags=re.MULTILINE)
     recipe = Recipe.from_dict(tomllib.loads(text))
+    assert [name for name, _ in recipe.steps] == list(STEPS)
     for _, params in recipe.steps:
         assert params.model_fields_set == set(type(params).model_fields)
 

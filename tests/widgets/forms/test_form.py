@@ -105,7 +105,7 @@ def test_choices_can_be_forgotten(form):
 
 def test_editing_says_so(form, qtbot):
     with qtbot.waitSignal(form.changed):
-        form.editors["slope"].widget.value = "shared"
+        form.editors["slope"].combo.setCurrentText("shared")
     with qtbot.waitSignal(form.changed):
         form.editors["pre_edge"].auto.setChecked(False)
     form.editors["rho"].widget.value = 0.25

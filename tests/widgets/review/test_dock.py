@@ -108,7 +108,7 @@ def test_a_frame_can_be_left_out(aligned, review, qtbot):
     assert results_of(layer)["align"].history[-1]["params"]["exclude"] == [7]
 
 
-def test_doubtful_frames_are_gone_through(aligned, qtbot):
+def test_frames_to_check_are_gone_through(aligned, qtbot):
     viewer, layer, result = aligned
     drift = result.extra["drift"]
     shifts = drift.shifts.copy()
@@ -118,10 +118,10 @@ def test_doubtful_frames_are_gone_through(aligned, qtbot):
     put_result(viewer, layer, "align", result, stack_name="aligned")
     review = AlignReview(viewer)
     qtbot.addWidget(review)
-    assert review.index == 10 and "2 of 41 frames are doubtful" in review.note.text()
-    review.controls.next_doubtful.click()
+    assert review.index == 10 and "2 more stand out from the frames beside" in review.note.text()
+    review.controls.next_to_check.click()
     assert review.index == 20
-    review.controls.next_doubtful.click()
+    review.controls.next_to_check.click()
     assert review.index == 10
     review.close_down()
 

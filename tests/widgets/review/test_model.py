@@ -37,14 +37,13 @@ def test_a_lost_frame_gets_a_drift_only_by_numbers(edited):
     assert edited.excluded[4] and not edited.is_edited
 
 
-def test_doubtful_frames_follow_one_another(edited):
-    assert edited.next_doubtful(0) is None and "No frame" in edited.says()
+def test_frames_to_check_follow_one_another(edited):
+    assert edited.next_to_check(0) is None and edited.says() == "No frame is doubtful."
     shifts = np.linspace([0, 0], [4, -4], 41)
     shifts[[10, 20], 0] += 30
-    odd = EditedDrift(nx.Drift.from_shifts(shifts, np.full(41, 0.9)))
-    assert np.flatnonzero(odd.doubtful).tolist() == [10, 20]
-    assert [odd.next_doubtful(at) for at in (0, 10, 20, 40)] == [10, 20, 10, 10]
-    assert "2 of 41" in odd.says()
+    odd = EditedDrift(nx.Drift.from_shifts(shifts, np.full(41, 0.9)), [10, 30])
+    assert [odd.next_to_check(at) for at in (0, 10, 20, 40)] == [10, 20, 30, 10]
+    assert odd.says() == "2 of 41 frames are doubtful; 1 more stands out from the frames beside."
 
 
 def test_what_is_left_out_is_asked_for(edited):

@@ -182,4 +182,5 @@ ALIGN = Step(
     moves_pixels=True,
     after=("flat_field",),
     code=_align_code,
+    usual=True,
 )

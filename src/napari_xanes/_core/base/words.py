@@ -20,3 +20,10 @@ def value_text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {value_text(item)}" for key, item in value.items())
     return str(value)
+
+
+def fact_text(name: str, value: Any) -> str:
+    """Return what a step found; of frames, which are named by their energies, first how many there are."""
+    if name.endswith("_frames") and isinstance(value, (list, tuple)):
+        return f"{len(value)} ({value_text(value)})"
+    return value_text(value)

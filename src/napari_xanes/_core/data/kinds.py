@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from napari_xanes._core.data.stack import Signal
 
-Scale = Literal["share", "from zero", "around zero", "logarithmic", "spread"]
+Scale = Literal["share", "from zero", "around zero", "logarithmic", "narrow", "spread"]
 Group = Literal["fractions", "amounts", "errors", "energies", ""]
 
 OF_SPECTRA = "of the spectra"
@@ -58,7 +58,7 @@ _AMOUNT: dict[str, Any] = {
     "scale": "from zero",
 }
 _ERROR: dict[str, Any] = {"group": "errors", "colors": "inferno", "scale": "logarithmic"}
-_ENERGY: dict[str, Any] = {"unit": "eV", "group": "energies", "colors": "plasma"}
+_ENERGY: dict[str, Any] = {"unit": "eV", "group": "energies", "colors": "plasma", "scale": "narrow"}
 _SIGMA: dict[str, Any] = {**_ERROR, "averaged": False}
 _SIGNED: dict[str, Any] = {"colors": "RdBu_r", "scale": "around zero"}
 

@@ -17,6 +17,10 @@ NOISES = 3.0
 """How many standard deviations an edge step must stand above zero."""
 NORMAL = 1.4826
 """From the median of absolute values to the standard deviation of normal noise."""
+MEDIANS = 5.0
+"""Errors span decades; on the linear scale of a picture they are told apart up to so many times their median."""
+NARROW = 2.0
+"""% of the pixels at either end that do not count for energies, where a few that took another peak would hide the rest."""
 LEAST = 20
 """How many pixels are needed for limits."""
 
@@ -50,9 +54,12 @@ def color_limits(
     valid = values[chosen if np.count_nonzero(chosen) >= LEAST else finite]
     if scale == "share" or valid.size == 0:
         return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(valid, (0.5, 99.5)))
+    ends = NARROW if scale == "narrow" else 0.5
+    low, high = (float(v) for v in np.percentile(valid, (ends, 100 - ends)))
     if scale == "from zero":
         low = min(low, 0.0)
+    elif scale == "logarithmic":
+        high = min(high, MEDIANS * float(np.median(valid)))
     elif scale == "around zero" and low < 0:
         high = max(-low, high)
         low = -high

@@ -57,12 +57,12 @@ def _doubts(
         )
     if asked.divide_by is None and params.divide_by == "step" and not asked.flatten:
         doubts.append(
-            f"post- minus pre-edge line changes by more than {100 * STEEP:.0f} % from e0 to the middle of post_edge, and dividing by "
-            "it would bend spectra where references are not bent, so spectra were divided by the edge step; set "
-            "divide_by = 'line' to divide by the line"
+            f"between the lines the step changes by more than {100 * STEEP:.0f} % from e0 to the middle of post_edge; dividing by the "
+            "lines would bend spectra where references are not bent, so spectra were divided by the edge step; set "
+            "divide_by = 'line' to divide by the lines"
         )
     if params.divide_by in ("line", "post") and (bend := change_after_edge(kernel, mean)) > STEEP:
-        what = "post- minus pre-edge line" if params.divide_by == "line" else "the post-edge line"
+        what = "the step between the lines" if params.divide_by == "line" else "the post-edge line"
         doubts.append(
             f"{what} changes by {100 * bend:.0f} % from e0 to the middle of post_edge, and dividing "
             "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
@@ -149,4 +149,5 @@ NORMALIZE = Step(
     kept_count=lambda params: 4 + max(1, params.post_order or 1) + (params.divide_by == "area"),
     after=("flat_field", "internal_i0", "optical_density"),
     code=_normalize_code,
+    usual=True,
 )

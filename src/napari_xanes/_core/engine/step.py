@@ -6,14 +6,14 @@ estimates, previews and the panels of the window are all made from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.history import Entry, Found
-from napari_xanes._core.data.stack import SIGNALS, Signal
+from napari_xanes._core.data.stack import SIGNALS, EnergyStack, Signal
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.code import Before, Lines
 
@@ -63,6 +63,12 @@ class Step(Generic[P]):
         Steps that must stay before it where both are done.
     code : callable
         Returns the lines of Python that do the same, or None where only the recipe does.
+    check : callable
+        Refuses a stack of a signal that lacks what the step needs, before any work is done.
+    usual : bool
+        It is part of the main job, so that the template of a recipe has it without a comment sign.
+    starts : mapping
+        What forms and the template start from where that is not the default, which recipes that leave it out hold to.
     """
 
     name: str
@@ -82,6 +88,9 @@ class Step(Generic[P]):
     looks_back: bool = False
     after: tuple[str, ...] = ()
     code: Callable[[dict[str, Any], Before], Lines | None] = no_lines
+    check: Callable[[EnergyStack, Signal], None] = lambda stack, signal: None
+    usual: bool = False
+    starts: Mapping[str, Any] = field(default_factory=dict)
 
     def carry_out(self, chain: Chain, params: P, progress: Progress) -> None:
         """Add the step to a chain and write down what was done; what is found in a later pass is added then."""

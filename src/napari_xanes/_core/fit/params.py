@@ -87,7 +87,7 @@ class FitParams(LibraryParams):
         None,
         "Min. significance",
         "In sigma: fractions are invalid where there is less of the element than this many times its uncertainty. "
-        "Empty: only where there is none; in the window 3.",
+        "Empty: only where there is none; the window and the template start from 3.",
         ge=0,
         example=3.0,
     )

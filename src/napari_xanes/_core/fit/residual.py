@@ -202,7 +202,9 @@ def _diagnosis(
 
 
 _MISSING = "a reference seems to be missing"
-_UNSHARED = "no reference seems to be missing, as what is left is too little to matter or not shared by neighbouring pixels"
+_UNSHARED = (
+    "no reference seems to be missing (what is left is too little to matter, or differs from pixel to pixel)"
+)
 
 
 def _judged(found: ResidualComponents, diagnosis: FitDiagnosis | None) -> ResidualComponents:
@@ -279,20 +281,17 @@ def _smooth(shapes: Float64) -> NDArray[np.bool_]:
 
 def _sentence(found: Standing, shapes: Float64, smooth: NDArray[np.bool_], energy: Float64, n: int) -> str:
     name = f"the {n} references" if n > 1 else "the one reference"
-    strongest = f"{found.strength[0]:.3g} times the variance of noise, which alone reaches {found.limit:.3g}"
+    strongest = f"{found.strength[0]:.3g} x the variance of noise (limit {found.limit:.3g})"
     if not found.significant:
         return f"nothing but noise is left by {name}: the strongest component has {strongest}"
     shown = np.flatnonzero(smooth[: found.significant])
     if not shown.size:
-        return (
-            f"no reference seems to be missing besides {name}, but whole frames differ: a component with {strongest}, "
-            "jumps from frame to frame"
-        )
+        return f"no reference seems to be missing besides {name}, but frame-to-frame intensity changes remain: {strongest}"
     k = int(shown[0])
     many = f"{shown.size} components" if shown.size > 1 else "a component"
     high, low = energy[shapes[k].argmax()], energy[shapes[k].argmin()]
     return (
         f"{_MISSING}: {name} leave{'s' if n == 1 else ''} {many} above noise, the strongest with "
-        f"{found.strength[k]:.3g} times its variance, which alone reaches {found.limit:.3g}, {100 * found.share[k]:.2g} % of the absorption; "
-        f"it is highest at {high:.2f} eV and lowest at {low:.2f} eV"
+        f"{found.strength[k]:.3g} x the variance of noise (limit {found.limit:.3g}) and {100 * found.share[k]:.2g} % of the absorption, "
+        f"highest at {high:.2f} eV, lowest at {low:.2f} eV"
     )

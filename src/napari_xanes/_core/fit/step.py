@@ -266,4 +266,6 @@ FIT = Step(
     measures=True,
     after=("flat_field", "optical_density", "normalize"),
     code=fit_code,
+    usual=True,
+    starts={"background": (0, 1), "significance": 3.0},  # which is best for maps of pixels with noise
 )

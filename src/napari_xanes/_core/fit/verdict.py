@@ -164,7 +164,7 @@ def _missing(found: FitDiagnosis, size: float) -> str:
     where = ", ".join(f"{axis} {at}" for axis, at in zip(axes, found.where, strict=True))
     return (
         f"a reference seems to be missing{' or wrong' if found.alike else ''}: what the fit leaves has a component with "
-        f"{found.excess:.3g} times the variance of noise, which alone reaches {found.limit:.3g}, highest at {high:.2f} eV and "
+        f"{found.excess:.3g} x the variance of noise (limit {found.limit:.3g}), highest at {high:.2f} eV and "
         f"lowest at {low:.2f} eV, {'alike in all pixels' if found.alike else f'strongest about {where}'}; add the compound "
         f"that is there{', or check which references were chosen' if found.alike else ''}"
     )

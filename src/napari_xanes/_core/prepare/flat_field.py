@@ -19,7 +19,7 @@ from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import Unread
 from napari_xanes._core.data.as_dask import computed
 from napari_xanes._core.data.history import Found
-from napari_xanes._core.data.stack import ArrayLike, EnergyStack, Float32
+from napari_xanes._core.data.stack import ArrayLike, EnergyStack, Float32, Signal
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.code import Before, Lines
 from napari_xanes._core.engine.sampling import sampled_values
@@ -209,12 +209,8 @@ def flat_field_step(
     stack = chain.stack
     if chain.signal != "counts":
         return params, Found({"skipped": f"the data are {chain.signal.replace('_', ' ')} already"})
-    if stack.flat is None:
-        raise InputError(
-            "the stack holds counts but no flats; name the dataset or file with flat=..., "
-            "or say signal=... if the values are transmission or optical density; fluorescence is optical density here and "
-            "needs no -ln."
-        )
+    check_flats(stack, chain.signal)
+    assert stack.flat is not None
     read = chain.frames(progress)
     dark = mean_dark(stack.dark, chain.image_shape)
     beam = beam_reader(stack.flat, chain.energy.size, chain.image_shape)
@@ -248,6 +244,16 @@ def flat_field_step(
     return params, found
 
 
+def check_flats(stack: EnergyStack, signal: Signal) -> None:
+    """Refuse counts without flats."""
+    if signal == "counts" and stack.flat is None:
+        raise InputError(
+            "the stack holds counts but no flats; name the dataset or file with flat=..., "
+            "or say signal=... if the values are transmission or optical density; fluorescence is optical density here and "
+            "needs no -ln."
+        )
+
+
 def _unmeasured(stack: EnergyStack) -> int:
     """Return how many pixels of the first, middle or last frame hold a detector's mark for what it did not measure."""
     n = stack.energy.size
@@ -272,4 +278,6 @@ FLAT_FIELD = Step(
     gives="transmission",
     whole_frames=True,
     code=_flat_field_code,
+    check=check_flats,
+    usual=True,
 )

@@ -117,4 +117,5 @@ OPTICAL_DENSITY = Step(
     whole_frames=True,
     after=("flat_field",),
     code=_optical_density_code,
+    usual=True,
 )

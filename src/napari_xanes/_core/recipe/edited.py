@@ -87,6 +87,8 @@ class HistoryStep:
             return "Not run yet."
         told = []
         for key, value in self.entry.facts.items():
+            if isinstance(value, list | tuple) and key.endswith("_frames"):
+                value = len(value)
             if key not in UNTOLD and _is_short(value) and value != 0:
                 words, unit = FACTS.get(key, (key.replace("_", " "), ""))
                 number = f"{value:.3g}" if isinstance(value, float) else _short(value)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -207,27 +208,38 @@ def _plain(params: Params) -> dict[str, Any]:
 
 
 def template() -> str:
-    """Return a commented recipe with every step and every parameter, ready to be edited."""
+    """Return a commented recipe: the main job as the window does it, and every other step and parameter behind #."""
     lines = [
-        "# Recipe of napari-xanes.  Steps run in the order written; delete those not wanted.",
-        "# A parameter behind # is automatic or at its default: take the # away and set a value to change it.",
+        "# Recipe of napari-xanes: name your reference files under fit, and it makes the maps that the window makes.",
+        "# Steps run in the order written. One behind # is left out: take the # away before [[step]], before do and before",
+        "# what is to be set. A parameter behind # is automatic or at its default.",
         f"schema = {SCHEMA}",
         "",
         "[input]",
         *_template_lines(InputParams),
     ]
     for name, step in STEPS.items():
-        lines += ["", "[[step]]", f'do = "{name}"', *_template_lines(step.params)]
+        out = "" if step.usual else "# "
+        lines += [
+            "",
+            f"{out}[[step]]",
+            f'{out}do = "{name}"',
+            *_template_lines(step.params, step.starts, out),
+        ]
     lines += ["", "[output]", *_template_lines(OutputParams)]
     return "\n".join(lines) + "\n"
 
 
-def _template_lines(params: type[Params]) -> list[str]:
+def _template_lines(params: type[Params], starts: Mapping[str, Any] = {}, out: str = "") -> list[str]:
+    """Return two lines for each parameter; those that are required or start from a value are set, unless `out` is "# "."""
     lines = []
     for name, info in params.model_fields.items():
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
         unit = f", {extra['unit']}" if extra.get("unit") else ""
         value = extra["example"] if info.default in (None, (), PydanticUndefined) else info.default
-        mark = "" if info.is_required() else "# "
-        lines += [f"# {info.title}{unit}: {info.description}", f"{mark}{name} = {json.dumps(value)}"]
+        mark = out if info.is_required() or name in starts else "# "
+        lines += [
+            f"# {info.title}{unit}: {info.description}",
+            f"{mark}{name} = {json.dumps(starts.get(name, value))}",
+        ]
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -11,7 +11,7 @@ from typing import Any
 from napari_xanes._core import align, edge, fit, groups, maps, prepare, rank, regions
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, make_params
-from napari_xanes._core.data.stack import SIGNAL_WORDS, SIGNALS, Signal
+from napari_xanes._core.data.stack import SIGNAL_WORDS, SIGNALS, EnergyStack, Signal
 from napari_xanes._core.engine.step import Step
 
 ROOMS = (prepare, align, edge, maps, groups, fit, rank, regions)
@@ -67,6 +67,25 @@ def missing_before(step: Step[Any], signal: Signal) -> tuple[str, ...]:
     path = SIGNALS[SIGNALS.index(signal) + 1 : min(wanted) + 1]
     giving = {one.gives: one.name for one in reversed(STEPS.values()) if one.gives}
     return tuple(giving[one] for one in path)
+
+
+def check_steps(
+    stack: EnergyStack, steps: Sequence[StepWithParams], complain: Callable[[str, InputError], None]
+) -> None:
+    """Refuse, before any work, steps that do not follow on one another or lack something in the stack.
+
+    `complain` is called with the name of the step and the error.
+    """
+    signal = stack.signal
+    for name, _ in steps:
+        step = STEPS[name]
+        try:
+            check_takes(step, signal)
+            step.check(stack, signal)
+        except InputError as error:
+            complain(name, error)
+        if step.gives and SIGNALS.index(step.gives) > SIGNALS.index(signal):
+            signal = step.gives
 
 
 def check_takes(step: Step[Any], signal: Signal) -> None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import free_memory
@@ -22,7 +22,7 @@ from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.slabs import MapSink
 from napari_xanes._core.io.companions import find_companions
 from napari_xanes._core.io.hdf5 import files_kept_open
-from napari_xanes._core.recipe.steps import STEPS, check_takes
+from napari_xanes._core.recipe.steps import STEPS, check_steps
 from napari_xanes._core.runs.unpack import unpacked
 
 logger = logging.getLogger("napari_xanes")
@@ -92,18 +92,22 @@ def run_steps(
 
 
 def _carry_out(chain: Chain, steps: Sequence[tuple[str, Params]], progress: Progress) -> None:
-    """Add the steps to the chain."""
+    """Add the steps to the chain, once it is known that each can follow on the one before."""
+
+    def refuse(name: str, error: InputError) -> NoReturn:
+        said = f"{chain.stack.name or 'the stack'}, {name}: {error}"
+        beside = find_companions(chain.stack) if name == "flat_field" else ()
+        for one in beside[:1]:
+            said = f"{said.rstrip('.')}; {one.title} beside it would fit: {one.settings()} in [input]."
+        raise InputError(said) from None
+
+    check_steps(chain.stack, steps, refuse)
     for name, params in steps:
         logger.info("%s: %s", chain.stack.name, name)
         try:
-            check_takes(STEPS[name], chain.signal)
             STEPS[name].carry_out(chain, params, progress)
         except InputError as error:
-            said = f"{chain.stack.name or 'the stack'}, {name}: {error}"
-            beside = find_companions(chain.stack) if name == "flat_field" else ()
-            for one in beside[:1]:
-                said = f"{said.rstrip('.')}; {one.title} beside it would fit: {one.settings()} in [input]."
-            raise InputError(said) from None
+            refuse(name, error)
 
 
 def choose_memory(stack: EnergyStack) -> bool:

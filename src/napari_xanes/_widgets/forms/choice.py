@@ -12,6 +12,7 @@ from napari_xanes._core.recipe.edited import BACKGROUNDS
 from napari_xanes._widgets.forms.editors import (
     LARGEST,
     AutoEditor,
+    ChoiceEditor,
     Editor,
     FrameEditor,
     MagicEditor,
@@ -47,7 +48,7 @@ def make_editor(info: FieldInfo) -> Editor:
     says_none = (
         members == [str]
         or isinstance(editor, NameEditor | FileEditor)
-        or (isinstance(editor, MagicEditor) and None in getattr(editor.widget, "choices", ()))
+        or (isinstance(editor, ChoiceEditor) and None in editor.names)
     )
     return AutoEditor(editor) if optional and not says_none else editor
 
@@ -67,8 +68,7 @@ def _editor_of(members: list[Any], info: FieldInfo) -> Editor:
         names = {word: choice_text(word) for word in words}
         if len(words) == 1 and NoneType in _members(info.annotation):
             names = {None: "no", **names}  # the word or nothing; there is no choosing for the user
-            words = list(names)
-        return MagicEditor(widgets.ComboBox(choices=[(names[w], w) for w in words]), names)
+        return ChoiceEditor(names)
     kind = members[0]
     if kind is bool:
         return MagicEditor(widgets.CheckBox(text=""))
@@ -92,10 +92,7 @@ def _tuple_editor(items: tuple[Any, ...], hint: str, unit: str) -> Editor:
     if items == (str, ...):
         return FilesEditor()
     if items == (int, ...) and hint == "background":
-        return MagicEditor(
-            widgets.ComboBox(choices=[(text, orders) for orders, text in BACKGROUNDS.items()]),
-            dict(BACKGROUNDS),
-        )
+        return ChoiceEditor(BACKGROUNDS)
     if len(items) == 2 and items[1] is Ellipsis:
         return NumbersEditor(items[0]) if items[0] in (int, float) else WindowsEditor()
     whole = items[0] is int

@@ -6,7 +6,8 @@ are magicgui widgets.  Which editor a parameter gets is decided in `choice`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from magicgui import widgets
@@ -22,8 +23,12 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
+
 DECIMALS = {"eV": 2, "px": 2, "um": 4}
 LARGEST = 1e9
+LONGEST = 14
+"""Letters that there is room for behind a box "auto"; numbers in a longer text are rounded."""
 
 
 def narrow(native: QWidget) -> None:
@@ -73,12 +78,11 @@ class Editor(QWidget):
 
 
 class MagicEditor(Editor):
-    """Any single magicgui widget: a check box, a choice, a text."""
+    """Any single magicgui widget: a check box, a text."""
 
-    def __init__(self, widget: Any, to_text: dict[Any, str] | None = None) -> None:
+    def __init__(self, widget: Any) -> None:
         super().__init__()
         self.widget = widget
-        self._texts = to_text or {}
         self._row(widget.native, stretch=0)
         self._leave_wheel(widget.native)
         widget.changed.connect(lambda _: self.changed.emit())
@@ -90,13 +94,41 @@ class MagicEditor(Editor):
 
     def set_value(self, value: Any) -> None:
         """Show a value."""
-        if isinstance(self.widget, widgets.ComboBox) and value not in self.widget.choices:
-            self.widget.set_choice(str(value), value)  # a recipe may hold more than the form offers
-        self.widget.value = "" if value is None and not isinstance(self.widget, widgets.ComboBox) else value
+        self.widget.value = "" if value is None else value
+
+
+class ChoiceEditor(Editor):
+    """One of some values, by their names.
+
+    Parameters
+    ----------
+    names : mapping
+        What each value is called, in the order of the list.
+    """
+
+    def __init__(self, names: Mapping[Any, str]) -> None:
+        super().__init__()
+        self.names = dict(names)
+        self.combo = ElidingCombo()
+        self.combo.addItems(list(self.names.values()))
+        self._leave_wheel(self.combo)
+        self._row(self.combo, stretch=0)
+        self.combo.currentIndexChanged.connect(lambda _: self.changed.emit())
+
+    def value(self) -> Any:
+        """Return the value that is chosen."""
+        return list(self.names)[self.combo.currentIndex()]
+
+    def set_value(self, value: Any) -> None:
+        """Choose a value; a recipe may hold more than the form offers."""
+        if value not in self.names:
+            self.names[value] = str(value)
+            self.combo.addItem(str(value))
+        self.combo.setCurrentIndex(list(self.names).index(value))
 
     def as_text(self, value: Any) -> str:
         """Return the choice's name."""
-        return self._texts.get(tuple(value) if isinstance(value, list) else value, str(value))
+        return str(self.names.get(tuple(value) if isinstance(value, list) else value, value))
 
 
 class NumberEditor(Editor):
@@ -177,26 +209,25 @@ class FrameEditor(Editor):
     def __init__(self, words: Sequence[str]) -> None:
         super().__init__()
         self._words = list(words)
-        choices = [
-            ("last frame", "last"),
-            *[(f"{word} frame", word) for word in words],
-            ("frame no.", "number"),
-        ]
-        self.choice = widgets.ComboBox(choices=choices)
+        choices = {
+            "last": "last frame",
+            **{word: f"{word} frame" for word in words},
+            "number": "frame no.",
+        }
+        self.choice = ChoiceEditor(choices)
         self.number = NumberEditor(True, 1, 1e6)
-        self._row(self.choice.native, self.number, stretch=0)
+        self._row(self.choice, self.number, stretch=0)
         self.number.setVisible(False)
-        self._leave_wheel(self.choice.native)
         self.choice.changed.connect(self._on_choice)
         self.number.changed.connect(self.changed)
 
-    def _on_choice(self, choice: str) -> None:
-        self.number.setVisible(choice == "number")
+    def _on_choice(self) -> None:
+        self.number.setVisible(self.choice.value() == "number")
         self.changed.emit()
 
     def value(self) -> int | str:
         """Return the word, or the index of the frame counted from 0."""
-        choice = self.choice.value
+        choice: str = self.choice.value()
         if choice == "number":
             return int(self.number.value()) - 1
         return -1 if choice == "last" else choice
@@ -204,12 +235,12 @@ class FrameEditor(Editor):
     def set_value(self, value: int | str) -> None:
         """Show a word or a frame."""
         if isinstance(value, str):
-            self.choice.value = value
+            self.choice.set_value(value)
         elif value == -1:
-            self.choice.value = "last"
+            self.choice.set_value("last")
         else:
             self.number.set_value(value + 1)
-            self.choice.value = "number"
+            self.choice.set_value("number")
 
 
 class AutoEditor(Editor):
@@ -277,6 +308,12 @@ class AutoEditor(Editor):
         if value is None:
             self.chosen.setText("")
             return
-        self.chosen.setText(self.inner.as_text(value))
-        self.chosen.setToolTip(self.chosen.text())
+        whole = self.inner.as_text(value)
+        self.chosen.setText(whole if len(whole) <= LONGEST else _shorter(whole))
+        self.chosen.setToolTip(whole)
         self.inner.set_value(value)
+
+
+def _shorter(text: str) -> str:
+    """Return a text with its numbers to the first decimal below 1000, and to whole ones above."""
+    return re.sub(r"\d+\.\d+", lambda m: f"{float(m[0]):.{1 if float(m[0]) < 1000 else 0}f}", text)

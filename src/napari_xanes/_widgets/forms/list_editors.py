@@ -10,7 +10,6 @@ from magicgui import widgets
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -26,6 +25,7 @@ from napari_xanes._core.io.formats import name_filter, spectra_suffixes
 from napari_xanes._core.io.references import split_name
 from napari_xanes._widgets.forms.editors import Editor, narrow
 from napari_xanes._widgets.parts.buttons import make_words
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 from napari_xanes._widgets.parts.spoken import spoken
 
 
@@ -178,7 +178,7 @@ class NameEditor(Editor):
 
     def __init__(self, nothing: str) -> None:
         super().__init__()
-        self.combo = QComboBox()
+        self.combo = ElidingCombo()
         self.combo.addItem(nothing, None)
         self._leave_wheel(self.combo)
         self._row(self.combo, stretch=0)

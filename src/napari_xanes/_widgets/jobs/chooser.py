@@ -6,12 +6,13 @@ from typing import Any
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_xanes._widgets.layers.layers import about, find, stack_layers, stack_of
 from napari_xanes._widgets.layers.reopened import alone_text
 from napari_xanes._widgets.layers.session import later, session_of, workflow_of
 from napari_xanes._widgets.layers.words import stack_text
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 
 NOTHING = (
     "Open a scan: drag a file or folder into the window, or use File > IO Utilities > Import XANES stack..., or "
@@ -35,8 +36,7 @@ class StackChooser(QWidget):
         self._viewer = viewer
         self._ids: list[str] = []
         self._wanted: str | None = None
-        self.combo = QComboBox()
-        self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.combo = ElidingCombo()
         self.combo.setToolTip("The stack that the steps below work on.")
         self.note = QLabel()
         self.note.setWordWrap(True)

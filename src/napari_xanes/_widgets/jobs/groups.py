@@ -17,15 +17,16 @@ from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.mask import MaskParams
 from napari_xanes._widgets.jobs.here import run_here
 from napari_xanes._widgets.layers.layers import put_result
+from napari_xanes._widgets.layers.tuples import More
 
 
 @dataclass(frozen=True)
 class Home:
-    """Where the result of a step belongs: under which key, what its stack is called, and whether all maps are shown."""
+    """Where the result of a step belongs: under which key, what its stack is called, and which maps are shown."""
 
     key: str
     stack_name: str
-    more: bool
+    more: More
 
 
 @dataclass

@@ -15,7 +15,7 @@ from weakref import ref
 from napari.layers import Layer, Shapes
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QHideEvent
-from qtpy.QtWidgets import QCheckBox, QComboBox, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
@@ -25,6 +25,7 @@ from napari_xanes._widgets.layers.layers import show_only
 from napari_xanes._widgets.layers.names import PREVIEW
 from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import in_line, make_words
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 
 WAIT_MS = 40
 
@@ -63,8 +64,7 @@ class Preview(QWidget):
             "<p>Shows at once what these settings make of what is in view, thinned if it is large. Select a drawn "
             "rectangle to look at that alone. The layers are left as they are.</p>"
         )
-        self.what = QComboBox()
-        self.what.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.what = ElidingCombo()
         self.what.setVisible(False)
         self.words = make_words()
         self.words.setVisible(False)

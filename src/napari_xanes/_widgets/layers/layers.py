@@ -38,6 +38,7 @@ from napari_xanes._widgets.layers.on_demand import ask_before_3d, live_meanwhile
 from napari_xanes._widgets.layers.tuples import (
     SEEN_OVER_MAPS,
     LayerTuple,
+    More,
     labels_tuple,
     map_tuple,
     ordered,
@@ -159,7 +160,7 @@ def add_stack(viewer: Any, stack: EnergyStack) -> Layer:
 
 
 def put_result(
-    viewer: Any, parent: Layer, step: str, result: Result, *, stack_name: str = "", more: bool = False
+    viewer: Any, parent: Layer, step: str, result: Result, *, stack_name: str = "", more: More = False
 ) -> Layer:
     """Show what a step made of the stack in `parent`; returns the new stack's layer, or `parent`.
 
@@ -173,14 +174,14 @@ def put_result(
         Name of the step; its result is kept with the parent, so that maps not shown can be shown or saved later.
     stack_name : str
         If not empty, the result's stack becomes a layer named "<scan> <stack_name>" and is shown.
-    more : bool
-        Whether all maps become layers, not only those that are usually looked at.
+    more : bool or tuple of str
+        Whether all maps become layers, not only those that are usually looked at; or of which kinds besides these.
     """
     with one_step(viewer, step):
         return _put_result(viewer, parent, step, result, stack_name, more)
 
 
-def _put_result(viewer: Any, parent: Layer, step: str, result: Result, stack_name: str, more: bool) -> Layer:
+def _put_result(viewer: Any, parent: Layer, step: str, result: Result, stack_name: str, more: More) -> Layer:
     kept = {**(parent.metadata.get("xanes_results") or {}), step: replace(result, stack=None)}
     parent.metadata = {**parent.metadata, "xanes_results": kept}
     last, seen = parent, _is_seen(viewer, parent, result, stack_name)
@@ -214,13 +215,16 @@ def _top_map(viewer: Any, parent: Layer, result: Result) -> Layer | None:
     return next((one for one in reversed(made) if one is not None), None)
 
 
-def show_maps(viewer: Any, parent: Layer, step: str, *, more: bool = False) -> list[Layer]:
+def show_maps(viewer: Any, parent: Layer, step: str, *, more: More = False) -> list[Layer]:
     """Make or update the layers of a step's maps; hidden ones below, the one to look at first on top."""
     result, parent_id = kept_result(parent, step), about(parent)["id"]
     wanted = [
         name
         for name, info in result.info.items()
-        if more or kinds.kind(info["kind"]).shown or _output(viewer, parent_id, name) is not None
+        if more is True
+        or info["kind"] in (more or ())
+        or kinds.kind(info["kind"]).shown
+        or _output(viewer, parent_id, name) is not None
     ]
     mine = [
         layer

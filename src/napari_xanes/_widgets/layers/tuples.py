@@ -28,6 +28,8 @@ SCHEMA = 1
 TITLES = {"error": "fit error", "r_factor": "R-factor"}
 """What maps are called where their names alone do not say."""
 LayerTuple = tuple[Any, dict[str, Any], str]
+More = bool | tuple[str, ...]
+"""Whether all maps become layers, or the kinds of those that do besides those that are usually looked at."""
 
 SEEN_OVER_MAPS = ("mask", "particles")
 """Kinds of labels under which a map stays visible."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.layers import Layer
 
-from napari_xanes._core.base.words import value_text
+from napari_xanes._core.base.words import fact_text
 from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
@@ -83,7 +83,7 @@ def history_text(name: str, source: dict[str, Any], history: Sequence[Entry]) ->
         ]
         found = {key: value for key, value in entry.to_json()["found"].items() if key not in UNTOLD}
         lines += [
-            f"   {column_text(key)}: {_found_text(value)}" for key, value in found.items() if value != []
+            f"   {column_text(key)}: {_found_text(key, value)}" for key, value in found.items() if value != []
         ]
     return "\n".join(lines)
 
@@ -94,6 +94,6 @@ def _value_text(key: str, value: Any) -> str:
     return choice_text(value) if choice else parameter_text(key, value)
 
 
-def _found_text(value: Any) -> str:
+def _found_text(key: str, value: Any) -> str:
     """Return what was found in words; two numbers are no range."""
-    return ("yes" if value else "no") if isinstance(value, bool) else value_text(value)
+    return ("yes" if value else "no") if isinstance(value, bool) else fact_text(key, value)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from napari.layers import Layer
-from qtpy.QtWidgets import QComboBox, QSizePolicy
+
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 
 
-class LayerCombo(QComboBox):
+class LayerCombo(ElidingCombo):
     """Lists layers by name; layers are known by napari's own id, which every layer has.
 
     Parameters
@@ -21,15 +23,21 @@ class LayerCombo(QComboBox):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._viewer = viewer
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
-    def offer(self, layers: Sequence[Layer], prefer: Layer | None = None, *, first: bool = True) -> None:
+    def offer(
+        self,
+        layers: Sequence[Layer],
+        prefer: Layer | None = None,
+        *,
+        first: bool = True,
+        name: Callable[[Layer], str] = attrgetter("name"),
+    ) -> None:
         """List layers without a signal, keeping the choice unless another is preferred; else the first, or none."""
         wanted = self.currentData() if prefer is None else _key(prefer)
         self.blockSignals(True)
         self.clear()
         for layer in layers:
-            self.addItem(layer.name, _key(layer))
+            self.addItem(name(layer), _key(layer))
         self.setCurrentIndex(max(self.findData(wanted), 0 if first and layers else -1))
         self.blockSignals(False)
 

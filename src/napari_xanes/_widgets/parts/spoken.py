@@ -14,8 +14,16 @@ CHOICES = {
     "nonnegative_sum_to_one": "non-negative, sum to one",
     "f_test": "F-test",
     "aic": "AIC",
+    "pca": "PCA",
+    "nmf": "NMF",
+    "admm": "ADMM",
+    "lanczos": "Lanczos",
+    "stackreg": "StackReg",
+    "victoreen": "Victoreen",
+    "pixel": "per pixel",
+    "nonlocal_means": "non-local means",
 }
-"""What choices are called where their underscores alone do not make words of them."""
+"""What choices are called where their names alone are not what people say."""
 
 _VALUE = r"(?=[\w'\"</])"
 _START, _END = r"(?<![\w/.'\"-])", r"(?![\w/'\"(-]|\.\w)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,18 +16,31 @@ ROOM = 1.02
 
 WRITTEN_PX, BELOW_PX = 36, 6
 """Height that is left free for what is written in the upper corner of the canvas, and below the picture."""
+BAR_PX, BEFORE_PX = 92, 6
+"""Width that is left free for a colour bar with its numbers, and on the other side of the picture."""
 
 
 def show_all(viewer: Any) -> None:
-    """Fit everything into the canvas, below what is written in its corner."""
-    height = viewer.canvas.size[0]
-    viewer.fit_to_view(margin=float(np.clip((WRITTEN_PX + BELOW_PX) / height, 0.05, 0.3)))
+    """Fit everything into the canvas, below what is written in its corner and beside the colour bar."""
+    size = np.array(viewer.canvas.size, float)
+    viewer.fit_to_view(margin=float(np.clip((WRITTEN_PX + BELOW_PX) / size[0], 0.05, 0.3)))
     if viewer.dims.ndisplay == 2:
-        camera, rows = viewer.scene.camera, viewer.layers.extent.world[:, viewer.dims.displayed[0]]
-        free = (height - (rows[1] - rows[0]) * camera.zoom) / 2
-        down = min(max(0.0, WRITTEN_PX - free), max(0.0, free)) / camera.zoom
+        camera, extent = viewer.scene.camera, viewer.layers.extent.world[:, list(viewer.dims.displayed)]
+        long = extent[1] - extent[0]
+        if long[1] * camera.zoom > size[1] - BAR_PX - BEFORE_PX > 0:
+            camera.zoom = float((size[1] - BAR_PX - BEFORE_PX) / long[1])
+        free = np.maximum((size - long * camera.zoom) / 2, 0)
+        down, left = np.minimum(np.maximum((WRITTEN_PX, BAR_PX) - free, 0), free) / camera.zoom
         depth, y, x = camera.center
-        camera.center = depth, y - down, x
+        camera.center = depth, y - down, x + left
+
+
+def bring_into_view(viewer: Any, center: Sequence[float]) -> None:
+    """Move the view to a place of the world, unless it is seen already."""
+    camera, at = viewer.scene.camera, np.array(center[-2:])
+    beyond = np.abs(at - camera.center[-2:]) * camera.zoom > np.array(viewer.canvas.size) / 2 - WRITTEN_PX
+    if viewer.dims.ndisplay == 3 or beyond.any():
+        camera.center = tuple(np.r_[np.zeros(max(0, 3 - len(center))), center])
 
 
 class View:

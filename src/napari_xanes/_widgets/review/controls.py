@@ -26,7 +26,10 @@ class ReviewControls(QWidget):
         super().__init__()
         self.shift = [QDoubleSpinBox() for _ in range(2)]
         self.exclude = QCheckBox("Leave this frame out")
-        self.next_doubtful = QPushButton("Next doubtful")
+        self.next_to_check = QPushButton("Next to check")
+        self.next_to_check.setToolTip(
+            "<p>The next frame that is doubtful, or whose drift stands out from the frames beside it.</p>"
+        )
         self.reset = QPushButton("Undo changes of this frame")
         self.flicker = QPushButton("Before / after")
         self.flicker.setCheckable(True)
@@ -45,7 +48,7 @@ class ReviewControls(QWidget):
         grid.addWidget(self.exclude, 1, 0, 1, 4)
         grid.addWidget(self.reset, 2, 0, 1, 4)
         buttons = QHBoxLayout()
-        for button in (self.next_doubtful, self.flicker):
+        for button in (self.next_to_check, self.flicker):
             buttons.addWidget(button)
         grid.addLayout(buttons, 3, 0, 1, 4)
 

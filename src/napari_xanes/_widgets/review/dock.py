@@ -18,6 +18,7 @@ from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.jobs.here import run_here
 from napari_xanes._widgets.jobs.runner import Runner
 from napari_xanes._widgets.layers.layers import about, find, lineage, put_result, results_of, stack_of
+from napari_xanes._widgets.layers.words import facts
 from napari_xanes._widgets.parts.buttons import make_words
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.notices import report_error
@@ -64,7 +65,7 @@ class AlignReview(Dock):
         self.controls.typed.connect(self._on_typed)
         self.controls.exclude.toggled.connect(self._on_excluded)
         self.controls.reset.clicked.connect(self._on_reset)
-        self.controls.next_doubtful.clicked.connect(self._on_next)
+        self.controls.next_to_check.clicked.connect(self._on_next)
         self.controls.flicker.toggled.connect(self._on_flicker)
         self._timer.timeout.connect(self._on_tick)
         self.runner.run_clicked.connect(self.apply)
@@ -93,7 +94,7 @@ class AlignReview(Dock):
         if drift is not None and self.edited is not None and drift is self.edited.found:
             return
         self._input_id = None if layer is None else about(layer)["id"]
-        self.edited = None if drift is None else EditedDrift(drift)
+        self.edited = None if drift is None or layer is None else EditedDrift(drift, _doubtful(layer))
         self.controls.setEnabled(drift is not None)
         self.runner.set_ready(False)
         if self.edited is None:
@@ -103,7 +104,13 @@ class AlignReview(Dock):
             self._check.remove()
             return
         self.note.setText(self.edited.says())
-        self.look_at(self.edited.first_to_look_at(self.index))
+        self.look_at(self.edited.first_to_look_at(self._shown_index(layer)))
+
+    def _shown_index(self, layer: Layer | None) -> int:
+        """Return the frame at which the energy slider stands."""
+        if layer is None:
+            return self.index
+        return max(0, int(np.round(layer.world_to_data(self.viewer.dims.point[-layer.ndim :])[0])))
 
     def look_at(self, index: int) -> None:
         """Show one frame over its reference, and let the energy slider go there."""
@@ -128,7 +135,7 @@ class AlignReview(Dock):
         if layer is None or edited is None:
             return
         energy = np.array(about(layer)["energy"])
-        marks = {"doubtful": edited.doubtful, "changed": edited.changed, "excluded": edited.excluded}
+        marks = {"to check": edited.to_check, "changed": edited.changed, "excluded": edited.excluded}
         self.plot.show_drift(energy, edited.drift.shifts, marks, self.index)
         self.frame.setText(edited.says_of(self.index, energy))
         self.controls.show_frame(edited.in_plane(self.index), excluded=bool(edited.excluded[self.index]))
@@ -172,7 +179,7 @@ class AlignReview(Dock):
             self._show()
 
     def _on_next(self) -> None:
-        following = None if self.edited is None else self.edited.next_doubtful(self.index)
+        following = None if self.edited is None else self.edited.next_to_check(self.index)
         if following is not None:
             self.look_at(following)
 
@@ -224,6 +231,12 @@ class AlignReview(Dock):
         self._check.remove()
         self.plot.cleanup()
         self.chooser.cleanup()
+
+
+def _doubtful(layer: Layer) -> list[int]:
+    """Return the frames that the step calls doubtful, as it says in its result."""
+    energies = facts(results_of(layer)["align"], "align").get("doubtful_frames", ())
+    return [int(i) for i in np.flatnonzero(np.isin(about(layer)["energy"], energies))]
 
 
 def _drift_of(layer: Layer) -> Drift | None:

@@ -13,12 +13,12 @@ from napari_xanes._core.draw.color import SAFE_COLORS
 from napari_xanes._widgets.parts.plot import SmallPlot, key_text
 
 AXES = ("z", "y", "x")
-GOOD, DOUBTFUL, CHANGED = "#888888", SAFE_COLORS[3], SAFE_COLORS[2]
+LEFT_OUT, TO_CHECK, CHANGED = "#888888", SAFE_COLORS[3], SAFE_COLORS[2]
 SYMBOL = 7
 
 
 class DriftPlot(SmallPlot):
-    """Displacements along each axis, with what is doubtful, changed, left out and chosen marked."""
+    """Displacements along each axis, with what is to be checked, changed, left out and chosen marked."""
 
     chosen = Signal(int)
 
@@ -38,15 +38,15 @@ class DriftPlot(SmallPlot):
         marks: dict[str, NDArray[np.bool_]],
         index: int,
     ) -> None:
-        """Draw shifts (E, n) in px; `marks` says which frames are "doubtful", "changed" and "excluded"."""
+        """Draw shifts (E, n) in px; `marks` says which frames are "to check", "changed" and "excluded"."""
         self.clear()
         self._energy = energy
         names = AXES[-shifts.shape[1] :]
         colors = dict(zip(names, (SAFE_COLORS[1], SAFE_COLORS[0], SAFE_COLORS[4]), strict=False))
         for axis, color in enumerate(colors.values()):
             brushes = [
-                pg.mkBrush(CHANGED if changed else DOUBTFUL if doubtful else color)
-                for changed, doubtful in zip(marks["changed"], marks["doubtful"], strict=True)
+                pg.mkBrush(CHANGED if changed else TO_CHECK if check else color)
+                for changed, check in zip(marks["changed"], marks["to check"], strict=True)
             ]
             shown = np.where(marks["excluded"], np.nan, shifts[:, axis])
             pen = pg.mkPen(color, width=1.5)
@@ -60,6 +60,9 @@ class DriftPlot(SmallPlot):
                 symbolBrush=brushes,
                 symbolPen=None,
             )
+        colors |= {
+            name: color for name, color in (("to check", TO_CHECK), ("changed", CHANGED)) if marks[name].any()
+        }
         out = marks["excluded"]
         if out.any():
             self.plot(
@@ -68,9 +71,9 @@ class DriftPlot(SmallPlot):
                 pen=None,
                 symbol="x",
                 symbolSize=9,
-                symbolPen=GOOD,
+                symbolPen=LEFT_OUT,
             )
-            colors["left out (x)"] = GOOD
+            colors["left out (x)"] = LEFT_OUT
         self.setTitle(key_text(colors), size="9pt")
         self.addItem(self._line)
         self.mark(index)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,26 +27,28 @@ class EditedDrift:
     ----------
     found : Drift
         Displacements only, no affine maps.
+    doubtful : collection of int
+        Frames that the alignment calls doubtful.
 
     Attributes
     ----------
     drift : Drift
         As it is now.
+    doubtful : array of bool (E,)
     excluded : array of bool (E,)
         Frames that are left out; those that were lost are from the beginning.
     """
 
-    def __init__(self, found: Drift) -> None:
+    def __init__(self, found: Drift, doubtful: Collection[int] = ()) -> None:
         self.found = self.drift = found
         self.lost: Marks = ~np.all(np.isfinite(found.shifts), axis=1)
         self.excluded: Marks = self.lost.copy()
+        self.doubtful = _marked(doubtful, self.lost)
 
     @property
-    def doubtful(self) -> Marks:
-        """Frames whose drift is unlike that of their neighbours (E,)."""
-        marked = np.zeros(len(self.found.confidence), np.bool_)
-        marked[self.found.outliers()] = True
-        return marked & ~self.lost
+    def to_check(self) -> Marks:
+        """The doubtful frames, and those whose drift is unlike that of their neighbours (E,)."""
+        return self.doubtful | _marked(self.found.outliers().tolist(), self.lost)
 
     @property
     def changed(self) -> Marks:
@@ -96,18 +98,18 @@ class EditedDrift:
         self.drift = replace(self.drift, matrices=matrices, confidence=confidence, sigma=sigma)
         self.excluded[index] = self.lost[index]
 
-    def next_doubtful(self, index: int) -> int | None:
-        """Return the doubtful frame after one, the first again after the last; None if there is none."""
-        doubtful = np.flatnonzero(self.doubtful)
-        if not doubtful.size:
+    def next_to_check(self, index: int) -> int | None:
+        """Return the frame to check after one, the first again after the last; None if there is none."""
+        marked = np.flatnonzero(self.to_check)
+        if not marked.size:
             return None
-        later = doubtful[doubtful > index]
-        return int(later[0] if later.size else doubtful[0])
+        later = marked[marked > index]
+        return int(later[0] if later.size else marked[0])
 
     def first_to_look_at(self, index: int) -> int:
-        """Return the first doubtful frame, or the one that was looked at before."""
-        doubtful = np.flatnonzero(self.doubtful)
-        return int(doubtful[0]) if doubtful.size else min(index, len(self.excluded) - 1)
+        """Return the first doubtful frame, else the first to check, else the one that was looked at before."""
+        marked = np.flatnonzero(self.doubtful if self.doubtful.any() else self.to_check)
+        return int(marked[0]) if marked.size else min(index, len(self.excluded) - 1)
 
     @property
     def reference(self) -> int:
@@ -129,9 +131,12 @@ class EditedDrift:
     # -- in words and as a picture --------------------------------------------------------------------
 
     def says(self) -> str:
-        """Return how many frames are doubtful, in a sentence."""
+        """Return how many frames are doubtful, and how many are unlike their neighbours, in a sentence."""
         doubtful, n = int(self.doubtful.sum()), len(self.excluded)
-        return f"{doubtful} of {n} frames are doubtful." if doubtful else "No frame is doubtful."
+        text = f"{doubtful} of {n} frames {_are(doubtful)} doubtful" if doubtful else "No frame is doubtful"
+        if others := int(self.to_check.sum()) - doubtful:
+            text += f"; {others} more stand{'' if others > 1 else 's'} out from the frames beside"
+        return f"{text}."
 
     def says_of(self, index: int, energy: Float64) -> str:
         """Return what is known of a frame, in a line."""
@@ -146,6 +151,17 @@ class EditedDrift:
         shift = shifts[index] if aligned and self.is_known(index) else np.zeros(shifts.shape[1])
         still = _moved(stack, self.reference, shifts[self.reference], plane)
         return blend_frames(still, _moved(stack, index, shift, plane))
+
+
+def _marked(frames: Collection[int], lost: Marks) -> Marks:
+    """Return which frames are named and not lost (E,)."""
+    marked = np.zeros(len(lost), np.bool_)
+    marked[list(frames)] = True
+    return marked & ~lost
+
+
+def _are(count: int) -> str:
+    return "are" if count > 1 else "is"
 
 
 def _moved(stack: EnergyStack, index: int, shift: Float64, plane: int | None) -> NDArray[np.float32]:

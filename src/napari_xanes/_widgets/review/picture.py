@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
+from weakref import ref
 
 import numpy as np
 from napari.layers import Image, Layer
@@ -27,6 +28,7 @@ class CheckLayer:
 
     def __init__(self, viewer: Any, moved: Callable[[float, float], None]) -> None:
         self._viewer, self._moved = viewer, moved
+        self._before: Callable[[], Layer | None] = lambda: None
 
     def layer(self) -> Layer | None:
         """Return the layer, if it is there."""
@@ -40,16 +42,22 @@ class CheckLayer:
             return
         said = {"kind": "check", "id": uuid4().hex, "made_from": about(stack)["id"]}
         geometry = {key: tuple(getattr(stack, key))[-2:] for key in ("scale", "translate", "units")}
+        before = self._viewer.layers.selection.active
+        self._before = (lambda: None) if before is None else ref(before)
         made = Image(picture, rgb=True, name=CHECK, metadata={"xanes": said}, **geometry)
         shown = self._viewer.add_layer(made)
         shown.mouse_drag_callbacks.append(self._on_drag)
 
     def remove(self) -> None:
-        """Take the layer away."""
+        """Take the layer away; what was chosen before is chosen again."""
         shown = self.layer()
         if shown is not None:
             shown.mouse_drag_callbacks.clear()
+            chosen = self._viewer.layers.selection.active is shown
             self._viewer.layers.remove(shown)
+            before = self._before()
+            if chosen and before in self._viewer.layers:
+                self._viewer.layers.selection.active = before
 
     def _on_drag(self, layer: Layer, event: Any) -> Iterator[None]:
         """Let the frame follow the mouse."""

@@ -25,6 +25,7 @@ from napari_xanes._widgets.layers.masks import (
     show_preview,
 )
 from napari_xanes._widgets.layers.session import workflow_of
+from napari_xanes._widgets.layers.tuples import map_title
 from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.dock import Dock
@@ -267,5 +268,6 @@ def _value_at(layer: Layer, position: Any) -> float:
 
 
 def _title(layer: Layer) -> str:
-    unit = about(layer).get("unit")
-    return f"{layer.name} ({unit})" if unit else layer.name
+    said = about(layer)
+    title = map_title(said["map"], said, "")
+    return f"{title} ({said['unit']})" if said.get("unit") else title

@@ -84,7 +84,7 @@ class AlignPanel(StepPanel):
         partner = _partner(params, shown, n)
         if partner == shown:
             raise InputError(
-                f"Frame {shown} is the one that stays in place; move the energy slider to see another put onto it."
+                f"Frame {shown + 1} is the one that stays in place; move the energy slider to see another put onto it."
             )
         plane = plane_seen(self.viewer, layer)
         job = partial(_align_pair, stack, geometry_of(layer, 1), params, shown, partner, plane)
@@ -137,7 +137,7 @@ def _partner(params: AlignParams, shown: int, n: int) -> int:
         return n - 1 if shown < n - 1 else 0
     if not -n <= params.reference < n:
         raise InputError(
-            f"Reference is frame {params.reference}, the stack has frames 0 to {n - 1}; choose one of them."
+            f"Reference is frame no. {params.reference + 1}, the stack has {n} frames; choose one of them."
         )
     return params.reference % n
 
@@ -167,7 +167,7 @@ def _align_pair(
     moved, fixed = (result.stack.data[both.index(i)] for i in (shown, partner))
     shift = result.extra["drift"].shifts[both.index(shown)]
     if not np.isfinite(shift).all():
-        return Previewed({}, f"Frame {shown} shows nothing that frame {partner} shows, too.")
+        return Previewed({}, f"Frame {shown + 1} shows nothing that frame {partner + 1} shows, too.")
     at = () if plane is None else (plane,)
     picture = blend_frames(fixed[at], moved[at])
     if plane is not None:
@@ -176,7 +176,7 @@ def _align_pair(
     moves = ", ".join(f"{name} {value:+.2f}" for name, value in zip("zyx"[-shift.size :], shift, strict=True))
     return Previewed(
         {"aligned": (picture, {**geometry, "rgb": True}, "image")},
-        f"Frame {shown} ({stack.energy[shown]:.1f} eV, green) lies {moves} px from frame {partner} (magenta); here it "
+        f"Frame {shown + 1} ({stack.energy[shown]:.1f} eV, green) lies {moves} px from frame {partner + 1} (magenta); here it "
         "is put back. Grey is where they agree.",
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_xanes._widgets.jobs.chooser import StackChooser
+from napari_xanes._widgets.layers.tuples import More
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
 
 
@@ -21,10 +23,9 @@ class ChoicePanel(StepPanel):
     def __init__(self, viewer: Any, chooser: StackChooser) -> None:
         self.step = next(iter(self.choices))
         super().__init__(viewer, chooser)
-        self.combo = QComboBox()
+        self.combo = ElidingCombo()
         for step, text in self.choices.items():
             self.combo.addItem(text, step)
-        self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         row = QWidget()
         layout = QFormLayout(row)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -46,7 +47,7 @@ class ChoicePanel(StepPanel):
         """Return the step itself: what one found is kept beside what the others found."""
         return step or self.step
 
-    def wants_more(self) -> bool:
+    def wants_more(self) -> More:
         """Return True: there are few maps, and each was asked for."""
         return True
 

@@ -8,23 +8,25 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Layer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QWidget
 
 from napari_xanes._core.base.params import make_params
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.fit.params import FitParams
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.layers.layers import about, results_of, show_maps
-from napari_xanes._widgets.layers.tuples import thinned
+from napari_xanes._widgets.layers.tuples import More, thinned
 from napari_xanes._widgets.layers.words import facts, frames_text
 from napari_xanes._widgets.parts.advice import Told, Way
 from napari_xanes._widgets.parts.buttons import in_line, make_button
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 from napari_xanes._widgets.steps.library_advice import advice_on
 from napari_xanes._widgets.steps.on_the_way import normalized_first
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
 from napari_xanes._widgets.steps.sections import FIT
 
 NORMALISED, DIRECT = range(2)
-SIGNIFICANT = 3.0
+SIGNIFICANT: float = STEPS["fit"].starts["significance"]
 """Sigma; pixels with less of the element than this many times its uncertainty have no fractions unless asked for."""
 
 
@@ -32,15 +34,14 @@ class FitPanel(StepPanel):
     """Linear-combination fit."""
 
     title, key, names = FIT.title, FIT.key, FIT.steps
-    starts: Mapping[str, Any] = {"background": (0, 1)}
+    starts: Mapping[str, Any] = {"background": STEPS["fit"].starts["background"]}
     """A line, also of normalised spectra: it takes up the noise of each pixel's own pre-edge line."""
 
     def options(self) -> list[QWidget]:
         """Return what is fitted, where there is a choice, and whether all maps are shown."""
         self._offered_for: str | None = None
-        self.what = QComboBox()
+        self.what = ElidingCombo()
         self.what.addItems(["spectra normalised as in step 3", "optical density as it is"])
-        self.what.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.what.setToolTip("<p>Optical density is fitted directly with a Background, such as a line.</p>")
         self.what.currentIndexChanged.connect(lambda _: self.update_plan())
         self.choice = QWidget()
@@ -48,16 +49,18 @@ class FitPanel(StepPanel):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(QLabel("Fit to"))
         row.addWidget(self.what, 1)
-        self.more = QCheckBox("More maps")
+        self.sigma, self.more = QCheckBox("Sigma of each fraction"), QCheckBox("All maps")
+        self.sigma.setToolTip("<p>Also a map of the standard error of each fraction, from the noise.</p>")
         self.more.setToolTip(
-            "<p>Also coefficients, amounts, uncertainties and rms as layers. They are computed anyway.</p>"
+            "<p>Also coefficients, amounts, sigmas and rms as layers. They are computed and saved anyway.</p>"
         )
-        self.more.toggled.connect(self._on_more)
+        for box in (self.sigma, self.more):
+            box.toggled.connect(self._on_more)
         self.find_references = make_button(
             "Find references...", "Which of a library of spectra do the data ask for?"
         )
         self.find_references.clicked.connect(self.open_ranking)
-        return [self.choice, in_line(self.more, self.find_references)]
+        return [self.choice, in_line(self.sigma, self.more), self.find_references]
 
     def below(self) -> list[QWidget]:
         """Return the button that opens the look at what a fit leaves."""
@@ -116,9 +119,9 @@ class FitPanel(StepPanel):
         """Return what a parameter would be, were it left automatic."""
         return SIGNIFICANT if name == "significance" else super().automatic(step, name)
 
-    def wants_more(self) -> bool:
-        """Whether the box is ticked."""
-        return self.more.isChecked()
+    def wants_more(self) -> More:
+        """Whether all maps are wanted, or sigmas."""
+        return True if self.more.isChecked() else ("sigma",) if self.sigma.isChecked() else False
 
     def refresh(self) -> None:
         """Follow the chosen stack; offer the references that came with it and what can be fitted."""
@@ -190,4 +193,4 @@ class FitPanel(StepPanel):
         """Show the other maps of the last fit at once; unticking leaves the layers alone."""
         layer = self.input_layer()
         if more and layer is not None and self.key in results_of(layer):
-            show_maps(self.viewer, layer, self.key, more=True)
+            show_maps(self.viewer, layer, self.key, more=self.wants_more())

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QLabel,
     QLineEdit,
@@ -37,6 +36,7 @@ from napari_xanes._widgets.layers.masks import (
 from napari_xanes._widgets.layers.seen_labels import labels_on
 from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.histogram import LimitsHistogram
@@ -75,8 +75,7 @@ class MaskPanel(QWidget):
         self.above, self.below = _limit_edit(), _limit_edit()
         self.otsu = make_button("Otsu", "The lower limit that best separates the values into two classes.")
         self.editors = {name: make_editor(MaskParams.model_fields[name]) for name in SHAPED}
-        self.how = QComboBox()
-        self.how.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.how = ElidingCombo()
         self.other.setVisible(False)
         for how, text in COMBINE.items():
             self.how.addItem(text, how)

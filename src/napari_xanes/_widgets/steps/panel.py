@@ -38,6 +38,7 @@ from napari_xanes._widgets.layers.layers import (
 )
 from napari_xanes._widgets.layers.session import changed_together
 from napari_xanes._widgets.layers.together import known_maps
+from napari_xanes._widgets.layers.tuples import More
 from napari_xanes._widgets.layers.words import in_voxels, why_on_demand
 from napari_xanes._widgets.parts.advice import Advice, Told, Way
 from napari_xanes._widgets.parts.notices import report_error
@@ -164,8 +165,8 @@ class StepPanel(QWidget):
         """Whether the stack that comes out becomes a layer."""
         return bool(self.stack_name)
 
-    def wants_more(self) -> bool:
-        """Whether all maps become layers."""
+    def wants_more(self) -> More:
+        """Whether all maps become layers, or of which kinds besides the usual ones."""
         return False
 
     def tell(self, result: Result) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._widgets.layers.layers import about, results_of
 from napari_xanes._widgets.layers.words import facts, resolved
 from napari_xanes._widgets.parts.table import ColumnsTable
+from napari_xanes._widgets.parts.view import bring_into_view
 from napari_xanes._widgets.steps.before import AfterFitPanel
 from napari_xanes._widgets.steps.profile_plot import ProfilePlot
 
@@ -91,7 +92,7 @@ class ParticlesPanel(AfterFitPanel):
         self.viewer.layers.selection.active = labels
         center = [float(table[f"centroid_{axis}"][row]) for axis in "zyx" if f"centroid_{axis}" in table]
         world = np.atleast_1d(labels.data_to_world(center))
-        self.viewer.scene.camera.center = tuple(np.r_[np.zeros(max(0, 3 - world.size)), world])
+        bring_into_view(self.viewer, [float(one) for one in world])
         if world.size == 3 and self.viewer.dims.ndisplay == 2:
             self.viewer.dims.set_point(self.viewer.dims.ndim - 3, world[0])
 

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QWidget
 from napari_xanes._core.data.result import Result
 from napari_xanes._widgets.layers.label_colors import label_colors
 from napari_xanes._widgets.layers.layers import results_of
+from napari_xanes._widgets.layers.tuples import More
 from napari_xanes._widgets.layers.words import facts
 from napari_xanes._widgets.parts.plot import TITLED_HEIGHT, SpectraPlot, key_text
 from napari_xanes._widgets.steps.before import AfterFitPanel
@@ -40,7 +41,7 @@ class ResidualPanel(AfterFitPanel):
         """Say what Run will do."""
         return "Looks for spectra in what the fit left, pixel by pixel, that are more than noise."
 
-    def wants_more(self) -> bool:
+    def wants_more(self) -> More:
         """Return True: the maps were asked for."""
         return True
 

@@ -18,7 +18,7 @@ from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.view.mix_legend import MixLegend
 
-WIDE, EDGE = 230, 12
+WIDE, EDGE = 230, 2
 WATCHED = ("visible", "metadata", "colormap", "contrast_limits")
 STYLE = "CanvasLegend {background: rgba(0, 0, 0, 150); border-radius: 4px;} QWidget {color: white;}"
 
@@ -45,7 +45,7 @@ class CanvasLegend(QFrame):
         self.setStyleSheet(STYLE)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setContentsMargins(6, 2, 6, 2)
         layout.addWidget(self.legend)
         self.setFixedWidth(WIDE)
         canvas.installEventFilter(self)

@@ -15,6 +15,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._widgets.layers.layers import about, find, lineage
 from napari_xanes._widgets.layers.masked import data_of
 from napari_xanes._widgets.layers.together import result_of
+from napari_xanes._widgets.layers.tuples import map_title
 from napari_xanes._widgets.view.mix import Mix
 
 MIX, SINGLE = "colour_mix", "volume"
@@ -53,6 +54,12 @@ def _same_scan(viewer: Any, layer: Layer, other: Layer | None) -> bool:
     first, second = about(lineage(viewer, layer)[-1]), about(lineage(viewer, other)[-1])
     key = "id" if first["kind"] == second["kind"] == "stack" else "name"
     return bool(first[key] == second[key])
+
+
+def map_name(layer: Layer) -> str:
+    """Return what a map is called among those of one scan."""
+    said = about(layer)
+    return map_title(said["map"], said, "")
 
 
 def short_name(layer: Layer) -> str:

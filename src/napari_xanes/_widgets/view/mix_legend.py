@@ -13,6 +13,8 @@ from qtpy.QtWidgets import QWidget
 from napari_xanes._core.draw.legends import color_bar, color_triangle
 
 LINE, SIDE, PAD = 18, 110, 4
+BAR = 10
+"""Height of the bar for two maps: with their names it is as high as what is left free above the picture."""
 BOX = 12
 
 
@@ -35,11 +37,11 @@ class MixLegend(QWidget):
         self.names, self.colors = tuple(names), tuple(colors)
         drawn = None
         if len(colors) == 2 and not listed:
-            drawn = color_bar(colors, length=2 * SIDE, width=LINE)
+            drawn = color_bar(colors, length=2 * SIDE, width=BAR)
         elif len(colors) == 3 and not listed:
             drawn = color_triangle(colors, size=SIDE)
         self._image = None if drawn is None else _to_image(drawn)
-        rows = {2: 2 * LINE + PAD, 3: round(SIDE * 0.87) + 2 * LINE + 2 * PAD}
+        rows = {2: BAR + LINE + PAD // 2, 3: round(SIDE * 0.87) + 2 * LINE + 2 * PAD}
         self.setFixedHeight(len(colors) * LINE if drawn is None else rows[len(colors)])
         self.setVisible(len(colors) > 1 or listed)
         self.update()
@@ -57,8 +59,8 @@ class MixLegend(QWidget):
         painter.end()
 
     def _draw_bar(self, painter: QPainter, bar: QImage) -> None:
-        painter.drawImage(QRectF(0, 0, self.width(), LINE), bar)
-        self._ends(painter, 0, self.width(), LINE + PAD / 2)
+        painter.drawImage(QRectF(0, 0, self.width(), BAR), bar)
+        self._ends(painter, 0, self.width(), BAR + PAD / 2)
 
     def _draw_triangle(self, painter: QPainter, triangle: QImage) -> None:
         left, top = (self.width() - SIDE) / 2, LINE + PAD

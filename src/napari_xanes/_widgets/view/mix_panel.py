@@ -21,6 +21,7 @@ from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.view.layers import (
+    map_name,
     mix_layers,
     put_mix,
     scan_maps,
@@ -92,7 +93,7 @@ class MixPanel(QWidget):
         buttons.addWidget(self.add)
         buttons.addWidget(self.start, 1)
         layout.addWidget(in_line(self.bright, self.light))
-        layout.addWidget(in_line(QLabel("dark and bright at"), self.light_limits))
+        layout.addWidget(in_line(QLabel("Dark at, bright at"), self.light_limits))
         layout.addWidget(in_line(self.fade, self.fade_limit))
         layout.addLayout(buttons)
         layout.addWidget(self.words)
@@ -126,7 +127,8 @@ class MixPanel(QWidget):
             self._start_with(_first(maps), maps)
         for row in self.rows:
             row.offer(maps)
-        self.light.offer(maps, self._thickness(maps) if self.light.layer() is None else None)
+        light = self._thickness(maps) if self.light.layer() is None else None
+        self.light.offer(maps, light, name=map_name)
         if self.light.currentData() != self.light.property("seen"):
             self._take_light_limits()
         self._on_changed()

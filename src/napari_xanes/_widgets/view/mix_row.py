@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QHBoxLayout, QToolB
 
 from napari_xanes._widgets.parts.color_button import ColorButton
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
+from napari_xanes._widgets.view.layers import map_name
 
 LARGEST = 1e9
 
@@ -52,12 +53,12 @@ class NumberBox(QDoubleSpinBox):
         self.setRange(-LARGEST, LARGEST)
         self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         self.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-        self.setStyleSheet("QAbstractSpinBox {min-width: 42px; max-width: 42px; padding: 1px 3px;}")
+        self.setStyleSheet("QAbstractSpinBox {min-width: 46px; max-width: 46px; padding: 1px 2px;}")
         self.setToolTip(f"<p>{tip} The arrow keys and the wheel change it.</p>")
 
     def textFromValue(self, value: float) -> str:
-        """Return six digits at most, without zeros at the end."""
-        return str(self.locale().toString(float(value), "g", 6))
+        """Return as many digits as there is room for, without zeros at the end."""
+        return str(self.locale().toString(float(value), "g", 4))
 
 
 class MixRow(QWidget):
@@ -100,7 +101,7 @@ class MixRow(QWidget):
     def offer(self, maps: Sequence[Layer], prefer: Layer | None = None) -> None:
         """List the maps there are; says so if another was chosen by it."""
         before = self.map.currentData()
-        self.map.offer(maps, prefer)
+        self.map.offer(maps, prefer, name=map_name)
         if self.map.currentData() != before:
             self._take_limits()
 

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
     QLabel,
-    QSizePolicy,
     QSlider,
     QVBoxLayout,
     QWidget,
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 from napari_xanes._widgets.view.layers import MIX, SINGLE, mix_layers, scan_labels, scan_maps, show_these
 from napari_xanes._widgets.view.mix_panel import MixPanel
 
@@ -50,8 +50,7 @@ class VolumePanel(QWidget):
         self.thickness = make_button("Thickness", "The volume of the thickness, or of the edge step.")
         self.clusters = make_button("Clusters", "Clusters or combinations as surfaces.")
         self.flat = make_button("Back to 2D", "One slice again.")
-        self.drawn = QComboBox()
-        self.drawn.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.drawn = ElidingCombo()
         for how, text in DRAWN.items():
             self.drawn.addItem(text, how)
         self.level = _slider(
