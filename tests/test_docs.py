@@ -11,6 +11,7 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes._core.io import formats
+from napari_xanes._core.recipe.recipe import template
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -34,6 +35,16 @@ def test_recipes_can_be_run(page):
     for text in snippets(page, "toml"):
         table = tomllib.loads(text)
         nx.Recipe.from_dict({"schema": 1, **table}, where=page.name)
+
+
+def test_the_first_recipe_is_that_of_the_template():
+    """And so makes the maps that the window makes."""
+    first = nx.Recipe.from_dict(tomllib.loads(snippets(ROOT / "README.md", "toml")[0]))
+    known = nx.Recipe.from_dict(tomllib.loads(template()))
+    named = [(do, p.model_copy(update={"references": ()}) if do == "fit" else p) for do, p in first.steps]
+    assert named == [
+        (do, p.model_copy(update={"references": ()}) if do == "fit" else p) for do, p in known.steps
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

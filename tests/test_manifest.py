@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import npe2
@@ -57,3 +58,14 @@ def test_files_are_taken_by_the_suffixes_of_the_formats(manifest):
     assert set(spectra.filename_patterns) == files - {"*.csv"}, "CSV files are napari's own"
     assert reader.accepts_directories
     assert sorted(reader.filename_patterns) == sorted(f"*{suffix}" for suffix in dropped_suffixes())
+
+
+def test_menus_and_samples_in_the_tour_are_called_as_they_are(manifest):
+    """Such as File > Open Sample > ..., where napari adds the name of the plugin."""
+    page = (HERE / "README.md").read_text("utf-8").replace("\n", " ")
+    contributed = manifest.contributions
+    (sample,) = re.findall(r"\*File > Open Sample > (.+?) \(XANES\)\*", page)
+    assert re.sub(r" +", " ", sample) in {one.display_name for one in contributed.sample_data}
+    titles = {one.display_name for one in contributed.widgets} | {one.title for one in contributed.commands}
+    places = re.findall(r"\*(?:Plugins > XANES|File > IO Utilities) > (.+?) \(XANES\)\*", page)
+    assert len(places) > 1 and set(places) <= titles

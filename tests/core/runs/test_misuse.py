@@ -92,6 +92,15 @@ def fit_warnings(mu, *steps):
     return " ".join(run_steps(stack, steps).warnings)
 
 
+@pytest.mark.parametrize("steps", [("align", "normalize"), ("align", "flat_field", "optical_density")])
+def test_counts_that_cannot_become_absorption_are_refused_before_the_drift_is_measured(steps):
+    stack, told = nx.EnergyStack(1000 * MU, ENERGY, "counts", name="scan"), []
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": [{"do": name} for name in steps]})
+    with pytest.raises(nx.InputError, match=r"no flats|needs optical density, the data are counts"):
+        run_steps(stack, recipe.steps, progress=lambda *said: told.append(said))
+    assert not told
+
+
 def test_doubtful_choices_are_said(tmp_path):
     for reference in REFERENCES:
         np.savetxt(tmp_path / f"{reference.name}.txt", np.stack([reference.energy, reference.mu], axis=1))

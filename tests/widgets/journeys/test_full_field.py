@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import tomllib
 
 import h5py
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from same_maps import assert_same
 
 import napari_xanes as nx
+from napari_xanes._core.recipe.recipe import template
 from napari_xanes._widgets.layers.layers import about, stack_layers
 from napari_xanes._widgets.window.workflow import XanesWorkflow
 
@@ -105,14 +108,9 @@ def check_truth(layers, scan_file):
 
 
 def check_automatic(layers, scan_file, references):
-    """A recipe that leaves everything automatic gives what the window resolved step by step."""
-    table = {
-        "schema": 1,
-        "step": [{"do": do} for do in ("flat_field", "optical_density", "align", "normalize")],
-    }
-    fit = {"do": "fit", "references": list(references), "significance": 3.0, "background": [0, 1]}
-    table["step"].append(fit)
-    result = nx.run_recipe(nx.Recipe.from_dict(table), scan_file)
+    """The template with the names of the references gives what the window resolved step by step."""
+    named = template().replace('["reference1.txt", "reference2.txt"]', json.dumps(list(references)))
+    result = nx.run_recipe(nx.Recipe.from_dict(tomllib.loads(named)), scan_file)
     for name, layer in layers.items():
         assert_same(layer.data, result.maps[name], name)
 

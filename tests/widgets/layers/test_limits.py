@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_xanes._core.draw.limits import color_limits
 from napari_xanes._widgets.layers.layers import about, add_stack, stack_of
 from napari_xanes._widgets.layers.undo import redo, undo
 
@@ -51,6 +52,17 @@ def test_maps_of_peaks_show_the_sample(workflow, viewer, density, sample, run_st
     run_step(panel)
     inside, filled = lies_in(maps(viewer)["peak_energy"], sample)
     assert inside > 0.9 and filled > 0.2
+
+
+def test_a_few_pixels_do_not_hide_the_rest():
+    """A few that took another peak, and errors that span decades."""
+    energies = np.r_[np.linspace(707.5, 709.5, 985), np.full(15, 721.0)]
+    low, high = color_limits(energies, "narrow")
+    assert 707.4 < low < 707.7 and 709.3 < high < 709.6
+    errors = 10 ** np.random.default_rng(0).normal(-2, 0.7, 5000)
+    low, high = color_limits(errors, "logarithmic")
+    shown = (errors - low) / (high - low)
+    assert np.median(shown) > 0.05 and (shown > 1).mean() < 0.06
 
 
 def test_running_again_renews_limits_unless_the_user_set_them(workflow, viewer, density, run_step):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from qtpy.QtWidgets import QDockWidget, QLabel, QTabBar, QTableWidget
+from qtpy.QtCore import QEvent, QPoint, Qt
+from qtpy.QtGui import QHelpEvent
+from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QTabBar, QTableWidget, QToolTip
 
 from napari_xanes._widgets.parts.dock import Dock, short_title
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 
 
 @pytest.mark.parametrize(
@@ -54,3 +57,22 @@ def test_texts_that_wrap_are_seen_whole_and_stand_at_the_top(qtbot, table):
     assert words.y() < 20 and words.height() < 300
     if table:
         assert dock.findChild(QTableWidget).height() > 250, "what can grow takes the room"
+
+
+def test_a_choice_that_is_too_long_has_dots_in_the_middle_and_is_told_whole(qtbot):
+    combo = ElidingCombo()
+    qtbot.addWidget(combo)
+    combo.setToolTip("<p>Which map.</p>")
+    name = "LiFe(II)PO4 fraction (a scan with a long name)"
+    combo.addItems(["thickness", name])
+    combo.resize(150, 24)
+    combo.show()
+    qtbot.waitExposed(combo)
+    assert combo.shown_text() == "thickness"
+    qtbot.keyClick(combo, Qt.Key.Key_Down)
+    drawn = combo.shown_text()
+    assert "…" in drawn and drawn.startswith("LiFe") and drawn.endswith("ame)")
+    assert combo.fontMetrics().horizontalAdvance(drawn) < combo.width() - 20
+    place = QPoint(20, 10)
+    QApplication.sendEvent(combo, QHelpEvent(QEvent.Type.ToolTip, place, combo.mapToGlobal(place)))
+    assert name in QToolTip.text() and "Which map." in QToolTip.text()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+
+import h5py
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtCore import Qt
 
 import napari_xanes as nx
+from napari_xanes import cli
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result, results_of
@@ -190,3 +196,55 @@ def test_the_align_panel_opens_the_review(window, scan_file, run_step, qtbot):
     QTest.keyClick(review, Qt.Key.Key_Right)
     QTest.keyClick(review, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
     np.testing.assert_allclose(review.edited.drift.shifts[review.index], before - (1.0, 0.1), atol=1e-6)
+
+
+def test_one_doubtful_frame_is_one_everywhere(window, scan_file, tmp_path, qtbot, monkeypatch, capsys):
+    """In the result, behind the title, in the review, the history, the header, and on the command line."""
+    odd = tmp_path / "odd.h5"
+    shutil.copy(scan_file, odd)
+    with h5py.File(odd, "r+") as file:
+        frames = file["img_xanes"]
+        frames[12] = (0.65 * frames[12] + 0.35 * frames[12][::-1, ::-1]).astype(frames.dtype)
+    window.open(str(odd), plugin="napari-xanes")
+    _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    left = Qt.MouseButton.LeftButton
+    for key in ("preprocess", "align"):
+        panel = workflow.panels[key]
+        if not workflow.sections[key].is_open():
+            qtbot.mouseClick(workflow.sections[key].button, left)
+        with qtbot.waitSignal(panel.done, timeout=60_000):
+            qtbot.mouseClick(panel.runner.run, left)
+        qtbot.waitUntil(lambda: not panel.runner.background.running)  # noqa: B023
+    energy = f"{nx.read_stack(odd).energy[12]:.2f} eV"
+    assert "; 1 frame is doubtful" in panel.result.text()
+    assert workflow.sections["align"].headline.text().endswith("1 doubtful, 1 note")
+    assert "1 of 41 frames is doubtful" in panel.warned.text() and energy in panel.warned.text()
+    window.dims.set_current_step(0, 30)
+    qtbot.mouseClick(workflow.sections["align"].button, left)
+    qtbot.mouseClick(panel.review, left)
+    review = next(one for one in window.window.dock_widgets.values() if isinstance(one, AlignReview))
+    qtbot.waitUntil(lambda: review.note.text().startswith("1 of 41 frames is doubtful"))
+    assert energy in review.frame.text() and window.dims.current_step[0] == 12
+    entry = workflow.results.text.toPlainText()
+    assert f"doubtful frames: 1 ({nx.read_stack(odd).energy[12]:.6g})" in entry
+    _, history = window.window.add_plugin_dock_widget("napari-xanes", "XANES history")
+    assert "doubtful frames 1" in history.list.list.item(2).text()
+    workflow.results.save_recipe(tmp_path / "recipe.toml")
+    words = ["run", tmp_path / "recipe.toml", odd, "--out", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", ["napari-xanes", *map(str, words)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    told = capsys.readouterr()
+    assert "1 of 41 frames is doubtful" in told.err and "doubtful_frames = 1 (" in told.out
+
+
+def test_closing_gives_back_what_was_chosen(aligned, qtbot):
+    viewer, layer, _ = aligned
+    viewer.layers.selection.active = layer
+    viewer.dims.set_current_step(0, 17)
+    review = AlignReview(viewer)
+    qtbot.addWidget(review)
+    assert review.index == 17, "where the slider stands"
+    assert viewer.layers.selection.active is check(viewer)
+    review.close_down()
+    assert viewer.layers.selection.active is layer

@@ -43,6 +43,8 @@ def test_frames_to_check_follow_one_another(edited):
     shifts[[10, 20], 0] += 30
     odd = EditedDrift(nx.Drift.from_shifts(shifts, np.full(41, 0.9)), [10, 30])
     assert [odd.next_to_check(at) for at in (0, 10, 20, 40)] == [10, 20, 30, 10]
+    empty = np.where(np.arange(41) == 5, 0, 0.9)
+    assert "; 1 shows nothing to align by; 2 more" in EditedDrift(nx.Drift.from_shifts(shifts, empty)).says()
     assert odd.says() == "2 of 41 frames are doubtful; 1 more stands out from the frames beside."
 
 

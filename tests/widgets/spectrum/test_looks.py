@@ -11,7 +11,9 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel
 
 import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import add_stack
-from napari_xanes._widgets.parts.view import WRITTEN_PX
+from napari_xanes._widgets.parts.view import BAR_PX, WRITTEN_PX
+from napari_xanes._widgets.spectrum.curves import Curve
+from napari_xanes._widgets.spectrum.key import CurveKey
 from napari_xanes._widgets.spectrum.reading import CURSOR
 from napari_xanes._widgets.spectrum.spots import shape_pixels
 from napari_xanes._widgets.window.energy_text import KEY, show_energy
@@ -105,6 +107,21 @@ def test_the_whole_picture_is_seen_again_when_docks_open(window, density, qtbot)
     qtbot.waitUntil(lambda: window.canvas.size[0] < 400 and seen().max() <= 1, timeout=5000)
     assert seen().max() > 0.6
     assert free()[0] > WRITTEN_PX - 1 and free()[1] > -1
+
+
+def test_nothing_of_a_wide_picture_lies_under_the_colour_bar(small_window, density, run_step, qtbot):
+    wide = np.tile(density.data, (1, 1, 3))
+    add_stack(small_window, density.replace(data=wide))
+    workflow = open_dock(small_window, "XANES workflow")
+    open_dock(small_window, "XANES spectrum")
+    qtbot.wait(500)
+    run_step(workflow.panels["normalize"])
+    shown = next(one for one in small_window.layers if one.visible)
+    qtbot.waitUntil(lambda: shown.colorbar.visible, timeout=3000)
+    camera, width = small_window.scene.camera, small_window.canvas.size[1]
+    left, right = (shown.extent.world[:, 1] - camera.center[2]) * camera.zoom + width / 2
+    assert left > 0 and width - right > BAR_PX - 1
+    assert right - left > 0.75 * (width - BAR_PX)
 
 
 def test_a_double_click_pins_and_leaves_the_view_where_it_is(window, density, qtbot):
@@ -223,3 +240,13 @@ def test_a_mean_is_over_the_pixels_that_are_valid_in_all_frames(window, density,
     np.testing.assert_allclose(got[ok], inside.mean(axis=1)[ok], rtol=1e-5)
     assert np.isnan(got[3]) and np.isfinite(got[ok]).all()
     assert "which are valid in all frames" in dock.tools.message.text()
+
+
+def test_labels_of_a_scan_with_a_long_name_are_told_apart(qtbot):
+    key = CurveKey()
+    qtbot.addWidget(key)
+    curve = Curve(np.arange(3.0), np.arange(3.0))
+    key.show_curves({f"clusters (stack_transmission_of_monday) {k}": curve for k in (1, 2)}, "#ffffff")
+    shown = key.words.text().split("<br>")
+    assert len(shown) == 2 and shown[0] != shown[1]
+    assert "monday) 1" in shown[0] and "monday) 2" in shown[1] and "…" in shown[0]

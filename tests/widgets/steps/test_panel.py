@@ -396,3 +396,12 @@ def test_fractions_are_where_there_is_significantly_something(
     panel.forms["fit"].editors["significance"].set_value(0.0)
     run_step(panel)
     assert np.isnan(maps(viewer)["fraction_Ni_oxidised"].data).sum() < 0.9 * none
+
+
+def test_sigma_of_each_fraction_is_a_click_away(fitted, viewer, qtbot):
+    panel = fitted.panels["fit"]
+    before = set(maps(viewer))
+    panel.sigma.click()
+    assert set(maps(viewer)) - before == {"sigma_Ni_oxidised", "sigma_Ni_reduced"}
+    panel.more.click()
+    assert {"coefficient_Ni_oxidised", "amount_Ni_reduced", "rms"} <= set(maps(viewer))

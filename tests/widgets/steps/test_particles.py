@@ -48,6 +48,10 @@ def test_particles_of_the_thickness_are_measured_with_all_maps(fitted, viewer, o
     assert panel.table.table.rowCount() == len(table["label"])
     assert "particles of" in panel.result.text() and panel.profile.isVisibleTo(panel)
 
+    seen = viewer.scene.camera.center
+    panel.table.table.selectRow(0)
+    assert viewer.scene.camera.center == seen, "the whole picture is seen already"
+    viewer.scene.camera.zoom *= 40
     panel.table.table.selectRow(1)
     assert labels.selected_label == table["label"][1] and labels.show_selected_label
     centre = [table["centroid_y"][1] * 0.04, table["centroid_x"][1] * 0.04]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
 
 from napari_xanes._core.draw import figure
 from napari_xanes._widgets.layers.layers import about
@@ -22,8 +24,9 @@ def saved(view, qtbot, monkeypatch, path):
     """Return what is drawn into a figure, and how."""
     taken = []
     monkeypatch.setattr(figure, "save_figure", lambda path, maps, **how: taken.append((maps, how)))
-    view.figure.save.setEnabled(True)
-    view.figure.save_as(path)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *asked: (str(path), ""))
+    assert view.figure.save.isEnabled()
+    qtbot.mouseClick(view.figure.save, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(taken) and not view.figure.background.running, timeout=10_000)
     return taken[0]
 

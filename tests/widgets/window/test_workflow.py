@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import tifffile
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QDockWidget
+from qtpy.QtWidgets import QApplication, QComboBox, QDockWidget
 
 import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import about, add_stack
 from napari_xanes._widgets.parts.dock import NARROW, Dock
+from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 from napari_xanes._widgets.window import launch
 from napari_xanes._widgets.window.energy_text import KEY, show_energy
 from napari_xanes._widgets.window.import_dialog import ImportDialog, import_stack
@@ -66,19 +67,30 @@ def test_every_step_opens_as_a_dock(window):
 
 
 def test_every_dock_fits_into_a_narrow_column(window, scan, references, run_step):
-    """What is wider than the dock is cut off, as there is no horizontal scroll bar."""
+    """What is wider than the dock is cut off, as there is no horizontal scroll bar; no text of a choice is cut without dots."""
     add_stack(window, scan)
     _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
     workflow.panels["fit"].forms["fit"].editors["references"].set_value(references)
     for key in ("preprocess", "align", "normalize", "fit"):
         run_step(workflow.panels[key])
-    wide = {}
+    wide, cut = {}, []
     for name in names_of_docks():
         _, widget = window.window.add_plugin_dock_widget("napari-xanes", name)
         QApplication.processEvents()
         if isinstance(widget, Dock) and name != "XANES spectrum":  # which lies below the canvas
             wide[name] = widget.body.minimumSizeHint().width()
+            cut += [name for one in widget.findChildren(QComboBox) if is_cut(one)]
     assert max(wide.values()) <= NARROW - 16, wide  # less the vertical scroll bar
+    assert not cut
+
+
+def is_cut(combo):
+    """Whether one of the texts of a choice has no room and would end without dots."""
+    if isinstance(combo, ElidingCombo):
+        return False
+    texts = [combo.itemText(i) for i in range(combo.count())]
+    longest = max((combo.fontMetrics().horizontalAdvance(text) for text in texts), default=0)
+    return combo.isVisible() and not combo.isEditable() and longest > combo.width() - 30
 
 
 def names_of_docks():

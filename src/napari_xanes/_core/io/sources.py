@@ -109,7 +109,7 @@ def _open_folder(folder: Path, wanted: Wanted) -> Opened:
     if left:
         listed = ", ".join(path.name for path in left[:3]) + (", ..." if len(left) > 3 else "")
         opened.warnings.append(
-            f"{len(left)} of {len(files)} files in {folder.name} were left out because their file-name pattern is different: {listed}"
+            f"{len(left)} of {len(files)} files in {folder.name} left out, with another file-name pattern: {listed}"
         )
     return opened
 

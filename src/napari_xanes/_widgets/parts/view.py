@@ -16,8 +16,8 @@ ROOM = 1.02
 
 WRITTEN_PX, BELOW_PX = 36, 6
 """Height that is left free for what is written in the upper corner of the canvas, and below the picture."""
-BAR_PX, BEFORE_PX = 92, 6
-"""Width that is left free for a colour bar with its numbers, and on the other side of the picture."""
+BAR_PX, BAR_SHARE, BEFORE_PX = 92, 0.15, 6
+"""Width that is left free for a colour bar with its numbers, but not more of a narrow canvas, and before the picture."""
 
 
 def show_all(viewer: Any) -> None:
@@ -27,10 +27,10 @@ def show_all(viewer: Any) -> None:
     if viewer.dims.ndisplay == 2:
         camera, extent = viewer.scene.camera, viewer.layers.extent.world[:, list(viewer.dims.displayed)]
         long = extent[1] - extent[0]
-        if long[1] * camera.zoom > size[1] - BAR_PX - BEFORE_PX > 0:
-            camera.zoom = float((size[1] - BAR_PX - BEFORE_PX) / long[1])
+        bar = min(BAR_PX, BAR_SHARE * size[1])
+        camera.zoom = min(camera.zoom, max(1.0, size[1] - bar - BEFORE_PX) / long[1])
         free = np.maximum((size - long * camera.zoom) / 2, 0)
-        down, left = np.minimum(np.maximum((WRITTEN_PX, BAR_PX) - free, 0), free) / camera.zoom
+        down, left = np.minimum(np.maximum((WRITTEN_PX, bar) - free, 0), free) / camera.zoom
         depth, y, x = camera.center
         camera.center = depth, y - down, x + left
 

@@ -134,7 +134,10 @@ class EditedDrift:
         """Return how many frames are doubtful, and how many are unlike their neighbours, in a sentence."""
         doubtful, n = int(self.doubtful.sum()), len(self.excluded)
         text = f"{doubtful} of {n} frames {_are(doubtful)} doubtful" if doubtful else "No frame is doubtful"
-        if others := int(self.to_check.sum()) - doubtful:
+        alone: Marks = ~self.lost & (self.found.confidence == 0) & ~self.doubtful
+        if empty := int(alone.sum()):
+            text += f"; {empty} show{'' if empty > 1 else 's'} nothing to align by"
+        if others := int((self.to_check & ~alone).sum()) - doubtful:
             text += f"; {others} more stand{'' if others > 1 else 's'} out from the frames beside"
         return f"{text}."
 

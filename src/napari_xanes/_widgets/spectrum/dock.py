@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout
 
 from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.layers.session import real_viewer
+from napari_xanes._widgets.layers.words import in_voxels
 from napari_xanes._widgets.parts.busy import PatientTimer, wait_for
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.view import View
@@ -161,7 +162,7 @@ class XanesSpectrum(Dock):
         self.plot.set_labels(picture.left)
         self.plot.show_windows(picture.windows, picture.e0)
         self.plot.show_excluded(picture.excluded)
-        self.tools.say(picture.message)
+        self.tools.say(in_voxels(picture.message, self.stack_layer()))
         if self.stack_layer() is None:
             self.plot.show_energy(None)
 

@@ -42,7 +42,10 @@ class FitPanel(StepPanel):
         self._offered_for: str | None = None
         self.what = ElidingCombo()
         self.what.addItems(["spectra normalised as in step 3", "optical density as it is"])
-        self.what.setToolTip("<p>Optical density is fitted directly with a Background, such as a line.</p>")
+        self.what.setToolTip(
+            "<p>Optical density is fitted directly with a Background, such as a line. Amounts then add up to the thickness "
+            "by themselves.</p>"
+        )
         self.what.currentIndexChanged.connect(lambda _: self.update_plan())
         self.choice = QWidget()
         row = QHBoxLayout(self.choice)
