@@ -213,7 +213,7 @@ def test_step_gives_the_functions_maps(files, in_memory):
     chain = Chain(EnergyStack(mu, ENERGY, "optical_density"), in_memory=in_memory)
     found = carry_out(FIT, chain, FitParams(references=files, background=(0,)))
     chain.run()
-    fit = fit_references(mu, ENERGY, make_references(2), background=(0,))
+    fit = fit_references(mu, ENERGY, make_references(2), background=(0,), significance=None)
     for name, fraction, coefficient in zip(fit.names, fit.fractions, fit.coefficients, strict=True):
         np.testing.assert_array_equal(chain.maps[f"fraction_{name}"].data, fraction)
         np.testing.assert_array_equal(chain.maps[f"coefficient_{name}"].data, coefficient)
@@ -221,6 +221,27 @@ def test_step_gives_the_functions_maps(files, in_memory):
         np.testing.assert_allclose(amount, np.where(thickness > 0, coefficient, np.nan), rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(chain.maps["error"].data, fit.error)
     assert found["invalid_pixels"] == 0 and found["fitted_energies"] == ENERGY.size
+
+
+def test_fractions_stand_from_three_sigma_on_where_sigma_is_known(files):
+    """By default in Python, and where a recipe says so: one that names nothing keeps what it always kept."""
+    rng = np.random.default_rng(5)
+    mu = columns(2) @ np.array([[0.5], [0.5]]) * np.repeat([0.002, 1.0], 400) + rng.normal(
+        0, 0.05, (ENERGY.size, 800)
+    )
+    fit = fit_references(mu, ENERGY, make_references(2), background=(0, 1))
+    assert np.isfinite(fit.fractions[0, :400]).mean() < 0.02 and np.isfinite(fit.fractions[0, 400:]).all()
+    stack = EnergyStack(mu.astype(np.float32).reshape(-1, 20, 40), ENERGY, "optical_density")
+    for named, kept in (({}, 0.4), ({"significance": 3}, 0.0)):
+        chain = Chain(stack)
+        carry_out(FIT, chain, FitParams(references=files, background=(0, 1), **named))
+        chain.run()
+        valid = np.isfinite(chain.maps["fraction_ref0"].data).ravel()
+        assert valid[400:].all() and kept <= valid[:400].mean() <= kept + 0.2
+    few = np.searchsorted(ENERGY, [8305, 8335, 8340, 8400])  # as many unknowns as values
+    known = [Reference(r.name, ENERGY[few], r.mu[few]) for r in make_references(2)]
+    fit = fit_references(mu[few, 400:], ENERGY[few], known, background=(0, 1))
+    assert np.isnan(fit.sigma).all() and np.isfinite(fit.fractions).all()
 
 
 def test_amounts_of_a_normalised_stack_need_its_thickness(files):

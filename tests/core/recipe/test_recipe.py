@@ -135,6 +135,7 @@ def test_template_is_a_recipe_that_names_every_parameter():
     recipe = Recipe.from_dict(tomllib.loads(text))
     job = ["flat_field", "optical_density", "align", "normalize", "fit"]
     assert [name for name, _ in recipe.steps] == job
+    assert dict(recipe.steps)["fit"].significance == 3
     assert re.findall(r'^(?:# )?do = "(\w+)"$', text, re.MULTILINE) == list(STEPS)
     for params in (step.params for step in STEPS.values()):
         for name in params.model_fields:

@@ -68,7 +68,7 @@ def test_raw_counts_to_fractions(scan, references, tmp_path):
     (tmp_path / "saved.h5").unlink()
     subprocess.run([sys.executable, "-W", "error", "script.py"], check=True, cwd=tmp_path)
     assert_equal(expected, nx.load_result(tmp_path / "saved.h5"))
-    assert "nx.fit_references(images, energy, references, normalization=edge)" in script
+    assert "nx.fit_references(images, energy, references, normalization=edge, significance=None)" in script
     assert "from_dict" not in script
 
 

@@ -13,6 +13,7 @@ def fit_code(given: dict[str, Any], before: Before) -> Lines | None:
     if {"significance", "weights", "shift_references"} & given.keys() or as_data > before.normalized_here:
         return None
     given.pop("shift_limit", None)
+    given["significance"] = None
     paths, names = given.pop("references"), given.pop("names", ())
     lines = call("references", "nx.read_references", *map(literal, paths))
     if names:

@@ -72,7 +72,7 @@ def fit_references(
     exclude: Sequence[Window] = (),
     mask: ArrayLike | None = None,
     extrapolate: Extrapolate | None = None,
-    significance: float | None = None,
+    significance: float | None = 3.0,
     solver: Solver = "direct",
     weights: ArrayLike | Weights | None = None,
     noise: ArrayLike | None = None,
@@ -105,7 +105,8 @@ def fit_references(
         Keep a reference's end values beyond its range; by default only energies that all references cover are fitted, and
         a given `energy_range` that goes beyond is refused.
     significance : float, optional
-        Fractions are NaN where the sum of coefficients is below this many times its standard error.
+        Fractions are NaN where the sum of coefficients is below this many times its standard error, as far as that is known.
+        None keeps all with a positive sum.
     solver : {"direct", "admm"}
         "direct" is exact; non-negative fits with it take up to 8 references.  "admm" iterates until its residuals
         are small, as the paper has it.

@@ -86,8 +86,8 @@ class FitParams(LibraryParams):
     significance: float | None = field(
         None,
         "Min. significance",
-        "In sigma: fractions are invalid where there is less of the element than this many times its uncertainty. "
-        "Empty: only where there is none; the window and the template start from 3.",
+        "In sigma: fractions are invalid where there is less of the element than this many times its uncertainty, as far as "
+        "that is known. Empty: only where there is none; the window and the template start from 3.",
         ge=0,
         example=3.0,
     )

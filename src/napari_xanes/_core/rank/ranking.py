@@ -114,6 +114,7 @@ def rank_combinations(
             energy_range=energy_range or (float(energies[fitted[0]]), float(energies[fitted[-1]])),
             exclude=exclude,
             extrapolate=extrapolate,
+            significance=None,
         )
         numbers = (
             found.coefficients,

@@ -336,7 +336,7 @@ class FitKernel:
         np.divide(x, total, out=fractions)
         valid = total > 0
         if self._significance:
-            valid &= total > self._significance * self._error_of_sum(total, noise)
+            valid &= ~(total <= self._significance * self._error_of_sum(total, noise))  # NaN: not known
         if not valid.all():
             fractions[:, ~valid] = np.nan
 
