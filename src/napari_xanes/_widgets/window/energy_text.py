@@ -27,9 +27,10 @@ from napari_xanes._widgets.parts.view import show_all
 
 KEY = "xanes_energy"
 THEN_MS = 100
-"""ms between what is written on a canvas with a new layer."""
-AT_ONCE = 4
-"""Characters that are written for the first time; napari takes 10 to 50 ms to make each of them ready to be drawn."""
+"""ms between what is written on a canvas with a new layer, or more: the one is drawn before the other is begun."""
+AT_ONCE = 3
+"""Characters that are written for the first time; napari takes 10 to 50 ms to make each of them ready to be drawn, and
+with the very first nine others, by which it aligns them."""
 NEXT_MS = 20
 """ms until more of them are."""
 FONT_SIZE = 10
@@ -109,7 +110,7 @@ class EnergyText:
     def _write(self, text: str) -> None:
         """Write in a window a few characters that are new to it at a time, so that it never stands still for long."""
         new = list(dict.fromkeys(one for one in text if one not in self._drawn))
-        now = AT_ONCE if self._picture_drawn and not self._more else 0
+        now = 0 if self._more or not self._picture_drawn else AT_ONCE if self._drawn else 1
         if len(new) > now and hasattr(self._viewer(), "window"):
             text = text[: text.index(new[now])]
             if not self._more:
@@ -178,6 +179,9 @@ class EnergyText:
     def _show_scale(self, layer: Layer) -> None:
         """Show the scale bar from now on if a stack tells the size of its pixels; whoever hides it is left alone."""
         viewer = self._viewer()
+        if self._more:
+            QTimer.singleShot(THEN_MS, partial(self._show_scale, layer))
+            return
         known = about(layer).get("pixel_size_um")
         if viewer is not None and self._first_scale and known and settings().show_scale_bar:
             viewer.canvas.overlays.scale_bar.visible = True
