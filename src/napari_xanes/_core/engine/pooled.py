@@ -71,10 +71,15 @@ class PooledNoise:
         else:
             self._heights += digamma(self.freedom / 2) - np.log(self.freedom / 2)
 
+    @property
+    def by_level(self) -> bool:
+        """Whether the variance depends on the level of the pixels."""
+        return self._heights.size > 1
+
     def __call__(self, squares: FloatArray, freedom: Any, level: FloatArray | None = None) -> FloatArray:
         """Return the variance (n,) of the noise of pixels; where the level is NaN, as of no thickness, as at the lowest."""
         heights = self._heights
-        if level is not None and heights.size > 1:
+        if self.by_level and level is not None:
             heights = np.interp(np.where(np.isnan(level), self._knots[0], level), self._knots, heights)
         prior = np.exp(heights).astype(squares.dtype)
         if self.freedom == ALIKE:

@@ -61,7 +61,10 @@ def sampled_spectra(mu: NDArray[Any] | Unread) -> NDArray[Any]:
     if mu.ndim == 1:
         return mu[:, None].copy()
     rows, columns = sampled_rows(mu.shape[1:]), sampled_columns(mu.shape[1:])
-    return mu[:, rows].reshape(len(mu), rows.size, -1)[:, :, columns].reshape(len(mu), -1)
+    spectra = mu.take(rows, axis=1).reshape(len(mu), rows.size, -1)
+    if columns.size < spectra.shape[2]:
+        spectra = spectra.take(columns, axis=2)
+    return spectra.reshape(len(mu), -1)
 
 
 def _sampled_unread(mu: Unread) -> NDArray[Any]:

@@ -160,7 +160,8 @@ def _told(
     slopes: FloatArray,
 ) -> FitDiagnosis | None:
     patterns = patterns_of(references, energy, basis.background, measured)
-    if np.sqrt(np.mean(pixels.residuals**2)) < ROUNDING * np.abs(pixels.coefficients).mean():
+    squares = float(np.vdot(pixels.residuals.T, pixels.residuals.T)) / pixels.residuals.size
+    if np.sqrt(squares) < ROUNDING * np.abs(pixels.coefficients).mean():
         return None
     residuals, coefficients = pixels.residuals, pixels.coefficients
     if divisor is not None and normalized:

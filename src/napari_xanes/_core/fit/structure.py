@@ -153,13 +153,18 @@ def find_structure(sampled: Sampled, columns: Matrix) -> Structure:
 
     Components that stand above noise are left out where the noise is looked for again, as far as energies are enough.
     """
-    (first, second), weights, slopes = sampled.pairs[APART - 1], sampled.weights, sampled.slopes
-    left = np.ascontiguousarray(sampled.residuals.T)  # pixels are picked out of rows fast
-    count, scale = first.size, first.size / len(left)
-    own = Sums(*(scale * _double(s) for s in (left.T @ left, (weights @ left).T, weights @ weights.T)))
-    own.left += count * sampled.rounding**2 * np.eye(left.shape[1])
-    shared = Sums(*_of_pairs(left[first], left[second], weights[:, first], weights[:, second]))
-    steep = scale * _double(slopes @ left).T, scale * _double(slopes @ slopes.T)
+    (first, second), e, q = sampled.pairs[APART - 1], len(sampled.residuals), len(sampled.weights)
+    parts = sampled.residuals.T, sampled.weights.T, sampled.slopes.T
+    every = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")  # a pixel a row
+    left, both = every[:, :e], np.ascontiguousarray(every[:, : e + q])
+    count, scale = first.size, first.size / len(every)
+    products = scale * _double(every.T @ every)
+    own = Sums(products[:e, :e], products[:e, e : e + q], products[e : e + q, e : e + q])
+    own.left += count * sampled.rounding**2 * np.eye(e)
+    steep = products[:e, e + q :], products[e + q :, e + q :]
+    products = _double(both.take(first, axis=0).T @ both.take(second, axis=0))
+    products = (products + products.T) / 2  # the mean of both orders
+    shared = Sums(products[:e, :e], products[:e, e:], products[e:, e:])
     covariance = (own.left - shared.left) / count
 
     def turned(noise: Matrix, spectra: Matrix) -> Structure:
@@ -188,12 +193,6 @@ def find_structure(sampled: Sampled, columns: Matrix) -> Structure:
 
 def _double(values: FloatArray) -> Matrix:
     return values.astype(np.float64)
-
-
-def _of_pairs(a: FloatArray, b: FloatArray, wa: FloatArray, wb: FloatArray) -> tuple[Matrix, Matrix, Matrix]:
-    """Return sums of products of residuals (n, e), of these with weights (q, n), and of weights; the mean of both orders."""
-    left, products = _double(a.T @ b), _double(wa @ wb.T)
-    return (left + left.T) / 2, _double(wb @ a + wa @ b).T / 2, (products + products.T) / 2
 
 
 def _noise(covariance: Matrix, columns: Matrix) -> Matrix:
@@ -231,7 +230,7 @@ def _likeness(left: FloatArray, pair: tuple[Index, Index]) -> float:
     first, second = (index[:: max(1, index.size // ENOUGH_PAIRS)] for index in pair)
     if not first.size:
         return 0.0
-    return float(np.einsum("ij,ij->", left[first], left[second])) / first.size
+    return float(np.vdot(left.take(first, axis=0), left.take(second, axis=0))) / first.size
 
 
 def spectrum_of(structure: Structure, axis: Matrix) -> Matrix:

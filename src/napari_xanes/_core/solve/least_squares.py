@@ -162,7 +162,8 @@ class FitKernel:
             clear = np.flatnonzero(self._clear(x, weighted, part, level))
             kept, scale = left[:, clear], part[clear]
             of = lambda some: scale[some] * (data[:, clear[some]] - kept[:, some])  # noqa: E731
-            self._propagation.learn(x[:, clear], scale * kept, level[clear], of, counted)
+            alike = kept if thickness is None else scale * kept
+            self._propagation.learn(x[:, clear], alike, level[clear], of, counted)
             self._use_propagation()
             features = self._propagation.features(x, level)
             if self._propagation.freedom < ENOUGH:
@@ -271,7 +272,7 @@ class FitKernel:
         plain = np.sqrt(weighted / counted) if own and self._significance else noise
         self._fill_fractions(x, plain, out["fractions"])
         if self.keeps is not None and left is not None:
-            variances = np.maximum(terms[: len(x), picked], 0)
+            variances = np.maximum((terms if len(features) == 1 else terms[:, picked])[: len(x)], 0)
             few = counted if count is None else counted[picked]
             of_sum = self._error_of_sum(
                 x[:, picked].sum(axis=0), np.sqrt(weighted[picked] / few) if own else noise[picked]
@@ -318,7 +319,8 @@ class FitKernel:
 
     def _level_of(self, data: FloatArray, out: Mapping[str, FloatArray]) -> FloatArray | None:
         """Return what the noise follows; None if nothing is learned of it."""
-        if not self._propagation.by_level and self._pool is None and self._free_pool is None:
+        pools = (self._pool, self._free_pool)
+        if not self._propagation.by_level and not any(pool is not None and pool.by_level for pool in pools):
             return None
         return level_of(data, out["thickness"] if self._trend else None)
 

@@ -165,8 +165,7 @@ class Propagation:
     def features(self, x: FloatArray, level: FloatArray | None) -> FloatArray:
         """Return the features (F, n) of pixels with coefficients (K, n); a single one is one in all of them."""
         n, dtype = x.shape[1], x.dtype
-        one = np.broadcast_to(np.ones((), dtype), (1, n))
-        near = one if level is None or not self.by_level else self._near(level)
+        near = np.ones((1, n), dtype) if level is None or not self.by_level else self._near(level)
         if len(self._pairs) == 1:
             return near
         ones = np.ones(n, dtype)

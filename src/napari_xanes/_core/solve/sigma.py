@@ -64,9 +64,12 @@ class FractionSigma:
         return free, count
 
     def terms(self, features: FloatArray) -> FloatArray:
-        """Return (2K + 1, n), for noise of one: variances of coefficients, covariances with their sum, that of their sum."""
-        if len(features) == 1:  # spares a matrix product that is none
-            return np.broadcast_to(self._every, (len(self._every), features.shape[1]))
+        """Return (2K + 1, n), for noise of one: variances of coefficients, covariances with their sum, that of their sum.
+
+        With a single feature they are the same in all pixels, and are returned for one, (2K + 1, 1).
+        """
+        if len(features) == 1:
+            return self._every
         terms: FloatArray = self._every @ features
         return terms
 
@@ -88,10 +91,12 @@ class FractionSigma:
         """
         scale = noise / (x.sum(axis=0) if total is None else total)
         k = len(x)
-        for own, with_sum, f, out in zip(terms[:k], terms[k : 2 * k], fractions, sigma, strict=True):
-            variance = (terms[-1] * f - 2 * with_sum) * f + own
-            np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
-            np.multiply(variance, scale, out=out)
+        variance = terms[-1] * fractions
+        variance -= 2 * terms[k : 2 * k]
+        variance *= fractions
+        variance += terms[:k]
+        np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
+        np.multiply(variance, scale, out=sigma)
         if free is not None and (held := np.flatnonzero((free != self._all) & (free != 0))).size:
             held = held[np.argsort(free[held], kind="stable")]
             x, z, f = (a.take(held, axis=1) for a in (x, z, fractions))
