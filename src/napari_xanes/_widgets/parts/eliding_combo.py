@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QToolTip,
 )
 
-ENDS = 8
+ENDS = 2
 """px that the style keeps free beside the text."""
 
 
