@@ -43,7 +43,7 @@ class FitPanel(StepPanel):
         self.what = ElidingCombo()
         self.what.addItems(["spectra normalised as in step 3", "optical density as it is"])
         self.what.setToolTip(
-            "<p>Optical density is fitted directly with a Background, such as a line. Amounts then add up to the thickness "
+            "<p>Optical density is fitted directly with a Background, such as a line. Amounts then add up to the edge step "
             "by themselves.</p>"
         )
         self.what.currentIndexChanged.connect(lambda _: self.update_plan())
