@@ -43,10 +43,11 @@ from napari_xanes._core.solve.design import Constraint, Design
 
 LEAST_PIXELS = 50
 
-LEAST_BIAS = 0.015
-"""Change of the fractions, rms, from which a cause is worth a word; lines that are no lines before the edge make less."""
+LEAST_BIAS, LEAST_HIDDEN = 0.015, 0.01
+"""Change of the fractions, rms, from which a cause is worth a word: where it is known, and where it is guessed; lines that are no
+lines before the edge make less."""
 
-LEAST_LEFT, LEAST_PART = 0.02, 0.01
+LEAST_LEFT, LEAST_PART = 0.02, 0.006
 """What is left, where it is most, from which it is worth a word, and from which a compound may be missing; in edge steps."""
 
 LEAST_DISPLACED, LEAST_MOVED = 0.3, 0.1
@@ -292,7 +293,7 @@ def _matters(
         return False
     if np.isfinite(bias).all():
         return bool((np.abs(bias) >= LEAST_BIAS).any())
-    least = LEAST_BIAS / (HIDDEN if cause.cause == "missing reference" else 1.0)
+    least = LEAST_HIDDEN / (HIDDEN if cause.cause == "missing reference" else 1.0)
     return bool(sigma.max() * np.sqrt(seen) >= least)
 
 
