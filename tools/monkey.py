@@ -2,22 +2,27 @@
 
     xvfb-run -a -s "-screen 0 1920x1080x24" python tools/monkey.py [--seeds 20] [--actions 500]
 
-A line a seed: exceptions, messages in the log, growth of memory from the first half of the actions to the second, both
-times with everything closed again, and the longest time that the event loop stood still while this plugin was at work,
-with where; `busy` is the time in which the window's thread had a processor.
+A line a seed: exceptions, messages in the log, threads left, memory at the start and after each third of the actions, and
+the longest time that the event loop stood still while this plugin was at work, with where; `busy` is the time in which
+the window's thread had a processor.  Memory is that with everything closed again, free pages given back to the system; of
+what is alive then it is told of which kinds there are more after the last third than after the second.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import logging
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WITHIN = 1200.0
@@ -59,37 +64,47 @@ def one(seed: int, actions: int) -> int:
     folder = tempfile.mkdtemp()
     os.environ["NAPARI_CONFIG"] = f"{folder}/settings.yaml"
     import napari
-    import psutil
     from heartbeat import Heartbeat
+    from leaks import alive, grown
     from monkey import Complaints, Monkey, come_to_rest, without_dialogs
 
     import napari_xanes as nx
 
     faults: list[str] = []
-    sys.excepthook = lambda *error: faults.append("".join(traceback.format_exception(*error)))
+    napari_s: list[str] = []
+
+    def note(*error: Any) -> None:
+        """Tell what went wrong with none of this plugin's code under way from what did with some."""
+        text = "".join(traceback.format_exception(*error))
+        (faults if f"napari_xanes{os.sep}_" in text else napari_s).append(text)
+
+    sys.excepthook = note
     complaints = Complaints()
     logging.getLogger().addHandler(complaints)
     scan = nx.simulate((64, 72), n_energies=41, max_drift=2.5, n_particles=5, seed=3).save(folder)
     viewer = napari.Viewer(show=True)
-    sys.excepthook = lambda *error: faults.append("".join(traceback.format_exception(*error)))
+    sys.excepthook = note
     without_dialogs(_Set())
     monkey = Monkey(viewer, scan, sorted((scan.parent / "references").glob("*.txt")), seed)
-    beat, slow, memory = Heartbeat(look=True), [], []
+    before = set(threading.enumerate())
+    beat, slow, memory, here = Heartbeat(look=True), [], [_memory()], []
     for number in range(actions):
         found = beat.measure(monkey.act, quiet=0.02, within=WITHIN)
         ours = sum(n for place, n in found.where.items() if not place.startswith("not ours"))
         if found.longest > 0.5 and 2 * ours > found.where.total():
             place = found.where.most_common(1)[0][0].split(" | ")[0]
             slow.append((found.busy, found.longest, monkey.done[-1], place))
-        if number + 1 in (actions // 2, actions):
+        if number + 1 in (actions // 3, 2 * actions // 3, actions):
             come_to_rest(viewer)
-            gc.collect()
-            memory.append(psutil.Process().memory_info().rss / 2**20)
+            here.append(alive())
+            memory.append(_memory())
             monkey.opened = 0
         if faults or complaints.texts:
             break
     beat.close()
     come_to_rest(viewer)
+    left = [one.name for one in set(threading.enumerate()) - before if not one.daemon and one.is_alive()]
+    more = grown(*here[-2:]) if len(here) > 2 else {}
     slow.sort(reverse=True)
     worst = (
         f"{slow[0][0]:.2f} s busy ({slow[0][1]:.2f} s) by {slow[0][2]} in {slow[0][3]}"
@@ -98,14 +113,27 @@ def one(seed: int, actions: int) -> int:
     )
     at_rest = " then ".join(f"{one:.0f}" for one in memory)
     print(
-        f"seed {seed}: {len(monkey.done)} actions, {len(faults)} exceptions, {len(complaints.texts)} messages, "
-        f"memory at rest {at_rest} MiB, blocked: {worst}"
+        f"seed {seed}: {len(monkey.done)} actions, {len(faults)} exceptions ({len(napari_s)} more of napari alone), "
+        f"{len(complaints.texts)} messages, "
+        f"threads left {left or 'none'}, memory at rest {at_rest} MiB, more alive {more or 'nothing'}, blocked: {worst}"
     )
+    for text in dict.fromkeys(one.strip().splitlines()[-1] for one in napari_s):
+        print(f"  of napari alone: {text}")
     for text in (*faults, *complaints.texts):
         print("  " + text.replace("\n", "\n  "))
         print(f"  after {monkey.done[-15:]}")
     viewer.close()
-    return int(bool(faults or complaints.texts))
+    return int(bool(faults or complaints.texts or left or more))
+
+
+def _memory() -> float:
+    """Return the MiB that this process holds, without free pages."""
+    import psutil
+
+    gc.collect()
+    with suppress(OSError, AttributeError):  # not on every system
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return psutil.Process().memory_info().rss / 2**20
 
 
 class _Set:

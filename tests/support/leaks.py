@@ -1,12 +1,16 @@
-"""What a test of the window leaves behind: widgets that no window holds, and listeners of this plugin."""
+"""What a test of the window leaves behind: widgets that no window holds, listeners of this plugin, and what is alive."""
 
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from functools import partial
 
-from qtpy.QtCore import QCoreApplication, QEvent
-from qtpy.QtWidgets import QApplication, QWidget
+from napari.layers import Layer
+from qtpy.QtCore import QCoreApplication, QEvent, QObject
+from qtpy.QtWidgets import QApplication, QTabBar, QWidget
+
+import napari_xanes as nx
 
 STAYS = {"napari_xanes._widgets.window.energy_text", "napari_xanes._widgets.layers.undo"}
 """The energy on the canvas and the way back live as long as their viewer, by design."""
@@ -77,3 +81,32 @@ def _of_this_plugin(callback):
     if not module.startswith("napari_xanes") or module in STAYS:
         return ""
     return f"{module}.{getattr(owner, '__name__', type(owner).__name__)} {method}"
+
+
+def alive():
+    """Return what is alive, counted by its kind: layers, widgets and other objects of Qt, stacks, results.
+
+    Tab bars are Qt's own, which keeps those of docks for others.
+    """
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    for _ in range(3):  # some go only with what held them
+        gc.collect()
+    objects = [
+        one for one in gc.get_objects() if isinstance(one, Layer | nx.EnergyStack | nx.Result | QObject)
+    ]
+    ours = [
+        one
+        for one in objects
+        if not isinstance(one, QObject) or type(one).__module__.startswith("napari_xanes")
+    ]
+    widgets = [
+        one
+        for one in QApplication.allWidgets()
+        if not isinstance(one, QTabBar) and not isinstance(one.parent(), QTabBar)
+    ]
+    return Counter(type(one).__name__ for one in (*ours, *widgets))
+
+
+def grown(before, now):
+    """Return the kinds of which there are more than before, and more than one: what a viewer has of its own may come late."""
+    return {kind: (before[kind], n) for kind, n in now.items() if n > max(before[kind], 1)}

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from mouse import canvas_mouse, double_click, drag_on_canvas
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.layers import Image, Labels, Shapes
 from napari.layers._layer_actions import _duplicate_layer
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
@@ -401,6 +403,10 @@ def come_to_rest(viewer: Any, within: int = 30_000) -> None:
     live(300)
     viewer.layers.clear()
     live(100)
+    # napari leaves notes where they are while the window is not the active one
+    for note in list(NapariQtNotification._instances):  # noqa: SLF001 - which its close button does one by one
+        note.close()
+    notification_manager.records.clear()
     for widget in QApplication.topLevelWidgets():
         if type(widget).__name__ == "ShortcutsDialog":
             widget.close()
