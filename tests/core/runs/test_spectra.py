@@ -50,6 +50,7 @@ def assert_as_run(density, normalize, fit, pixels=PIXELS):
         assert ready.normalization.model_dump(mode="json", exclude_none=True) == normal.history[-1]["params"]
         for at, one in found.items():
             assert one.edge_step == pytest.approx(normal.maps["edge_step"][at], abs=1e-4)
+            assert one.thickness == pytest.approx(normal.maps["thickness"][at], abs=1e-4)
     if fit is None:
         return normal
     run = run_steps(normal.stack, [("fit", fit)], in_memory=True)

@@ -309,7 +309,9 @@ def test_regions_are_told_in_numbers(dock, viewer, density, references, qtbot):
     assert rows["painted 3"].pixels == (labels.data == 3).sum()
     given = automatic(dock)
     edge = nx.normalize_edge(inside.mean(axis=1).astype(float), density.energy, **given)
-    assert rows["regions 1"].thickness == pytest.approx(float(edge.edge_step), rel=1e-5)
+    assert rows["regions 1"].thickness == pytest.approx(float(edge.thickness), rel=1e-5)
+    mapped = next(one.data for one in viewer.layers if one.name.startswith("thickness"))
+    assert mapped[y - 2 : y + 3, x - 2 : x + 3].mean() == pytest.approx(float(edge.thickness), rel=1e-3)
     fit = nx.fit_references(
         edge.normalized,
         density.energy,

@@ -80,8 +80,8 @@ class SpectrumFound:
     ----------
     spectrum : array (E,)
         As it is after the steps; NaN at all energies where it cannot be normalised.
-    edge_step : float or None
-        What the normalisation found.
+    edge_step, thickness : float or None
+        What the normalisation found, as in the maps of these names.
     gated : bool
         Whether the edge step is below the least one that was asked for.
     pre_curve, post_curve : array (E,) or None
@@ -92,6 +92,7 @@ class SpectrumFound:
 
     spectrum: Float64
     edge_step: float | None = None
+    thickness: float | None = None
     gated: bool = False
     pre_curve: Float64 | None = None
     post_curve: Float64 | None = None
@@ -161,7 +162,8 @@ class SpectraSteps:
             blocks.apply_kernels([kernel], y, [found], slice(None), earlier)
             if isinstance(kernel, NormalizeKernel):
                 pre, post = kernel.curves_of(before)
-                facts |= {"edge_step": float(found["edge_step"][0]), "pre_curve": pre, "post_curve": post}
+                facts |= {name: float(found[name][0]) for name in ("edge_step", "thickness")}
+                facts |= {"pre_curve": pre, "post_curve": post}
                 facts["gated"] = bool(found["gated"][0]) if "gated" in found else False
             elif isinstance(kernel, FitKernel):
                 facts["fit"] = self._as_fit(kernel, before, found)

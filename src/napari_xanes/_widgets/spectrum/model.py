@@ -170,7 +170,7 @@ class SpectrumModel:
 
 
 def _row(name: str, one: SpectrumRead, edge: SpectraSteps | None, fit: SpectraSteps | None) -> Row:
-    thickness = None if edge is None else edge(one.mean.values).edge_step
+    thickness = None if edge is None else edge(one.mean.values).thickness
     found = None if fit is None else fit(one.mean.values).fit
     fractions = {}
     if found is not None and np.isfinite(found.coefficients).all():

@@ -15,7 +15,8 @@ from napari_xanes._widgets.steps.sections import FIT, numbered
 COLUMNS = {
     "region": "The pin, shape or label.",
     "pixels": "Its pixels; the mean spectrum is of those that are valid in all frames.",
-    "thickness": "Edge step of the mean spectrum, in optical density.",
+    "thickness": "Of the mean spectrum, in optical density, as in the map of this name: post- minus pre-edge line, the mean after "
+    "the edge.",
 }
 
 
