@@ -88,20 +88,22 @@ class Leftover:
 
     def picked(self, numbers: NDArray[Any]) -> Index:
         """Return which of the pixels with these numbers are kept, as indices."""
-        if not _in_sequence(numbers):
-            return np.flatnonzero(numbers // RUN % self.stride == 0)
-        first, period = int(numbers[0]), RUN * self.stride
-        runs = np.arange(first // period * period, int(numbers[-1]) + 1, period)
-        at = (runs[:, None] + np.arange(RUN)).ravel() - first
-        picked: Index = at[(at >= 0) & (at < numbers.size)]
-        return picked
+        if numbers.size and numbers[-1] - numbers[0] == numbers.size - 1:  # a range of the image, most likely
+            first, period = int(numbers[0]), RUN * self.stride
+            runs = np.arange(first // period * period, int(numbers[-1]) + 1, period)
+            at: Index = (runs[:, None] + np.arange(RUN)).ravel() - first
+            at = at[(at >= 0) & (at < numbers.size)]
+            if (numbers[at] == at + first).all():
+                return at
+        return np.flatnonzero(numbers // RUN % self.stride == 0)
 
     def put(
         self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray, errors: FloatArray
     ) -> None:
         """Keep what was left (e, n), the coefficients (K, n) and their errors (K + 1, n), of pixels that were picked."""
         at = numbers // (RUN * self.stride) * RUN + numbers % RUN
-        places = slice(at[0], at[-1] + 1) if _in_sequence(at) else at  # a slice is written faster
+        together = at.size > 0 and at[-1] - at[0] == at.size - 1 and bool((at[1:] > at[:-1]).all())
+        places = slice(at[0], at[-1] + 1) if together else at  # a slice is written faster
         for kept, values in zip(self._kept, (residuals, coefficients, errors), strict=True):
             kept[:, places] = values
 
@@ -123,9 +125,3 @@ class Leftover:
         numbers = self.numbers
         within: NDArray[np.bool_] = (numbers >= pixels.start) & (numbers < pixels.stop)
         return within
-
-
-def _in_sequence(numbers: NDArray[Any]) -> bool:
-    """Return whether numbers (n,) are some, each one more than that before it."""
-    span = numbers.size - 1
-    return span >= 0 and numbers[-1] - numbers[0] == span and bool((numbers[1:] - numbers[:-1] == 1).all())

@@ -271,7 +271,7 @@ class FitKernel:
         own = self._freedom >= FREE_ENOUGH and "noise" not in out
         plain = np.sqrt(weighted / counted) if own and self._significance else noise
         self._fill_fractions(x, plain, out["fractions"])
-        if self.keeps is not None and left is not None:
+        if self.keeps is not None and picked is not None and left is not None:
             variances = np.maximum((terms if len(features) == 1 else terms[:, picked])[: len(x)], 0)
             few = counted if count is None else counted[picked]
             of_sum = self._error_of_sum(
@@ -279,15 +279,7 @@ class FitKernel:
             )
             told = noise[picked]
             if "noise" not in out and self._constraint != "none":
-                few_levels = None if level is None else level[picked]
-                told = self._unbound_noise(
-                    x[:, picked],
-                    z[:, picked],
-                    weighted[picked],
-                    few_levels,
-                    features[:, picked],
-                    noise[picked],
-                )
+                told = self._unbound_noise(picked, x, z, weighted, level, features, noise)
             errors = np.concatenate([np.sqrt(variances) * told, of_sum[None]])
             self.keeps.put(out["number"][picked], left, x[:, picked], errors)
         sigma.fill(x, z, out["fractions"], noise, free, features, terms, out["sigma"])
@@ -300,6 +292,7 @@ class FitKernel:
 
     def _unbound_noise(
         self,
+        picked: NDArray[np.intp],
         x: FloatArray,
         z: FloatArray,
         weighted: FloatArray,
@@ -307,7 +300,9 @@ class FitKernel:
         features: FloatArray,
         noise: FloatArray,
     ) -> FloatArray:
-        """Return the noise (n,) by what an unbound fit leaves, as a bound leaves misfit, too; `noise` if that does not tell."""
+        """Return the noise of picked pixels by what an unbound fit leaves, as a bound leaves misfit, too; `noise` if that does not tell."""
+        x, z, weighted, features, noise = (a[..., picked] for a in (x, z, weighted, features, noise))
+        level = None if level is None else level[picked]
         pool, k = self._free_pool, len(x)
         if pool is None and self._plain < FREE_ENOUGH:
             return noise
@@ -343,7 +338,10 @@ class FitKernel:
             fractions[:, ~valid] = np.nan
 
     def _error_of_sum(self, total: FloatArray, noise: FloatArray) -> FloatArray:
-        error: FloatArray = noise * np.sqrt(self._of_sum + (self._step_noise * total) ** 2, dtype=total.dtype)
+        of_sum: Any = self._of_sum
+        if self._step_noise:
+            of_sum = of_sum + (self._step_noise * total) ** 2
+        error: FloatArray = noise * np.sqrt(of_sum, dtype=total.dtype)
         return error
 
 
