@@ -17,8 +17,8 @@ NOISES = 3.0
 """How many standard deviations an edge step must stand above zero."""
 NORMAL = 1.4826
 """From the median of absolute values to the standard deviation of normal noise."""
-MEDIANS, MOST = 5.0, 95.0
-"""Errors span decades; on the linear scale of a picture they are told apart up to so many times their median, and so many %."""
+MEDIANS = 10.0
+"""Errors span decades; on the linear scale of a picture they are told apart up to so many times their median."""
 NARROW = 2.0
 """% of the pixels at either end that do not count for energies, where a few that took another peak would hide the rest."""
 LEAST = 20
@@ -59,7 +59,7 @@ def color_limits(
     if scale == "from zero":
         low = min(low, 0.0)
     elif scale == "logarithmic":
-        high = min(high, max(MEDIANS * float(np.median(valid)), float(np.percentile(valid, MOST))))
+        high = min(high, MEDIANS * float(np.median(valid)))
     elif scale == "around zero" and low < 0:
         high = max(-low, high)
         low = -high
