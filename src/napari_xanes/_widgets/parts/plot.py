@@ -15,6 +15,8 @@ HEIGHT, AXIS_HEIGHT, TOP = 130, 42, 8  # half a number of the axis stands above 
 
 TITLED_HEIGHT = 180
 """Of a plot with a title."""
+MOST_NAMED = 3
+"""Curves whose whole names have room in a title; of more there are the numbers."""
 
 
 def key_text(colors: Mapping[str, str]) -> str:
@@ -69,12 +71,17 @@ class SpectraPlot(SmallPlot):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__(viewer, "energy (eV)")
+        self.setFixedHeight(TITLED_HEIGHT)
 
     def show_spectra(
         self, energy: NDArray[np.float64], spectra: Mapping[str, NDArray[Any]], colors: Mapping[int, Any]
     ) -> None:
-        """Draw spectra; the first has the colour of label 1."""
+        """Draw spectra, named above in their colours; the first has the colour of label 1."""
         self.clear()
+        named: dict[str, str] = {}
         for label, (name, spectrum) in enumerate(spectra.items(), start=1):
             color = pg.mkColor([round(255 * part) for part in colors[label]])
+            words = name.split("_")
+            named[" ".join(words if len(spectra) <= MOST_NAMED else words[-1:])] = color.name()
             self.plot(energy, np.asarray(spectrum), pen=pg.mkPen(color, width=2), name=name, connect="finite")
+        self.setTitle(key_text(named), size="9pt")

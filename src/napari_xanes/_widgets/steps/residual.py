@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import pyqtgraph as pg
 from napari.layers import Layer
 from qtpy.QtWidgets import QWidget
 
@@ -13,7 +10,7 @@ from napari_xanes._widgets.layers.label_colors import label_colors
 from napari_xanes._widgets.layers.layers import results_of
 from napari_xanes._widgets.layers.tuples import More
 from napari_xanes._widgets.layers.words import facts
-from napari_xanes._widgets.parts.plot import TITLED_HEIGHT, SpectraPlot, key_text
+from napari_xanes._widgets.parts.plot import SpectraPlot
 from napari_xanes._widgets.steps.before import AfterFitPanel
 from napari_xanes._widgets.steps.sections import FIT, numbered
 
@@ -29,7 +26,6 @@ class ResidualPanel(AfterFitPanel):
         """Return the plot of what is left; a part of the picture would not do for a preview."""
         self.preview.setVisible(False)
         self.spectra = SpectraPlot(self.viewer)
-        self.spectra.setFixedHeight(TITLED_HEIGHT)
         self.spectra.setToolTip("<p>The strongest spectra in what the fit left.</p>")
         return [self.spectra]
 
@@ -62,18 +58,8 @@ class ResidualPanel(AfterFitPanel):
             table = found.tables["residual_components"]
             parts = {name: values for name, values in table.items() if name not in ("energy", "noise")}
             self.spectra.show_spectra(table["energy"], parts, label_colors().color_dict)
-            self.spectra.setTitle(key_text(_colors(parts)), size="9pt")
 
     def cleanup(self) -> None:
         """Stop working and listening: the panel goes away."""
         self.spectra.cleanup()
         super().cleanup()
-
-
-def _colors(names: Iterable[str]) -> dict[str, str]:
-    """Return the colours of curves."""
-    colors = label_colors().color_dict
-    return {
-        name.replace("_", " "): pg.mkColor([round(255 * part) for part in colors[i]]).name()
-        for i, name in enumerate(names, start=1)
-    }
