@@ -6,7 +6,8 @@
 # make benchmark-peers: other programs on the same job, in an environment of their own
 
 BIN := .venv/bin
-PROCESSES := -n 2 --dist worksteal
+# a third process computes while the tests of two wait for a window or a child
+PROCESSES := -n 3 --dist worksteal
 
 .PHONY: demo test coverage check setup figures benchmark-peers clean
 

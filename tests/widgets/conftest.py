@@ -144,7 +144,7 @@ def run_step(qtbot):
 
     def run(panel: StepPanel) -> None:
         assert panel.runner.run.isEnabled(), panel.plan.text()
-        with qtbot.waitSignal(panel.done, timeout=30_000):
+        with qtbot.waitSignal(panel.done, timeout=120_000):
             panel.runner.run.click()
         qtbot.waitUntil(lambda: not panel.runner.background.running)
 

@@ -14,7 +14,7 @@ from napari_xanes._core.engine.sampling import sampled_rows
 from napari_xanes._core.io.hdf5 import Hdf5Array
 from napari_xanes._core.runs import unpack
 
-E, SHAPE = 30, (60, 24, 20)
+E, SHAPE = 18, (60, 24, 20)
 
 
 @pytest.fixture(scope="module")

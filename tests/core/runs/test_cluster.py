@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +17,9 @@ import pytest
 import napari_xanes as nx
 from napari_xanes import cli
 from napari_xanes._core.runs import batch, cluster
+
+DOCS = Path(__file__).parents[3] / "docs"
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +37,13 @@ def client(connection):
 
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory):
-    """Volumes that drift, with their recipe."""
+    """Volumes that drift, with the recipe of the tutorial of volumes."""
     folder = tmp_path_factory.mktemp("volumes")
-    made = nx.simulate_volume((32, 20, 24), n_energies=21, seed=5, n_particles=12)
-    with h5py.File(folder / "scan.h5", "w") as file:
-        file["img_xanes"], file["X_eng"] = made.stack.data, made.stack.energy
-    references = []
-    for one in made.references:
-        references.append(str(folder / f"{one.name}.txt"))
-        np.savetxt(references[-1], np.stack([one.energy, one.mu], axis=1))
-    steps = [{"do": "align"}, {"do": "normalize"}, {"do": "fit", "references": references}]
-    table = {"schema": 1, "input": {"signal": "optical_density"}, "step": steps}
-    return folder / "scan.h5", nx.Recipe.from_dict(table)
+    path = nx.simulate_volume((32, 20, 24), n_energies=21, seed=5, n_particles=12).save(folder)
+    page = (DOCS / "tutorials" / "volumes.md").read_text(encoding="utf-8")
+    (table,) = (text for kind, text in BLOCK.findall(page) if kind == "toml")
+    (folder / "recipe.toml").write_text(table.replace("volumes/references", str(folder / "references")))
+    return path, nx.Recipe.load(folder / "recipe.toml")
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +56,9 @@ def check_same(result, expected):
     assert result.maps.keys() == expected.maps.keys()
     for name, data in expected.maps.items():
         assert np.asarray(result.maps[name]).tobytes() == data.tobytes(), name
+    for name, data in expected.tables["particles"].items():
+        np.testing.assert_array_equal(result.tables["particles"][name], data)
+    assert len(expected.tables["particles"]["label"]) > 1
     assert [e.to_json() for e in result.history] == [e.to_json() for e in expected.history]
 
 
@@ -153,32 +153,8 @@ def test_from_the_command_line(client, scan, expected, tmp_path, monkeypatch, ca
     assert [row["state"] for row in rows if row["scan"] != str(path) and "state" in row][-1] == "failed"
     assert f"{path}" not in done.err and "no_scan.h5" in done.err
     assert len([line for line in done.err.splitlines() if line.startswith("error")]) == 1
-    assert f"[1/2] {tmp_path / 'out' / 'scan.zarr'}: {len(expected.maps)} maps" in done.out
-    check_same(nx.load_result(tmp_path / "out" / "scan.zarr"), expected)
-
-
-DOCS = Path(__file__).parents[3] / "docs"
-BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
-
-
-def test_the_tutorial_of_volumes_says_the_same_of_a_cluster(client, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    page = (DOCS / "tutorials" / "volumes.md").read_text(encoding="utf-8")
-    for kind, text in BLOCK.findall(page):
-        if kind == "toml":
-            Path("recipe.toml").write_text(text, encoding="utf-8")
-        elif kind == "python":
-            capsys.readouterr()
-            exec(compile(text, "volumes.md", "exec"), names)
-        elif kind == "sh":
-            words = [*shlex.split(text), "--scheduler", client.scheduler.address]
-            monkeypatch.setattr(sys, "argv", words)
-            with pytest.raises(SystemExit, match="0"):
-                cli.main()
-            assert "2 workers" in capsys.readouterr().out
-        else:
-            assert capsys.readouterr().out == text
+    assert f"[1/2] {tmp_path / 'out' / path.stem}.zarr: {len(expected.maps)} maps" in done.out
+    check_same(nx.load_result(tmp_path / "out" / f"{path.stem}.zarr"), expected)
 
 
 @pytest.mark.parametrize(

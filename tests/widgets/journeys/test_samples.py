@@ -28,7 +28,7 @@ def clicked(qtbot):
         if not section.button.isChecked():
             qtbot.mouseClick(section.button, Qt.MouseButton.LeftButton)
         assert panel.runner.run.isVisible() and panel.runner.run.isEnabled(), panel.plan.text()
-        with qtbot.waitSignal(panel.done, timeout=60_000):
+        with qtbot.waitSignal(panel.done, timeout=120_000):
             qtbot.mouseClick(panel.runner.run, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(lambda: not panel.runner.background.running)
         return panel.result.text()
@@ -84,6 +84,7 @@ def test_from_the_sample_to_maps_and_a_recipe_that_makes_them_again(
 
 
 def test_from_volumes_to_fractions_seen_in_three_dimensions(window, clicked, qtbot):
+    window.window.resize(900, 600)  # in software a large canvas takes long to draw
     _, workflow = open_sample(window, "ni_volume")
     for key in ("align", "normalize", "fit"):
         clicked(window, key)

@@ -18,7 +18,7 @@ from napari_xanes._widgets.layers.layers import about, add_stack, stack_layers
 
 pytestmark = pytest.mark.viewer
 
-OFTEN = 2
+OFTEN = 1
 
 
 def open_dock(window, name):
