@@ -35,9 +35,15 @@ def two(rng):
     return np.stack([f, 1 - f]), np.clip(0.8 + 0.3 * smooth(rng, 5), 0.2, 2)
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Scan and recipe of the demo."""
+    return prepare(tmp_path_factory.mktemp("demo"))[1:]
+
+
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_the_demo_s_own_recipe_gives_no_alarm(tmp_path, in_memory):
-    _, scan, recipe = prepare(tmp_path)
+def test_the_demo_s_own_recipe_gives_no_alarm(demo, in_memory):
+    scan, recipe = demo
     result = run_recipe(Recipe.load(recipe), read_stack(scan), in_memory=in_memory)
     assert result.extra["diagnosis"].causes == ()
     assert result.warnings == ()
@@ -54,15 +60,25 @@ RAW = [{"do": "flat_field"}, {"do": "optical_density"}]
 NORMALIZED = [{"do": "normalize"}]
 
 
-@pytest.mark.parametrize("steps", [[], NORMALIZED, [{"do": "normalize", "slope": "shared"}]])
-def test_the_unaligned_phantom_does_not_blame_a_missing_reference(data_dir, steps):
+@pytest.fixture(scope="module")
+def phantom(data_dir, tmp_path_factory):
+    """The phantom of nickel, and a step that aligns it as was measured once."""
     stack = read_stack(data_dir / "phantom_ni_2d" / "ni_txm_raw.h5")
+    aligned = run_recipe(Recipe.from_dict({"schema": 1, "step": [*RAW, {"do": "align"}]}), stack)
+    path = tmp_path_factory.mktemp("phantom") / "drift.json"
+    aligned.extra["drift"].save(path)
+    return stack, {"do": "align", "drift": str(path)}
+
+
+@pytest.mark.parametrize("steps", [[], NORMALIZED, [{"do": "normalize", "slope": "shared"}]])
+def test_the_unaligned_phantom_does_not_blame_a_missing_reference(data_dir, phantom, steps):
+    stack, aligning = phantom
     files = [str(data_dir / "refs" / "ni" / f"ref_{name}.txt") for name in ("LiNiO2", "NiO")]
     fit = {"do": "fit", "references": files, "background": [] if steps else [0, 1]}
     if steps:
         fit["references_as"] = "data"
     said = {}
-    for name, align in (("as measured", []), ("aligned", [{"do": "align"}])):
+    for name, align in (("as measured", []), ("aligned", [aligning])):
         result = run_recipe(Recipe.from_dict({"schema": 1, "step": [*RAW, *align, *steps, fit]}), stack)
         said[name] = result.extra["diagnosis"].causes
     assert said == {"as measured": ("alignment",), "aligned": ()}
