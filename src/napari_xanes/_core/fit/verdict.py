@@ -113,7 +113,7 @@ def _moves(found: FitDiagnosis) -> str:
     """Say by how much the fractions are moved."""
     if not np.isfinite(found.bias).all():
         return ""
-    k = int(found.bias_rms.argmax())
+    k = int((found.bias_rms > 0.999 * found.bias_rms.max()).argmax())  # of two alike the first, not by rounding
     pixels = (
         f"by {found.bias_rms[k]:.3f} (rms over pixels), "
         if found.bias_rms[k] > 2 * abs(found.bias[k])
