@@ -4,6 +4,7 @@
     python tools/campaigns.py volumes [rounds]  runs on volumes that are killed again and again, and resumed
     python tools/campaigns.py disk [rounds]     disks that are full at any moment
     python tools/campaigns.py memory [rounds]   limits of memory as jobs and containers have them (needs root)
+    python tools/campaigns.py cluster [rounds]  workers and schedulers that are killed, and a full disk (as root)
     python tools/campaigns.py lock [rounds]     scans, results and folders that several processes use at once
     python tools/campaigns.py all
 
@@ -40,6 +41,7 @@ from campaign_checks import (
     same,
     small_disk,
 )
+from campaign_cluster import cluster
 
 FOLDERS_V1 = Path("/sys/fs/cgroup/memory")
 
@@ -254,6 +256,7 @@ CAMPAIGNS: dict[str, Callable[..., Iterator[str]]] = {
     "disk": disk,
     "memory": memory,
     "lock": lock,
+    "cluster": cluster,
 }
 
 
