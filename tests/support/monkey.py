@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -405,7 +406,8 @@ def come_to_rest(viewer: Any, within: int = 30_000) -> None:
     live(100)
     # napari leaves notes where they are while the window is not the active one
     for note in list(NapariQtNotification._instances):  # noqa: SLF001 - which its close button does one by one
-        note.close()
+        with suppress(RuntimeError):  # Qt has begun to delete one that is fading
+            note.close()
     notification_manager.records.clear()
     for widget in QApplication.topLevelWidgets():
         if type(widget).__name__ == "ShortcutsDialog":
