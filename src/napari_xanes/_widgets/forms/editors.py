@@ -120,7 +120,8 @@ class ChoiceEditor(Editor):
         return list(self.names)[self.combo.currentIndex()]
 
     def set_value(self, value: Any) -> None:
-        """Choose a value; a recipe may hold more than the form offers."""
+        """Choose a value; a recipe may hold more than the form offers, and lists."""
+        value = _hashable(value)
         if value not in self.names:
             self.names[value] = str(value)
             self.combo.addItem(str(value))
@@ -128,7 +129,11 @@ class ChoiceEditor(Editor):
 
     def as_text(self, value: Any) -> str:
         """Return the choice's name."""
-        return str(self.names.get(tuple(value) if isinstance(value, list) else value, value))
+        return str(self.names.get(_hashable(value), value))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 class NumberEditor(Editor):
