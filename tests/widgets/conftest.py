@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -136,6 +137,13 @@ def shown(monkeypatch) -> list[str]:
     monkeypatch.setattr("napari_xanes._widgets.parts.notices.show_error", sentences.append)
     monkeypatch.setattr("napari_xanes._widgets.steps.panel.show_info", sentences.append)
     return sentences
+
+
+@pytest.fixture
+def qtbot(qtbot):
+    """Waits for more than five seconds, as other processes compute meanwhile."""
+    qtbot.waitUntil = partial(qtbot.waitUntil, timeout=60_000)
+    return qtbot
 
 
 @pytest.fixture
