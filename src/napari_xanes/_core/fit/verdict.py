@@ -113,7 +113,8 @@ def _moves(found: FitDiagnosis) -> str:
     """Say by how much the fractions are moved."""
     if not np.isfinite(found.bias).all():
         return ""
-    k = int((found.bias_rms > 0.999 * found.bias_rms.max()).argmax())  # of two alike the first, not by rounding
+    # of two alike the first, not by rounding
+    k = int((found.bias_rms > 0.999 * found.bias_rms.max()).argmax())
     pixels = (
         f"by {found.bias_rms[k]:.3f} (rms over pixels), "
         if found.bias_rms[k] > 2 * abs(found.bias[k])
