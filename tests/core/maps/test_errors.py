@@ -80,6 +80,51 @@ def test_errors_hold_where_counts_are_a_tenth_behind_the_edge(name):
     assert 0.65 < np.mean(distance < 1) < 0.72 and 0.93 < np.mean(distance < 2) < 0.97
 
 
+@pytest.mark.parametrize("counted", [0.0, 1.0])
+def test_errors_scale_with_the_data(counted):
+    """Fluorescence comes in counts, and spectra may be divided by anything."""
+    mu = scene(0.005, shape=(30, 40), counted=counted).data.astype(np.float64)
+
+    def errors(times):
+        peak = nx.peak_map(times * mu, ENERGY, (8340, 8358), uncertainty=True)
+        line = nx.white_line_map(times * mu, ENERGY, (8342, 8358), baseline=times, uncertainty=True)
+        edge = nx.edge_map(times * mu, ENERGY, window=(8330, 8352), method="derivative", uncertainty=True)
+        return peak.energy_sigma, peak.height_sigma / times, line.area_sigma / times, edge.sigma
+
+    one = errors(1)
+    for times in (10, 1000):
+        for found, expected in zip(errors(times), one, strict=True):
+            assert np.isfinite(expected).all()
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def compounds(noise, energy, seed):
+    """Return optical density of random mixtures of three compounds, and without noise."""
+    rng = np.random.default_rng(seed)
+    parts = rng.dirichlet(np.ones(3), (50, 60))
+    spectra = [
+        clean(energy, 8341 + rng.uniform(-1.5, 2.5))
+        + rng.uniform(-0.4, 0.4) * np.exp(-(((energy - 8349 - rng.uniform(-2, 3)) / rng.uniform(3, 6)) ** 2))
+        for _ in range(3)
+    ]
+    still = np.moveaxis(parts @ np.array(spectra), -1, 0)
+    return still + noise * rng.normal(size=still.shape), still
+
+
+@pytest.mark.parametrize(("window", "seed"), [((8342, 8360), 11), ((8338, 8362), 12)])
+def test_compounds_that_few_energies_do_not_tell_apart_are_no_uneven_noise(window, seed):
+    """Of six and seven energies structure is left, more of it where the absorption is high."""
+    energy = np.linspace(8300, 8400, 31)
+    noisy, still = (
+        nx.peak_map(mu, energy, window, smoothing=2.0, uncertainty=True)
+        for mu in compounds(0.005, energy, seed)
+    )
+    for name in ("energy", "height"):
+        error, sigma = getattr(noisy, name) - getattr(still, name), getattr(noisy, f"{name}_sigma")
+        assert 0.65 < np.mean(np.abs(error) < sigma) < 0.85
+        assert np.median(sigma) < 1.4 * np.sqrt(np.mean(error**2))
+
+
 @pytest.mark.parametrize("name", ["peak_energy", "edge_energy", "white_line_area"])
 def test_errors_hold_of_few_energies_whether_spectra_differ_or_not(name):
     """A window with seven to ten energies, which a spline follows nearly without a rest."""

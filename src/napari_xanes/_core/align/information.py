@@ -115,7 +115,7 @@ def information(matcher: Matcher, frame: Float32, others: Float32) -> Informatio
 
 
 def _gradient(image: Float32, axis: int) -> Float32:
-    """Return what `numpy.gradient` does, sooner."""
+    """Return what `numpy.gradient` does, faster."""
     image = image.swapaxes(0, axis)
     slope = np.empty_like(image)
     np.subtract(image[2:], image[:-2], out=slope[1:-1])

@@ -3,7 +3,8 @@
 All are known functions of the values in the window, so their errors follow from the noise of these.  The noise of a pixel
 is what it scatters about a smoothing spline in directions in which no pixels differ by more; of few energies it is backed
 by that of all others (`engine.pooled`).  Behind the edge fewer photons are counted, so the logarithm of the variance is
-taken to rise with the absorption, as steeply as the scatter of many pixels says.
+taken to rise in proportion to the typical spectrum, as steeply as the scatter of many pixels says, or not at all where that
+is not clear; in units of the spectrum's own range, so that it does not matter in which units the data come.
 Spectra that were normalised share the errors of their lines and of their step (`data.jacobian`).  What smoothing moves is
 not in them.
 """
@@ -29,8 +30,15 @@ ROUNDS = 3
 UNEVEN = 3.0
 """Variance from which on spectra differ by more than noise, in units of what they differ by in other directions."""
 
-STEEPNESS = np.arange(0, 4.01, 0.25)
-"""By how much the logarithm of the noise's variance is tried to rise with the normalised absorption; counts: the edge step."""
+STEEPNESS = np.arange(0, 6.01, 0.25)
+"""Logarithms, that are tried, of the ratio of the noise's variance at the typical spectrum's maximum to that at its minimum; in counts
+it is the range of the optical density.  The last means that there is no best one."""
+
+LEAST_DIRECTIONS = 3
+"""Directions without structure from which on they tell whether noise is even: in two, a rest of structure looks like uneven noise."""
+
+EXPLAINED = 2 / 3
+"""Part that uneven noise has to explain of what speaks against even noise; a rest of structure is explained by less than half."""
 
 FEW_FREE = 2.5
 """Degrees of freedom below which the user is told that errors may be too large."""
@@ -76,17 +84,18 @@ class WindowErrors:
         if spectra.shape[1] >= FEWEST * inside.size:
             seen = sample[columns][:, np.isfinite(sample[columns]).all(axis=0)]
             typical = np.median(seen, axis=1).astype(np.float64) if seen.size else np.zeros(columns.size)
-            tried = [(change * np.exp(b * (typical - typical.max()))) @ change.T for b in STEEPNESS]
-            for _ in range(ROUNDS):
-                self._rest = _without_what_pixels_share(rest, self.covariance, spectra) @ rest
-                self.covariance = _likeliest(tried, self._rest, spectra)
+            height = (typical - typical.min()) / max(float(np.ptp(typical)), 1e-300)
+            self._rest, self.covariance = _spread(
+                rest, spectra, [(change * np.exp(b * height)) @ change.T for b in STEEPNESS]
+            )
         left = self._rest @ self.covariance @ self._rest.T
         whole = max(float(np.trace(left)), 1e-100)
         self._rest /= np.sqrt(whole)  # of few energies on a steep edge the spline leaves next to nothing
         self._freedom = float(np.trace(left)) ** 2 / max(float((left**2).sum()), 1e-200)
         self._pool: PooledNoise | None = None
+        self._unit = (float(np.median(np.abs(spectra.mean(axis=0)))) if spectra.shape[1] else 0.0) or 1.0
         if self._freedom < ENOUGH and spectra.shape[1]:
-            pool = PooledNoise(*self._squares(spectra), spectra.mean(axis=0))
+            pool = PooledNoise(*self._squares(spectra), self._level(spectra))
             self._pool = pool if pool.known else None
 
     def doubts(self) -> list[str]:
@@ -111,8 +120,13 @@ class WindowErrors:
         if self._pool is None:
             own: FloatArray = np.sqrt(squares / freedom)
             return own
-        backed: FloatArray = np.sqrt(self._pool(squares, freedom, y.mean(axis=0)))
+        backed: FloatArray = np.sqrt(self._pool(squares, freedom, self._level(y)))
         return backed
+
+    def _level(self, y: FloatArray) -> FloatArray:
+        """Return what the noise of spectra (m, n) may follow, relative to that of a typical pixel."""
+        level: FloatArray = y.mean(axis=0) / y.dtype.type(self._unit)
+        return level
 
     def between(self, *rows: Float64) -> Float64:
         """Return the covariances (p, k, k), for noise of one, of p sets of k functions, given by rows (p, m) each."""
@@ -139,16 +153,40 @@ def _without_what_pixels_share(rest: Float64, covariance: Float64, spectra: Floa
     return kept
 
 
-def _likeliest(tried: list[Float64], rest: Float64, spectra: Float64) -> Float64:
-    """Return the covariance (m, m) of those tried that, but for a factor, best agrees with what is left of spectra (m, n)."""
+def _spread(rest: Float64, spectra: Float64, tried: list[Float64]) -> tuple[Float64, Float64]:
+    """Return what is left of spectra (m, n) without what pixels share, and how noise is spread over the energies: one of those tried.
+
+    The first, even noise, where rounds do not settle.
+    """
+    found = [0]
+    for _ in range(ROUNDS):
+        left = _without_what_pixels_share(rest, tried[found[-1]], spectra) @ rest
+        found.append(_likeliest(tried, left, spectra))
+    if abs(found[-1] - found[-2]) > 1:
+        return _without_what_pixels_share(rest, tried[0], spectra) @ rest, tried[0]
+    return left, tried[found[-1]]
+
+
+def _likeliest(tried: list[Float64], rest: Float64, spectra: Float64) -> int:
+    """Return which covariance (m, m) of those tried agrees best, but for a factor, with what is left of spectra (m, n).
+
+    0, which is even noise, where that is not clear: where the best explains little of what any covariance would.
+    """
+    count, n = len(rest), spectra.shape[1]
+    if count < LEAST_DIRECTIONS:
+        return 0
     left = rest @ spectra
-    found = left @ left.T
-    unlikely = []
+    found = left @ left.T / n
+    likely = []
     for covariance in tried:
         expected = rest @ covariance @ rest.T
         ratio = np.trace(np.linalg.solve(expected, found))
-        unlikely.append(len(rest) * np.log(max(ratio, 1e-300)) + np.linalg.slogdet(expected)[1])
-    return tried[int(np.argmin(unlikely))]
+        likely.append(-0.5 * (count * np.log(max(ratio, 1e-300)) + np.linalg.slogdet(expected)[1]))
+    by_chance = count * (count + 1) / (4 * n)
+    most = -0.5 * (count * np.log(count) + np.linalg.slogdet(found)[1]) - by_chance
+    best = int(np.argmax(likely))
+    clear = best < len(tried) - 1 and likely[best] - likely[0] > EXPLAINED * (most - likely[0])
+    return best if clear else 0
 
 
 def combined(covariances: Float64, piece: NDArray[np.intp], weights: FloatArray) -> FloatArray:
