@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, shift
-from worlds import KINDS, MARGIN, SHAPE, THICKNESS, World, smooth
+from scipy.ndimage import gaussian_filter1d
+from worlds import KINDS, MARGIN, THICKNESS, World, displaced, photographed, smooth
 
 import napari_xanes as nx
 
@@ -131,26 +131,6 @@ def exact(
     if cause == "alignment":
         density = displaced(density, rng.normal(0, rng.uniform(0.4, 1.2), (energy.size, 2)))
     return fractions, density
-
-
-def displaced(density: Matrix, by: Matrix) -> Matrix:
-    """Every frame moved by so many pixels."""
-    return np.stack([shift(frame, d, mode="nearest") for frame, d in zip(density, by, strict=True)])
-
-
-def photographed(
-    rng: np.random.Generator, world: World, density: Matrix, energy: Matrix, noise: float, inside: Any
-) -> nx.EnergyStack:
-    """Counts behind a sample, with flats and darks; as many as make the noise in a mean pixel."""
-    photons = np.exp(density[energy > world.e0].mean()) / (noise * THICKNESS) ** 2
-    spot = photons * (1 + 0.2 * smooth(rng, 20)[inside[1:]].clip(-2, 2))
-    flat = rng.poisson(spot, density.shape) + 100.0
-    flat[:] = 100 + (flat - 100).mean(axis=0)  # the mean of as many frames as there are energies
-    counts = rng.poisson(spot * np.exp(-density)) + 100.0
-    dark = np.full((1, *SHAPE), 100.0, np.float32)
-    return nx.EnergyStack(
-        counts.astype(np.float32), energy, "counts", flat=flat.astype(np.float32), dark=dark
-    )
 
 
 def named(

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 
 import napari_xanes as nx
 
@@ -117,6 +118,26 @@ def particles(rng: np.random.Generator, n: int) -> tuple[Matrix, Matrix]:
     thickness = gaussian_filter(thickness, 0.7)
     thickness *= THICKNESS / thickness[thickness > 0.1].mean()
     return fractions, np.clip(thickness, 0, 2.5)
+
+
+def displaced(density: Matrix, by: Matrix) -> Matrix:
+    """Every frame moved by so many pixels."""
+    return np.stack([shift(frame, d, mode="nearest") for frame, d in zip(density, by, strict=True)])
+
+
+def photographed(
+    rng: np.random.Generator, world: World, density: Matrix, energy: Matrix, noise: float, inside: Any
+) -> nx.EnergyStack:
+    """Counts behind a sample, with flats and darks; as many as make the noise in a mean pixel."""
+    photons = np.exp(density[energy > world.e0].mean()) / (noise * THICKNESS) ** 2
+    spot = photons * (1 + 0.2 * smooth(rng, 20)[inside[1:]].clip(-2, 2))
+    flat = rng.poisson(spot, density.shape) + 100.0
+    flat[:] = 100 + (flat - 100).mean(axis=0)  # the mean of as many frames as there are energies
+    counts = rng.poisson(spot * np.exp(-density)) + 100.0
+    dark = np.full((1, *SHAPE), 100.0, np.float32)
+    return nx.EnergyStack(
+        counts.astype(np.float32), energy, "counts", flat=flat.astype(np.float32), dark=dark
+    )
 
 
 _NICKEL = (np.arange(8200.0, 8601.0, 0.1), 8340.0, (8330.0, 8365.0), (8225.0, 8318.0), (8395.0, 8575.0))
