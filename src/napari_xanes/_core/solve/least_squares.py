@@ -28,6 +28,9 @@ __all__ = ["ALIKE", "MOST_CONSTRAINED", "Constraint", "Design", "FitKernel", "Ma
 CLEAR = 5.0
 """Standard errors of the sum of coefficients from which a pixel says how noise is spread."""
 
+FREE_ENOUGH = 10
+"""Degrees of freedom from which on a pixel's own scatter tells whether it holds anything at all."""
+
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -46,6 +49,7 @@ class FitKernel:
     """Fits spectra (E, n) and fills the maps of `fit_result.ReferenceFit`; does not change the spectra."""
 
     writes = False
+    optional: Mapping[str, str] = {name: name for name in ("sigma", "rms", "r_factor")}
 
     def __init__(
         self,
@@ -66,8 +70,9 @@ class FitKernel:
 
         What is left of some pixels goes to `keep`; with `uncertainty` there are maps of the errors of
         coefficients, and of the covariance of fractions with the thickness that was divided out, relative to it.
-        `jacobian` says how the spectra were normalised, `step_noise` is the error of the edge step that was divided out, for noise of one.  `noise` is an image of the standard deviation of
-        a spectrum's values (at an energy of weight one).  Outside `mask` nothing is fitted.
+        `jacobian` says how the spectra were normalised, `step_noise` is the error of the edge step that was divided
+        out, for noise of one.  `noise` is an image of the standard deviation of a spectrum's values (at an energy of
+        weight one).  Outside `mask` nothing is fitted.
         """
         k = basis.references.shape[1]
         maps: dict[str, tuple[int, ...]] = {
@@ -98,21 +103,17 @@ class FitKernel:
         self._admm = AdmmSolver(r, constraint) if solver == "admm" else None
         if self._admm is not None:
             maps |= dict.fromkeys(self._admm.maps, ())
-            self._solvers: dict[Any, Any] = dict.fromkeys(PRECISIONS, self._admm)
-        else:
-            self._solvers = {t: ExactSolver(r, constraint, t) for t in PRECISIONS}
+        self._solvers = {t: ExactSolver(r, constraint, t) for t in PRECISIONS if self._admm is None}
         self.maps: Mapping[str, tuple[int, ...]] = maps
-        self.optional: Mapping[str, str] = {name: name for name in ("sigma", "rms", "r_factor")}
         self.reads: Mapping[str, NDArray[Any]] = reads
-        self._freedom = self._n - basis.q.shape[1] + (1 if sums_to_one(constraint) else 0)
+        self._plain = self._n - basis.q.shape[1]
+        self._freedom = self._plain + (1 if sums_to_one(constraint) else 0)
         self._significance = significance or 0.0
         self._constraint: Constraint = constraint
         self._step_noise = step_noise
-        every = covariance(r, tuple(range(k)), sums_to_one(constraint))
-        self._of_sum = max(float(every.sum()), 0.0)
+        self._of_sum = max(float(covariance(r, tuple(range(k)), sums_to_one(constraint)).sum()), 0.0)
         self._propagation = Propagation(basis, fitted, jacobian)
         self._use_propagation()
-        self._plain = self._n - basis.q.shape[1]
         self._pool: PooledNoise | None = None
         self._free_pool: PooledNoise | None = None
         self._trend = False
@@ -187,9 +188,12 @@ class FitKernel:
         assert left is not None
         if self._constraint == "none":
             return x, of_noise, of_noise, left
-        out = {name: np.empty(data.shape[1]) for name in ADMM_MAPS}
-        x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
+        x = self._solved(z, {name: np.empty(data.shape[1]) for name in AdmmSolver.maps})
         return x, residual(data, residual.project(data), x, None)[2], of_noise, left
+
+    def _solved(self, z: FloatArray, out: Mapping[str, FloatArray]) -> FloatArray:
+        x: FloatArray = self._solvers[z.dtype](z) if self._admm is None else self._admm(z, out)
+        return x
 
     def _squares(self, x: FloatArray, weighted: FloatArray, features: FloatArray) -> tuple[FloatArray, Any]:
         sigma = self._sigma[x.dtype]
@@ -248,7 +252,7 @@ class FitKernel:
         residual = self._residuals[data.dtype]
         projected = residual.project(data)
         z = projected[-out["coefficients"].shape[0] :].copy()
-        x = self._solvers[data.dtype](z) if self._admm is None else self._admm(z, out)
+        x = self._solved(z, out)
         picked = None if self.keeps is None else self.keeps.picked(out["number"])
         error, power, weighted, left = residual(data, projected, x, picked)
         out["coefficients"][...] = x
@@ -343,8 +347,3 @@ class FitKernel:
             of_sum = of_sum + (self._step_noise * total) ** 2
         error: FloatArray = noise * np.sqrt(of_sum, dtype=total.dtype)
         return error
-
-
-FREE_ENOUGH = 10
-"""Degrees of freedom from which on a pixel's own scatter tells whether it holds anything at all."""
-ADMM_MAPS = ("iterations", "primal_residual", "dual_residual", "unconverged")
