@@ -105,6 +105,25 @@ def test_flicker_is_told_from_a_wrong_reference_at_ten_energies_of_a_thin_range_
         assert fit.diagnosis.causes[:1] == ("flicker",), seed
 
 
+@pytest.mark.parametrize(("missing", "said"), [(0.02, False), (0.03, True)])
+def test_a_missing_compound_is_said_from_what_leaves_six_thousandths_of_the_edge_step(missing, said):
+    """Of references so much alike that next to anything could hide in their fractions."""
+    a, b, c = REFERENCES[:3]
+    columns = np.c_[np.ones_like(ENERGY), ENERGY - 8340, *(np.interp(ENERGY, FINE, r.mu) for r in (a, b))]
+    curve = np.interp(ENERGY, FINE, c.mu)
+    left = np.abs(curve - columns @ np.linalg.lstsq(columns, curve, rcond=None)[0]).max()
+    left *= missing * np.sqrt(15 * 20 / np.prod(SHAPE))  # rms over the pixels
+    assert 0.0045 < left < 0.0075 and (left > 0.006) == said
+    alike = [a, Reference("mixed", FINE, 0.8 * a.mu + 0.2 * b.mu)]
+    assert fitted(scene(0.001, missing=missing)[0], alike).diagnosis.causes == ("missing reference",) * said
+
+
+@pytest.mark.parametrize(("flicker", "said"), [(0.0045, False), (0.006, True)])
+def test_flicker_is_said_from_what_may_move_fractions_by_a_hundredth(flicker, said):
+    """It is guessed to move them by 0.8 and by 1.3 %, and leaves 1.0 and 1.3 % of the edge step."""
+    assert fitted(scene(0.002, flicker=flicker)[0]).diagnosis.causes == ("flicker",) * said
+
+
 def test_where_a_reference_is_missing():
     fit = fitted(scene(missing=0.4)[0])
     y, x = fit.diagnosis.where

@@ -44,8 +44,8 @@ from napari_xanes._core.solve.design import Constraint, Design
 LEAST_PIXELS = 50
 
 LEAST_BIAS, LEAST_HIDDEN = 0.015, 0.01
-"""Change of the fractions, rms, from which a cause is worth a word: where it is known, and where it is guessed; lines that are no
-lines before the edge make less."""
+"""Change of the fractions, rms, from which a cause is worth a word: where it is known, and where it is guessed from what is seen.
+Where the absorption before the edge is no straight line, as is fitted there, fractions change by less than both."""
 
 LEAST_LEFT, LEAST_PART = 0.02, 0.006
 """What is left, where it is most, from which it is worth a word, and from which a compound may be missing; in edge steps."""
@@ -57,7 +57,8 @@ NOISY = 0.1
 """Relative error of the amount of the element in a typical pixel from which slopes are taken over more pixels."""
 
 HIDDEN = 3.0
-"""How many times more of a missing compound than of noise is hidden, as references are like each other."""
+"""How many times more of a missing compound than of noise is hidden, as references are like each other: of that a third of
+`LEAST_HIDDEN` is worth a word."""
 
 ROUNDING = 1e-5
 """Residuals that are rounding, relative to the fitted values."""
@@ -161,7 +162,7 @@ def _told(
     slopes: FloatArray,
 ) -> FitDiagnosis | None:
     patterns = patterns_of(references, energy, basis.background, measured)
-    squares = float(np.vdot(pixels.residuals.T, pixels.residuals.T)) / pixels.residuals.size
+    squares = _sum_of_squares(pixels.residuals) / pixels.residuals.size
     if np.sqrt(squares) < ROUNDING * np.abs(pixels.coefficients).mean():
         return None
     residuals, coefficients = pixels.residuals, pixels.coefficients
@@ -266,13 +267,18 @@ def _described(
     return replace(diagnosis, warnings=tuple(sentences(diagnosis)))
 
 
+def _sum_of_squares(residuals: FloatArray) -> float:
+    flat = residuals.ravel(order="K")  # `vdot` copies what lies in another order
+    return float(np.vdot(flat, flat))
+
+
 def _products(residuals: FloatArray, coefficients: FloatArray, basis: Design) -> Matrix:
     """Return the mean products of the amounts (K, K), without those of their noise."""
     k, n = coefficients.shape
     freedom = max(len(residuals) - basis.q.shape[1], 1)
     inverse = np.linalg.inv(basis.r[-k:, -k:])
     found: Matrix = (coefficients @ coefficients.T).astype(np.float64) / n
-    found -= inverse @ inverse.T * float(np.vdot(residuals, residuals)) / (n * freedom)
+    found -= inverse @ inverse.T * _sum_of_squares(residuals) / (n * freedom)
     return found
 
 
