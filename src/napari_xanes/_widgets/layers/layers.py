@@ -34,7 +34,7 @@ from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._widgets.layers.derived import is_still
 from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
-from napari_xanes._widgets.layers.on_demand import ask_before_3d, live_meanwhile, live_with
+from napari_xanes._widgets.layers.on_demand import ask_before_3d, live_meanwhile, live_with, show_in_place
 from napari_xanes._widgets.layers.tuples import (
     SEEN_OVER_MAPS,
     LayerTuple,
@@ -190,9 +190,9 @@ def _put_result(viewer: Any, parent: Layer, step: str, result: Result, stack_nam
         where = pixels_with_edge([{step: result}], parent, result.stack.image_shape)
         new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"], where=where)
         new[1].update(geometry_of(parent, 0, result.history))
+        ask_before_3d(viewer)
         last = _put(viewer, new, role=stack_name)
         live_with(last)
-        ask_before_3d(viewer)
         if not seen:
             show_only(viewer, last)
     maps = show_maps(viewer, parent, step, more=more)
@@ -286,9 +286,12 @@ def put_labels(viewer: Any, like: Layer, name: str, result: Result) -> Layer:
 def show_only(viewer: Any, top: Layer) -> None:
     """Hide our other layers: invalid pixels of a map are transparent and would show what lies under it."""
     for layer in list(viewer.layers):
-        shown = bool(about(layer)) and about(layer)["id"] == about(top)["id"]
-        if about(layer) and layer.visible is not shown:
-            layer.visible = shown
+        before = layer.visible
+        if about(layer) and about(layer)["id"] == about(top)["id"]:
+            show_in_place(viewer, layer)
+        elif about(layer) and before:
+            layer.visible = False
+        if layer.visible is not before:
             breathe()
 
 
@@ -318,7 +321,8 @@ def _put(viewer: Any, made: LayerTuple, role: str, *, visible: bool = True) -> L
     old = _output(viewer, said["made_from"], role)
     if old is None:
         new = viewer.add_layer(Layer.create(data, kw, kind))
-        new.visible = visible  # not from the start: the layer list would have no small picture of it
+        if not visible:  # not from the start: the layer list would have no small picture of it
+            new.visible = False
         return new
     said["id"] = about(old)["id"]
     renewed = kind == "image" and are_automatic(old)

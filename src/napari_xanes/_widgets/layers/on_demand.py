@@ -35,7 +35,7 @@ def live_with(layer: Layer) -> None:
     if isinstance(data, ComputedStack):
         live_meanwhile(data)
         assert isinstance(data.wait, _Waiting)
-        data.wait.layers.add(getattr(layer, "__wrapped__", layer))
+        data.wait.layers.add(_itself(layer))
         name += SUFFIX if SUFFIX not in name else ""
     else:
         name = name.replace(SUFFIX, "")
@@ -44,37 +44,88 @@ def live_with(layer: Layer) -> None:
 
 
 def ask_before_3d(viewer: Any) -> None:
-    """Hide volumes that would take long to compute as the view turns to 3D, and say so: who wants to see one shows it."""
-    session, viewer = session_of(viewer), real_viewer(viewer)
-    if session.asks_before_3d:
-        return
-    session.asks_before_3d = True
-    viewer_of, hidden = ref(viewer), list[Layer]()
-
-    def turned(event: Any) -> None:
-        _turned(viewer_of(), hidden)
-
-    turned.__module__ = "napari.components"  # napari calls all others after its own, which show the volumes
-    viewer.dims.events.ndisplay.connect(turned, position="first")
+    """Hide volumes that would take long to compute in 3D, and say so: who wants to see one shows it."""
+    session = session_of(viewer)
+    if session.in_3d is None:
+        session.in_3d = _In3D(real_viewer(viewer))
 
 
-def _turned(viewer: Any, before: list[Layer]) -> None:
-    """Hide what is too large before napari asks for all of it; show it again in 2D."""
-    if viewer.dims.ndisplay != 3:
-        for layer in (one for one in before if one in viewer.layers):
-            layer.visible = True
-        before.clear()
-        return
-    large = [one for one in viewer.layers if one.visible and _volume_bytes(one) > AT_ONCE]
-    for layer in large:
-        layer.visible = False
-    before += large
-    if large:
-        names = " and ".join(one.name.removesuffix(SUFFIX) for one in large)
-        show_info(
-            f"{names}: computed on demand, and a volume of {size_text(_volume_bytes(large[0]))} would be for every energy in "
-            "3D, so it was hidden; show the layer to have that done, or look at maps."
-        )
+def show_in_place(viewer: Any, layer: Layer) -> None:
+    """Show a layer in the place of those that were hidden as the view turned to 3D; a large one only in 2D."""
+    in_3d, layer = session_of(viewer).in_3d, _itself(layer)
+    if in_3d is not None:
+        told = layer in in_3d.hidden
+        in_3d.hidden.clear()
+        if told:
+            in_3d.hidden.add(layer)
+            return
+    if not layer.visible and not (in_3d is not None and in_3d.hide_large([layer])):
+        layer.visible = True
+
+
+class _In3D:
+    """Hides large volumes as the view turns to 3D, and as they come while it is; in 2D they are shown again.
+
+    Attributes
+    ----------
+    hidden : set of Layer
+        Those that are hidden and that nobody has touched since.
+    """
+
+    __module__ = "napari.components"  # napari calls all others after its own, which show the volumes
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer, self.hidden = ref(viewer), WeakSet[Layer]()
+        viewer.dims.events.ndisplay.connect(self.turned, position="first")
+        viewer.layers.events.inserted.connect(self.inserted, position="first")
+
+    def turned(self, event: Any) -> None:
+        """Hide what is too large before napari asks for all of it; in 2D show it, unless another took its place."""
+        viewer = self._viewer()
+        assert viewer is not None
+        if viewer.dims.ndisplay == 3:
+            self.hide_large([one for one in viewer.layers if one.visible])
+            return
+        again = [one for one in viewer.layers if one in self.hidden]
+        self.hidden.clear()
+        if not any(one.visible and _is_stack(one) for one in viewer.layers):
+            for layer in again:
+                layer.visible = True
+
+    def inserted(self, event: Any) -> None:
+        """Hide a large one that comes, before napari asks for it."""
+        if event.value.visible:
+            self.hide_large([event.value])
+
+    def touched(self, event: Any) -> None:
+        """Leave to the user what they have shown."""
+        self.hidden.discard(event.source)
+
+    def hide_large(self, layers: list[Layer]) -> bool:
+        """Hide volumes that are too large to be computed unasked, if the view is 3D; whether there are any."""
+        viewer = self._viewer()
+        if viewer is None or viewer.dims.ndisplay != 3:
+            return False
+        large = [one for one in map(_itself, layers) if _volume_bytes(one) > AT_ONCE]
+        for layer in large:
+            layer.visible = False
+            self.hidden.add(layer)
+            layer.events.visible.connect(self.touched)
+        if large:
+            names = " and ".join(one.name.removesuffix(SUFFIX) for one in large)
+            show_info(
+                f"{names}: computed on demand, and a volume of {size_text(_volume_bytes(large[0]))} would be for every energy "
+                "in 3D, so it was hidden; show the layer to have that done, or look at maps."
+            )
+        return bool(large)
+
+
+def _is_stack(layer: Layer) -> bool:
+    return bool((layer.metadata.get("xanes") or {}).get("kind") == "stack")
+
+
+def _itself(layer: Layer) -> Layer:
+    return getattr(layer, "__wrapped__", layer)
 
 
 def _volume_bytes(layer: Layer) -> int:

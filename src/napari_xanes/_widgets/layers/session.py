@@ -28,8 +28,8 @@ class Session:
         What is to be done then, once each.
     watched : bool
         Whether it is noticed that layers are removed.
-    asks_before_3d : bool
-        Whether large volumes are hidden as the view turns to 3D.
+    in_3d : object or None
+        What hides large volumes while the view is 3D.
     energy_text, legend : object or None
         What writes the energy, and what shows the legend of a mix, on the canvas.
     """
@@ -40,7 +40,7 @@ class Session:
     together: bool = False
     afterwards: dict[Hashable, Callable[[], None]] = field(default_factory=dict)
     watched: bool = False
-    asks_before_3d: bool = False
+    in_3d: Any = None
     energy_text: Any = None
     legend: Any = None
     _workflow: ReferenceType[Any] | None = None
