@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 
 import napari_xanes as nx
@@ -16,6 +17,7 @@ from napari_xanes._widgets.view import mix_panel as _mix_panel
 from napari_xanes._widgets.view.canvas_legend import show_legend
 from napari_xanes._widgets.view.dock import XanesView
 from napari_xanes._widgets.view.layers import mix_layers
+from napari_xanes._widgets.view.mix_row import LimitsEdit
 
 ENERGY = np.linspace(8300, 8400, 11)
 ORANGE, BLUE = (np.array(QColor(code).getRgb()[:3]) for code in SAFE_COLORS[:2])
@@ -130,6 +132,34 @@ def test_the_mix_follows_limits_colours_and_values(view, viewer, qtbot):
     layer_of(viewer, "fraction_Ni").data = np.full((4, 5), np.nan, np.float32)
     qtbot.waitUntil(lambda: the_mix(viewer).data[0, 2, 2] == 0)
     np.testing.assert_array_equal(the_mix(viewer).data[0, 2], [255, 0, 0, 255])
+
+
+@pytest.mark.parametrize(
+    ("limits", "texts"),
+    [
+        ((8341.37, 8345.421), ["8341.37", "8345.421"]),
+        ((12345.6, 12361.251), ["12345.6", "12361.25"]),
+        ((-0.5, 0.25), ["-0.5", "0.25"]),
+        ((1e-06, 3.25e-05), ["0.000001", "0.0000325"]),
+        ((0, 1), ["0", "1"]),
+    ],
+)
+def test_limits_are_shown_to_the_digits_they_have_and_survive_return(view, limits, texts, qtbot):
+    edit = LimitsEdit("", "")
+    qtbot.addWidget(edit)
+    edit.set_value(limits)
+    edit.show()
+    for box, text, value in zip((edit.low, edit.high), texts, limits, strict=True):
+        assert box.text() == text
+        qtbot.keyClick(box, Qt.Key.Key_Return)
+        assert (box.text(), box.value()) == (text, pytest.approx(value, rel=1e-9))
+    edit.set_value((8300, 8400))
+    edit.low.selectAll()
+    qtbot.keyClicks(edit.low, "8341.42")
+    qtbot.keyClick(edit.low, Qt.Key.Key_Return)
+    assert edit.low.text() == "8341.42" and edit.value() == (8341.42, 8400)
+    room = edit.low.lineEdit().width()
+    assert edit.low.fontMetrics().horizontalAdvance("12345.67") <= room
 
 
 def test_a_mix_that_was_removed_does_not_come_back_by_itself(view, viewer, qtbot):

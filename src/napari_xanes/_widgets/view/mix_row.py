@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, log10
 from typing import Any
 
 from napari.layers import Layer
@@ -14,6 +15,9 @@ from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.view.layers import map_name
 
 LARGEST = 1e9
+DIGITS = 7
+"""Significant digits that are shown: of an energy in eV, hundredths."""
+LEAST_DECIMALS = 4
 
 
 class LimitsEdit(QWidget):
@@ -37,28 +41,43 @@ class LimitsEdit(QWidget):
 
     def set_value(self, limits: Sequence[float]) -> None:
         """Show other limits; says so once."""
+        width = abs(float(limits[1]) - float(limits[0]))
         for box, value in zip((self.low, self.high), limits, strict=True):
             box.blockSignals(True)
+            box.setDecimals(_decimals(width))
             box.setValue(float(value))
             box.blockSignals(False)
         self.changed.emit()
 
 
 class NumberBox(QDoubleSpinBox):
-    """Shows a number as short as it is."""
+    """Shows a number as short as it is; one that is not edited stays to the last digit it has."""
 
     def __init__(self, tip: str) -> None:
         super().__init__()
-        self.setDecimals(4)
+        self.setDecimals(LEAST_DECIMALS)
         self.setRange(-LARGEST, LARGEST)
         self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         self.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-        self.setStyleSheet("QAbstractSpinBox {min-width: 46px; max-width: 46px; padding: 1px 2px;}")
+        self.setStyleSheet("QAbstractSpinBox {min-width: 58px; max-width: 58px; padding: 1px 2px;}")
         self.setToolTip(f"<p>{tip} The arrow keys and the wheel change it.</p>")
 
     def textFromValue(self, value: float) -> str:
         """Return as many digits as there is room for, without zeros at the end."""
-        return str(self.locale().toString(float(value), "g", 4))
+        first = floor(log10(abs(value))) if value else 0
+        text = f"{value:.{max(0, min(self.decimals(), DIGITS - 1 - first))}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+        return text.replace(".", str(self.locale().decimalPoint()))
+
+    def valueFromText(self, text: str | None) -> float:
+        """Return the value itself where the text is what shows it."""
+        value = float(self.value())
+        return value if text == self.textFromValue(value) else float(super().valueFromText(text))
+
+
+def _decimals(width: float) -> int:
+    """Return how many decimals a range has to be set by: of one that is narrow, more."""
+    return LEAST_DECIMALS if width <= 0 else min(12, max(LEAST_DECIMALS, 3 - floor(log10(width))))
 
 
 class MixRow(QWidget):
