@@ -253,12 +253,28 @@ def test_dask_has_its_threads_where_the_main_one_asks_alone():
     source = dask.array.zeros((8, 4, 4), chunks=(1, 4, 4), dtype=np.float32).map_blocks(noted)
     threads.clear()  # dask has looked at what comes back
     unread.read(source, (slice(0, 8), slice(0, 4)))
-    assert threading.main_thread() not in threads
+    assert threads and threading.main_thread() not in threads
     threads.clear()
     other = threading.Thread(target=unread.read, args=(source, (slice(0, 8), slice(0, 4))))
     other.start()
     other.join()
     assert threads == {other}
+
+
+def test_one_worker_is_the_only_thread_also_of_dask():
+    threads = set()
+
+    def noted(block):
+        threads.add(threading.current_thread())
+        return block
+
+    source = dask.array.from_array(MU, chunks=(1, 4, 13)).map_blocks(
+        noted, dtype=MU.dtype, meta=MU[:0, :0, :0]
+    )
+    stack = nx.EnergyStack(source, ENERGY, "optical_density", name="scan")
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": [{"do": "normalize"}]})
+    nx.run_recipe(recipe, stack, workers=1, in_memory=False)
+    assert threads == {threading.main_thread()}
 
 
 def test_dask_within_dask_starts_no_threads_of_its_own():

@@ -6,8 +6,10 @@ at a time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
-from threading import current_thread, main_thread
+from threading import current_thread, local, main_thread
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ BLOCK_BYTES = 16 * 2**20
 SAME = 0.005
 """eV by which energies may differ that are the same: they are shown and typed with two decimals."""
 
+_here = local()
 _UNITS = {"ev": 1.0, "kev": 1e3, "electron_volt": 1.0, "kiloelectron_volt": 1e3}
 
 
@@ -46,16 +49,27 @@ def read(source: Any, key: Any) -> NDArray[Any]:
     return unmasked(_computed(part) if hasattr(part, "compute") else part)
 
 
+@contextmanager
+def only_thread() -> Iterator[None]:
+    """Have dask start no threads: the calling one is all that may work."""
+    before, _here.only = getattr(_here, "only", False), True
+    try:
+        yield
+    finally:
+        _here.only = before
+
+
 def _computed(part: Any) -> Any:
     """Return what a dask array holds.
 
     Unless it is the main thread, whoever asks is one of many, for each of which dask would start as many threads of its
-    own; what is chosen instead of threads, such as a cluster, stays so.
+    own; nor does it start any within `only_thread`. What is chosen instead of threads, such as a cluster, stays so.
     """
     from dask import threaded
     from dask.base import get_scheduler
 
-    alone = current_thread() is main_thread() or get_scheduler() not in (None, threaded.get)
+    alone = current_thread() is main_thread() and not getattr(_here, "only", False)
+    alone |= get_scheduler() not in (None, threaded.get)
     return part.compute() if alone else part.compute(scheduler="synchronous")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_xanes._core.base.unread import read
 from napari_xanes._core.data.lazy import AnyArray
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack, Float32, as_frame, pieces, read_block
 
@@ -63,7 +64,7 @@ class KeptRows:
     def __call__(self, index: int, rows: slice = slice(None)) -> Float32:
         keeping: Keeping | None = getattr(self._here, "keeping", None)
         if keeping is None:
-            return as_frame(np.asarray(self.data[index, rows]), counts=self.counts)
+            return as_frame(read(self.data, (index, rows)), counts=self.counts)
         return keeping.read(index, rows)
 
     @contextmanager

@@ -18,7 +18,7 @@ from napari_xanes._core.base.arrays import marks_of, not_measured, unmasked
 from napari_xanes._core.base.checks import check_energy
 from napari_xanes._core.base.door import check_fields
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.base.unread import agreed, labelled, per_energy
+from napari_xanes._core.base.unread import agreed, labelled, per_energy, read
 from napari_xanes._core.data.history import History, history_from_json
 
 Signal = Literal["counts", "transmission", "optical_density", "normalized"]
@@ -145,13 +145,13 @@ class EnergyStack:
 
     def read(self, index: int, rows: slice = slice(None)) -> Float32:
         """Return rows of frame `index` as a fresh float32 array of shape (rows, ...); counts not measured are NaN."""
-        return as_frame(np.asarray(self.data[index, rows]), counts=self.signal == "counts")
+        return as_frame(read(self.data, (index, rows)), counts=self.signal == "counts")
 
     def peek(self, index: int, rows: slice = slice(None)) -> Float32:
         """Return what `read` returns, where possible as a view that must not be written to."""
         if self.signal == "counts" and marks_of(self.data.dtype):
             return self.read(index, rows)
-        return np.asarray(self.data[index, rows], dtype=np.float32)
+        return np.asarray(read(self.data, (index, rows)), dtype=np.float32)
 
 
 def as_frame(stored: NDArray[Any], *, counts: bool) -> Float32:
@@ -187,8 +187,8 @@ def read_block(data: ArrayLike, frames: slice, rows: slice) -> NDArray[Any]:
     if own is not None:
         return np.asarray(own(frames, rows))
     if frames.stop - frames.start == 1:
-        return np.asarray(data[frames.start, rows])[None]
-    return np.asarray(data[frames, rows])
+        return read(data, (frames.start, rows))[None]
+    return read(data, (frames, rows))
 
 
 def rows_are_cheap(data: ArrayLike) -> bool:

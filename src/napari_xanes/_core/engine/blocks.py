@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from functools import lru_cache
 from itertools import islice
 from math import prod
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from napari_xanes._core.base.progress import Progress, no_progress
+from napari_xanes._core.base.unread import only_thread
 
 CHUNK_PIXELS = 4096
 """Pixels that are worked on at once: with 100 energies in float32 they fill 1.6 MB, about a core's cache."""
@@ -185,7 +187,7 @@ def run(
     text: str = "",
     workers: int | None = None,
 ) -> None:
-    """Call `work` with every item on a pool of threads (one: in the calling thread), reporting from the calling thread.
+    """Call `work` with every item on a pool of threads (one, or one item: in the calling thread), reporting from it.
 
     The first exception (also one raised by `progress`, which is how work is cancelled) stops what has not
     begun, waits for what has, and comes out here.
@@ -193,8 +195,8 @@ def run(
     count = workers or default_workers()
     total, done = len(items), 0
     progress(0, total, text)
-    if count == 1:
-        with one_blas_thread:
+    if count == 1 or total == 1:
+        with one_blas_thread, only_thread() if count == 1 else nullcontext():
             for done, item in enumerate(items, 1):
                 work(item)
                 progress(done, total, text)

@@ -168,7 +168,7 @@ class ComputedStack(LazyArray):
         def work(band: slice) -> None:
             out[band.start - first : band.stop - first] = self._band_of_frame(index, band)
 
-        blocks.run(work, bands, workers=workers if len(bands) > 1 else 1)
+        blocks.run(work, bands, workers=workers)
         return out[start - first : max(stop, start) - first]
 
     def _band_of_frame(self, index: int, band: slice) -> Float32:
