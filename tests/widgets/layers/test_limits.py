@@ -60,7 +60,7 @@ def test_a_few_pixels_do_not_hide_the_rest():
     low, high = color_limits(energies, "narrow")
     assert 707.4 < low < 707.7 and 709.3 < high < 709.6
     errors = 10 ** np.random.default_rng(0).normal(-2, 0.7, 5000)
-    low, high = color_limits(errors, "logarithmic")
+    low, high = color_limits(errors, "decades")
     shown = (errors - low) / (high - low)
     assert 0.08 < np.median(shown) < 0.12 and (shown > 1).mean() < 0.1
 

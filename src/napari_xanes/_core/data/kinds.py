@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from napari_xanes._core.data.stack import Signal
 
-Scale = Literal["share", "from zero", "around zero", "logarithmic", "narrow", "spread"]
+Scale = Literal["share", "from zero", "around zero", "decades", "narrow", "spread"]
 Group = Literal["fractions", "amounts", "errors", "energies", ""]
 
 OF_SPECTRA = "of the spectra"
@@ -27,7 +27,8 @@ class Kind:
     colors : str
         Its colour map, unless the setting says otherwise.
     scale : str
-        How the limits of its colours are found.
+        How the limits of its colours are found. Values that span "decades" are drawn on a logarithmic scale in figures; the
+        linear scale of the window is cut at a multiple of their median.
     shown : bool
         Whether it becomes a layer without being asked for.
     rank : int
@@ -57,7 +58,7 @@ _AMOUNT: dict[str, Any] = {
     "colors": "magma",
     "scale": "from zero",
 }
-_ERROR: dict[str, Any] = {"group": "errors", "colors": "inferno", "scale": "logarithmic"}
+_ERROR: dict[str, Any] = {"group": "errors", "colors": "inferno", "scale": "decades"}
 _ENERGY: dict[str, Any] = {"unit": "eV", "group": "energies", "colors": "plasma", "scale": "narrow"}
 _SIGMA: dict[str, Any] = {**_ERROR, "averaged": False}
 _SIGNED: dict[str, Any] = {"colors": "RdBu_r", "scale": "around zero"}

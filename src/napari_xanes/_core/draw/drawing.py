@@ -31,7 +31,7 @@ UNITS_UM = (("mm", 1e3), ("µm", 1.0), ("nm", 1e-3))
 
 def draw_map(ax: Axes, panel: Panel, dpi: int | None) -> None:
     """Draw a map and its colour bar; invalid pixels are grey."""
-    logarithmic = panel.scale == "logarithmic"
+    logarithmic = panel.scale == "decades"
     colors = colormaps[panel.colors].with_extremes(bad=INVALID)
     # zero has no logarithm but is no invalid pixel
     data = np.maximum(panel.image, panel.limits[0]) if logarithmic else panel.image
@@ -66,7 +66,7 @@ def _draw_bar(ax: Axes, shown: AxesImage, panel: Panel) -> None:
     width, height = panel_inches(ax)
     beside = ax.inset_axes((1 + BAR_GAP / width, 0, BAR_WIDTH / width, 1))
     bar = beside.figure.colorbar(shown, cax=beside, extend=_beyond(panel), extendfrac=0.04)
-    if panel.scale == "logarithmic":
+    if panel.scale == "decades":
         _mark_decades(bar, panel.limits)
     else:
         bar.locator = MaxNLocator(max(2, min(6, int(height / 0.25))), steps=[1, 2, 2.5, 5, 10])

@@ -58,7 +58,7 @@ def color_limits(
     low, high = (float(v) for v in np.percentile(valid, (ends, 100 - ends)))
     if scale == "from zero":
         low = min(low, 0.0)
-    elif scale == "logarithmic":
+    elif scale == "decades":
         high = min(high, MEDIANS * float(np.median(valid)))
     elif scale == "around zero" and low < 0:
         high = max(-low, high)

@@ -173,18 +173,18 @@ def _compared(panel: Panel, chosen: Sequence[Panel], answered: NDArray[np.bool_]
 
 def _limits(valid: NDArray[np.float32], scale: Scale) -> tuple[float, float]:
     """Return the values between which nearly all pixels are shown."""
-    if scale == "logarithmic":
+    if scale == "decades":
         valid = valid[valid > 0]
     if scale == "share" or not valid.size:
-        return (0.1, 1.0) if scale == "logarithmic" else (0.0, 1.0)
-    low, high = (float(v) for v in np.percentile(valid, [1, 99 if scale == "logarithmic" else 99.8]))
+        return (0.1, 1.0) if scale == "decades" else (0.0, 1.0)
+    low, high = (float(v) for v in np.percentile(valid, [1, 99 if scale == "decades" else 99.8]))
     if scale == "from zero":
         low = min(low, 0.0)
     elif scale == "around zero":
         high = max(abs(low), abs(high))
         low = -high
     if high <= low:
-        return low, low * 10 if scale == "logarithmic" else low + 1
+        return low, low * 10 if scale == "decades" else low + 1
     return low, high
 
 

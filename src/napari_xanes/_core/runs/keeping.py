@@ -13,11 +13,10 @@ from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.steps import STEPS
-from napari_xanes._core.runs.needs import PART_OF_FREE as MOST_OF_FREE
-from napari_xanes._core.runs.needs import shape_after, size_text
+from napari_xanes._core.runs.needs import OF_A_JOB, shape_after, size_text
 
 Wish = Literal["automatic", "in memory", "computed on demand"]
-PART_OF_FREE = 0.5
+OF_A_STACK = 0.5
 """Of the memory that is free, for the stack: maps and what comes after it want some, too."""
 
 
@@ -46,17 +45,17 @@ def keeping_of(
     """
     shape, free = shape_after(steps, stack), free_memory()
     needed, maps = 4 * prod(shape), 4 * prod(shape[1:]) * _numbers(steps, besides=False)
-    if wish == "in memory" and needed + maps > MOST_OF_FREE * free:
+    if wish == "in memory" and needed + maps > OF_A_JOB * free:
         raise ResourceError(
             f"{stack.name or 'the stack'} in memory takes {size_text(needed + maps)} with its maps, {size_text(free)} are "
             "free; choose 'automatic' for stacks made by steps (Preferences, XANES, Memory), or crop or bin the stack before."
         )
-    fits = needed <= PART_OF_FREE * free and needed + maps <= MOST_OF_FREE * free
+    fits = needed <= OF_A_STACK * free and needed + maps <= OF_A_JOB * free
     if wish == "in memory" or (fits and wish == "automatic"):
         return Keeping(True)
     if not only_maps:
         maps += 4 * prod(shape[1:]) * _numbers(steps, besides=True)
-    if maps > MOST_OF_FREE * free:
+    if maps > OF_A_JOB * free:
         raise ResourceError(
             f"the maps of {stack.name or 'the stack'} {shape} and what is kept of every pixel take {size_text(maps)}, "
             f"{size_text(free)} are free; crop or bin it before, or run the recipe with napari-xanes run --results zarr, "

@@ -24,7 +24,7 @@ from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.unpack import check_scratch, held_bytes, is_awkward, scratch_bytes
 
-PART_OF_FREE = 0.9
+OF_A_JOB = 0.9
 """Of the memory that is free, for one job."""
 AND_MORE = 128 * 2**20
 """Bytes of libraries that are loaded while a job runs, of what is written at once, and of small arrays."""
@@ -76,12 +76,12 @@ def needs_of(
 def _check_memory(needed: int, recipe: Recipe, stack: EnergyStack, target: Path, workers: int | None) -> None:
     """Refuse what does not fit, and name the setting with which it would."""
     free = free_memory()
-    if needed <= PART_OF_FREE * free:
+    if needed <= OF_A_JOB * free:
         return
     less = {"one thread (--workers 1)": memory_needed(recipe, stack, 1, target)}
     if recipe.output.stack:
         less = {"stack = false in [output]": memory_needed(_without_stack(recipe), stack, workers, target)}
-    way = next((f"{way} needs {size_text(n)}" for way, n in less.items() if n <= PART_OF_FREE * free), None)
+    way = next((f"{way} needs {size_text(n)}" for way, n in less.items() if n <= OF_A_JOB * free), None)
     raise ResourceError(
         f"{stack.name} {stack.shape} needs {size_text(needed)} of memory, {size_text(free)} are free; "
         f"{way or 'crop or bin it before (steps crop and bin), or use a machine with more memory'}."
