@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress as Report
-from napari_xanes._core.base.words import fact_text
+from napari_xanes._core.base.words import LONGEST, fact_text
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.edited import UNTOLD
 
@@ -80,21 +80,25 @@ def describe_steps(result: Result, asked: Sequence[tuple[str, Params]]) -> list[
         chose = {key: value for key, value in entry.params.items() if given.get(key) != value}
         facts = {key: value for key, value in entry.facts.items() if key not in UNTOLD}
         told = [
-            f"{key} = {_short(key, value)}" for key, value in {**chose, **facts}.items() if _is_short(value)
+            f"{key} = {_short(key, value)}"
+            for key, value in {**chose, **facts}.items()
+            if _is_short(key, value)
         ]
         lines.append(f"{name}: {', '.join(told) or 'done'}")
     return lines
 
 
-def _is_short(value: Any) -> bool:
+def _is_short(key: str, value: Any) -> bool:
     if isinstance(value, (list, tuple)):
+        if key.endswith("_frames"):
+            return bool(value)
         return 0 < len(value) <= 4 and not any(isinstance(v, (list, dict)) or len(str(v)) > 40 for v in value)
     return value is not None and not isinstance(value, dict)
 
 
 def _short(key: str, value: Any) -> str:
     if key.endswith("_frames"):
-        return fact_text(key, value)
+        return fact_text(key, value) if len(value) <= LONGEST else str(len(value))
     if isinstance(value, (list, tuple)):
         window = len(value) == 2 and all(isinstance(v, float) for v in value) and value[0] < value[1]
         return (" to " if window else ", ").join(_short(key, one) for one in value)

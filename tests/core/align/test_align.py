@@ -343,7 +343,10 @@ def test_lost_reference_is_replaced_and_said():
     frames[-1] = np.nan
     _, resolved, found = align(make_stack(frames), in_memory=True)
     assert resolved.reference == 5
-    assert any("reference frame -1 cannot be used, frame 5 at 8383.33 eV" in text for text in found.warnings)
+    assert any(
+        "reference frame at 8400.00 eV cannot be used, that at 8383.33 eV was taken" in text
+        for text in found.warnings
+    )
 
 
 def test_doubtful_frame_is_named():
@@ -377,7 +380,8 @@ def test_stack_in_stack_out():
         ({"method": "magic"}, "method is 'magic', expected one of correlation"),
         ({"transform": "affine"}, "transform is 'affine', which the method correlation does not find"),
         ({"transform": "warp"}, "transform is 'warp', expected one of translation, rigid"),
-        ({"reference": 7}, "reference is frame 7, the stack has frames 0 to 6"),
+        ({"reference": 7}, r"reference is 7 \(frame no. 8\), the stack has frames 0 to 6 \(no. 1 to 7\)"),
+        ({"reference": -50}, r"reference is -50 \(frame no. 50 from the end\), the stack has frames 0 to 6"),
         ({"reference": "first"}, "reference is 'first', expected a whole number or one of previous, mean"),
         ({"reference": 1.5}, "reference is 1.5"),
         ({"roi": (0, 97, 0, 50)}, r"roi \(0, 97, 0, 50\) does not lie within the image of 96 rows"),

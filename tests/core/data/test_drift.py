@@ -78,7 +78,7 @@ def test_faults_are_one_sentence(tmp_path):
         Drift.load(tmp_path / "new.json")
     stack = EnergyStack(RNG.random((3, 24, 28)), [1.0, 2, 3], "optical_density")
     for given, said in (
-        ({"exclude": [3]}, "exclude names frame 3, the stack has frames 0 to 2"),
+        ({"exclude": [3]}, r"exclude names 3 \(frame no. 4\), the stack has frames 0 to 2 \(no. 1 to 3\)"),
         ({"matrices": [[1.0, 2.0], [], []]}, "2 numbers for a frame, expected 6 or none"),
     ):
         with pytest.raises(InputError, match=said):

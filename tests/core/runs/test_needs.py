@@ -12,7 +12,10 @@ import tifffile
 
 import napari_xanes as nx
 from napari_xanes import _progress
+from napari_xanes._core.align.params import AlignParams
+from napari_xanes._core.data.history import Entry
 from napari_xanes._core.data.lazy import LazyArray
+from napari_xanes._core.data.result import Result
 from napari_xanes._core.engine import slabs
 from napari_xanes._core.runs import keeping, needs, unpack
 from napari_xanes._core.runs.pipeline import run_steps
@@ -107,6 +110,16 @@ def test_how_long_it_takes_is_told_of_long_stages_once(monkeypatch, capsys):
         "scan: Computing maps: about 5 min more",
         "scan: Writing",
     ]
+
+
+@pytest.mark.parametrize(
+    ("n", "told"), [(0, "done"), (2, "doubtful_frames = 2 (8300, 8301)"), (7, "doubtful_frames = 7")]
+)
+def test_doubtful_frames_are_counted_however_many_there_are(n, told):
+    energy = np.arange(8300.0, 8310.0)
+    history = (Entry("align", facts={"doubtful_frames": energy[:n].tolist()}),)
+    result = Result(maps={}, info={}, energy=energy, history=history, source={})
+    assert _progress.describe_steps(result, [("align", AlignParams())]) == [f"align: {told}"]
 
 
 MEASURE = """if True:

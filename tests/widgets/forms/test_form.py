@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QLineEdit, QPushBu
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.recipe.steps import STEPS
-from napari_xanes._widgets.forms.editors import AutoEditor
+from napari_xanes._widgets.forms.editors import AutoEditor, _shorter
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.forms.library import refusals_in, spectra_in
 from napari_xanes._widgets.forms.list_editors import FilesEditor
@@ -62,6 +62,7 @@ EXAMPLES = [
         shifts=(-0.123456789, 0.0, 2.0),
     ),
     AllKinds(reference=17, background=(0, 3)),
+    AllKinds(reference=-5),
 ]
 
 
@@ -89,6 +90,26 @@ def test_what_automatic_chose_is_shown_and_stays_automatic(form):
     assert form.params() == AllKinds()
     form.editors["e0"].auto.setChecked(False)
     assert form.params().e0 == 8333.256789
+
+
+@pytest.mark.parametrize(
+    ("whole", "short"),
+    [
+        ("8222.25 to 8312.5", "8222 to 8312"),
+        ("0.04 px 0.012345 um", "0.04 px 0.0123 um"),
+        ("-0.04, 12.34, 0.0012", "-0.04, 12.3, 0.0012"),
+        ("999.97 to 1000.04", "999.97 to 1000"),
+        ("8341.21 to 8341.42", "8341.2 to 8341.4"),
+        ("LiNi0.8O2 and LiFePO4", "LiNi0.8O2 and LiFePO4"),
+    ],
+)
+def test_long_texts_lose_digits_but_no_number_becomes_zero_or_another(whole, short):
+    assert _shorter(whole) == short
+
+
+def test_a_frame_counted_from_the_end_is_told_so(form):
+    form.set(AllKinds(reference=-5))
+    assert form.editors["reference"].choice.combo.currentText() == "frame no. 5 from the end"
 
 
 def test_what_the_user_typed_is_kept(form):

@@ -129,6 +129,9 @@ def test_align_shows_the_frame_on_the_reference(workflow, viewer, density, previ
     viewer.dims.set_point(0, 40)
     qtbot.waitUntil(lambda: "stays in place" in panel.preview.words.text(), timeout=20_000)
     assert panel.preview.layer() is None
+    panel.forms["align"].editors["reference"].set_value(-50)
+    said = "-50 (frame no. 50 from the end), the stack has frames 0 to 40 (no. 1 to 41)"
+    qtbot.waitUntil(lambda: said in panel.preview.words.text(), timeout=20_000)
 
 
 def test_what_is_missing_is_said_without_an_alarm(workflow, viewer, density, qtbot, monkeypatch):

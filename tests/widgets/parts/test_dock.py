@@ -76,3 +76,7 @@ def test_a_choice_that_is_too_long_has_dots_in_the_middle_and_is_told_whole(qtbo
     place = QPoint(20, 10)
     QApplication.sendEvent(combo, QHelpEvent(QEvent.Type.ToolTip, place, combo.mapToGlobal(place)))
     assert name in QToolTip.text() and "Which map." in QToolTip.text()
+    combo.addItem("Ni<b>O</b> & LiNiO2 fraction (a scan with a long name)")
+    combo.setCurrentIndex(2)
+    QApplication.sendEvent(combo, QHelpEvent(QEvent.Type.ToolTip, place, combo.mapToGlobal(place)))
+    assert "Ni&lt;b&gt;O&lt;/b&gt; &amp; LiNiO2" in QToolTip.text(), "a name is no markup"

@@ -142,6 +142,8 @@ def test_maps_of_another_scan_are_not_offered(viewer, dock, density, qtbot, work
     for layer in maps:
         dock.across.choose(layer)
         wait(dock, qtbot)
+        axes = [dock.plot.getPlotItem().getAxis(side).labelText for side in ("bottom", "left")]
+        assert all(f"({about(layer)['name']})" in text for text in axes), "which of the two scans it is"
         offered = [dock.up.itemText(i) for i in range(dock.up.count())]
         assert offered and all(about(layer)["name"] in text for text in offered)
 

@@ -20,6 +20,7 @@ from napari_xanes._core.align.move import valid_span
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.words import no_such_frame
 from napari_xanes._core.data.drift import Drift
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import FrameReader
@@ -47,7 +48,7 @@ def align_step(chain: Chain, params: AlignParams, progress: Progress) -> tuple[A
     measured = not (params.drift or params.matrices)
     if measured and isinstance(params.reference, int) and drift.reference != params.reference % shape[0]:
         found.warn(
-            f"the reference frame {params.reference} cannot be used, {_named_reference(drift, chain)} was taken"
+            f"the reference frame at {chain.energy[params.reference]:.2f} eV cannot be used, {_named_reference(drift, chain)} was taken"
         )
     chain.extra["drift"] = drift
     thickness = chain.thickness
@@ -85,9 +86,7 @@ def _known_or_measured(
         found.warnings.extend(more.warnings)
     beyond = [i for i in params.exclude if not 0 <= i < chain.energy.size]
     if beyond:
-        raise InputError(
-            f"exclude names frame {beyond[0]}, the stack has frames 0 to {chain.energy.size - 1}."
-        )
+        raise InputError(f"exclude names {no_such_frame(beyond[0], chain.energy.size)}; choose one of them.")
     return drift.excluding(params.exclude) if params.exclude else drift
 
 
@@ -106,7 +105,7 @@ def _measured_once(read: FrameReader, chain: Chain, how: How, progress: Progress
 
 def _named_reference(drift: Drift, chain: Chain) -> str:
     if isinstance(drift.reference, int):
-        return f"frame {drift.reference} at {chain.energy[drift.reference]:.2f} eV"
+        return f"that at {chain.energy[drift.reference]:.2f} eV"
     return "the mean position"
 
 

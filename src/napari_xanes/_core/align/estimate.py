@@ -20,6 +20,7 @@ from napari_xanes._core.base.door import Count, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Roi
 from napari_xanes._core.base.progress import Progress, no_progress
+from napari_xanes._core.base.words import no_such_frame
 from napari_xanes._core.data.drift import Drift, Method, ReferenceFrame, Transform
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import EnergyStack, FrameReader
@@ -241,5 +242,5 @@ def _check_reference(reference: object, n: int) -> ReferenceFrame:
     if isinstance(reference, bool) or not isinstance(reference, int | np.integer):
         raise InputError(f"reference is {reference!r}, expected a frame number, 'previous' or 'mean'.")
     if not -n <= reference < n:
-        raise InputError(f"reference is frame {reference}, the stack has frames 0 to {n - 1}; choose one.")
+        raise InputError(f"reference is {no_such_frame(int(reference), n)}; choose one of them.")
     return int(reference) % n

@@ -22,6 +22,16 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
+def frame_text(index: int) -> str:
+    """Return which frame an index means, counted from 1 as forms count."""
+    return f"frame no. {index + 1}" if index >= 0 else f"frame no. {-index} from the end"
+
+
+def no_such_frame(index: int, n: int) -> str:
+    """Return of an index beyond a stack what it means and what there is, as files and as forms count."""
+    return f"{index} ({frame_text(index)}), the stack has frames 0 to {n - 1} (no. 1 to {n})"
+
+
 def fact_text(name: str, value: Any) -> str:
     """Return what a step found; of frames, which are named by their energies, first how many there are."""
     if name.endswith("_frames") and isinstance(value, (list, tuple)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_xanes._core.base.params import Params, make_params
-from napari_xanes._core.base.words import value_text
+from napari_xanes._core.base.words import frame_text, value_text
 from napari_xanes._core.data.history import Entry
 from napari_xanes._core.recipe.histories import changes_stack
 from napari_xanes._core.recipe.steps import STEPS, StepWithParams, step_title
@@ -104,14 +104,7 @@ def parameter_text(name: str, value: Any) -> str:
     """Return the value of a parameter in words."""
     if name == "background":
         return BACKGROUNDS.get(tuple(value), value_text(value))
-    return _frame(value) if name == "reference" else _short(value)
-
-
-def _frame(value: Any) -> str:
-    """Return which frame a reference is, counted as the form counts."""
-    if isinstance(value, int):
-        return f"frame no. {value + 1}" if value >= 0 else f"frame no. {-value} from the end"
-    return str(value)
+    return frame_text(value) if name == "reference" and isinstance(value, int) else _short(value)
 
 
 def _is_short(value: Any) -> bool:

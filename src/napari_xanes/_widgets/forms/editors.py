@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from magicgui import widgets
@@ -23,12 +24,14 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from napari_xanes._core.base.words import frame_text
 from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 
 DECIMALS = {"eV": 2, "px": 2, "um": 4}
 LARGEST = 1e9
 LONGEST = 14
 """Letters that there is room for behind a box "auto"; numbers in a longer text are rounded."""
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def narrow(native: QWidget) -> None:
@@ -104,10 +107,13 @@ class ChoiceEditor(Editor):
     ----------
     names : mapping
         What each value is called, in the order of the list.
+    more : callable, optional
+        Returns what a value is called that is not among them.
     """
 
-    def __init__(self, names: Mapping[Any, str]) -> None:
+    def __init__(self, names: Mapping[Any, str], more: Callable[[Any], str] = str) -> None:
         super().__init__()
+        self.more = more
         self.names = dict(names)
         self.combo = ElidingCombo()
         self.combo.addItems(list(self.names.values()))
@@ -123,8 +129,8 @@ class ChoiceEditor(Editor):
         """Choose a value; a recipe may hold more than the form offers, and lists."""
         value = _hashable(value)
         if value not in self.names:
-            self.names[value] = str(value)
-            self.combo.addItem(str(value))
+            self.names[value] = self.more(value)
+            self.combo.addItem(self.names[value])
         self.combo.setCurrentIndex(list(self.names).index(value))
 
     def as_text(self, value: Any) -> str:
@@ -219,7 +225,7 @@ class FrameEditor(Editor):
             **{word: f"{word} frame" for word in words},
             "number": "frame no.",
         }
-        self.choice = ChoiceEditor(choices)
+        self.choice = ChoiceEditor(choices, frame_text)
         self.number = NumberEditor(True, 1, 1e6)
         self._row(self.choice, self.number, stretch=0)
         self.number.setVisible(False)
@@ -231,18 +237,18 @@ class FrameEditor(Editor):
         self.changed.emit()
 
     def value(self) -> int | str:
-        """Return the word, or the index of the frame counted from 0."""
-        choice: str = self.choice.value()
+        """Return the word, or the index of the frame counted from 0; from the end if negative."""
+        choice: int | str = self.choice.value()
         if choice == "number":
             return int(self.number.value()) - 1
         return -1 if choice == "last" else choice
 
     def set_value(self, value: int | str) -> None:
         """Show a word or a frame."""
-        if isinstance(value, str):
-            self.choice.set_value(value)
-        elif value == -1:
+        if value == -1:
             self.choice.set_value("last")
+        elif isinstance(value, str) or value < 0:
+            self.choice.set_value(value)
         else:
             self.number.set_value(value + 1)
             self.choice.set_value("number")
@@ -320,5 +326,20 @@ class AutoEditor(Editor):
 
 
 def _shorter(text: str) -> str:
-    """Return a text with its numbers to the first decimal below 1000, and to whole ones above."""
-    return re.sub(r"\d+\.\d+", lambda m: f"{float(m[0]):.{1 if float(m[0]) < 1000 else 0}f}", text)
+    """Return a text with fewer significant digits, at least three and whole numbers; what differs stays different."""
+    whole = short = text
+    for digits in (6, 5, 4, 3):
+        tried = NUMBER.sub(partial(_rounded, digits), whole)
+        if len(set(NUMBER.findall(tried))) < len(set(NUMBER.findall(whole))):
+            break
+        short = tried
+        if len(short) <= LONGEST:
+            break
+    return short
+
+
+def _rounded(digits: int, number: re.Match[str]) -> str:
+    value = float(number[0])
+    if "." not in number[0]:
+        return number[0]
+    return f"{value:.0f}" if value >= 10 ** (digits - 1) else f"{value:.{digits}g}"

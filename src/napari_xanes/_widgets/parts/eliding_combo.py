@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from qtpy.QtCore import QEvent, Qt
@@ -50,14 +51,11 @@ class ElidingCombo(QComboBox):
 
     def event(self, event: QEvent | None) -> bool:
         """Tell the whole text, above what the choice is for."""
-        whole = self.currentText() or self.placeholderText()
-        if (
-            isinstance(event, QHelpEvent)
-            and event.type() == QEvent.Type.ToolTip
-            and self.shown_text() != whole
-        ):
-            QToolTip.showText(event.globalPos(), f"<p>{whole}</p>{self.toolTip()}", self)
-            return True
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            whole = self.currentText() or self.placeholderText()
+            if self.shown_text() != whole:
+                QToolTip.showText(event.globalPos(), f"<p>{escape(whole)}</p>{self.toolTip()}", self)
+                return True
         return super().event(event)
 
     def showPopup(self) -> None:

@@ -109,6 +109,11 @@ class XanesScatter(Dock):
         x, y = self.across.layer(), self.up.layer()
         return None if x is None or y is None else (x, y)
 
+    def _titles(self, maps: tuple[Layer, Layer]) -> list[str]:
+        """Return what the axes are called: with the name of the scan where several have maps."""
+        scans = {about(one)["name"] for one in map_layers(self.viewer)}
+        return [_title(layer, about(layer)["name"] if len(scans) > 1 else "") for layer in maps]
+
     def _follow(self, layers: list[Layer]) -> None:
         """Notice when a mask is applied to the maps that are drawn, or taken off."""
         for layer in self._followed:
@@ -123,6 +128,8 @@ class XanesScatter(Dock):
     def _on_maps(self) -> None:
         """Draw other maps; an outline has no meaning for them."""
         maps = self._maps()
+        if maps is not None:
+            self.plot.name_axes(*self._titles(maps))
         self._follow([] if maps is None else list(maps))
         drawn = [] if maps is None else [data_of(layer) for layer in maps]
         if self._drawn is not None and list(map(id, drawn)) == list(map(id, self._drawn)):
@@ -135,7 +142,6 @@ class XanesScatter(Dock):
                 f"Needs two maps, such as thickness and a fraction: run {numbered(NORMALIZE)} and {numbered(FIT)}."
             )
             return
-        self.plot.name_axes(*[_title(layer) for layer in maps])
         self._run(partial(map_density, *drawn), partial(self._show_density, drawn))
 
     def _show_density(self, drawn: list[Any], density: MapDensity) -> None:
@@ -267,7 +273,7 @@ def _value_at(layer: Layer, position: Any) -> float:
     return float(data_of(layer)[tuple(at)]) if inside else float("nan")
 
 
-def _title(layer: Layer) -> str:
+def _title(layer: Layer, scan: str) -> str:
     said = about(layer)
-    title = map_title(said["map"], said, "")
+    title = map_title(said["map"], said, scan)
     return f"{title} ({said['unit']})" if said.get("unit") else title

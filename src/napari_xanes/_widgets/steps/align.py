@@ -13,6 +13,7 @@ from napari_xanes._core.align.blend import blend_frames
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.words import no_such_frame
 from napari_xanes._core.data.history import last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
@@ -136,9 +137,7 @@ def _partner(params: AlignParams, shown: int, n: int) -> int:
     if params.reference == "mean":
         return n - 1 if shown < n - 1 else 0
     if not -n <= params.reference < n:
-        raise InputError(
-            f"Reference is frame no. {params.reference + 1}, the stack has {n} frames; choose one of them."
-        )
+        raise InputError(f"Reference is {no_such_frame(params.reference, n)}; choose one of them.")
     return params.reference % n
 
 
