@@ -125,7 +125,7 @@ def test_align_shows_the_frame_on_the_reference(workflow, viewer, density, previ
     panel = workflow.panels["align"]
     layer = previewed(panel)
     assert layer.rgb and layer.data.shape == (64, 72, 3)
-    assert "Frame 20" in panel.preview.words.text()
+    assert "Frame 21" in panel.preview.words.text()
     viewer.dims.set_point(0, 40)
     qtbot.waitUntil(lambda: "stays in place" in panel.preview.words.text(), timeout=20_000)
     assert panel.preview.layer() is None
