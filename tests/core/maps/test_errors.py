@@ -98,6 +98,17 @@ def test_errors_scale_with_the_data(counted):
             np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("background", [0.02, 0.2])
+def test_errors_hold_of_fluorescence_whose_noise_rises_with_it(background):
+    rng = np.random.default_rng(0)
+    still = rng.uniform(0.8, 1.2, (48, 60)) * (clean(ENERGY) + background)[:, None, None] * 3000
+    noisy, true = (
+        nx.edge_map(mu, ENERGY, window=(8325, 8352), method="derivative", smoothing=5.0, uncertainty=True)
+        for mu in (rng.poisson(still).astype(np.float64), still)
+    )
+    assert 0.62 < np.mean(np.abs(noisy.energy - true.energy) < noisy.sigma) < 0.74
+
+
 def compounds(noise, energy, seed):
     """Return optical density of random mixtures of three compounds, and without noise."""
     rng = np.random.default_rng(seed)

@@ -2,9 +2,10 @@
 
 All are known functions of the values in the window, so their errors follow from the noise of these.  The noise of a pixel
 is what it scatters about a smoothing spline in directions in which no pixels differ by more; of few energies it is backed
-by that of all others (`engine.pooled`).  Behind the edge fewer photons are counted, so the logarithm of the variance is
-taken to rise in proportion to the typical spectrum, as steeply as the scatter of many pixels says, or not at all where that
-is not clear; in units of the spectrum's own range, so that it does not matter in which units the data come.
+by that of all others (`engine.pooled`).  Behind the edge fewer photons are counted, or more of fluorescence, so the
+variance, or its logarithm, is taken to rise in proportion to the typical spectrum, as steeply as the scatter of many pixels
+says, or not at all where that is not clear; in units of the spectrum's own range, so that it does not matter in which units
+the data come.
 Spectra that were normalised share the errors of their lines and of their step (`data.jacobian`).  What smoothing moves is
 not in them.
 """
@@ -32,7 +33,7 @@ UNEVEN = 3.0
 
 STEEPNESS = np.arange(0, 6.01, 0.25)
 """Logarithms, that are tried, of the ratio of the noise's variance at the typical spectrum's maximum to that at its minimum; in counts
-it is the range of the optical density.  The last means that there is no best one."""
+through a sample it is the range of the optical density.  The last means that there is no best one."""
 
 LEAST_DIRECTIONS = 3
 """Directions without structure from which on they tell whether noise is even: in two, a rest of structure looks like uneven noise."""
@@ -85,9 +86,9 @@ class WindowErrors:
             seen = sample[columns][:, np.isfinite(sample[columns]).all(axis=0)]
             typical = np.median(seen, axis=1).astype(np.float64) if seen.size else np.zeros(columns.size)
             height = (typical - typical.min()) / max(float(np.ptp(typical)), 1e-300)
-            self._rest, self.covariance = _spread(
-                rest, spectra, [(change * np.exp(b * height)) @ change.T for b in STEEPNESS]
-            )
+            variances = [np.exp(b * height) for b in STEEPNESS]  # of the logarithm of counts
+            variances += [1 + np.expm1(b) * height for b in STEEPNESS]  # of counts that rise, as fluorescence
+            self._rest, self.covariance = _spread(rest, spectra, [(change * v) @ change.T for v in variances])
         left = self._rest @ self.covariance @ self._rest.T
         whole = max(float(np.trace(left)), 1e-100)
         self._rest /= np.sqrt(whole)  # of few energies on a steep edge the spline leaves next to nothing
@@ -185,7 +186,8 @@ def _likeliest(tried: list[Float64], rest: Float64, spectra: Float64) -> int:
     by_chance = count * (count + 1) / (4 * n)
     most = -0.5 * (count * np.log(count) + np.linalg.slogdet(found)[1]) - by_chance
     best = int(np.argmax(likely))
-    clear = best < len(tried) - 1 and likely[best] - likely[0] > EXPLAINED * (most - likely[0])
+    inside = (best + 1) % STEEPNESS.size != 0
+    clear = inside and likely[best] - likely[0] > EXPLAINED * (most - likely[0])
     return best if clear else 0
 
 
