@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mouse import canvas_mouse, double_click_at, drag_line, move_over
 from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit
 
 import napari_xanes as nx
 from napari_xanes._core.base.params import make_params
@@ -346,6 +346,12 @@ def test_what_is_left_out_is_dragged(viewer, density, references, qtbot):
     editor.set_value(())
     settle(dock, qtbot)
     assert not dock.plot.excluded
+    line = editor.findChild(QLineEdit)
+    for typed, drawn in (("8350", []), (" to 8355", [(8350, 8355)]), (", x", [])):  # also while it is typed
+        qtbot.keyClicks(line, typed)
+        qtbot.keyClick(line, Qt.Key.Key_Return)
+        settle(dock, qtbot)
+        assert [region.getRegion() for region in dock.plot.excluded] == drawn
     for one in (dock, workflow):
         one.close_down()
 

@@ -111,15 +111,17 @@ class FormLink:
         return not params.background if choice is None else choice == "normalised"
 
     def excluded(self) -> list[tuple[float, float]]:
-        """Return the windows that the fit leaves out."""
+        """Return the windows that the fit leaves out; none while what is typed is not all of windows."""
         form = self.form("fit")
-        values = {} if form is None else form.values()
-        return [(float(lo), float(hi)) for lo, hi in values.get("exclude") or ()]
+        typed = () if form is None else form.values().get("exclude") or ()
+        if any(len(window) != 2 or any(isinstance(end, str) for end in window) for window in typed):
+            return []
+        return [(float(lo), float(hi)) for lo, hi in typed]
 
     def set_excluded(self, number: int, lo: float, hi: float) -> None:
         """Change one of the windows that the fit leaves out."""
         form, windows = self.form("fit"), self.excluded()
-        if form is not None:
+        if form is not None and number < len(windows):
             windows[number] = (round(lo, 2), round(hi, 2))
             form.editors["exclude"].set_value(tuple(windows))
 
