@@ -73,6 +73,20 @@ def test_otsu_and_the_shape_of_the_mask_are_previewed(panel, viewer, normalised,
     assert preview(viewer).scale == pytest.approx(thickness.scale)
 
 
+def test_a_map_that_changes_while_its_preview_is_put_in_begins_anew(panel, viewer, normalised, qtbot):
+    thickness, put_in = layer_of(viewer, "thickness"), []
+
+    def change(event):
+        put_in.append(event.value.name)
+        thickness.data = thickness.data + 1
+        panel.refresh()
+
+    viewer.layers.events.inserted.connect(change)
+    panel.otsu.click()
+    qtbot.waitUntil(lambda: put_in == [PREVIEW_NAME] and panel.found.text().startswith("Drag"))
+    assert preview(viewer) is None
+
+
 def test_the_preview_becomes_the_mask(panel, workflow, viewer, normalised, qtbot):
     """Its layer is not removed to be added again, which would take napari long; Undo and Redo know it as made by the step."""
     panel.otsu.click()

@@ -87,6 +87,7 @@ class MaskPanel(QWidget):
         self.scatter.clicked.connect(self.open_scatter)
         self.use = MaskUse(viewer, chooser)
         self._timer = PatientTimer(self, PREVIEW_MS)
+        self._showing = False
         self._lay_out()
         self._connect()
         self.refresh()
@@ -123,7 +124,7 @@ class MaskPanel(QWidget):
 
     def _connect(self) -> None:
         self.map.activated.connect(self._on_picked)
-        self.map.currentIndexChanged.connect(lambda _: self._on_map())
+        self.map.currentIndexChanged.connect(lambda _: self._look_at_map())
         self.histogram.dragged.connect(self._on_dragged)
         for edit in (self.above, self.below):
             edit.editingFinished.connect(self._on_edited)
@@ -149,8 +150,12 @@ class MaskPanel(QWidget):
         self.otsu.setEnabled(bool(maps))
         if not maps:
             self.found.setText(f"Needs a map, such as the thickness: run {numbered(NORMALIZE)} first.")
+        self._look_at_map()
+
+    def _look_at_map(self) -> None:
+        """Begin anew if the map is another one; not while its preview is being put in, which cannot be taken away then."""
         layer = self.map.layer()
-        if (None if layer is None else original(layer)) is not self._of:
+        if not self._showing and (None if layer is None else original(layer)) is not self._of:
             self._on_map()
 
     def _on_picked(self, index: int) -> None:
@@ -242,7 +247,12 @@ class MaskPanel(QWidget):
             return
         inside = int(mask.sum())
         self.found.setText(f"{inside} of {mask.size} pixels inside ({100 * inside / mask.size:.1f} %).")
-        show_preview(self.viewer, layer, mask)
+        self._showing = True
+        try:
+            show_preview(self.viewer, layer, mask)
+        finally:
+            self._showing = False
+        self._look_at_map()
 
     def open_scatter(self) -> None:
         """Open the scatter plot."""
