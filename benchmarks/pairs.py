@@ -1,9 +1,9 @@
 """Two checkouts against each other: a benchmark of both in turn, and the ratios of what it printed.
 
-    python benchmarks/pairs.py OTHER_CHECKOUT [--rounds 5] [--column 1] steps.py --size 512
+    python benchmarks/pairs.py OTHER_CHECKOUT [--rounds 5] [--column 1] [--this] steps.py --size 512
 
 Lines of the form "name  number  number ..." are read; the medians of the rounds are compared.  A script that the other
-checkout does not have is run from this one, with the other's source.
+checkout does not have is run from this one, with the other's source; with --this, any.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ HERE = Path(__file__).parents[1]
 LINE = re.compile(r"(\S.*?)\s{1,}((?:-?\d+\.\d+\s*)+)(?:\s|$)")
 
 
-def measured(root: Path, script: str, options: list[str], column: int) -> dict[str, float]:
+def measured(root: Path, path: Path, options: list[str], column: int) -> dict[str, float]:
     """Return the numbers that a script prints for a checkout, by the names before them."""
-    path = root / "benchmarks" / script
-    command = [sys.executable, str(path if path.is_file() else HERE / "benchmarks" / script), *options]
+    command = [sys.executable, str(path), *options]
     environment = {**os.environ, "PYTHONPATH": str(root / "src")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         print(done.stdout[-2000:], done.stderr[-3000:], sep="\n", file=sys.stderr)
-        raise SystemExit(f"{root}: {script} failed")
+        raise SystemExit(f"{root}: {path} failed")
     found = {}
     for line in done.stdout.splitlines():
         if match := LINE.match(line):
@@ -43,6 +42,7 @@ def main() -> None:
     parser.add_argument("other", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--column", type=int, default=1)
+    parser.add_argument("--this", action="store_true", help="run this checkout's script with both sources")
     parser.add_argument("script")
     parser.add_argument("options", nargs=argparse.REMAINDER)
     args = parser.parse_args()
@@ -50,7 +50,10 @@ def main() -> None:
     for number in range(args.rounds):
         roots = (args.other, HERE) if number % 2 == 0 else (HERE, args.other)
         for root in roots:
-            for name, value in measured(root, args.script, args.options, args.column).items():
+            path = root / "benchmarks" / args.script
+            if args.this or not path.is_file():
+                path = HERE / "benchmarks" / args.script
+            for name, value in measured(root, path, args.options, args.column).items():
                 found.setdefault(name, {args.other: [], HERE: []})[root].append(value)
     print(f"{'':30}{'other':>9}{'here':>9}{'here / other':>14}")
     for name, both in found.items():
