@@ -26,7 +26,7 @@ def test_inspect_all_lists_every_dataset_with_its_size_and_says_why(tmp_path):
     size = f"{RAW.nbytes / 1e3:.3g} kB" if RAW.nbytes >= 1000 else f"{RAW.nbytes} bytes"
     assert lines[0] == f"dataset: /a/img {RAW.shape} {RAW.dtype}, {size}"
     assert [line.split()[1] for line in lines[:4]] == ["/a/img", "/a/flat", "/a/energy", "/a/note"]
-    assert "energy reason: named so" in lines and "flat source: /a/flat" in lines
+    assert "energy reason: recognised by name" in lines and "flat source: /a/flat" in lines
     assert "flat reason: found with the images, as their flats" in lines
     assert (
         "pixel size: 0.25 um" in lines

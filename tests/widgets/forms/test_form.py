@@ -129,7 +129,7 @@ def test_editing_says_so(form, qtbot):
         form.editors["slope"].combo.setCurrentText("shared")
     with qtbot.waitSignal(form.changed):
         form.editors["pre_edge"].auto.setChecked(False)
-    form.editors["rho"].widget.value = 0.25
+    form.editors["rho"].box.setValue(0.25)
     assert form.params().rho == 0.25
 
 
@@ -172,8 +172,8 @@ def test_a_part_of_a_file_is_named_behind_it(qtbot, tmp_path):
 def test_labels_units_tooltips_and_limits_come_from_the_parameters(form):
     text = {label.text(): label.toolTip() for label in form.findChildren(QLabel)}
     assert "Energies before the edge." in text["Pre-edge (eV)"]
-    rounds = form.editors["rounds"].widget
-    assert (rounds.min, rounds.max) == (1, 1000)
+    rounds = form.editors["rounds"].box
+    assert (rounds.minimum(), rounds.maximum()) == (1, 1000)
     optional = {name for name, editor in form.editors.items() if isinstance(editor, AutoEditor)}
     assert optional == {"pre_edge", "e0", "method", "roi"}
 
@@ -214,7 +214,7 @@ def test_hidden_parameters_keep_their_default(qtbot):
 
 
 def test_the_wheel_scrolls_past_numbers(form):
-    number = form.editors["rounds"].widget.native
+    number = form.editors["rounds"].box
     event = QEvent(QEvent.Type.Wheel)
     assert form.editors["rounds"].eventFilter(number, event)
     assert not event.isAccepted()
@@ -236,7 +236,7 @@ def test_files_are_chosen_and_names_of_maps_are_words(qtbot, monkeypatch, tmp_pa
     qtbot.addWidget(particles)
     particles.offer("maps", ["edge_step", "fraction_NiO"])
     names = particles.editors["maps"]
-    assert [names.list.item(k).text() for k in range(2)] == ["edge step", "fraction NiO"]
+    assert [names.list.item(k).text() for k in range(2)] == ["edge step", "NiO fraction"]
     names.list.item(1).setCheckState(Qt.CheckState.Checked)
     assert names.value() in (("fraction_NiO",), ("edge_step", "fraction_NiO"), ())
     names.set_value(("edge_step",))

@@ -539,7 +539,7 @@ def test_of_a_large_region_it_is_said_how_much_is_read(dock, viewer, qtbot):
     layer = add_stack(viewer, nx.EnergyStack(data, 8300 + 10.0 * np.arange(5), "normalized", name="wide"))
     viewer.add_labels(np.ones((200, 220), np.uint8), name="all", scale=layer.scale[1:])
     settle(dock, qtbot)
-    assert "'all 1', 44000 px; 14667 of them, spread over it, are read" in dock.tools.message.text()
+    assert "'all 1', 44000 px; mean of 14667 evenly spaced pixels" in dock.tools.message.text()
 
 
 def test_the_window_lives_while_a_spectrum_is_unpacked(dock, viewer, qtbot, tmp_path, monkeypatch):

@@ -114,7 +114,7 @@ def test_labels_of_naparis_own_button_are_one_mask_at_all_energies(
     (name,) = [one for one in dock.plot.drawn() if one.startswith(labels.name)]
     expected = density.data[:, inside].mean(axis=1)
     np.testing.assert_allclose(dock.plot.drawn()[name].y, expected, rtol=1e-5)
-    assert "painted at single energies, it counts at all" in dock.tools.message.text()
+    assert "painted at one energy, used at all" in dock.tools.message.text()
     workflow.masks.refresh()
     workflow.masks.use.apply.click()
     assert "counts at all" in workflow.masks.use.result.text()

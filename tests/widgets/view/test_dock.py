@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor
 
 import napari_xanes as nx
 from napari_xanes._core.draw import figure as drawn_figure
-from napari_xanes._core.draw.color import SAFE_COLORS
+from napari_xanes._core.draw.color import COLOR_NAMES, SAFE_COLORS
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result
 from napari_xanes._widgets.view import figure as _figure_panel
 from napari_xanes._widgets.view import mix_panel as _mix_panel
@@ -391,6 +391,7 @@ def test_volumes_are_mixed_as_one_layer_a_map_that_add_up(view, viewer, volumes)
     np.testing.assert_allclose(nio.data[2, 3], np.linspace(0, 1, 5), atol=1e-6)
     color = next(r.color.color() for r in view.mix.rows if r.map.layer().name.startswith("NiO"))
     np.testing.assert_allclose(nio.colormap.colors[-1][:3], QColor(color).getRgbF()[:3], atol=1e-3)
+    assert nio.colormap.name in {f"black to {name}" for name in COLOR_NAMES.values()}, "no code of a colour"
 
 
 def test_a_map_taken_out_takes_its_volume_along(view, viewer, qtbot):

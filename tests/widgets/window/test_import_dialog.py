@@ -58,7 +58,7 @@ def test_a_scan_that_reads_by_itself(qtbot, dialog, scan_file):
     assert dialog.verdict.text().startswith(
         "41 energies, 8223.0 to 8578.0 eV, 64 x 72 px, counts, 41 flats, 5 darks"
     )
-    assert "Energies: ni_simulated.h5:/X_eng (named so" in dialog.verdict.text()
+    assert "Energies: ni_simulated.h5:/X_eng (recognised by name" in dialog.verdict.text()
     items = [dialog.tree.tree.topLevelItem(i) for i in range(dialog.tree.tree.topLevelItemCount())]
     assert {item.text(0): item.text(3) for item in items if item.text(3)} == {
         "img_xanes": "Images",

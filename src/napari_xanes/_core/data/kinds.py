@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -96,6 +97,9 @@ KINDS: dict[str, Kind] = {
     "residual": Kind(**_SIGNED, prefix=True),
 }
 
+TITLES = {"error": "fit error", "r_factor": "R-factor"}
+"""What maps are called where their names alone do not say."""
+
 PREFIXES = {"chosen_fraction": "chosen"}
 """How names of maps begin that do not begin with their kind."""
 
@@ -129,3 +133,11 @@ def info_of(name: str, signal: Signal | None = None) -> dict[str, Any]:
     one, reference = told_by_name(name)
     numbered = one in ("component", "residual")
     return {"kind": one, "unit": unit_of(one, signal), "reference": None if numbered else reference}
+
+
+def title_of(name: str, info: Mapping[str, Any] | None = None) -> str:
+    """Return what people call a map: its reference first, where it has one."""
+    said = info_of(name) if info is None else info
+    if said.get("reference"):
+        return f"{said['reference']} {str(said['kind']).replace('_', ' ')}"
+    return TITLES.get(name, name.replace("_", " "))

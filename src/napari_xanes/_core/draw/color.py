@@ -18,8 +18,17 @@ from napari_xanes._core.base.errors import InputError
 
 Color = str | Sequence[float]
 
-SAFE_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
-"""Orange, sky blue, bluish green, vermilion, reddish purple, blue, yellow."""
+COLOR_NAMES = {
+    "#E69F00": "orange",
+    "#56B4E9": "sky blue",
+    "#009E73": "bluish green",
+    "#D55E00": "vermilion",
+    "#CC79A7": "reddish purple",
+    "#0072B2": "blue",
+    "#F0E442": "yellow",
+}
+"""What the colours of the palette are called."""
+SAFE_COLORS = tuple(COLOR_NAMES)
 
 
 @public

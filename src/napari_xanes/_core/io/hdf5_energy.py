@@ -157,7 +157,7 @@ def _chosen(tree: Tree, images: TreeEntry, fitting: Sequence[TreeEntry]) -> Foun
     ):
         if choice and all(_same_values(e, choice[0]) for e in choice):
             declared = energy_unit_of(choice[0].units)
-            why = f"named so, in {declared} by its units" if declared else "named so"
+            why = f"recognised by name, unit {declared} as declared" if declared else "recognised by name"
             return FoundEnergies(entry_energies(choice[0], why), said=_others(choice[0], fitting))
     listed = ", ".join(e.name for e in fitting[:6])
     return FoundEnergies(
@@ -196,7 +196,9 @@ def attached_energies(tree: Tree, images: TreeEntry, counts: Sequence[int]) -> E
                 continue
             if not (NO_ENERGY.match(name) or SOURCE_NAME.match(name) or SOURCE.search(place)):
                 label = f"{tree.path.name}:{place}, attribute {name}"
-                return EnergyList(values.astype(np.float64), label, name, None, "an attribute named so", unit)
+                return EnergyList(
+                    values.astype(np.float64), label, name, None, "an attribute, recognised by name", unit
+                )
     return None
 
 
@@ -304,7 +306,7 @@ def find_one_energy(tree: Tree, images: TreeEntry, name: str | None) -> EnergyLi
     if not all(_same_values(e, choice[0]) for e in choice):
         listed = ", ".join(e.name for e in choice[:6])
         raise DataFileError(f"{tree.path}: the energy could be {listed}; name one with energy=.")
-    return entry_energies(choice[0], "a number in each file, named so")
+    return entry_energies(choice[0], "a number in each file, recognised by name")
 
 
 def could_be_photon(entry: TreeEntry) -> bool:

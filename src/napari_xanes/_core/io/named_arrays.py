@@ -56,7 +56,7 @@ def find_energies(
         return None
     (name, values), why = (
         next(iter(likely.items())),
-        "named so" if named else "proposed: it spans an absorption edge",
+        "recognised by name" if named else "proposed: it spans an absorption edge",
     )
     return EnergyList(values, f"{path.name}:{name}", name, name, why)
 

@@ -9,6 +9,7 @@ from typing import Any
 from napari_xanes._core.base.params import Params, make_params
 from napari_xanes._core.base.words import frame_text, value_text
 from napari_xanes._core.data.history import Entry
+from napari_xanes._core.data.kinds import title_of
 from napari_xanes._core.recipe.histories import changes_stack
 from napari_xanes._core.recipe.steps import STEPS, StepWithParams, step_title
 
@@ -74,7 +75,7 @@ class HistoryStep:
             if value != standard and extra.get("widget") != "hidden":
                 unit = f" {extra['unit']}" if extra.get("unit") else ""
                 text = parameter_text(name, value)
-                text = text.replace("_", " ") if extra.get("widget") == "maps" else text
+                text = _map_titles(value) if extra.get("widget") == "maps" else text
                 parts.append(f"{info.title} {text}{unit}")
         more = f", and {len(parts) - MOST} more" if len(parts) > MOST else ""
         return ", ".join(parts[:MOST]) + more
@@ -93,7 +94,8 @@ class HistoryStep:
                 words, unit = FACTS.get(key, (key.replace("_", " "), ""))
                 number = f"{value:.3g}" if isinstance(value, float) else _short(value)
                 told.append(f"{words} {number} {unit}".strip())
-        return ", ".join(told[:MOST])
+        line = ", ".join(told[:MOST])
+        return line[:1].upper() + line[1:]
 
     def warnings(self) -> list[str]:
         """Return what it warned of."""
@@ -105,6 +107,11 @@ def parameter_text(name: str, value: Any) -> str:
     if name == "background":
         return BACKGROUNDS.get(tuple(value), value_text(value))
     return frame_text(value) if name == "reference" and isinstance(value, int) else _short(value)
+
+
+def _map_titles(value: Any) -> str:
+    names = [value] if isinstance(value, str) else value
+    return _short(value) if names is None else value_text([title_of(name) for name in names])
 
 
 def _is_short(value: Any) -> bool:

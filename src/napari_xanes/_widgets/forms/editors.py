@@ -1,7 +1,6 @@
 """Editors of single parameters: each shows one value of a given type and says when it changes.
 
-An editor has ``value()``, ``set_value(value)`` and the signal ``changed``; single numbers, choices and texts
-are magicgui widgets.  Which editor a parameter gets is decided in `choice`.
+An editor has ``value()``, ``set_value(value)`` and the signal ``changed``.  Which editor a parameter gets is decided in `choice`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from magicgui import widgets
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -26,6 +24,7 @@ from superqt import QElidingLabel
 
 from napari_xanes._core.base.words import frame_text
 from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
+from napari_xanes._widgets.parts.number_box import NumberBox, short_text
 
 DECIMALS = {"eV": 2, "px": 2, "um": 4}
 LARGEST = 1e9
@@ -150,36 +149,33 @@ class NumberEditor(Editor):
 
     def __init__(self, whole: bool, low: float, high: float, unit: str = "") -> None:
         super().__init__()
-        kind = widgets.SpinBox if whole else widgets.FloatSpinBox
         self._decimals = 0 if whole else DECIMALS.get(unit, 4)
-        step = 1 if whole or unit == "eV" else 0.1
+        self.box = NumberBox()
         top = min(high, 2**31 - 1 if whole else LARGEST)
-        self.widget = kind(min=max(low, -top), max=top, step=step)
-        native = self.widget.native
-        if not whole:
-            native.setDecimals(self._decimals)
-        native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)  # they would take half of its width
-        native.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self._leave_wheel(native)
+        self.box.setRange(max(low, -top), top)
+        self.box.setDecimals(self._decimals)
+        self.box.setSingleStep(1 if whole or unit == "eV" else 0.1)
+        self.box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)  # would take half of its width
+        self.box.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self._leave_wheel(self.box)
         self._exact: float | None = None
-        self._row(native, stretch=0)
-        self.widget.changed.connect(lambda _: self.changed.emit())
+        self._row(self.box, stretch=0)
+        self.box.valueChanged.connect(lambda _: self.changed.emit())
 
     def value(self) -> float:
         """Return the number."""
-        shown = self.widget.value
+        shown = self.box.value() if self._decimals else int(self.box.value())
         exact = self._exact
         return exact if exact is not None and round(exact, self._decimals) == shown else shown
 
     def set_value(self, value: float) -> None:
         """Show a number, held to the limits by the parameters' own check, not here."""
         self._exact = value
-        self.widget.value = min(max(round(value, self._decimals), self.widget.min), self.widget.max)
+        self.box.setValue(round(value, self._decimals))  # which holds it to the limits
 
     def as_text(self, value: float) -> str:
         """Return the number with as many digits as are shown, without trailing zeros."""
-        text = f"{value:.{self._decimals}f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
+        return short_text(value, self._decimals)
 
 
 class SeveralEditor(Editor):

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from napari_xanes._core.data.kinds import title_of
 from napari_xanes._core.io.formats import name_filter, spectra_suffixes
 from napari_xanes._core.io.references import split_name
 from napari_xanes._widgets.forms.editors import Editor, narrow
@@ -127,7 +128,7 @@ class NamesEditor(Editor):
         self.list.blockSignals(True)
         self.list.clear()
         for name in dict.fromkeys((*names, *chosen)):
-            item = QListWidgetItem(name.replace("_", " ") if self._words else name)
+            item = QListWidgetItem(title_of(name) if self._words else name)
             item.setData(Qt.ItemDataRole.UserRole, name)
             ticked = name in chosen or (self._all_is_none and not chosen)
             item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
@@ -193,7 +194,7 @@ class NameEditor(Editor):
         self.combo.blockSignals(True)
         self.combo.clear()
         for name in wanted:
-            self.combo.addItem(nothing if name is None else name.replace("_", " "), name)
+            self.combo.addItem(nothing if name is None else title_of(name), name)
         self.combo.setCurrentIndex(max(self.combo.findData(chosen), 0))
         self.combo.blockSignals(False)
 
@@ -205,7 +206,7 @@ class NameEditor(Editor):
     def set_value(self, value: str | None) -> None:
         """Choose a name; a recipe may name another than is offered."""
         if value and self.combo.findData(value) < 0:
-            self.combo.addItem(value.replace("_", " "), value)
+            self.combo.addItem(title_of(value), value)
         self.combo.setCurrentIndex(max(self.combo.findData(value or None), 0))
 
 

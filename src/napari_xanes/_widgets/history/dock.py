@@ -173,7 +173,7 @@ class XanesHistory(Dock):
         elif change is not None:
             text = f"Changed from step {change + 1} on; the layers are still as before. Re-run to bring them up to date."
         elif self.list.index < 0 and some:
-            text = "Choose a step to see and change what it was done with."
+            text = "Choose a step to see and change its settings."
         self.note.setText(text)
         self.note.setVisible(bool(text))
         self.save.setEnabled(bool(history.taken()))

@@ -37,7 +37,7 @@ class XanesBatch(Dock):
         self.chooser = StackChooser(napari_viewer)
         self.recipe, self.out = QLineEdit(), QLineEdit()
         self.recipe.setPlaceholderText("what was done to this stack")
-        self.out.setPlaceholderText("folder for <scan>.h5")
+        self.out.setPlaceholderText("folder for the result files")
         self.choose_recipe = make_button("File...", "A recipe file, in place of what was done to the stack.")
         self.choose_out = make_button("Folder...", "Where results are written.")
         self.add_files = make_button(

@@ -80,8 +80,9 @@ class BatchTable(QTableWidget):
     def _show_row(self, i: int, row: Row) -> None:
         said = in_words(row.said)
         done = row.state == "done" and bool(row.result)
-        name = Path(row.result).name if done else said.replace(f"{Path(row.scan).parent}{os.sep}", "")
-        texts = (Path(row.scan).name, row.progress, name)
+        scan = Path(row.scan)
+        why = said.replace(f"{scan.parent}{os.sep}", "").removeprefix(f"{scan.name}: ")
+        texts = (scan.name, row.progress, Path(row.result).name if done else why)
         tips = (row.scan, row.progress, f"{row.result} {said}".strip())
         for column, (text, tip) in enumerate(zip(texts, tips, strict=True)):
             item = QTableWidgetItem(text)

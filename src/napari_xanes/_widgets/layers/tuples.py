@@ -25,8 +25,6 @@ from napari_xanes._widgets.layers.limits import LIMITS
 from napari_xanes._widgets.layers.settings import settings
 
 SCHEMA = 1
-TITLES = {"error": "fit error", "r_factor": "R-factor"}
-"""What maps are called where their names alone do not say."""
 LayerTuple = tuple[Any, dict[str, Any], str]
 More = bool | tuple[str, ...]
 """Whether all maps become layers, or the kinds of those that do besides those that are usually looked at."""
@@ -210,12 +208,7 @@ def ordered(result: Result, names: list[str]) -> list[str]:
 
 def map_title(name: str, info: Mapping[str, Any], scan: str) -> str:
     """Return the name of a map's layer: what it is first, because narrow layer lists cut the end."""
-    reference = info.get("reference")
-    title = (
-        f"{reference} {info['kind'].replace('_', ' ')}"
-        if reference
-        else TITLES.get(name, name.replace("_", " "))
-    )
+    title = kinds.title_of(name, info)
     return f"{title} ({scan})" if scan else title
 
 

@@ -12,7 +12,7 @@ from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
 from napari_xanes._core.engine.computed import ComputedStack
-from napari_xanes._core.recipe.edited import UNTOLD, parameter_text
+from napari_xanes._core.recipe.edited import FACTS, UNTOLD, parameter_text
 from napari_xanes._core.recipe.steps import step_title
 from napari_xanes._widgets.layers.layers import about, stack_layers
 from napari_xanes._widgets.layers.masked import mask_entry
@@ -83,7 +83,9 @@ def history_text(name: str, source: dict[str, Any], history: Sequence[Entry]) ->
         ]
         found = {key: value for key, value in entry.to_json()["found"].items() if key not in UNTOLD}
         lines += [
-            f"   {column_text(key)}: {_found_text(key, value)}" for key, value in found.items() if value != []
+            f"   {_found_title(key)}: {_found_text(key, value)}"
+            for key, value in found.items()
+            if value != []
         ]
     return "\n".join(lines)
 
@@ -92,6 +94,13 @@ def _value_text(key: str, value: Any) -> str:
     """Return a value in words, choices as the forms name them."""
     choice = isinstance(value, str) and value.isidentifier()
     return choice_text(value) if choice else parameter_text(key, value)
+
+
+def _found_title(key: str) -> str:
+    """Return what is found in the words of the history's list, written as the parameters are."""
+    words, unit = FACTS.get(key, (column_text(key), ""))
+    text = f"{words} ({unit})" if unit else words
+    return text[:1].upper() + text[1:]
 
 
 def _found_text(key: str, value: Any) -> str:

@@ -8,10 +8,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QColorDialog, QMenu, QToolButton
 
-from napari_xanes._core.draw.color import SAFE_COLORS
+from napari_xanes._core.draw.color import COLOR_NAMES
 
 SIDE = 22
-NAMES = ("orange", "sky blue", "green", "vermilion", "purple", "blue", "yellow")
 
 
 class ColorButton(QToolButton):
@@ -24,7 +23,7 @@ class ColorButton(QToolButton):
         self.setFixedSize(SIDE, SIDE)
         self.setToolTip("<p>Its colour; those of the menu can be told apart by colour-blind people, too.</p>")
         menu = QMenu(self)
-        for name, code in zip(NAMES, SAFE_COLORS, strict=True):
+        for code, name in COLOR_NAMES.items():
             patch = QPixmap(SIDE, SIDE)
             patch.fill(QColor(code))
             menu.addAction(QIcon(patch), name, partial(self._choose, code))

@@ -15,14 +15,24 @@ HEIGHT, AXIS_HEIGHT, TOP = 130, 42, 8  # half a number of the axis stands above 
 
 TITLED_HEIGHT = 180
 """Of a plot with a title."""
-MOST_NAMED = 3
-"""Curves whose whole names have room in a title; of more there are the numbers."""
+IN_A_LINE = 8
+"""Numbers of curves that have room in a line of a title."""
 
 
 def key_text(colors: Mapping[str, str]) -> str:
-    """Return the names of curves, each in its colour, for a title: in a small plot a legend would lie on the curves."""
-    words = [f'<span style="color: {color}">{name}</span>' for name, color in colors.items()]
-    return "&nbsp; ".join(words)
+    """Return the names of curves, each behind a dash of its colour, for a title: a legend would lie on the curves.
+
+    Words that the names have in common, as "component" of "component 1" and "component 2", are said once.
+    """
+    names = list(colors)
+    heads = {name.rpartition(" ")[0] for name in names}
+    head = heads.pop() if len(heads) == 1 and len(names) > 1 else ""
+    dashes = [
+        f'<span style="color: {color}">━</span>&nbsp;{name.removeprefix(head).strip()}'
+        for name, color in colors.items()
+    ]
+    lines = ["&nbsp; ".join(dashes[k : k + IN_A_LINE]) for k in range(0, len(dashes), IN_A_LINE)]
+    return f"{head}&nbsp; {'<br>'.join(lines)}" if head else "<br>".join(lines)
 
 
 class SmallPlot(pg.PlotWidget):
@@ -54,6 +64,11 @@ class SmallPlot(pg.PlotWidget):
             axis.setTextPen(text)
         if self._x_label:
             self.setLabel("bottom", self._x_label, color=text)
+        self.show_title(self.getPlotItem().titleLabel.text)
+
+    def show_title(self, title: str) -> None:
+        """Write a title in the colour of the text; an empty one takes no room."""
+        self.setTitle(title or None, size="9pt", color=get_theme(self._viewer.theme).text.as_hex())
 
     def wheelEvent(self, event: Any) -> None:
         """Let the wheel scroll the panel; dragging with the right button zooms."""
@@ -81,7 +96,6 @@ class SpectraPlot(SmallPlot):
         named: dict[str, str] = {}
         for label, (name, spectrum) in enumerate(spectra.items(), start=1):
             color = pg.mkColor([round(255 * part) for part in colors[label]])
-            words = name.split("_")
-            named[" ".join(words if len(spectra) <= MOST_NAMED else words[-1:])] = color.name()
+            named[name.replace("_", " ")] = color.name()
             self.plot(energy, np.asarray(spectrum), pen=pg.mkPen(color, width=2), name=name, connect="finite")
-        self.setTitle(key_text(named), size="9pt")
+        self.show_title(key_text(named))

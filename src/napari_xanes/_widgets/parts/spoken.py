@@ -6,6 +6,7 @@ import re
 from functools import cache
 
 from napari_xanes._core.base.params import Params
+from napari_xanes._core.data.kinds import title_of
 from napari_xanes._core.recipe.input_params import InputParams
 from napari_xanes._core.recipe.steps import STEPS
 
@@ -38,7 +39,7 @@ def column_text(name: str) -> str:
     for end, unit in UNITS:
         if name.endswith(end):
             return f"{name.removesuffix(end).replace('_', ' ')} ({unit})"
-    return name.replace("_", " ")
+    return title_of(name)
 
 
 def choice_text(word: object) -> str:

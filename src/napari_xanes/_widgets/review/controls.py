@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from napari_xanes._widgets.parts.number_box import NumberBox
 
 STEP, LARGE_STEP = 0.1, 1.0
 """px that an arrow key moves a frame, without and with Shift."""
@@ -24,7 +26,7 @@ class ReviewControls(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shift = [QDoubleSpinBox() for _ in range(2)]
+        self.shift = [NumberBox() for _ in range(2)]
         self.exclude = QCheckBox("Leave this frame out")
         self.next_to_check = QPushButton("Next to check")
         self.next_to_check.setToolTip(

@@ -74,7 +74,7 @@ class DriftPlot(SmallPlot):
                 symbolPen=LEFT_OUT,
             )
             colors["left out (x)"] = LEFT_OUT
-        self.setTitle(key_text(colors), size="9pt")
+        self.show_title(key_text(colors))
         self.addItem(self._line)
         self.mark(index)
 

@@ -169,23 +169,24 @@ def _sampled(one: SpectrumRead) -> str:
     """Return of which pixels the mean of a whole stack is."""
     mean = one.mean
     if not mean.used:
-        return f"{mean.pixels} pixels spread over it, none of which is valid in all frames"
+        return f"{mean.pixels} evenly spaced pixels, none valid in all frames"
     if mean.used < mean.pixels:
-        return f"{mean.used} pixels spread over it that are valid in all frames"
-    return f"{mean.pixels} pixels spread over it"
+        return f"{mean.used} evenly spaced pixels that are valid in all frames"
+    return f"{mean.pixels} evenly spaced pixels"
 
 
 def _validity(one: SpectrumRead) -> str:
     """Say so where a mean is not of all its pixels, or of more than was painted at this energy."""
     mean = one.mean
-    painted = "; painted at single energies, it counts at all" if one.collapsed else ""
-    if mean.pixels < one.pixels:
-        painted += f"; {mean.pixels} of them, spread over it, are read"
-    if mean.used == mean.pixels:
-        return painted
+    spaced = " evenly spaced" if mean.pixels < one.pixels else ""
+    said = ["painted at one energy, used at all"] if one.collapsed else []
     if not mean.used:
-        return f"{painted}; no pixel is valid in all frames, so the mean is of what is valid in each"
-    return f"{painted}; the mean is of {mean.used} of {mean.pixels} pixels, which are valid in all frames"
+        said.append("no pixel is valid in all frames: mean of those valid in each")
+    elif mean.used < mean.pixels:
+        said.append(f"mean of the {mean.used} of {mean.pixels}{spaced} pixels that are valid in all frames")
+    elif spaced:
+        said.append(f"mean of {mean.pixels}{spaced} pixels")
+    return "".join(f"; {part}" for part in said)
 
 
 def _fit_curves(first: str, fit: ReferenceFit, color: str | None) -> dict[str, Curve]:

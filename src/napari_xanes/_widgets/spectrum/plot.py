@@ -117,8 +117,8 @@ class SpectrumPlot(pg.PlotWidget):
         if curve.style == "points":
             item.setPen(None)
             item.setSymbol("o")
-            item.setSymbolSize(4)
-            item.setSymbolPen(None)
+            item.setSymbolSize(5)
+            item.setSymbolPen(pg.mkPen(self._text, width=0.5))  # else yellow is lost on a light ground
             item.setSymbolBrush(color)
         else:
             item.setSymbol(None)

@@ -9,8 +9,9 @@ import numpy as np
 from napari.layers import Layer, Shapes
 from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
+from napari_xanes._widgets.parts.number_box import NumberBox
 from napari_xanes._widgets.spectrum.regions import find_region
 
 FIELDS = {
@@ -37,11 +38,11 @@ class RegionBox(QWidget):
         super().__init__()
         self.viewer, self._stack_layer = viewer, stack_layer
         self._name = ""
-        self.boxes: dict[str, QDoubleSpinBox] = {}
+        self.boxes: dict[str, NumberBox] = {}
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         for i, (name, tip) in enumerate(FIELDS.items()):
-            box = QDoubleSpinBox()
+            box = NumberBox()
             box.setDecimals(1)
             box.setRange(-1e5 if i < 2 else 1.0, 1e5)
             box.setKeyboardTracking(False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QColor
 
 from napari_xanes._widgets.parts.table import ColumnsTable
@@ -58,7 +58,7 @@ class RegionTable(ColumnsTable):
         self._choose(self._name if self._name in names else names[-1] if names else "")
 
     def _dress(self, references: Sequence[str]) -> None:
-        """Colour the names as the curves are, and say what the columns are."""
+        """Show the colours of the curves beside the names, and say what the columns are."""
         tips = [
             *COLUMNS.values(),
             *[f"Fraction ± sigma, of the mean spectrum fitted as {numbered(FIT)} is set."] * len(references),
@@ -66,10 +66,11 @@ class RegionTable(ColumnsTable):
         for column, tip in enumerate(tips):
             if (head := self.table.horizontalHeaderItem(column)) is not None:
                 head.setToolTip(f"<p>{tip}</p>")
+                head.setText([*COLUMNS, *references][column])
         for number, row in enumerate(self.rows):
             name = self.table.item(number, 0)
             if row.color is not None and name is not None:
-                name.setForeground(QColor(row.color))
+                name.setData(Qt.ItemDataRole.DecorationRole, QColor(row.color))
 
     def _choose(self, name: str) -> None:
         """Choose a row by its name."""

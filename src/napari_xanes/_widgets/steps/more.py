@@ -47,4 +47,4 @@ class MorePanel(ChoicePanel):
     def tell(self, result: Result) -> tuple[str, str]:
         """Return the facts that the step noted."""
         outcome = HistorySteps(result.history[-1:]).steps[0].outcome()
-        return outcome or "done", f"{outcome[:1].upper()}{outcome[1:]}." if outcome else "Done."
+        return outcome or "done", f"{outcome}." if outcome else "Done."

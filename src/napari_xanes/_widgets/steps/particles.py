@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Labels, Layer
 from qtpy.QtWidgets import QWidget
 
+from napari_xanes._core.data.kinds import title_of
 from napari_xanes._core.data.result import Result
 from napari_xanes._widgets.layers.layers import about, results_of
 from napari_xanes._widgets.layers.words import facts, resolved
@@ -43,7 +44,7 @@ class ParticlesPanel(AfterFitPanel):
         masks = [one for one in self.earlier(layer) if one.name == "mask"]
         painted = " A mask painted by hand is not looked at." if any(one.painted for one in masks) else ""
         if of:
-            where = f"the map {of}"
+            where = f"the map {title_of(of)}"
         elif any(not one.painted for one in masks):
             where = "the mask"
         else:
@@ -56,7 +57,7 @@ class ParticlesPanel(AfterFitPanel):
         count = found["particles"]
         text = f"{count} particles of {found['pixels_inside']} pixels"
         if chosen.get("above") is not None:
-            text += f", where {chosen['of'].replace('_', ' ')} is at least {chosen['above']:.3g}"
+            text += f", where {title_of(chosen['of'])} is at least {chosen['above']:.3g}"
         if found["cut_particles"]:
             text += f"; {found['cut_particles']} reach the border of the picture"
         if found.get("invalid_pixels"):

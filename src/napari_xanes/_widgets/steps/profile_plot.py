@@ -9,8 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 
-from napari_xanes._core.data.kinds import told_by_name
-from napari_xanes._widgets.layers.tuples import map_title
+from napari_xanes._core.data.kinds import title_of
 from napari_xanes._widgets.parts.plot import TITLED_HEIGHT, SmallPlot
 
 BLUE = "#0072b2"
@@ -33,8 +32,7 @@ class ProfilePlot(SmallPlot):
         middle = (table["from"][pooled] + table["to"][pooled]) / 2
         mean, spread = table[name][pooled], table[f"{name}_std"][pooled]
         known = np.isfinite(mean)
-        kind, reference = told_by_name(name)
-        self.setTitle(map_title(name, {"kind": kind, "reference": reference}, ""), size="9pt")
+        self.show_title(title_of(name))
         bars = pg.ErrorBarItem(
             x=middle[known], y=mean[known], height=2 * np.nan_to_num(spread[known]), beam=0.02, pen=BLUE
         )

@@ -12,10 +12,11 @@ from napari.utils import Colormap
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import InputError
+from napari_xanes._core.data.kinds import title_of
+from napari_xanes._core.draw.color import COLOR_NAMES
 from napari_xanes._widgets.layers.layers import about, find, lineage
 from napari_xanes._widgets.layers.masked import data_of
 from napari_xanes._widgets.layers.together import result_of
-from napari_xanes._widgets.layers.tuples import map_title
 from napari_xanes._widgets.view.mix import Mix
 
 MIX, SINGLE = "colour_mix", "volume"
@@ -59,13 +60,13 @@ def _same_scan(viewer: Any, layer: Layer, other: Layer | None) -> bool:
 def map_name(layer: Layer) -> str:
     """Return what a map is called among those of one scan."""
     said = about(layer)
-    return map_title(said["map"], said, "")
+    return title_of(said["map"], said)
 
 
 def short_name(layer: Layer) -> str:
     """Return what a map is called in a legend."""
     said = about(layer)
-    return said.get("reference") or str(said["map"]).replace("_", " ")
+    return said.get("reference") or title_of(said["map"])
 
 
 def sigma_of(viewer: Any, maps: Sequence[Layer]) -> list[NDArray[Any]]:
@@ -155,7 +156,7 @@ def _colored(color: str) -> dict[str, Any]:
     return {
         "rgb": False,
         "multiscale": False,
-        "colormap": Colormap(["black", color], name=f"black to {color}"),
+        "colormap": Colormap(["black", color], name=f"black to {COLOR_NAMES.get(color.upper(), color)}"),
         "contrast_limits": (0.0, 1.0),
         "blending": "additive",
         "rendering": "mip",

@@ -31,7 +31,7 @@ from napari_xanes._widgets.view.layers import (
 )
 from napari_xanes._widgets.view.mix import Mix
 from napari_xanes._widgets.view.mix_legend import MixLegend
-from napari_xanes._widgets.view.mix_row import LimitsEdit, MixRow, NumberBox
+from napari_xanes._widgets.view.mix_row import LimitBox, LimitsEdit, MixRow
 
 MOST = len(SAFE_COLORS)
 AT_ONCE = 250_000
@@ -72,7 +72,7 @@ class MixPanel(QWidget):
         self.light_limits = LimitsEdit("Black below this value.", "Full brightness above this value.")
         self.fade = QCheckBox("Fade where sigma approaches")
         self.fade.setToolTip("<p>The uncertainty of the fractions, as the fit found it, as opacity.</p>")
-        self.fade_limit = NumberBox("A pixel with this sigma is black.")
+        self.fade_limit = LimitBox("A pixel with this sigma is black.")
         self.legend = MixLegend()
         self.words = make_words()
         self.background = Background(self)

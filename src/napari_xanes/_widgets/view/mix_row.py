@@ -8,10 +8,11 @@ from typing import Any
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QHBoxLayout, QToolButton, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QHBoxLayout, QToolButton, QWidget
 
 from napari_xanes._widgets.parts.color_button import ColorButton
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
+from napari_xanes._widgets.parts.number_box import NumberBox
 from napari_xanes._widgets.view.layers import map_name
 
 LARGEST = 1e9
@@ -27,7 +28,7 @@ class LimitsEdit(QWidget):
 
     def __init__(self, low_tip: str, high_tip: str) -> None:
         super().__init__()
-        self.low, self.high = (NumberBox(tip) for tip in (low_tip, high_tip))
+        self.low, self.high = (LimitBox(tip) for tip in (low_tip, high_tip))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -50,7 +51,7 @@ class LimitsEdit(QWidget):
         self.changed.emit()
 
 
-class NumberBox(QDoubleSpinBox):
+class LimitBox(NumberBox):
     """Shows a number as short as it is; one that is not edited stays to the last digit it has."""
 
     def __init__(self, tip: str) -> None:
@@ -62,12 +63,10 @@ class NumberBox(QDoubleSpinBox):
         self.setStyleSheet("QAbstractSpinBox {min-width: 58px; max-width: 58px; padding: 1px 2px;}")
         self.setToolTip(f"<p>{tip} The arrow keys and the wheel change it.</p>")
 
-    def textFromValue(self, value: float) -> str:
-        """Return as many digits as there is room for, without zeros at the end."""
+    def shown_decimals(self, value: float) -> int:
+        """Return as many as there is room for."""
         first = floor(log10(abs(value))) if value else 0
-        text = f"{value:.{max(0, min(self.decimals(), DIGITS - 1 - first))}f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-        return text.replace(".", str(self.locale().decimalPoint()))
+        return max(0, min(self.decimals(), DIGITS - 1 - first))
 
     def valueFromText(self, text: str | None) -> float:
         """Return the value itself where the text is what shows it."""

@@ -120,7 +120,7 @@ def _energies(path: Path, headers: list[dict[str, str]]) -> EnergyList | None:
     for name in rows[0]:
         if all(name in row for row in rows):
             values = np.array([row[name] for row in rows])
-            return EnergyList(values, f"{path.name}, {name} of the headers", name, None, "named so")
+            return EnergyList(values, f"{path.name}, {name} of the headers", name, None, "recognised by name")
     return None
 
 
