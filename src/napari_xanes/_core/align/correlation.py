@@ -14,22 +14,16 @@ Everything is n-dimensional: images and volumes take the same road.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
-from threading import local
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
+from napari_xanes._core.align.frequencies import Frequencies, Spectrum, Vector
 from napari_xanes._core.align.move import moved_rows, valid_span
 from napari_xanes._core.align.overlap import OverlapMatcher, Target
 from napari_xanes._core.data.stack import Float32
 
-Spectrum = NDArray[np.complex64]
-Vector = NDArray[np.float64]
-
-TAPER = 0.25  # part of the length over which a window rises and falls
 CUTOFF = 0.5  # cycles per pixel beyond which nothing is used
 _CLOSE = 0.75  # px; a remainder below this needs no new cut of the common region
 _GOOD = 0.9  # confidence from which on no other displacement is tried
@@ -41,57 +35,11 @@ _CLIMBED = (
 _TINY = 1e-30
 
 
-class _Work(local):
-    """Arrays for passing results, of each thread its own: to allocate them anew costs more than the arithmetic."""
-
-    shape: tuple[int, ...] = ()
-    image: Float32 | None = None
-
-    def like(self, spectrum: NDArray[Any]) -> _Work:
-        """Return the arrays in the shape of a spectrum."""
-        if self.shape != spectrum.shape:
-            self.shape = spectrum.shape
-            self.cross, self.turned = (np.empty(self.shape, np.complex64) for _ in range(2))
-            self.size, self.square, self.amplitude = (np.empty(self.shape, np.float32) for _ in range(3))
-            self.by_ring = np.empty(spectrum.size, np.float32)
-        return self
-
-    def padded(self, shape: tuple[int, ...]) -> Float32:
-        """Return an array for an image to be transformed."""
-        if self.image is None or self.image.shape != shape:
-            self.image = np.empty(shape, np.float32)
-        return self.image
-
-
-class Matcher:
-    """Compares frames of one shape; holds what depends on the shape only and can be shared by threads.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Shape of the frames; they are float32 with mean about 0 and no NaN.
-    """
+class Matcher(Frequencies):
+    """Compares frames of one shape; can be shared by threads."""
 
     def __init__(self, shape: Sequence[int]) -> None:
-        self.shape = tuple(shape)
-        self._work = _Work()
-        self.padded = tuple(scipy.fft.next_fast_len(n, real=True) for n in self.shape)
-        self.frequencies = [np.fft.fftfreq(n) for n in self.padded[:-1]] + [np.fft.rfftfreq(self.padded[-1])]
-        grid = np.meshgrid(*self.frequencies, indexing="ij", sparse=True)
-        self.radius = np.sqrt(sum(f * f for f in grid)).astype(np.float32)
-        twice = np.full(len(self.frequencies[-1]), 2, np.float32)  # the half spectrum stands for both halves
-        twice[0] = 1
-        if self.padded[-1] % 2 == 0:
-            twice[-1] = 1
-        self.count = np.ascontiguousarray(np.broadcast_to(twice, self.radius.shape))
-        width = 1.5 / min(self.padded)
-        self.n_rings = int(0.5 / width) + 1
-        self.ring = np.minimum((self.radius / width).astype(np.intp), self.n_rings - 1)
-        self._by_ring = np.argsort(self.ring, axis=None, kind="stable")
-        self._ring_starts = np.searchsorted(self.ring.ravel()[self._by_ring], np.arange(self.n_rings))
-        self._count_by_ring = self.count.ravel()[self._by_ring]
-        self.ring_count = self.ring_sum(np.ones_like(self.radius))
-        self.ring_radius = self.ring_sum(self.radius) / self.ring_count
+        super().__init__(shape)
         waves = [(2j * np.pi * f).astype(np.complex64)[:, None] for f in reversed(self.frequencies)]
         self._waves = [
             (wave, wave ** np.arange(3)) for wave in waves
@@ -106,51 +54,10 @@ class Matcher:
         # below this coherence a ring holds nothing but noise; the window correlates neighbouring frequencies
         self._floor = 3 / np.sqrt(self.ring_count / 2)
 
-    def ring_sum(self, values: NDArray[np.floating[Any]]) -> Vector:
-        """Sum `values`, given on the half spectrum, over rings of equal spatial frequency of the whole one."""
-        weighted = self._work.like(values).by_ring
-        np.take(values, self._by_ring, out=weighted, mode="clip")  # "raise" would need an array in between
-        weighted *= self._count_by_ring
-        return np.asarray(np.add.reduceat(weighted, self._ring_starts, dtype=np.float64))
-
-    def of_ring(self, values: Vector) -> Float32:
-        """Return values of the rings on the half spectrum, as often as frequencies stand for others."""
-        spread: Float32 = np.take(values.astype(np.float32), self.ring, mode="clip")
-        spread *= self.count
-        return spread
-
-    @cached_property
-    def gradient_response(self) -> Vector:
-        """Return the sum over each ring of the squared response of a numerical gradient, along all axes together."""
-        grid = np.meshgrid(*self.frequencies, indexing="ij", sparse=True)
-        return self.ring_sum(np.asarray(sum(np.sin(2 * np.pi * f) ** 2 for f in grid), np.float32))
-
     def _low_pass(self, cutoff: float) -> Float32:
         low = np.cos(np.pi / 2 * np.minimum(self.radius / cutoff, 1)) ** 2 * self.count
         low[(0,) * low.ndim] = 0
         return np.asarray(low, dtype=np.float32)
-
-    # -- spectra ------------------------------------------------------------------------------------
-
-    def spectrum(self, image: Float32, taper: float = TAPER) -> Spectrum:
-        """Return the half spectrum of an image as large as the frames or smaller, mean off and windowed."""
-        padded = self._work.padded(self.padded)
-        padded.fill(0)
-        inside = padded[tuple(slice(n) for n in image.shape)]
-        np.subtract(image, np.add.reduce(image, axis=None) / np.float32(image.size), out=inside)
-        for axis, n in enumerate(image.shape):
-            inside *= tapered(n, taper).reshape([-1 if a == axis else 1 for a in range(image.ndim)])
-        return np.asarray(scipy.fft.rfftn(padded), dtype=np.complex64)
-
-    def phases(self, shift: Vector) -> Spectrum:
-        """Return exp(2 pi i f.shift), which takes a displacement by `shift` out of a spectrum."""
-        factor = np.ones((1,) * len(self.padded), np.complex64)
-        for axis, (f, s) in enumerate(zip(self.frequencies, shift, strict=True)):
-            line = np.exp(2j * np.pi * f * s).astype(np.complex64)
-            factor = factor * line.reshape([-1 if a == axis else 1 for a in range(len(self.padded))])
-        return factor
-
-    # -- displacement -------------------------------------------------------------------------------
 
     def prepare(self, fixed: Float32) -> Target:
         """Return what `match` needs of the frame that others are compared with."""
@@ -232,7 +139,7 @@ class Matcher:
 
     def _whitened(self, a: Spectrum, b: Spectrum) -> Spectrum:
         """Return the cross spectrum over the root of its size, fine detail held back: the way to a first answer."""
-        work = self._work.like(a)
+        work = self.work.like(a)
         cross = _cross(a, b, work.cross)
         size = np.abs(cross, out=work.size)
         size += _TINY
@@ -247,7 +154,7 @@ class Matcher:
 
     def _weighed(self, a: Spectrum, b: Spectrum, start: Vector) -> tuple[Spectrum | None, float]:
         """Return the cross spectrum as it is looked for its maximum, None if nothing is shared; and the confidence."""
-        work = self._work.like(a)
+        work = self.work.like(a)
         cross = _cross(a, b, work.cross)
         size, square = np.abs(a, out=work.size), np.abs(b, out=work.square)
         amplitude = np.multiply(size, square, out=work.amplitude)  # of the cross spectrum
@@ -274,14 +181,14 @@ class Matcher:
         cross *= weights
         return cross, confidence
 
-    def bend_and_scatter(self, moving: Float32, fixed: Float32) -> tuple[Vector, Vector] | None:
+    def bend_and_scatter(self, moving: Spectrum, fixed: Spectrum) -> tuple[Vector, Vector] | None:
         """Return, of frames that lie on each other, how the correlation bends (n, n), and how its slope scatters (n, n).
 
         The latter is the sum of squares of what each frequency adds to the slope, which is their variance, as all
         have been weighed to add nothing in sum.
         """
         none = np.zeros(len(self.shape))
-        cross, _ = self._weighed(self.spectrum(moving), self.spectrum(fixed), none)
+        cross, _ = self._weighed(moving, fixed, none)
         if cross is None:
             return None
         bend = -self._moments(cross, none)[self._hessian]
@@ -335,13 +242,3 @@ def _newton_step(gradient: Vector, hessian: Vector) -> Vector:
     curvature, directions = np.linalg.eigh(hessian)
     bend = np.maximum(np.abs(curvature), 1e-6 * max(float(np.abs(curvature).max()), _TINY))
     return np.asarray(np.clip(directions @ ((directions.T @ gradient) / bend), -1, 1), dtype=np.float64)
-
-
-@lru_cache(maxsize=4096)
-def tapered(n: int, part: float) -> Float32:
-    """Return a window of n values, 1 but for cosine flanks over `part` of it in all; not to be written to."""
-    window = np.ones(n, np.float32)
-    m = int(part * n / 2)
-    rise = np.sin(np.pi / 2 * (np.arange(m) + 0.5) / max(m, 1)) ** 2
-    window[:m], window[n - m :] = rise, rise[::-1]
-    return window

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.align.correlation import Matcher
-from napari_xanes._core.align.information import FOUND_IN_NOISE, Information, information
+from napari_xanes._core.align.information import FOUND_IN_NOISE, Information, Spectra, information
 from napari_xanes._core.data.drift import FloatMatrix
-from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine import blocks
 
 BEST_FRAMES = 75.0
@@ -30,8 +29,8 @@ ALONG = 0.1
 ON_AXIS = 0.999
 """Part of an axis in a direction from which on the two are taken to be the same."""
 
-Pair = Callable[[int], tuple[Float32, Float32] | None]
-"""Gives a frame moved back and what it was compared with, cut to what both show."""
+Pair = Callable[[int], tuple[Spectra, Spectra] | None]
+"""Gives the spectra of a frame moved back and of what it was compared with, cut to what both show."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +68,7 @@ def what_is_told(
 
     def look(i: int) -> None:
         two = pair(i)
-        if two is not None and min(two[0].shape) > 1:
+        if two is not None:
             told[i] = information(matcher, *two)
 
     blocks.run(look, np.flatnonzero(used).tolist(), text="Measuring how sure the drift is", workers=workers)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.align.copies import SHORTEST, binned
-from napari_xanes._core.align.correlation import Matcher, Vector
+from napari_xanes._core.align.correlation import Matcher
 from napari_xanes._core.align.determined import LEAST_BINNED
+from napari_xanes._core.align.frequencies import Vector
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.drift import FloatMatrix
 from napari_xanes._core.data.stack import Float32

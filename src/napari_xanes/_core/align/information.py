@@ -17,7 +17,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.align.correlation import TAPER, Matcher, Spectrum, tapered
+from napari_xanes._core.align.correlation import Matcher
+from napari_xanes._core.align.frequencies import TAPER, Spectrum, tapered
 from napari_xanes._core.data.stack import Float32
 
 Matrix = NDArray[np.float64]
@@ -81,30 +82,53 @@ def _covariance(curvature: Matrix, slope: Matrix, free: Matrix) -> Matrix:
     return outer
 
 
-def information(matcher: Matcher, frame: Float32, others: Float32) -> Information:
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """Of one frame: its shape, its spectrum, and, of the rings that tell something, those of its gradients along the axes."""
+
+    shape: tuple[int, ...]
+    whole: Spectrum
+    slopes: list[Spectrum]
+
+    @classmethod
+    def of(cls, matcher: Matcher, frame: Float32) -> Spectra:
+        """Return the spectra of a frame."""
+        rings = matcher.rings_below(FINEST)
+        slopes = [rings.of(matcher.slope_spectrum(frame, axis)) for axis in range(frame.ndim)]
+        return cls(frame.shape, matcher.spectrum(frame), slopes)
+
+    def mean_without(self, one: Spectra, count: int) -> Spectra:
+        """Return the spectra of the mean of so many frames, if these are of their sum and `one` is not to count."""
+
+        def rest(total: Spectrum, own: Spectrum) -> Spectrum:
+            left = total - own
+            left *= np.float32(1 / (count - 1))
+            return left
+
+        slopes = [rest(total, own) for total, own in zip(self.slopes, one.slopes, strict=True)]
+        return Spectra(self.shape, rest(self.whole, one.whole), slopes)
+
+
+def information(matcher: Matcher, frame: Spectra, others: Spectra) -> Information:
     """Return what the match of a frame with the mean of the others tells, both cut to the region that they share.
 
     Rings of spatial frequency are weighed by what of the mean is not its own noise, over the noise of the frame.
     """
-    n = frame.ndim
-    left = [matcher.spectrum(np.gradient(frame, axis=k)) for k in range(n)]
-    right = [matcher.spectrum(np.gradient(others, axis=k)) for k in range(n)]
+    n, left, right = len(frame.shape), frame.slopes, others.slopes
+    rings = matcher.rings_below(FINEST)
+    size, response = matcher.ring_count[: len(rings.starts)], matcher.gradient_response[: len(rings.starts)]
     power_left, power, shared = (
-        matcher.ring_sum(_shared(one, two)) for one, two in ((left, left), (right, right), (left, right))
+        rings.sum(_shared(one, two)) for one, two in ((left, left), (right, right), (left, right))
     )
-    response = matcher.gradient_response
     gain = np.maximum(shared / np.maximum(power, _TINY), 0)
     rest = power_left - gain * shared
     noise = np.maximum(rest, 1e-9 * rest.sum() + _TINY) / response
     ring = gain / noise
-    ring[matcher.ring_radius >= FINEST] = 0
     slope = ring * ring * noise
-    weight, slope, bend = (
-        matcher.of_ring(values) for values in (ring, slope, slope * response / (n * matcher.ring_count))
-    )
+    weight, slope, bend = map(rings.spread, (ring, slope, slope * response / (n * size)))
     curvature = _products(weight, left, right)
     lost = _lost_to_the_window(frame.shape, matcher.padded)
-    made = matcher.bend_and_scatter(frame, others) or (np.eye(n), np.zeros((n, n)))
+    made = matcher.bend_and_scatter(frame.whole, others.whole) or (np.eye(n), np.zeros((n, n)))
     return Information(
         (curvature + curvature.T) / 2,
         lost * _products(slope, right, right),

@@ -12,8 +12,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.align.correlation import Matcher, Vector
+from napari_xanes._core.align.correlation import Matcher
 from napari_xanes._core.align.frames import Search, by_chance, doubtful
+from napari_xanes._core.align.frequencies import Vector
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine import blocks
 

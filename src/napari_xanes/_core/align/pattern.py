@@ -14,7 +14,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from napari_xanes._core.align.correlation import TAPER, Matcher, Spectrum, Vector, tapered
+from napari_xanes._core.align.correlation import Matcher
+from napari_xanes._core.align.frequencies import TAPER, Spectrum, Vector, tapered
 from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine import blocks
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.align.correlation import Vector
+from napari_xanes._core.align.copies import binned
+from napari_xanes._core.align.correlation import Matcher
 from napari_xanes._core.align.frames import Search, by_chance, doubtful
+from napari_xanes._core.align.frequencies import Vector
 from napari_xanes._core.align.pattern import GROUP, static_pattern
 from napari_xanes._core.data.drift import FloatMatrix
 from napari_xanes._core.data.stack import Float32
@@ -16,13 +20,38 @@ from napari_xanes._core.engine import blocks
 
 MEAN_PASSES = 2
 _PATTERN_PASSES = 6
+_WORTH_HALVING = 100_000  # voxels of the small copies
 _SHARP = 0.15  # px of the small frames; a mean of frames that lie this well is as sharp as can be
 _BETTER = 0.98  # of what matches lack to 1, what they may lack still without a pattern that is there
 _SETTLED = 0.1  # px of the small frames; the pattern is known well enough when no shift changes by more
 
 
-def to_one(search: Search, anchor: int) -> None:
-    """Measure every frame against frame `anchor`."""
+def start(search: Search, anchor: int) -> None:
+    """Measure every frame against frame `anchor`, without what stays put on the detector."""
+    if search.frames[anchor].ndim == 3 and search.frames[anchor].size > _WORTH_HALVING:
+        _start_at_half(search, anchor)
+    else:
+        to_one(search, anchor, search.usable)
+        without_pattern(search, anchor)
+
+
+def _start_at_half(search: Search, anchor: int) -> None:
+    """Start with copies of half the length an axis, which takes a fraction of the time; what shows nothing there as it is."""
+    frames = [binned(frame, (2,) * frame.ndim) for frame in search.frames]
+    half = dataclasses.replace(search, matcher=Matcher(frames[anchor].shape), frames=frames)
+    half.shifts, half.confidence = search.shifts.copy(), search.confidence.copy()
+    start(half, anchor)
+    lost = search.usable & ~half.known | by_chance(half)
+    search.shifts[:], search.confidence[:] = 2 * half.shifts, half.confidence
+    if lost.any():
+        to_one(search, anchor, lost)
+    if half.frames is not frames:
+        pattern = static_pattern(search.matcher, search.frames, search.shifts, search.known, search.workers)
+        search.frames = search.frames if pattern is None else [frame - pattern for frame in search.frames]
+
+
+def to_one(search: Search, anchor: int, which: NDArray[np.bool_]) -> None:
+    """Measure frames against frame `anchor`."""
     matcher, frames = search.matcher, search.frames
     fixed = frames[anchor]
     target = matcher.prepare(fixed)
@@ -32,7 +61,7 @@ def to_one(search: Search, anchor: int) -> None:
             return np.zeros(fixed.ndim), 1.0
         return matcher.match(frames[i], fixed, target)
 
-    search.each(measure, np.flatnonzero(search.usable).tolist(), "Measuring drift")
+    search.each(measure, np.flatnonzero(which).tolist(), "Measuring drift")
 
 
 def without_pattern(search: Search, anchor: int) -> None:
@@ -96,15 +125,17 @@ def to_mean(search: Search) -> None:
         if len(known) < 2:
             return
         before, astray = search.shifts.copy(), doubtful(search.confidence, search.usable)
-        sums = aligned_sum(search, known)
+        back = moved_back(search, known)
+        sums = aligned_sum(search, back)
 
         def measure(
             i: int,
+            back: dict[int, Float32] = back,
             sums: _Sums = sums,
             before: FloatMatrix = before,
             astray: NDArray[np.bool_] = astray,
         ) -> tuple[Vector, float]:
-            others, own = mean_of_others(search, i, sums)
+            own, others = back.get(i), mean_of_others(search, i, sums, back)
             frame, polish = search.frames[i], search.matcher.polish
             tries = [] if own is None else [polish(frame, others, before[i], own)]
             if astray[i]:
@@ -127,21 +158,27 @@ def _neighbors(shifts: FloatMatrix, astray: NDArray[np.bool_], index: int) -> li
     return [shifts[i] for i in (*before, *after)]
 
 
-def mean_of_others(
-    search: Search, index: int, sums: _Sums, back: Float32 | None = None
-) -> tuple[Float32, Float32 | None]:
-    """Return the mean of all frames but one as they lie now, and that one moved `back`, if its place is known."""
+def moved_back(search: Search, indices: NDArray[np.intp]) -> dict[int, Float32]:
+    """Return frames as they would be without their displacement, NaN where they show nothing."""
+    back: dict[int, Float32] = {}
+
+    def move(i: int) -> None:
+        back[i] = search.matcher.moved_back(search.frames[i], search.shifts[i])
+
+    blocks.run(move, indices.tolist(), workers=search.workers)
+    return back
+
+
+def mean_of_others(search: Search, index: int, sums: _Sums, back: Mapping[int, Float32]) -> Float32:
+    """Return the mean of all frames but one as they lie now, moved `back`."""
     total, count = sums.total.copy(), sums.count.copy()
-    own = back
-    if search.known[index]:
-        if own is None:
-            own = search.matcher.moved_back(search.frames[index], search.shifts[index])
+    if index in back:
         seen = search.matcher.in_view(search.shifts[index])
-        total[seen] -= own[seen]
+        total[seen] -= back[index][seen]
         count[seen] -= 1
     np.maximum(count, 1, out=count)  # where no frame is left the total is 0 but for rounding
     total /= count
-    return total, own
+    return total
 
 
 @dataclass(eq=False)
@@ -152,18 +189,17 @@ class _Sums:
     count: Float32
 
 
-def aligned_sum(search: Search, indices: NDArray[np.intp], back: dict[int, Float32] | None = None) -> _Sums:
-    """Sum groups of frames, and their sums in order, so that threads do not change the result."""
-    shape = search.matcher.shape
+def aligned_sum(search: Search, back: Mapping[int, Float32]) -> _Sums:
+    """Sum groups of frames moved `back`, and their sums in order, so that threads do not change the result."""
+    shape, indices = search.matcher.shape, sorted(back)
     groups = [indices[i : i + GROUP] for i in range(0, len(indices), GROUP)]
     parts = [_Sums(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for _ in groups]
 
     def add(number: int) -> None:
         part = parts[number]
         for i in groups[number]:
-            own = back[i] if back else search.matcher.moved_back(search.frames[i], search.shifts[i])
             seen = search.matcher.in_view(search.shifts[i])
-            part.total[seen] += own[seen]
+            part.total[seen] += back[i][seen]
             part.count[seen] += 1
 
     blocks.run(add, range(len(groups)), workers=search.workers)

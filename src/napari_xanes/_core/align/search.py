@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,19 @@ from numpy.typing import NDArray
 from napari_xanes._core.align.aperture import opening
 from napari_xanes._core.align.copies import Copies, small_copies
 from napari_xanes._core.align.correlation import Matcher
-from napari_xanes._core.align.determined import ALONG, LEAST_ERROR, Determined, what_is_told
+from napari_xanes._core.align.determined import ALONG, LEAST_ERROR, Determined, Pair, what_is_told
 from napari_xanes._core.align.frames import Search, bridge, clear_frame, doubtful, nearest, scale_frames
+from napari_xanes._core.align.information import Spectra
 from napari_xanes._core.align.misfit import reversed_frames, turning
+from napari_xanes._core.align.move import valid_span
 from napari_xanes._core.align.rounds import (
     MEAN_PASSES,
     aligned_sum,
     by_neighbors,
     mean_of_others,
+    moved_back,
+    start,
     to_mean,
-    to_one,
     without_pattern,
 )
 from napari_xanes._core.base.errors import InputError
@@ -37,6 +41,8 @@ from napari_xanes._core.engine.blocks import one_blas_thread
 _WORTH_THREADS = (
     100_000  # pixels of the small frames; on fewer, threads wait for each other more than they work
 )
+_MOST_OF = 0.5
+"""Of a frame, that all must show for their spectra to be added up there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +137,7 @@ def _measure_drift(
         shifts, sigma = told.projected(search.shifts), _added_up(told.sigma, search.usable)
         return Measured(shifts * bins, search.confidence, reference, sigma * bins, told.blind, seen)
     anchor = clear_frame(search)
-    to_one(search, anchor)
-    without_pattern(search, anchor)
+    start(search, anchor)
     if not copies.details or doubtful(search.confidence, search.usable).any():
         to_mean(search)
     told = _told(search)
@@ -159,17 +164,34 @@ def _cut(frames: list[Float32], part: tuple[slice, ...]) -> list[Float32]:
 
 def _told(search: Search) -> Determined:
     """Return which directions of the drift frames tell, by the mean of the others as they lie now."""
-    known = np.flatnonzero(search.known)
-    back = {int(i): search.matcher.moved_back(search.frames[i], search.shifts[i]) for i in known}
-    sums = aligned_sum(search, known, back)
+    matcher, known = search.matcher, np.flatnonzero(search.known)
+    back = moved_back(search, known)
+    sums = aligned_sum(search, back)
+    by_all = _seen_by_all(search, known)
+    total = None if by_all is None else Spectra.of(matcher, sums.total[by_all])
 
-    def pair(i: int) -> tuple[Float32, Float32] | None:
-        others, own = mean_of_others(search, i, sums, back[i])
-        seen = search.matcher.in_view(search.shifts[i])
-        return None if own is None else (own[seen], others[seen])
+    def pair(i: int) -> tuple[Spectra, Spectra] | None:
+        if total is not None:
+            own = Spectra.of(matcher, back[i][by_all])
+            return own, total.mean_without(own, known.size)
+        seen = matcher.in_view(search.shifts[i])
+        return _pair(matcher, back[i][seen], mean_of_others(search, i, sums, back)[seen])
 
     used = search.known if known.size > 1 else np.zeros_like(search.known)
-    return what_is_told(search.matcher, pair, used, search.least, search.workers)
+    return what_is_told(matcher, pair, used, search.least, search.workers)
+
+
+def _seen_by_all(search: Search, known: NDArray[np.intp]) -> tuple[slice, ...] | None:
+    """Return the region that all frames still cover when they are moved back; None if it is not most of them."""
+    spans = [valid_span(n, s) for n, s in zip(search.matcher.shape, search.shifts[known].T, strict=True)]
+    sides = [max(hi - lo, 0) for lo, hi in spans]
+    if prod(sides) < _MOST_OF * prod(search.matcher.shape):
+        return None
+    return tuple(slice(lo, hi) for lo, hi in spans)
+
+
+def _pair(matcher: Matcher, one: Float32, other: Float32) -> tuple[Spectra, Spectra] | None:
+    return (Spectra.of(matcher, one), Spectra.of(matcher, other)) if min(one.shape) > 1 else None
 
 
 def _stay_along(search: Search, frames: list[Float32], told: Determined) -> Determined:
@@ -186,16 +208,17 @@ def _stay_along(search: Search, frames: list[Float32], told: Determined) -> Dete
     return Determined(blind.free, blind.blind, sigma)
 
 
-def _with_the_one_before(search: Search) -> Callable[[int], tuple[Float32, Float32] | None]:
+def _with_the_one_before(search: Search) -> Pair:
     order = np.flatnonzero(search.usable)
     before = dict(zip(order[1:].tolist(), order[:-1].tolist(), strict=True))
 
-    def pair(i: int) -> tuple[Float32, Float32] | None:
+    def pair(i: int) -> tuple[Spectra, Spectra] | None:
         if i not in before:
             return None
         shift = search.shifts[i] - search.shifts[before[i]]
         seen = search.matcher.in_view(shift)
-        return search.matcher.moved_back(search.frames[i], shift)[seen], search.frames[before[i]][seen]
+        back = search.matcher.moved_back(search.frames[i], shift)
+        return _pair(search.matcher, back[seen], search.frames[before[i]][seen])
 
     return pair
 
