@@ -508,6 +508,13 @@ def test_the_error_of_an_edited_frame_is_none_and_of_an_excluded_one_unknown():
     assert np.isnan(drift.excluding([1]).sigma[1]).all()
 
 
+@pytest.mark.parametrize("shift", [(45.3, 0), (-45.3, 0), (0, 77.0)])
+def test_what_lies_farther_off_than_the_frame_is_long_is_not_in_view(shift):
+    matcher = Matcher((40, 36))
+    back = matcher.moved_back(np.ones((40, 36), np.float32), np.array(shift))
+    assert np.isnan(back).all() and back[matcher.in_view(np.array(shift))].size == 0
+
+
 @pytest.mark.parametrize("shape", [(40, 36), (16, 40, 36)])
 @pytest.mark.parametrize("method", ["polish", "refine"])
 def test_a_start_out_of_the_frame_is_no_match(shape, method):

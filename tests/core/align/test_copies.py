@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 from napari_xanes import estimate_drift
+from napari_xanes._core.align import copies
 from napari_xanes._core.align.copies import _choose_bins, _detailed_window, binned
 
 
@@ -81,6 +82,26 @@ def test_the_window_in_detail_lies_where_the_detail_is():
     assert (
         rows.start <= 50 * 8 and rows.stop >= 60 * 8 and columns.start <= 90 * 8 and columns.stop >= 100 * 8
     )
+
+
+def test_the_window_in_detail_does_not_grow_with_the_frame():
+    """Of a volume of 2000 voxels a side, a hundred copies of a quarter an axis would take gigabytes."""
+    small = np.random.default_rng(0).random((62, 62, 62), np.float32)
+    sides = [s.stop - s.start for s in _detailed_window(small, (32, 32, 32))]
+    assert min(sides) >= 128 and np.prod(sides) / 2**3 < 100**3
+
+
+def test_faint_frames_are_measured_in_all_of_them_rather_than_in_a_window(monkeypatch):
+    """What a window says counts where it is surer than what the whole frames say."""
+    monkeypatch.setattr(copies, "_MOST_PIXELS", {2: 48**2})
+    monkeypatch.setattr(copies, "_LARGE", 4)
+    rng = np.random.default_rng(2)
+    shifts = rng.uniform(-4, 4, (12, 2))
+    shifts[-1] = 0
+    frames = moved((160, 176), shifts, grains=(2, 6), seed=2)
+    frames[:6] *= 0.05
+    drift = estimate_drift((frames + rng.normal(0, 0.15, frames.shape)).astype(np.float32))
+    assert np.sqrt(np.mean((drift.shifts[:6] - shifts[:6]) ** 2)) < 2 * np.median(drift.sigma[:6])
 
 
 @pytest.mark.parametrize("corner", [False, True])

@@ -26,6 +26,7 @@ _DEEPEST = 16  # px of the small copies to which holes are filled
 _SAMPLED = 3  # every how many pixels an axis the range of values is looked at
 _LARGE = 8  # binning from which on a window is measured in detail besides
 _DETAIL = 2  # binning of that window
+_MOST_IN_DETAIL = {2: 512**2, 3: 96**3}  # pixels of that window when it is binned
 
 
 @dataclass(eq=False)
@@ -68,9 +69,11 @@ def small_copies(read: Callable[[int], Float32], n: int, progress: Progress, wor
 
 
 def _detailed_window(small: Float32, bins: Sequence[int]) -> tuple[slice, ...]:
-    """Return the part of a frame, a quarter of its length an axis, in which it changes most."""
+    """Return the part of a frame, a quarter of its length an axis or as much as is looked at, in which it changes most."""
+    whole = prod(n * b // min(b, _DETAIL) for n, b in zip(small.shape, bins, strict=True))
+    share = min(0.25, (_MOST_IN_DETAIL[small.ndim] / whole) ** (1 / small.ndim))
     strength = sum(np.gradient(small, axis=axis) ** 2 for axis in range(small.ndim))
-    sides = [max(1, n // 4) for n in small.shape]
+    sides = [max(1, int(n * share)) for n in small.shape]
     around = uniform_filter(np.asarray(strength, np.float32), sides)
     middles = tuple(slice(s // 2, n - (s - s // 2) + 1) for s, n in zip(sides, small.shape, strict=True))
     best = np.unravel_index(int(np.argmax(around[middles])), around[middles].shape)

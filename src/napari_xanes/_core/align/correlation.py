@@ -125,9 +125,9 @@ class Matcher(Frequencies):
         return moved_rows(lambda rows: frame[rows], self.shape, shift.tolist())
 
     def in_view(self, shift: Vector) -> tuple[slice, ...]:
-        """Return the region that a frame still covers when it is moved back."""
+        """Return the region that a frame still covers when it is moved back, empty if it lies farther off than it is long."""
         spans = [valid_span(n, np.array([s])) for n, s in zip(self.shape, shift, strict=True)]
-        return tuple(slice(lo, hi) for lo, hi in spans)
+        return tuple(slice(lo, max(lo, hi)) for lo, hi in spans)
 
     def _common_region(
         self, moving: Float32, fixed: Float32, whole: NDArray[np.intp]

@@ -235,7 +235,7 @@ def _added_up(sigma: FloatMatrix, usable: NDArray[np.bool_]) -> FloatMatrix:
 def _in_detail(search: Search, copies: Copies, anchor: int, told: Determined) -> FloatMatrix:
     """Measure once more on a window at finer binning, which tells smaller displacements than the whole does.
 
-    What is found there counts where it is near what the whole frames say.  Returns the errors (E, n).
+    What is found there counts where it is near what the whole frames say, and surer.  Returns the errors (E, n).
     """
     sigma = told.sigma.copy()
     usable = search.known & np.array([bool(detail.any()) for detail in copies.details])
@@ -255,13 +255,14 @@ def _in_detail(search: Search, copies: Copies, anchor: int, told: Determined) ->
     )
     without_pattern(fine, anchor)
     to_mean(fine)
+    closer = np.where(np.isfinite(sigma), _told(fine).sigma / copies.finer, sigma)
+    surer = fine.known & ~doubtful(fine.confidence, fine.known) & ~(closer > sigma).any(axis=1)
     change = fine.shifts / copies.finer - search.shifts
-    change -= np.nanmedian(change[fine.known], axis=0) if fine.known.any() else 0.0
-    near = fine.known & (np.abs(change) < 1).all(axis=1) & ~doubtful(fine.confidence, fine.known)
+    change -= np.median(change[surer], axis=0) if surer.any() else 0.0
     if len(told.blind):
         change = told.projected(change)
-    search.shifts[near] += change[near]
-    closer = np.where(np.isfinite(sigma), _told(fine).sigma / copies.finer, sigma)
-    better = near & np.isfinite(closer).all(axis=1)
-    sigma[better] = closer[better]
+    surer &= (np.abs(change) < 1).all(axis=1)
+    search.shifts[surer] += change[surer]
+    surer &= np.isfinite(closer).all(axis=1)
+    sigma[surer] = closer[surer]
     return sigma
