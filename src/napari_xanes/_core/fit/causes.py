@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_xanes._core.fit.noise import spanned
 from napari_xanes._core.fit.patterns import SHIFTS, WIDTHS, Candidates, Cause, Matrix, Patterns, candidates
 from napari_xanes._core.fit.structure import (
     Sampled,
@@ -118,15 +119,16 @@ class Findings:
 
 def name_causes(sampled: Sampled, columns: Matrix, patterns: Patterns) -> Findings | None:
     """Name what explains the residuals besides combinations of `columns` (e, c); None if there are too few energies."""
-    if columns.shape[0] - np.linalg.matrix_rank(columns) < LEAST_FREE_ENERGIES:
+    basis = spanned(columns)
+    if basis.shape[0] - basis.shape[1] < LEAST_FREE_ENERGIES:
         return None
-    structure = find_structure(sampled, columns)
+    structure = find_structure(sampled, basis)
     tried = _tried(structure, patterns)
     strengths, axes = structure.standing
     axis, excess, limit = axes[:, 0], max(float(strengths[0]), 0.0), structure.limit
     shared, own = structure.shared, structure.own
     causes: list[FoundCause] = []
-    displaced = _displaced(structure, patterns.references.shape[1])
+    displaced = _displaced(structure, sampled, patterns.references.shape[1])
     while len(causes) < MOST_CAUSES:
         step = _strongest(structure, shared, own, patterns, tried)
         power = 0.0 if step is None or step[0].cause in ("missing reference", "unclear") else step[0].power
@@ -190,9 +192,9 @@ def _tried(structure: Structure, patterns: Patterns) -> list[_Tried]:
     mean = shared[:k, k] / (total if total > 0 else 1.0)
     tried = []
     for given in candidates(patterns, mean):
-        here, w = structure.turn @ given.patterns, given.patterns.shape[2]
-        lengths, wholes = (((here @ p[:w, :w]) * here).sum(axis=(1, 2)) for p in (shared, own))
-        tried.append(_Tried(given, here, lengths, wholes))
+        here, w = (structure.turn @ given.plain)[given.of] @ given.mixed, given.mixed.shape[2]
+        squares = (here.transpose(0, 2, 1) @ here).reshape(len(here), w * w)
+        tried.append(_Tried(given, here, squares @ shared[:w, :w].ravel(), squares @ own[:w, :w].ravel()))
     return tried
 
 
@@ -215,7 +217,7 @@ def _sized(
         share = max(share, EXPLAINS * follows)
     if standing and not _in_each(structure, own, here, axis):
         share = min(share, PARTLY)
-    pattern, k = one.given.patterns[i] * theta, w - 1
+    pattern, k = one.given.pattern(i) * theta, w - 1
     mean_pixel = pattern @ amounts[:w] / amounts[total]
     parts = None if cause == "thickness" else pattern[:, :k] + pattern[:, k:]
     return FoundCause(cause, float(one.given.sizes[i]) * theta, mean_pixel, power, share, parts=parts), here
@@ -280,22 +282,28 @@ def _even(
     return found, here if cause == "flicker" else None
 
 
-def _displaced(structure: Structure, k: int) -> FoundCause | None:
-    """Return what follows the slopes of the image, if that is most of what residuals have above noise.
+def _displaced(structure: Structure, sampled: Sampled, k: int) -> FoundCause | None:
+    """Return what follows the slopes of the image, if that is most of what single pixels have above noise.
 
     The slopes are those of the amounts of `k` references along each axis; the size is told by those of their sums.
     """
-    steep, g = structure.steep, len(structure.steep.products)
+    values = np.linalg.eigvalsh(structure.own.left / structure.pairs)
+    above = values[values > structure.limit_of_own] - structure.level
+    if not above.size:
+        return None
+    slopes = sampled.slopes()
+    d, (g, n) = len(structure.turn), slopes.shape
+    by_slopes = (slopes @ np.concatenate([slopes, sampled.residuals]).T).astype(np.float64) * (
+        structure.pairs / n
+    )
+    steep = Sums(structure.own.left, structure.turn @ by_slopes[:, g:].T, by_slopes[:, :g])
     if not g or np.linalg.cond(steep.products) > 1e6:
         return None
-    d = len(structure.turn)
     noise = structure.level * structure.crowding * g
     sizes = np.linalg.solve(steep.products, steep.weighted.T).T
     power = float((sizes * steep.weighted).sum()) - noise * d
     if power <= SURE * noise * np.sqrt(2 * d / g):
         return None
-    values = np.linalg.eigvalsh(structure.own.left / structure.pairs)
-    above = values[values > structure.limit_of_own] - structure.level
     standing = structure.pairs * float(above.sum())
     share = power / max(standing, power)
     if share < STEEP:

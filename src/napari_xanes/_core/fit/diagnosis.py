@@ -7,7 +7,7 @@ a missing reference move fractions by many of them, in silence.  All leave resid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -137,12 +137,14 @@ def diagnose(
     pixels = significant_pixels(leftover, basis, divisor)
     if pixels.pairs[-1][0].size < max(LEAST_PIXELS // 2, 2 * energy.size):
         return None
-    slopes = np.empty((0, pixels.numbers.size), np.float32)
-    if amounts is not None:
+
+    def slopes() -> FloatArray:
+        if amounts is None:
+            return np.empty((0, pixels.numbers.size), np.float32)
         thickness = None if divisor is None else divisor.step
-        unsure = float(np.median(pixels.unsure[pixels.enough]))
-        taps = WIDE if unsure > NOISY else SHARP
-        slopes = slopes_at(amounts, leftover.image_shape, pixels.numbers, thickness, taps)
+        taps = WIDE if float(np.median(pixels.unsure[pixels.enough])) > NOISY else SHARP
+        return slopes_at(amounts, leftover.image_shape, pixels.numbers, thickness, taps)
+
     with one_blas_thread:  # so that it gives the same on any machine's number of cores
         return _told(
             pixels, leftover, references, energy, basis, constraint, divisor, normalized, measured, slopes
@@ -159,11 +161,10 @@ def _told(
     divisor: Divisor | None,
     normalized: bool,
     measured: Sequence[Reference] | None,
-    slopes: FloatArray,
+    slopes: Callable[[], FloatArray],
 ) -> FitDiagnosis | None:
     patterns = patterns_of(references, energy, basis.background, measured)
-    squares = _sum_of_squares(pixels.residuals) / pixels.residuals.size
-    if np.sqrt(squares) < ROUNDING * np.abs(pixels.coefficients).mean():
+    if np.sqrt(np.mean(pixels.noise**2)) < ROUNDING * np.abs(pixels.coefficients).mean():
         return None
     residuals, coefficients = pixels.residuals, pixels.coefficients
     if divisor is not None and normalized:
@@ -189,7 +190,11 @@ def _told(
 
 
 def _sampled(
-    pixels: Pixels, residuals: FloatArray, coefficients: FloatArray, slopes: FloatArray, leftover: Leftover
+    pixels: Pixels,
+    residuals: FloatArray,
+    coefficients: FloatArray,
+    slopes: Callable[[], FloatArray],
+    leftover: Leftover,
 ) -> Sampled:
     return Sampled(
         residuals,
@@ -210,9 +215,11 @@ def _scale(structure: Structure, residuals: FloatArray) -> FloatArray | None:
     noise = structure.noise * np.sqrt(structure.level)
     if np.median(noise) < 1e-3 * max(residuals.max(), -residuals.min()):
         return None
-    level = 0.5 * np.log(np.maximum(structure.squares / structure.level, 1e-30))
+    noises = structure.rest.astype(np.float32) @ residuals
+    squares = np.einsum("ij,ij->j", noises, noises).astype(np.float64)
+    level = 0.5 * np.log(np.maximum(squares / structure.level, 1e-30))
     center, spread = float(np.median(level)), float(level.var())
-    own = float(polygamma(1, structure.freedom / 2)) / 4
+    own = float(polygamma(1, len(noises) / 2)) / 4
     real = max(0.0, 1 - own / spread) if spread > 0 else 0.0
     if real < LEAST_SPREAD:
         return None
@@ -236,9 +243,10 @@ def _described(
     amounts = found.look.astype(np.float32) @ residuals
     turned = -1.0 if amounts.mean() < 0 else 1.0
     size = np.abs(amounts)
-    places = np.unravel_index(pixels.numbers[size >= np.quantile(size, 0.98)], leftover.image_shape)
+    most = np.argpartition(size, int(0.98 * size.size))[int(0.98 * size.size) :]
+    places = np.unravel_index(pixels.numbers[most], leftover.image_shape)
     sigma, step = typical_sigma(pixels, basis), float(coefficients[:, pixels.enough].sum(axis=0).mean())
-    products = _products(residuals, coefficients, basis)
+    products = _products(residuals, coefficients, basis) if found.causes else np.zeros((mean.size, mean.size))
     every = [
         (cause, *bias_of(cause, patterns, mean, products), _size(cause, patterns, mean, found))
         for cause in found.causes
@@ -267,18 +275,13 @@ def _described(
     return replace(diagnosis, warnings=tuple(sentences(diagnosis)))
 
 
-def _sum_of_squares(residuals: FloatArray) -> float:
-    flat = residuals.ravel(order="K")  # `vdot` copies what lies in another order
-    return float(np.vdot(flat, flat))
-
-
 def _products(residuals: FloatArray, coefficients: FloatArray, basis: Design) -> Matrix:
     """Return the mean products of the amounts (K, K), without those of their noise."""
-    k, n = coefficients.shape
+    n = coefficients.shape[1]
     freedom = max(len(residuals) - basis.q.shape[1], 1)
-    inverse = np.linalg.inv(basis.r[-k:, -k:])
+    flat = residuals.ravel(order="K")  # `vdot` copies what lies in another order
     found: Matrix = (coefficients @ coefficients.T).astype(np.float64) / n
-    found -= inverse @ inverse.T * _sum_of_squares(residuals) / (n * freedom)
+    found -= basis.inverse @ basis.inverse.T * float(np.vdot(flat, flat)) / (n * freedom)
     return found
 
 

@@ -75,16 +75,18 @@ class Leftover:
         at = np.arange(self.residuals.shape[1])
         return at // RUN * self.stride * RUN + at % RUN
 
-    def pairs(self, apart: int, good: NDArray[np.bool_]) -> tuple[Index, Index]:
-        """Return pairs of pixels of one row, so many pixels apart, as indices into the pixels kept that are `good`."""
-        numbers = self.numbers
-        first = np.arange(max(numbers.size - apart, 0))
-        first = first[numbers[first + apart] - numbers[first] == apart]
-        if self._width > apart:
-            first = first[numbers[first] % self._width + apart < self._width]
-        first = first[good[first] & good[first + apart]]
-        place = np.cumsum(good) - 1
-        return place[first], place[first + apart]
+    def pairs(self, good: NDArray[np.bool_]) -> tuple[tuple[Index, Index], ...]:
+        """Return pairs of pixels of one row, 1 to `APART` pixels apart, as indices into the pixels kept that are `good`."""
+        numbers, place = self.numbers, np.cumsum(good) - 1
+        columns = numbers % self._width
+        pairs = []
+        for apart in range(1, APART + 1):
+            there = good[:-apart] & good[apart:] & (numbers[apart:] - numbers[:-apart] == apart)
+            if self._width > apart:
+                there &= columns[apart:] >= apart
+            first = np.flatnonzero(there)
+            pairs.append((place[first], place[first + apart]))
+        return tuple(pairs)
 
     def picked(self, numbers: NDArray[Any]) -> Index:
         """Return which of the pixels with these numbers are kept, as indices."""

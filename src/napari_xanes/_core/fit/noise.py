@@ -75,7 +75,7 @@ def stand_out(spectra: Float64, columns: Float64, crowding: float) -> Standing:
     power = float(np.sqrt(np.mean(spectra**2)))
     rounding = NOTHING * power
     for _ in range(ROUNDS):
-        basis = _basis(columns / noise[:, None])
+        basis = spanned(columns / noise[:, None])
         free = e - basis.shape[1]
         residual = _without(spectra / noise[:, None], basis)
         if np.sqrt(np.mean((residual * noise[:, None]) ** 2)) < rounding:
@@ -120,7 +120,7 @@ def _components(rest: Float64, free: int) -> tuple[Float64, Float64]:
     return variances[:free], vectors
 
 
-def _basis(columns: Float64) -> Float64:
+def spanned(columns: Float64) -> Float64:
     """Return orthonormal columns that span the given ones."""
     u, s, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0), full_matrices=False)
     basis: Float64 = u[:, s > 1e-9 * s[0]]

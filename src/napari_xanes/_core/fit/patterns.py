@@ -45,16 +45,21 @@ class Patterns:
     ----------
     energy : array (e,)
     references : array (e, K)
-    shifts, widths : dict of float to array (e, K)
-        What is left where data are shifted up, or broadened, by so many eV; negative widths are of sharper data.
+    causes : tuple of str
+        "energy shift" or "resolution", m of them.
+    sizes : array (m,)
+        eV by which data are shifted up, or broadened; negative widths are of sharper data.
+    changes : array (m, e, K)
+        What is left then.
     background : array (e, B)
         What is fitted along.
     """
 
     energy: Matrix
     references: Matrix
-    shifts: dict[float, Matrix]
-    widths: dict[float, Matrix]
+    causes: tuple[Cause, ...]
+    sizes: Matrix
+    changes: Matrix
     background: Matrix
 
     def absorbed(self, pattern: Matrix) -> Matrix:
@@ -64,8 +69,8 @@ class Patterns:
 
     @cached_property
     def _solve(self) -> Matrix:
-        columns = np.c_[self.background, self.references]
-        solve: Matrix = np.linalg.pinv(columns)[self.background.shape[1] :]
+        q, r = np.linalg.qr(np.concatenate([self.background, self.references], axis=1))
+        solve: Matrix = np.linalg.solve(r, q.T)[self.background.shape[1] :]
         return solve
 
 
@@ -81,44 +86,42 @@ def patterns_of(
     those `measured`, as far as these are the same but for a factor and a line.
     """
     plain = np.stack([np.interp(energy, r.energy, r.mu) for r in references], axis=-1)
-    curves = [_Curve(r) for r in measured or references]
-
-    def at(energies: Matrix) -> Matrix:
-        return np.stack([curve(energies) for curve in curves], axis=-1)
-
-    nodes = [energy - width * node for width in WIDTHS for node in _NODES]
-    every = at(np.stack([energy, *(energy - s for s in SHIFTS), *(energy + s for s in SHIFTS), *nodes]))
-    here, moved = every[0], every[1 : 1 + 2 * len(SHIFTS)]
-    factor = np.ones(len(curves))
+    moved = (0.0, *SHIFTS, *(-s for s in SHIFTS), *(width * node for width in WIDTHS for node in _NODES))
+    every = _between(measured or references, energy - np.array(moved)[:, None])
+    here, shifted = every[0], every[1 : 1 + 2 * len(SHIFTS)]
+    factor = np.ones(len(references))
     if measured is not None:
         line = np.stack([np.ones_like(energy), _along(energy, float(energy.mean()))], axis=1)
         for k, (own, other) in enumerate(zip(here.T, plain.T, strict=True)):
             factor[k] = np.linalg.lstsq(np.column_stack([own, line]), other, rcond=None)[0][0]
-    shifts = dict(zip((*SHIFTS, *(-s for s in SHIFTS)), (moved - here) * factor, strict=True))
     at_nodes = every[1 + 2 * len(SHIFTS) :].reshape(len(WIDTHS), len(_NODES), *here.shape)
     broadened = np.einsum("wnek,n->wek", at_nodes, _WEIGHTS / _WEIGHTS.sum())
-    widths = dict(zip(WIDTHS, (broadened - here) * factor, strict=True))
-    widths |= {-width: -pattern for width, pattern in widths.items()}
-    return Patterns(energy, plain, shifts, widths, background)
+    changes = np.concatenate([shifted - here, broadened - here, here - broadened]) * factor
+    sizes = np.array([*moved[1 : 1 + len(shifted)], *WIDTHS, *(-w for w in WIDTHS)])
+    shift: Cause = "energy shift"
+    width: Cause = "resolution"
+    causes = (*[shift] * len(shifted), *[width] * (2 * len(WIDTHS)))
+    return Patterns(energy, plain, causes, sizes, changes, background)
 
 
-class _Curve:
-    """A reference between its points, by cubic polynomials with the slopes there, as these may be far apart."""
+def _between(references: Sequence[Reference], energy: Matrix) -> Matrix:
+    """Return references at energies (..., K).
 
-    def __init__(self, reference: Reference) -> None:
-        self._energy, self._mu = reference.energy, reference.mu
-        self._slope = np.gradient(self._mu, self._energy)
-
-    def __call__(self, energy: Matrix) -> Matrix:
-        known, mu, slope = self._energy, self._mu, self._slope
-        at = energy.clip(known[0], known[-1])
-        i = np.clip(np.searchsorted(known, at) - 1, 0, known.size - 2)
-        step = known[i + 1] - known[i]
-        t = (at - known[i]) / step
-        risen = t * t * (3 - 2 * t)
-        bent = t * (1 - t) * step * ((1 - t) * slope[i] - t * slope[i + 1])
-        values: Matrix = (1 - risen) * mu[i] + risen * mu[i + 1] + bent
-        return values
+    Between their points, which may be far apart, they are cubic polynomials with the slopes there.
+    """
+    values = np.empty((*energy.shape, len(references)))
+    known = np.empty(0)
+    for k, reference in enumerate(references):
+        if not np.array_equal(reference.energy, known):  # mostly all are of one file
+            known = reference.energy
+            at = energy.clip(known[0], known[-1])
+            i = np.clip(np.searchsorted(known, at) - 1, 0, known.size - 2)
+            step = known[i + 1] - known[i]
+            t = (at - known[i]) / step
+            risen, bent = t * t * (3 - 2 * t), t * (1 - t) * step
+        mu, slope = reference.mu, np.gradient(reference.mu, known)
+        values[..., k] = mu[i] + risen * (mu[i + 1] - mu[i]) + bent * ((1 - t) * slope[i] - t * slope[i + 1])
+    return values
 
 
 def _along(energy: Matrix, center: float) -> Matrix:
@@ -147,11 +150,21 @@ def explained_columns(patterns: Patterns, mean: Matrix, slopes: bool) -> Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Causes with one unknown that are tried: causes, sizes (m,), and patterns (m, e, w) for the first w weights."""
+    """Causes with one unknown that are tried: causes, sizes (m,), and patterns for the first w weights.
+
+    These are made of `plain` (p, e, r), of which each cause has the one `of` (m,), by matrices `mixed` (m, r, w).
+    """
 
     causes: tuple[Cause, ...]
     sizes: Matrix
-    patterns: Matrix
+    plain: Matrix
+    of: NDArray[np.intp]
+    mixed: Matrix
+
+    def pattern(self, i: int) -> Matrix:
+        """Return one of them (e, w)."""
+        pattern: Matrix = self.plain[self.of[i]] @ self.mixed[i]
+        return pattern
 
 
 def candidates(patterns: Patterns, mean: Matrix) -> tuple[Candidates, Candidates]:
@@ -159,40 +172,35 @@ def candidates(patterns: Patterns, mean: Matrix) -> tuple[Candidates, Candidates
 
     The first need no more than the weights that are the amounts and their sum, the others all of them.
     """
-    k = mean.size
-    shift: Cause = "energy shift"
-    width: Cause = "resolution"
-    causes = [*[shift] * len(patterns.shifts), *[width] * len(patterns.widths)]
-    sizes = np.array([*patterns.shifts, *patterns.widths])
-    plain = np.stack([*patterns.shifts.values(), *patterns.widths.values()])
-    none = np.zeros((*plain.shape[:2], 1))
-    own = np.concatenate([plain, none], axis=2)
-    common = np.concatenate([np.zeros_like(plain), (plain @ mean)[..., None]], axis=2)
-    spoiled = np.eye(k) + patterns.absorbed(plain)  # true coefficients are had from these, where that is told
-    known = np.linalg.cond(spoiled) <= WORST_SPOILED
-    righted = np.concatenate([plain[known] @ np.linalg.inv(spoiled[known]), none[known]], axis=2)
-    told = [cause for cause, one in zip(causes, known, strict=True) if one]
-    first = Candidates(
-        (*causes, *causes, *told),
-        np.concatenate([sizes, sizes, sizes[known]]),
-        np.concatenate([own, common, righted]),
-    )
-    return first, Candidates(("thickness",) * 3, np.ones(3), _flattened(patterns.references, mean))
+    k, m = mean.size, len(patterns.causes)
+    spoiled = np.eye(k) + patterns.absorbed(
+        patterns.changes
+    )  # true coefficients are had from these, where that is told
+    known = np.flatnonzero(np.linalg.cond(spoiled) <= WORST_SPOILED)
+    of = np.concatenate([np.arange(m), np.arange(m), known])
+    mixed = np.zeros((of.size, k, k + 1))
+    mixed[:m, :, :k] = np.eye(k)
+    mixed[m : 2 * m, :, k] = mean
+    mixed[2 * m :, :, :k] = np.linalg.inv(spoiled[known])
+    causes = tuple(patterns.causes[i] for i in of)
+    first = Candidates(causes, patterns.sizes[of], patterns.changes, of, mixed)
+    return first, _flattened(patterns.references, mean)
 
 
-def _flattened(known: Matrix, mean: Matrix) -> Matrix:
-    """Return what spectra (e, K) leave that are flattened in proportion to their squares: (3, e, q), by three formulas."""
+def _flattened(known: Matrix, mean: Matrix) -> Candidates:
+    """Return spectra (e, K) that are flattened in proportion to their squares, by three formulas."""
     k = mean.size
     pairs = list(combinations_with_replacement(range(k), 2))
-    own, common, further = np.zeros((3, len(known), k + 2 * len(pairs) + 2))
+    p = len(pairs)
     twice = np.array([1 if i == j else 2 for i, j in pairs])
     squares = np.stack([known[:, i] * known[:, j] for i, j in pairs], axis=1) * twice
-    curve = known @ mean
-    here = slice(k + 1, k + 1 + len(pairs))
-    own[:, here] = further[:, here] = -squares / 2
-    common[:, here] = -(curve**2)[:, None] * twice / 2
-    further[:, here.stop : -1] = -squares * curve[:, None] / 6
-    return np.stack([own, common, further])
+    curve = (known @ mean)[:, None]
+    plain = np.concatenate([squares, squares * curve, curve**2], axis=1)
+    own, further, common = mixed = np.zeros((3, 2 * p + 1, k + 2 * p + 2))
+    own[:p, k + 1 : k + 1 + p] = further[:p, k + 1 : k + 1 + p] = -np.eye(p) / 2
+    further[p : 2 * p, k + 1 + p : -1] = -np.eye(p) / 6
+    common[2 * p, k + 1 : k + 1 + p] = -twice / 2
+    return Candidates(("thickness",) * 3, np.ones(3), plain[None], np.zeros(3, np.intp), mixed)
 
 
 def weights_of(coefficients: FloatArray) -> FloatArray:

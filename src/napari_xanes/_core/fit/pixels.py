@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.data.stack import FloatArray
-from napari_xanes._core.fit.leftover import APART, Index, Leftover
+from napari_xanes._core.fit.leftover import Index, Leftover
 from napari_xanes._core.fit.patterns import Matrix
 from napari_xanes._core.solve.active_sets import sums_to_one
 from napari_xanes._core.solve.design import Constraint, Design
@@ -55,10 +56,10 @@ class Pixels:
     unsure: FloatArray
     pairs: tuple[tuple[Index, Index], ...]
 
-    @property
-    def enough(self) -> NDArray[np.bool_]:
+    @cached_property
+    def enough(self) -> NDArray[np.bool_] | slice:
         """Return which pixels are clear; all, where none is."""
-        return self.clear if self.clear.any() else np.ones_like(self.clear)
+        return slice(None) if self.clear.all() or not self.clear.any() else self.clear
 
 
 def significant_pixels(leftover: Leftover, basis: Design, divisor: Divisor | None) -> Pixels:
@@ -67,8 +68,7 @@ def significant_pixels(leftover: Leftover, basis: Design, divisor: Divisor | Non
     numbers = np.minimum(leftover.numbers, prod(leftover.image_shape) - 1)
     freedom = max(len(residuals) - basis.q.shape[1], 1)
     noise = np.sqrt(np.einsum("ij,ij->j", residuals, residuals) / freedom)
-    k = coefficients.shape[0]
-    of_sum = np.linalg.norm(np.linalg.inv(basis.r[-k:, -k:]).sum(axis=0))
+    of_sum = np.linalg.norm(basis.inverse.sum(axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
         total = coefficients.sum(axis=0)
         good = np.isfinite(noise) & (total > SIGNIFICANT * of_sum * noise)
@@ -81,19 +81,17 @@ def significant_pixels(leftover: Leftover, basis: Design, divisor: Divisor | Non
     if not good.all():
         residuals, coefficients, errors = residuals[:, good], coefficients[:, good], errors[:, good]
         numbers, noise, clear, unsure = numbers[good], noise[good], clear[good], unsure[good]
-    pairs = tuple(leftover.pairs(apart, good) for apart in range(1, APART + 1))
-    return Pixels(numbers, residuals, coefficients, errors[:-1], noise, clear, unsure, pairs)
+    return Pixels(numbers, residuals, coefficients, errors[:-1], noise, clear, unsure, leftover.pairs(good))
 
 
 def clearly_negative(pixels: Pixels, basis: Design, constraint: Constraint) -> int:
     """Return in how many pixels a coefficient is, or would be without its bound, clearly below zero."""
-    k = pixels.coefficients.shape[0]
-    every = np.concatenate([basis.background, basis.references], axis=1)
-    moved = np.linalg.pinv(every).astype(np.float32) @ pixels.residuals
-    free = pixels.coefficients + moved[-k:]
+    k, free = pixels.coefficients.shape[0], pixels.coefficients
+    if constraint != "none":
+        every = np.concatenate([basis.background, basis.references], axis=1)
+        free = free + np.linalg.pinv(every)[-k:].astype(np.float32) @ pixels.residuals
     if sums_to_one(constraint):
-        inverse = np.linalg.inv(basis.r[-k:, -k:])
-        covariance = inverse @ inverse.T
+        covariance = basis.inverse @ basis.inverse.T
         share = (covariance.sum(axis=1) / covariance.sum()).astype(np.float32)
         free = free - share[:, None] * (free.sum(axis=0) - 1)
     return int((pixels.clear & (free < -CLEARLY * pixels.errors).any(axis=0)).sum())
@@ -102,10 +100,11 @@ def clearly_negative(pixels: Pixels, basis: Design, constraint: Constraint) -> i
 def typical_sigma(pixels: Pixels, basis: Design) -> Matrix:
     """Return the standard error of the fractions (K,) in the mean pixel with enough of the element, as far as there are any."""
     k = pixels.coefficients.shape[0]
-    inverse = np.linalg.inv(basis.r[-k:, -k:])
     mean = pixels.coefficients[:, pixels.enough].mean(axis=1).astype(np.float64)
     total = float(mean.sum())
     fraction = mean / total
     turn = (np.eye(k) - fraction[:, None]) / total
-    sigma: Matrix = np.linalg.norm(turn @ inverse, axis=1) * float(np.median(pixels.noise[pixels.enough]))
+    sigma: Matrix = np.linalg.norm(turn @ basis.inverse, axis=1) * float(
+        np.median(pixels.noise[pixels.enough])
+    )
     return sigma

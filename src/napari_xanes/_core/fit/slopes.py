@@ -53,13 +53,14 @@ def slopes_at(
     found = _read(layers, wanted)
     if whole is not None:
         found = found.clip(-WILDEST, WILDEST) * _read(whole, wanted)
-    here = np.nan_to_num(found[:, 0])
-    values = np.where(np.isfinite(found[:, 1:]), found[:, 1:], here[:, None])
+    values = found[:, 1:]
+    if not np.isfinite(found).all():
+        values = np.where(np.isfinite(values), values, np.nan_to_num(found[:, :1]))
     weights = [
         [prod((along if k == axis else across)[o + reach] for k, o in enumerate(one)) for one in around]
         for axis in range(len(shape))
     ]
-    slopes: FloatArray = np.asarray(weights, here.dtype) @ values
+    slopes: FloatArray = np.asarray(weights, values.dtype) @ values
     return slopes.swapaxes(0, 1).reshape(-1, numbers.size)
 
 
@@ -78,6 +79,6 @@ def _moved(shape: tuple[int, ...], numbers: Index, reach: int) -> list[dict[int,
 def _read(values: FloatArray, wanted: Index) -> FloatArray:
     """Return values at pixels, the last axis; of what is on the disk each once, in order."""
     if isinstance(values, np.ndarray):
-        return values[..., wanted]
+        return values.take(wanted, axis=-1)
     index, where = np.unique(wanted, return_inverse=True)
     return np.asarray(values[..., index])[..., where.reshape(wanted.shape)]

@@ -11,6 +11,7 @@ Commun. Math. Phys. 177, 727 (1996), doi:10.1007/BF02099545), and what of it a t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.fit.leftover import APART, Index
-from napari_xanes._core.fit.noise import SCATTER, limit_of_noise
+from napari_xanes._core.fit.noise import SCATTER, limit_of_noise, spanned
 from napari_xanes._core.fit.patterns import Matrix
 
 MOST_UNEVEN = 30.0
@@ -29,8 +30,8 @@ UNKNOWN = 0.01
 """Weight of the mean variance in that of an energy about which residuals say little, because the fit follows it."""
 
 
-ENOUGH_PAIRS = 1000
-"""Pairs of pixels that tell how alike the noise of neighbours is."""
+ENOUGH_PIXELS, TOGETHER = 1000, 64
+"""Pixels that tell how alike the noise of neighbours is, taken so many at a time."""
 
 ENOUGH_LEFT = 10
 """Directions without components from which on the noise is told."""
@@ -51,15 +52,16 @@ CLEAR = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """Residuals (e, n) in units of optical density (or of the pixels' noise), weights (q, n), slopes (g, n), of n pixels.
+    """Residuals (e, n) in units of optical density (or of the pixels' noise), and weights (q, n), of n pixels.
 
-    `pairs` are two arrays of indices for each distance 1 to `APART` pixels; `dimensions` counts those of the image in
-    which neighbours are among the pixels; `rounding` is the least noise.
+    `slopes` returns those of the image (g, n), which take time; `pairs` are two arrays of indices for each distance 1 to
+    `APART` pixels; `dimensions` counts those of the image in which neighbours are among the pixels; `rounding` is the least
+    noise.
     """
 
     residuals: FloatArray
     weights: FloatArray
-    slopes: FloatArray
+    slopes: Callable[[], FloatArray]
     pairs: tuple[tuple[Index, Index], ...]
     dimensions: int
     rounding: float
@@ -90,27 +92,25 @@ class Structure:
         Takes residuals there.
     noise : array (e,)
         Standard deviation of the noise at each energy.
-    shared, own, steep : Sums
-        Of pairs, of the same pixels, and of these with the slopes of the image; all as if there were `pairs` of them.
+    shared, own : Sums
+        Of pairs, and of the same pixels, as if there were `pairs` of them.
     pairs : int
     level : float
         Variance of the noise in each of the d directions, about one.
     crowding : float
         By how much chance makes sums vary more than those of independent pixels that are alike.
-    squares : array (n,)
-        Of each pixel, summed over the `freedom` directions that no component takes.
+    rest : array (f, e)
+        Takes residuals to the f directions that no component takes.
     """
 
     turn: Matrix
     noise: Matrix
     shared: Sums
     own: Sums
-    steep: Sums
     pairs: int
     level: float
     crowding: float
-    squares: Matrix
-    freedom: int
+    rest: Matrix
 
     @cached_property
     def standing(self) -> tuple[Matrix, Matrix]:
@@ -148,46 +148,41 @@ class Structure:
         return np.where(above, self.true(values), 0.0), vectors
 
 
-def find_structure(sampled: Sampled, columns: Matrix) -> Structure:
-    """Sum up what is left of the sampled pixels besides combinations of `columns` (e, c).
+def find_structure(sampled: Sampled, basis: Matrix) -> Structure:
+    """Sum up what is left of the sampled pixels besides combinations of the orthonormal columns of `basis` (e, c).
 
     Components that stand above noise are left out where the noise is looked for again, as far as energies are enough.
     """
-    (first, second), e, q = sampled.pairs[APART - 1], len(sampled.residuals), len(sampled.weights)
-    parts = sampled.residuals.T, sampled.weights.T, sampled.slopes.T
+    (first, second), e = sampled.pairs[APART - 1], len(sampled.residuals)
+    parts = sampled.residuals.T, sampled.weights.T
     every = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")  # a pixel a row
-    left, both = every[:, :e], np.ascontiguousarray(every[:, : e + q])
+    left = every[:, :e]
     count, scale = first.size, first.size / len(every)
     products = scale * _double(every.T @ every)
-    own = Sums(products[:e, :e], products[:e, e : e + q], products[e : e + q, e : e + q])
+    own = Sums(products[:e, :e], products[:e, e:], products[e:, e:])
     own.left += count * sampled.rounding**2 * np.eye(e)
-    steep = products[:e, e + q :], products[e + q :, e + q :]
-    products = _double(both.take(first, axis=0).T @ both.take(second, axis=0))
+    products = _double(every.take(first, axis=0).T @ every.take(second, axis=0))
     products = (products + products.T) / 2  # the mean of both orders
     shared = Sums(products[:e, :e], products[:e, e:], products[e:, e:])
     covariance = (own.left - shared.left) / count
 
     def turned(noise: Matrix, spectra: Matrix) -> Structure:
-        u, s, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0) / noise[:, None])
-        turn = u[:, int((s > 1e-9 * s[0]).sum()) :].T / noise
+        turn = np.linalg.qr(basis / noise[:, None], mode="complete")[0][:, basis.shape[1] :].T / noise
         both, same = (Sums(turn @ x.left @ turn.T, turn @ x.weighted, x.products) for x in (shared, own))
         rest = turn
         if spectra.size:
             rest = np.linalg.qr(turn @ spectra, mode="complete")[0][:, spectra.shape[1] :].T @ turn
-        level = max(float(np.trace(rest @ covariance @ rest.T)) / len(rest), 1e-30)
-        noises = left @ rest.T.astype(np.float32)
-        squares = _double(np.einsum("ij,ij->i", noises, noises))
-        crowding = _crowding(noises, squares, sampled)
-        along = Sums(same.left, turn @ steep[0], steep[1])
-        return Structure(turn, noise, both, same, along, count, level, crowding, squares, len(rest))
+        level = max(float(((rest @ covariance) * rest).sum()) / len(rest), 1e-30)
+        crowding = _crowding(left, rest.astype(np.float32), sampled)
+        return Structure(turn, noise, both, same, count, level, crowding, rest)
 
     none = np.empty((left.shape[1], 0))
-    found = turned(_noise(covariance, columns), none)
+    found = turned(_noise(covariance, basis), none)
     strengths, axes = found.standing
     standing = axes[:, strengths > 0]
     if 0 < standing.shape[1] <= len(axes) - ENOUGH_LEFT:
         spectra = found.noise[:, None] ** 2 * (found.turn.T @ standing)
-        found = turned(_noise(covariance, np.hstack([columns, spectra])), spectra)
+        found = turned(_noise(covariance, spanned(np.hstack([basis, spectra]))), spectra)
     return found
 
 
@@ -195,39 +190,44 @@ def _double(values: FloatArray) -> Matrix:
     return values.astype(np.float64)
 
 
-def _noise(covariance: Matrix, columns: Matrix) -> Matrix:
+def _noise(covariance: Matrix, basis: Matrix) -> Matrix:
     """Return the standard deviation of the noise of each energy (e,), from the covariance of residuals without structure.
 
-    That is P V P, V being diagonal and P what takes the columns out, so that its diagonal is linear in V.
+    That is P V P, V being diagonal and P what takes the basis out, so that its diagonal is linear in V.
     """
-    u, s, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0), full_matrices=False)
-    u = u[:, s > 1e-9 * s[0]]
-    out = np.eye(len(u)) - u @ u.T
+    out = np.eye(len(basis)) - basis @ basis.T
     seen = ((out @ covariance) * out).sum(axis=1)
     mean = max(float(seen.sum() / np.trace(out)), 1e-30)
-    found = np.linalg.solve(out**2 + UNKNOWN * np.eye(len(u)), seen + UNKNOWN * mean)
+    found = np.linalg.solve(out**2 + UNKNOWN * np.eye(len(basis)), seen + UNKNOWN * mean)
     noise: Matrix = np.sqrt(mean * np.clip(found / mean, 1 / MOST_UNEVEN, MOST_UNEVEN))
     return noise
 
 
-def _crowding(left: FloatArray, squares: Matrix, sampled: Sampled) -> float:
+def _crowding(left: FloatArray, rest: FloatArray, sampled: Sampled) -> float:
     """Return by how much sums over pairs vary more, because neighbours share noise and pixels are unlike.
 
-    Both are told from the residuals (n, d): their products at smaller distances, and their squares (n,).
+    Both are told from residuals (n, e) in directions (f, e) without components: their products at smaller distances, and
+    their squares.
     """
-    first, second = sampled.pairs[APART - 1]
+    blocks = max(1, len(left) // ENOUGH_PIXELS)
+    some = np.arange(len(left)) // TOGETHER % blocks == 0
+    place = np.cumsum(some) - 1
+    noises = left[some] @ rest.T
+    pairs = [(place[a[both]], place[b[both]]) for a, b in sampled.pairs for both in [some[a] & some[b]]]
+    squares = _double(np.einsum("ij,ij->i", noises, noises))
+    first, second = pairs[APART - 1]
     mean = float(squares.mean())
-    if mean < 1e-150:  # nothing is left
+    if mean < 1e-150 or not first.size:  # nothing is left
         return 1.0
     unlike = float((squares[first] * squares[second]).mean() / mean**2)
-    along = [_likeness(left, pair) / mean for pair in sampled.pairs]
+    along = [_likeness(noises, pair) / mean for pair in pairs]
     own = max(1 - along[-1], 1e-3)
     alike = 1 + 2 * sum((max(r - along[-1], 0) / own) ** 2 for r in along[:-1])
     return max(unlike, 1.0) * min(alike, 7.0) ** sampled.dimensions
 
 
 def _likeness(left: FloatArray, pair: tuple[Index, Index]) -> float:
-    first, second = (index[:: max(1, index.size // ENOUGH_PAIRS)] for index in pair)
+    first, second = pair
     if not first.size:
         return 0.0
     return float(np.vdot(left.take(first, axis=0), left.take(second, axis=0))) / first.size

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal
 
@@ -37,6 +38,13 @@ class Design:
     r: Matrix
     condition_number: float
     weights: Matrix | None = None
+
+    @cached_property
+    def inverse(self) -> Matrix:
+        """Return the inverse (K, K) of the part of `r` that is the references'."""
+        k = self.references.shape[1]
+        inverse: Matrix = np.asarray(np.linalg.inv(self.r[-k:, -k:]), np.float64)
+        return inverse
 
 
 def design(
