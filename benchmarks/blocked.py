@@ -110,8 +110,8 @@ def main() -> None:
         found = beat.measure(action, done)
         print(f"{name:26}{found.longest:8.2f}{found.busy:8.2f}{found.whole:8.2f}", flush=True)
         if args.look:
-            for place, n in found.where.most_common(8):
-                print(f"      {n:4} {place}")
+            for place, seconds in found.where.most_common(8):
+                print(f"      {seconds:6.3f} {place}")
 
     beat.measure(lambda: None)
     print(f"{'seconds':26}{'longest':>8}{'busy':>8}{'whole':>8}")

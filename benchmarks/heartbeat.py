@@ -1,11 +1,15 @@
 """How long the event loop of a window stands still: a timer that should beat every few milliseconds, and who kept it.
 
-A signal looks at what the window is doing while the timer is late, so that the time can be given to whom it belongs.
+A signal looks at what the window is doing while the timer is late, so that the time can be given to whom it belongs: all
+that passed since the look before, as looks come late where no Python runs.  Collections of garbage are told apart.
 """
 
 from __future__ import annotations
 
+import gc
+import inspect
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,8 +19,10 @@ from types import FrameType
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 
 BEAT_MS = 2
-LATE = 0.05
-"""Seconds; from here on the window is looked at."""
+LOOK_S = 0.01
+NOT_OURS = "not ours"
+PASSED_OVER = ("importlib", "heartbeat", "psygnal", "vispy.util.event", "napari.utils.events", "contextlib")
+"""Modules whose places tell nothing."""
 QUIET = 0.35
 """Seconds that an action is followed after it is done, for what it left to timers."""
 
@@ -34,13 +40,18 @@ class Blocked:
     whole : float
         Seconds from the start of the action to its end.
     where : Counter of str
-        The innermost places of this plugin, and of others, at which it was seen.
+        Seconds with a processor at each place: the innermost one of this plugin, what that called, and the innermost.
     """
 
     longest: float = 0.0
     busy: float = 0.0
     whole: float = 0.0
     where: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def ours(self) -> float:
+        """Seconds of `where` in which this plugin was at work, or had others work."""
+        return sum(seconds for place, seconds in self.where.items() if not place.startswith(NOT_OURS))
 
 
 class Heartbeat:
@@ -50,13 +61,15 @@ class Heartbeat:
         self._last = (time.perf_counter(), time.thread_time())
         self._found = Blocked()
         self._seen: Counter[str] = Counter()
+        self._looked = 0.0
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(BEAT_MS)
         self._timer.timeout.connect(self._beat)
         if look:
             signal.signal(signal.SIGALRM, self._on_alarm)
-            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+            signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
+            gc.callbacks.append(self._on_garbage)
 
     def _beat(self) -> None:
         now, busy = time.perf_counter(), time.thread_time()
@@ -64,12 +77,24 @@ class Heartbeat:
         if gap > self._found.longest:
             self._found.longest, self._found.busy = gap, busy - self._last[1]
             self._found.where = self._seen
-        self._seen = Counter()
-        self._last = (now, busy)
+        self._begin(now, busy)
+
+    def _begin(self, now: float, busy: float) -> None:
+        self._seen, self._last, self._looked = Counter(), (now, busy), busy
 
     def _on_alarm(self, _: int, frame: FrameType | None) -> None:
-        if time.perf_counter() - self._last[0] > LATE:
-            self._seen[_place(frame)] += 1
+        self._give(_place(frame))
+
+    def _give(self, place: str) -> None:
+        """Give to a place the time since the look before."""
+        busy = time.thread_time()
+        self._seen[place] += busy - self._looked
+        self._looked = busy
+
+    def _on_garbage(self, phase: str, info: dict[str, int]) -> None:
+        if threading.current_thread() is threading.main_thread():
+            place = _place(inspect.currentframe())
+            self._give(place if phase == "start" else f"{place}, garbage")
 
     def measure(
         self,
@@ -82,8 +107,8 @@ class Heartbeat:
         """Do something as an event of its own, and follow it until it is done, and `quiet` seconds longer."""
         loop, ended = QEventLoop(), [0.0]
         start = time.perf_counter()
-        self._found, self._seen = Blocked(), Counter()
-        self._last = (start, time.thread_time())
+        self._found = Blocked()
+        self._begin(start, time.thread_time())
         self._timer.start()
 
         def look() -> None:
@@ -119,20 +144,19 @@ class Heartbeat:
     def close(self) -> None:
         """Stop looking."""
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._on_garbage in gc.callbacks:
+            gc.callbacks.remove(self._on_garbage)
 
 
 def _place(frame: FrameType | None) -> str:
-    """Return the innermost place, and the innermost one of this plugin that led there."""
-    ours, inner = "", ""
+    """Return the innermost place of this plugin, what that called, and the innermost of all; without ours, the outermost."""
+    calls = []
     while frame is not None:
         name = frame.f_globals.get("__name__", "?")
-        here = f"{name}.{frame.f_code.co_name}:{frame.f_lineno}"
-        if not inner and not name.startswith(
-            ("importlib", "heartbeat", "psygnal", "vispy.util.event", "napari.utils.events")
-        ):
-            inner = here
+        if not name.startswith(PASSED_OVER):
+            calls.append(f"{name}.{frame.f_code.co_name}:{frame.f_lineno}")
         if name.startswith("napari_xanes"):
-            ours = here
-            break
+            return " | ".join(dict.fromkeys((calls[-1], *calls[-2:-1], calls[0])))
         frame = frame.f_back
-    return f"{ours or 'not ours'} | {inner}"
+    of_napari = [one for one in calls if one.startswith(("napari", "vispy"))]
+    return " | ".join(dict.fromkeys((NOT_OURS, *of_napari[-1:], *calls[:1])))
