@@ -61,7 +61,7 @@ class Heartbeat:
         self._last = (time.perf_counter(), time.thread_time())
         self._found = Blocked()
         self._seen: Counter[str] = Counter()
-        self._looked = 0.0
+        self._looked, self._collecting = 0.0, False
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(BEAT_MS)
@@ -83,7 +83,7 @@ class Heartbeat:
         self._seen, self._last, self._looked = Counter(), (now, busy), busy
 
     def _on_alarm(self, _: int, frame: FrameType | None) -> None:
-        self._give(_place(frame))
+        self._give(_place(frame) + ", garbage" * self._collecting)
 
     def _give(self, place: str) -> None:
         """Give to a place the time since the look before."""
@@ -93,8 +93,8 @@ class Heartbeat:
 
     def _on_garbage(self, phase: str, info: dict[str, int]) -> None:
         if threading.current_thread() is threading.main_thread():
-            place = _place(inspect.currentframe())
-            self._give(place if phase == "start" else f"{place}, garbage")
+            self._on_alarm(0, inspect.currentframe())
+            self._collecting = phase == "start"
 
     def measure(
         self,
@@ -149,14 +149,21 @@ class Heartbeat:
 
 
 def _place(frame: FrameType | None) -> str:
-    """Return the innermost place of this plugin, what that called, and the innermost of all; without ours, the outermost."""
-    calls = []
+    """Return the outermost and the innermost place of this plugin, what that called, and the innermost of all.
+
+    Where this plugin has no part: the outermost of napari, and the innermost of all.
+    """
+    calls, ours = [], []
     while frame is not None:
         name = frame.f_globals.get("__name__", "?")
         if not name.startswith(PASSED_OVER):
             calls.append(f"{name}.{frame.f_code.co_name}:{frame.f_lineno}")
-        if name.startswith("napari_xanes"):
-            return " | ".join(dict.fromkeys((calls[-1], *calls[-2:-1], calls[0])))
+            if name.startswith("napari_xanes"):
+                ours.append(len(calls) - 1)
         frame = frame.f_back
-    of_napari = [one for one in calls if one.startswith(("napari", "vispy"))]
-    return " | ".join(dict.fromkeys((NOT_OURS, *of_napari[-1:], *calls[:1])))
+    if ours:
+        parts = [calls[ours[-1]], calls[ours[0]], calls[max(ours[0] - 1, 0)], calls[0]]
+    else:
+        of_napari = [one for one in calls if one.startswith(("napari", "vispy"))]
+        parts = [NOT_OURS, *of_napari[-1:], *calls[:1]]
+    return " | ".join(dict.fromkeys(parts))

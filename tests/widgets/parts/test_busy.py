@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import threading
 import time
 
 import pytest
 from qtpy.QtCore import QTimer
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QApplication, QMainWindow
 
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.parts import busy
-from napari_xanes._widgets.parts.portions import breathe
+from napari_xanes._widgets.parts.portions import breathe, garbage_apart
 
 
 @pytest.fixture
@@ -83,3 +86,50 @@ def test_a_sign_moves_between_portions_and_goes_with_the_last(main_window):
             seen.extend(sign.bar.value() for sign in signs())
     assert len(set(seen)) >= 4
     assert not signs()
+
+
+class Canvas(QOpenGLWidget):
+    def __init__(self, window):
+        super().__init__(window)
+        self.drawn = 0
+
+    def paintGL(self):
+        self.drawn += 1
+
+
+@pytest.mark.viewer
+@pytest.mark.skipif(
+    os.environ.get("QT_QPA_PLATFORM") == "offscreen", reason="the offscreen platform has no OpenGL"
+)
+def test_the_picture_is_drawn_once_when_all_portions_are_done(main_window, qtbot):
+    canvas = Canvas(main_window)
+    main_window.setCentralWidget(canvas)
+    qtbot.waitUntil(lambda: canvas.drawn > 0)
+    before = canvas.drawn
+    for _ in range(3):
+        canvas.update()
+        breathe()
+    assert canvas.drawn == before
+    qtbot.waitUntil(lambda: canvas.drawn > before)
+    busy.draw_next()
+    canvas.update()
+    qtbot.waitUntil(lambda: canvas.updatesEnabled())
+
+
+def test_what_waits_for_its_turn_is_not_done_in_the_middle_of_something(qapp, qtbot):
+    done = []
+    busy.when_free(0, lambda: done.append(busy.is_busy()))
+    with busy.in_the_middle():
+        qtbot.wait(50)
+        assert not done
+    qtbot.waitUntil(lambda: bool(done))
+    assert done == [False]
+
+
+def test_garbage_is_collected_after_what_makes_many_objects_not_in_it(qapp):
+    with garbage_apart():
+        assert not gc.isenabled()
+        with garbage_apart():
+            pass
+        assert not gc.isenabled(), "the inner one leaves it to the outer"
+    assert gc.isenabled()

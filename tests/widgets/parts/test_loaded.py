@@ -18,10 +18,9 @@ def test_nothing_is_left_out_while_another_window_has_layers(qtbot, monkeypatch)
     monkeypatch.setattr(
         loaded,
         "gc",
-        SimpleNamespace(
-            freeze=lambda: frozen.append(gc), unfreeze=frozen.clear, get_freeze_count=frozen.__len__
-        ),
+        SimpleNamespace(freeze=lambda: frozen.append(gc), unfreeze=frozen.clear),
     )
+    monkeypatch.setattr(loaded, "_left_out", False)
     window = QMainWindow()
     qtbot.addWidget(window)
     here, other = ViewerModel(), ViewerModel()

@@ -23,6 +23,7 @@ from napari_xanes._widgets.jobs.trial import Job, Previewed, Trial
 from napari_xanes._widgets.jobs.worker import Background
 from napari_xanes._widgets.layers.layers import show_only
 from napari_xanes._widgets.layers.names import PREVIEW
+from napari_xanes._widgets.layers.session import add_layer
 from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.buttons import in_line, make_words
 from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
@@ -224,7 +225,7 @@ class Preview(QWidget):
             active = self.viewer.layers.selection.active
             for other in [one for one in self.viewer.layers if PREVIEW in one.metadata]:
                 self.viewer.layers.remove(other)
-            self.viewer.add_layer(layer)
+            add_layer(self.viewer, layer)
             if active is not None and active in self.viewer.layers:
                 self.viewer.layers.selection.active = active
             show_only(self.viewer, of)
@@ -245,7 +246,7 @@ class Preview(QWidget):
         finally:
             self._adding = False
         for other in self.viewer.layers:
-            if id(other) in self._visible:
+            if other.visible is not self._visible.get(id(other), other.visible):
                 other.visible = self._visible[id(other)]
 
     def _on_removed(self, event: Any) -> None:

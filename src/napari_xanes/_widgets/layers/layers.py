@@ -35,6 +35,7 @@ from napari_xanes._widgets.layers.derived import is_still
 from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
 from napari_xanes._widgets.layers.on_demand import ask_before_3d, live_meanwhile, live_with, show_in_place
+from napari_xanes._widgets.layers.session import add_layer
 from napari_xanes._widgets.layers.tuples import (
     SEEN_OVER_MAPS,
     LayerTuple,
@@ -156,7 +157,7 @@ def _follows(history: History, earlier: History) -> bool:
 
 def add_stack(viewer: Any, stack: EnergyStack) -> Layer:
     """Add the layer of a stack that was just opened."""
-    return viewer.add_layer(Layer.create(*stack_tuple(stack)))
+    return add_layer(viewer, Layer.create(*stack_tuple(stack)))
 
 
 def put_result(
@@ -280,7 +281,7 @@ def put_labels(viewer: Any, like: Layer, name: str, result: Result) -> Layer:
     if parent is not None:
         put_result(viewer, parent, name, result)
         return show_labels(viewer, parent, name)[-1]
-    return viewer.add_layer(Layer.create(*labels_tuple(name, result, geometry=geometry_of(like, 0))))
+    return add_layer(viewer, Layer.create(*labels_tuple(name, result, geometry=geometry_of(like, 0))))
 
 
 def show_only(viewer: Any, top: Layer) -> None:
@@ -320,7 +321,7 @@ def _put(viewer: Any, made: LayerTuple, role: str, *, visible: bool = True) -> L
     breathe()
     old = _output(viewer, said["made_from"], role)
     if old is None:
-        new = viewer.add_layer(Layer.create(data, kw, kind))
+        new = add_layer(viewer, Layer.create(data, kw, kind))
         if not visible:  # not from the start: the layer list would have no small picture of it
             new.visible = False
         return new

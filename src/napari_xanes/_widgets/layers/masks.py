@@ -27,6 +27,7 @@ from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
 from napari_xanes._widgets.layers.on_demand import live_meanwhile, live_with
 from napari_xanes._widgets.layers.seen_labels import image_shape, is_collapsed, labels_on
+from napari_xanes._widgets.layers.session import add_layer
 from napari_xanes._widgets.layers.tuples import labels_tuple
 from napari_xanes._widgets.layers.undo import one_step, remove_layers
 from napari_xanes._widgets.parts.portions import breathe
@@ -73,8 +74,7 @@ def show_preview(viewer: Any, like: Layer, mask: NDArray[np.bool_], owner: str =
     geometry = {key: tuple(getattr(like, key))[-mask.ndim :] for key in keys}
     shown = {"name": PREVIEW_NAME, "opacity": 0.5, "colormap": mask_colors(), "metadata": {PREVIEW: owner}}
     active = viewer.layers.selection.active
-    viewer.add_layer(Labels(mask.astype(np.uint8), **shown, **geometry))
-    breathe()
+    add_layer(viewer, Labels(mask.astype(np.uint8), **shown, **geometry))
     if active is not None:
         viewer.layers.selection.active = active
     show_only(viewer, like)

@@ -13,6 +13,7 @@ from napari.layers import Labels, Layer
 from numpy.typing import NDArray
 
 from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.session import add_layer
 
 NEW_MASK = "painted mask"
 
@@ -104,7 +105,7 @@ def paint_new_mask(viewer: Any, layer: Layer) -> Layer:
     geometry = {
         key: tuple(getattr(layer, key))[skip:] for key in ("scale", "translate", "units", "axis_labels")
     }
-    made = viewer.add_layer(Labels(np.zeros(image_shape(layer), np.uint8), name=NEW_MASK, **geometry))
+    made = add_layer(viewer, Labels(np.zeros(image_shape(layer), np.uint8), name=NEW_MASK, **geometry))
     made.brush_size = max(2, round(min(image_shape(layer)[-2:]) / 20))
     viewer.layers.selection.active = made
     made.mode = "paint"

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
+from napari_xanes._widgets.parts.portions import garbage_apart
+
 
 @dataclass(eq=False)
 class Session:
@@ -84,6 +86,12 @@ def workflow_of(viewer: Any) -> Any:
     return session_of(viewer).workflow
 
 
+def add_layer(viewer: Any, layer: Any) -> Any:
+    """Add a layer; it is drawn, and garbage collected, in portions of their own, as napari takes long for each."""
+    with garbage_apart():
+        return viewer.add_layer(layer)
+
+
 @contextmanager
 def changed_together(viewer: Any) -> Iterator[None]:
     """Change several layers; what follows the layers is told once, afterwards.
@@ -96,7 +104,8 @@ def changed_together(viewer: Any) -> Iterator[None]:
         return
     session.together = True
     try:
-        yield
+        with garbage_apart():
+            yield
     finally:
         session.together = False
         actions, session.afterwards, errors = list(session.afterwards.values()), {}, []

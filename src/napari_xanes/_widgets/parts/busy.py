@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, QTimer, Signal
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QProgressBar, QVBoxLayout, QWidget
 
 from napari_xanes._widgets.parts.portions import when_apart, when_between
@@ -24,6 +27,7 @@ WITHOUT_INPUT = QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents
 T = TypeVar("T")
 
 _inside = 0
+_known: WeakKeyDictionary[QMainWindow, list[QOpenGLWidget]] = WeakKeyDictionary()
 
 
 def is_busy() -> bool:
@@ -46,9 +50,51 @@ def in_the_middle() -> Iterator[None]:
 def _live_on() -> None:
     """Let the window draw itself and its timers run, between two portions of work."""
     if in_window_thread():
-        with in_the_middle():
+        with in_the_middle(), _picture_as_it_is():
             QApplication.processEvents(WITHOUT_INPUT)
             QApplication.processEvents(WITHOUT_INPUT)  # timers that became due while it was drawn
+
+
+@contextmanager
+def _picture_as_it_is() -> Iterator[None]:
+    """Leave out meanwhile what takes longest to draw, the layers: they are drawn once, when all portions are done."""
+    still = [one for one in _canvases() if one.updatesEnabled()]
+    for canvas in still:
+        canvas.setUpdatesEnabled(False)
+    try:
+        yield
+    finally:
+        _draw(still)
+
+
+def draw_next() -> None:
+    """Leave layers that come now for the next turn of the event loop to draw."""
+    still = [one for one in _canvases() if one.updatesEnabled()]
+    for canvas in still:
+        canvas.setUpdatesEnabled(False)
+    QTimer.singleShot(0, partial(_draw, still))
+
+
+def _draw(canvases: list[QOpenGLWidget]) -> None:
+    for canvas in canvases:
+        with suppress(RuntimeError):  # its window may have been closed
+            canvas.setUpdatesEnabled(True)
+
+
+def _canvases() -> list[QOpenGLWidget]:
+    """Return the canvases of the windows that are open; a window has its own from the start, among thousands of widgets."""
+    found = []
+    for window in QApplication.topLevelWidgets():
+        if isinstance(window, QMainWindow) and window.isVisible():
+            if not _known.get(window):
+                _known[window] = window.findChildren(QOpenGLWidget)
+            found += _known[window]
+    return found
+
+
+def when_free(ms: int, action: Callable[[], object]) -> None:
+    """Do something some ms later, or after what is going on then."""
+    QTimer.singleShot(ms, lambda: when_free(ms, action) if is_busy() else action())
 
 
 def wait_for(job: Callable[[], T], words: str) -> T:

@@ -13,6 +13,8 @@ from typing import Any
 from napari import Viewer
 from qtpy.QtWidgets import QApplication, QMainWindow
 
+_left_out = False
+
 
 def leave_out_loaded(viewer: Any) -> None:
     """Leave what there is now out when garbage is collected, if no layer is among it and nothing was left out before.
@@ -20,10 +22,18 @@ def leave_out_loaded(viewer: Any) -> None:
     Layers of other windows are none of this viewer's, but would be kept as well.
     """
     viewers = (viewer, *Viewer._instances)  # noqa: SLF001 - napari has no other list of those that are open
-    if gc.get_freeze_count() or any(len(one.layers) for one in viewers):
+    global _left_out
+    if _left_out or any(len(one.layers) for one in viewers):
         return
     windows = [one for one in QApplication.topLevelWidgets() if isinstance(one, QMainWindow)]
     for window in windows:
-        window.destroyed.connect(lambda _: gc.unfreeze())
+        window.destroyed.connect(_take_in)
     if windows:
         gc.freeze()
+        _left_out = True
+
+
+def _take_in(_: Any) -> None:
+    global _left_out
+    gc.unfreeze()
+    _left_out = False

@@ -12,6 +12,7 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.session import add_layer
 
 CHECK = "alignment check"
 
@@ -45,7 +46,7 @@ class CheckLayer:
         before = self._viewer.layers.selection.active
         self._before = (lambda: None) if before is None else ref(before)
         made = Image(picture, rgb=True, name=CHECK, metadata={"xanes": said}, **geometry)
-        shown = self._viewer.add_layer(made)
+        shown = add_layer(self._viewer, made)
         shown.mouse_drag_callbacks.append(self._on_drag)
 
     def remove(self) -> None:

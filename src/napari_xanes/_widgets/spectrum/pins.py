@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer, Points
 
+from napari_xanes._widgets.layers.session import add_layer
 from napari_xanes._widgets.spectrum.colors import PINS, next_spot_color
 
 
@@ -22,7 +23,7 @@ def add_pin(viewer: Any, layer: Layer, position: Sequence[float]) -> None:
     if pins is None:
         active = viewer.layers.selection.active
         geometry = {key: tuple(getattr(layer, key))[-2:] for key in ("scale", "translate", "units")}
-        pins = viewer.add_layer(Points(ndim=2, name=PINS, size=6, **geometry))
+        pins = add_layer(viewer, Points(ndim=2, name=PINS, size=6, **geometry))
         viewer.layers.selection.active = active
     pins.selected_data = set()  # whose colour would be changed, too
     pins.current_face_color = next_spot_color(viewer)

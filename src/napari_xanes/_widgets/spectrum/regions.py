@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer, Shapes
 
+from napari_xanes._widgets.layers.session import add_layer
 from napari_xanes._widgets.parts.portions import breathe
 from napari_xanes._widgets.spectrum.colors import next_spot_color
 
@@ -36,8 +37,7 @@ def draw_region(viewer: Any, layer: Layer) -> Shapes:
         units = tuple(layer.units)[-2:]
         made = Shapes(ndim=2, name=REGIONS, face_color="transparent", units=units, visible=False, **geometry)
         breathe()
-        regions = viewer.add_layer(made)
-        breathe()  # napari draws the first shapes of all as long as it takes them in
+        regions = add_layer(viewer, made)
         regions.visible = True
     viewer.layers.selection.active = regions
     regions.selected_data = set()  # whose colour would be changed, too

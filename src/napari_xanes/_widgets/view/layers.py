@@ -16,7 +16,9 @@ from napari_xanes._core.data.kinds import title_of
 from napari_xanes._core.draw.color import COLOR_NAMES
 from napari_xanes._widgets.layers.layers import about, find, lineage
 from napari_xanes._widgets.layers.masked import data_of
+from napari_xanes._widgets.layers.session import add_layer
 from napari_xanes._widgets.layers.together import result_of
+from napari_xanes._widgets.parts.portions import breathe
 from napari_xanes._widgets.view.mix import Mix
 
 MIX, SINGLE = "colour_mix", "volume"
@@ -149,7 +151,7 @@ def _put_one(
         "made_from": about(like)["made_from"],
         "role": role,
     }
-    return viewer.add_layer(Image(data, name=role, **kw, **geometry, metadata={"xanes": said}))
+    return add_layer(viewer, Image(data, name=role, **kw, **geometry, metadata={"xanes": said}))
 
 
 def _colored(color: str) -> dict[str, Any]:
@@ -170,8 +172,10 @@ def _distinct(names: Sequence[str]) -> list[str]:
 def show_these(viewer: Any, layers: Sequence[Layer]) -> None:
     """Show some layers and hide the others of this plugin."""
     shown = [str(one.unique_id) for one in layers]
-    for layer in viewer.layers:
-        if about(layer):
-            layer.visible = str(layer.unique_id) in shown
+    for layer in list(viewer.layers):
+        seen = str(layer.unique_id) in shown
+        if about(layer) and layer.visible is not seen:  # napari takes as long for one that is as it should be
+            layer.visible = seen
+            breathe()
     if layers:
         viewer.layers.selection.active = layers[-1]

@@ -21,8 +21,9 @@ from napari_xanes._widgets.layers.one_scan import show_one_scan
 from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
 from napari_xanes._widgets.layers.tuples import map_title
+from napari_xanes._widgets.parts.busy import draw_next, when_free
 from napari_xanes._widgets.parts.loaded import leave_out_loaded
-from napari_xanes._widgets.parts.portions import breathe
+from napari_xanes._widgets.parts.portions import breathe, garbage_apart
 from napari_xanes._widgets.parts.view import show_all
 
 KEY = "xanes_energy"
@@ -56,6 +57,7 @@ def show_energy_in_window() -> None:
         leave_out_loaded(viewer)
         show_energy(viewer)
         breathe()
+        draw_next()
 
 
 class EnergyText:
@@ -115,7 +117,7 @@ class EnergyText:
             text = text[: text.index(new[now])]
             if not self._more:
                 self._more = True
-                QTimer.singleShot(NEXT_MS, self._write_more)
+                when_free(NEXT_MS, self._write_more)
         self._drawn.update(text)
         self._overlay.text = text
         self._overlay.visible = bool(text)
@@ -130,15 +132,18 @@ class EnergyText:
             return
         self._barred = (lambda: None) if shown is None else ref(shown)
         if hasattr(viewer, "window"):  # napari takes as long for a bar as for the map, which is drawn first
-            QTimer.singleShot(THEN_MS, self._show_bar)
+            when_free(THEN_MS, self._show_bar)
         else:
             self._show_bar()
 
     def _show_bar(self) -> None:
         viewer, shown = self._viewer(), self._barred()
-        for layer in () if viewer is None else viewer.layers:
-            if about(layer).get("map") and hasattr(layer, "colorbar"):
-                layer.colorbar.visible = layer is shown
+        maps = [] if viewer is None else [one for one in viewer.layers if about(one).get("map")]
+        with garbage_apart():
+            for layer in maps:
+                barred = layer is shown
+                if hasattr(layer, "colorbar") and layer.colorbar.visible is not barred:
+                    layer.colorbar.visible = barred
 
     def _on_setting(self, event: Any) -> None:
         if event.key.endswith(".show_scale_bar"):
@@ -165,7 +170,7 @@ class EnergyText:
             QTimer.singleShot(0, self.update)
             if len(event.source) == 1 and about(event.value):
                 QTimer.singleShot(0, self._make_room)
-            QTimer.singleShot(THEN_MS, partial(self._show_scale, event.value))
+            when_free(THEN_MS, partial(self._show_scale, event.value))
         else:
             self._show_scale(event.value)
             self.update()
