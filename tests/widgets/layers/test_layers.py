@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from dataclasses import replace
 from threading import Event, get_ident
-from types import SimpleNamespace
-from weakref import ref
 
 import numpy as np
-import pint
 import pytest
 from napari.layers._layer_actions import _duplicate_layer
 from qtpy.QtCore import QTimer
 
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.data.history import Entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.engine import computed
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.jobs.chooser import StackChooser
-from napari_xanes._widgets.layers import ahead, on_demand
 from napari_xanes._widgets.layers.layers import (
     about,
     add_stack,
@@ -38,7 +32,7 @@ from napari_xanes._widgets.layers.layers import (
 )
 from napari_xanes._widgets.layers.on_demand import live_with
 from napari_xanes._widgets.layers.reopened import result_tuples
-from napari_xanes._widgets.layers.session import changed_together, later, session_of
+from napari_xanes._widgets.layers.session import changed_together, later
 from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.layers.tuples import glimpse, stack_tuple
 from napari_xanes._widgets.layers.written import result_from_tuples
@@ -402,95 +396,3 @@ def test_a_stack_that_two_layers_show_is_shown_again_by_both(viewer, qtbot):
     np.testing.assert_array_equal(layer.data[3], data[3])
     assert go_on.is_set()
     qtbot.waitUntil(lambda: layer in refreshed and copy in refreshed)
-
-
-@pytest.fixture
-def volumes(viewer, monkeypatch):
-    """Put aligned volumes that are computed on demand; what is asked of them, and what is told of those that are large."""
-    energy, asked, told = np.linspace(8300, 8400, 5), [], []
-    monkeypatch.setattr(on_demand, "AT_ONCE", 4 * 4 * 6 * 7 - 1)
-    monkeypatch.setattr(on_demand, "show_info", told.append)
-
-    def read(index, rows):
-        asked.append(rows)
-        return np.full((rows.stop - rows.start, 6, 7), index, np.float32)
-
-    raw = EnergyStack(np.ones((5, 4, 6, 7), np.float32), energy, "optical_density", name="scan")
-    scan = add_stack(viewer, raw)
-
-    def put(step="align", word="aligned"):
-        view = raw.replace(data=computed.ComputedStack(read, raw.shape), history=(Entry(step),))
-        result = Result(maps={}, info={}, energy=energy, history=view.history, source={}, stack=view)
-        layer = put_result(viewer, scan, step, result, stack_name=word)
-        told_of = list(asked)
-        asked.clear()
-        return layer, told_of
-
-    return SimpleNamespace(put=put, scan=scan, asked=asked, told=told)
-
-
-def test_a_large_volume_is_not_computed_as_the_view_turns_to_3d_but_where_it_is_shown(
-    viewer, volumes, monkeypatch
-):
-    layer, _ = volumes.put()
-    viewer.dims.ndisplay = 3
-    assert not layer.visible and not volumes.asked and "scan aligned: computed on demand" in volumes.told[0]
-    viewer.dims.ndisplay = 2
-    assert layer.visible
-    viewer.dims.ndisplay = 3
-    layer.visible = True  # which is what the words ask for
-    assert volumes.asked[-1] == slice(0, 4)
-    monkeypatch.setattr(on_demand, "AT_ONCE", 4 * 4 * 6 * 7)
-    viewer.dims.ndisplay = 2
-    viewer.dims.ndisplay = 3
-    assert layer.visible and len(volumes.told) == 2
-
-
-def test_a_large_volume_that_comes_while_the_view_is_3d_is_shown_in_2d(viewer, volumes):
-    viewer.dims.ndisplay = 3
-    layer, asked = volumes.put()
-    assert not layer.visible and slice(0, 4) not in asked, "but a plane, for the limits"
-    assert len(volumes.told) == 1 and "scan aligned: computed on demand" in volumes.told[0]
-    viewer.dims.ndisplay = 2
-    assert layer.visible and not volumes.scan.visible
-
-
-def test_what_was_hidden_in_3d_stays_so_where_the_user_or_another_stack_came_between(viewer, volumes):
-    layer, _ = volumes.put()
-    viewer.dims.ndisplay = 3
-    layer.visible = True
-    layer.visible = False  # as the user wants it
-    viewer.dims.ndisplay = 2
-    assert not layer.visible
-    layer.visible = True
-    viewer.dims.ndisplay = 3
-    volumes.scan.visible = True
-    viewer.dims.ndisplay = 2
-    assert volumes.scan.visible and not layer.visible
-    volumes.scan.visible, layer.visible = False, True
-    viewer.dims.ndisplay = 3
-    other, _ = volumes.put("normalize", "normalised")
-    viewer.dims.ndisplay = 2
-    assert other.visible and not layer.visible, "it took its place"
-
-
-def test_a_volume_that_is_hidden_in_3d_and_removed_is_not_kept(viewer, volumes):
-    layer, _ = volumes.put()
-    viewer.dims.ndisplay = 3
-    data = ref(layer.data)
-    remembered = session_of(viewer).in_3d.hidden
-    assert len(remembered) == 1
-    viewer.layers.selection.active = volumes.scan
-    viewer.layers.remove(layer)
-    del layer
-    session_of(viewer).steps.clear()
-    gc.collect()
-    assert not remembered and data() is None
-
-
-def test_units_are_set_up_before_another_thread_may_ask_for_them(monkeypatch):
-    units, seen = pint.get_application_registry(), []
-    monkeypatch.setattr(units, "_registry", pint.registry.LazyRegistry())
-    monkeypatch.setattr(ahead, "_get_ready", lambda: seen.append(type(units.get())))
-    ahead.get_ready.__wrapped__().join()
-    assert seen == [pint.UnitRegistry]

@@ -5,6 +5,7 @@ napari compiles what draws Labels and Shapes layers when the first is made, and 
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from importlib import import_module
 from threading import Thread
@@ -23,7 +24,9 @@ def get_ready() -> Thread:
     """Begin, once; returns the thread.
 
     The registry of units, which pint sets up when it is asked first, is not for two threads at once: it is asked here.
+    Nor is what napari does to hear no warning while it makes colours: numba does the same, and each takes back the other's.
     """
+    warnings.filterwarnings("ignore", "Conversion from CIE-LAB", UserWarning)
     _ = get_application_registry().pixel
     thread = Thread(target=_get_ready, name="napari-xanes: getting ready")
     thread.start()

@@ -59,7 +59,14 @@ def show_in_place(viewer: Any, layer: Layer) -> None:
         if told:
             in_3d.hidden.add(layer)
             return
-    if not layer.visible and not (in_3d is not None and in_3d.hide_large([layer])):
+    if not layer.visible:
+        show(viewer, layer)
+
+
+def show(viewer: Any, layer: Layer) -> None:
+    """Show a layer; a large volume only in 2D."""
+    in_3d = session_of(viewer).in_3d
+    if in_3d is None or not in_3d.hide_large([layer]):
         layer.visible = True
 
 

@@ -21,7 +21,7 @@ from vispy.gloo import get_current_canvas
 
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
-from napari_xanes._widgets.layers.on_demand import live_with
+from napari_xanes._widgets.layers.on_demand import live_with, show
 from napari_xanes._widgets.layers.session import Session, changed_together, real_viewer, session_of
 from napari_xanes._widgets.parts.portions import breathe
 
@@ -44,15 +44,19 @@ class Looks:
         """Look at a layer."""
         return cls(layer.data, {key: copy(getattr(layer, key)) for key in KEPT})
 
-    def give(self, layer: Layer) -> None:
-        """Make a layer so again."""
+    def give(self, layer: Layer, viewer: Any) -> None:
+        """Make a layer so again; a volume that takes long to compute is not shown in 3D unasked."""
         limits = self.kept["metadata"]["xanes"].get(LIMITS)
         renewed = limits is not None and are_automatic(layer)
         if layer.data is not self.data:
             layer.data = self.data
             live_with(layer)
         for key, value in self.kept.items():
-            if not _same(getattr(layer, key), value):
+            if _same(getattr(layer, key), value):
+                continue
+            if key == "visible" and value:
+                show(viewer, layer)
+            else:
                 setattr(layer, key, value)
         if renewed:
             give_limits(layer, limits)
@@ -174,7 +178,7 @@ def undo(viewer: Any) -> Done | None:
     remove_layers(viewer, [layer for layer, _ in done.made])
     for layer, before, _ in done.changed:
         if layer in viewer.layers:
-            before.give(layer)
+            before.give(layer, viewer)
             breathe()
     return done
 
@@ -191,7 +195,7 @@ def redo(viewer: Any) -> Done | None:
             breathe()
     for layer, _, after in done.changed:
         if layer in viewer.layers:
-            after.give(layer)
+            after.give(layer, viewer)
             breathe()
     session.steps.append(done)
     return done
