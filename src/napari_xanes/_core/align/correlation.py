@@ -28,7 +28,10 @@ CUTOFF = 0.5  # cycles per pixel beyond which nothing is used
 _CLOSE = 0.75  # px; a remainder below this needs no new cut of the common region
 _GOOD = 0.9  # confidence from which on no other displacement is tried
 _CANDIDATES = 4
-_SETTLED = 0.02  # px; a remainder below this is no longer bent by the window
+_SETTLED = (
+    0.05,
+    0.001,
+)  # px, and part of the shortest side; a remainder below both is no longer bent by the window
 _CLIMBED = (
     0.02  # px; what a Newton step leaves goes with its square, so after one this small nothing is to gain
 )
@@ -51,6 +54,7 @@ class Matcher(Frequencies):
         self.fine = self._low_pass(CUTOFF)
         self._inside = (self.radius < CUTOFF) * self.count
         self._overlap = OverlapMatcher(self.shape)
+        self._settled = min(_SETTLED[0], _SETTLED[1] * min(self.shape))
         # below this coherence a ring holds nothing but noise; the window correlates neighbouring frequencies
         self._floor = 3 / np.sqrt(self.ring_count / 2)
 
@@ -112,7 +116,7 @@ class Matcher(Frequencies):
                 self.spectrum(back[common]), self.spectrum(fixed[common]), np.zeros(len(shift))
             )
             shift, back = shift + rest, None
-            if np.all(np.abs(rest) < _SETTLED):
+            if np.all(np.abs(rest) < self._settled):
                 break
         return shift, confidence if np.all(np.isfinite(shift)) else 0.0
 

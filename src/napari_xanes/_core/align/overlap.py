@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class OverlapMatcher:
     def __init__(self, shape: Sequence[int]) -> None:
         self.bins = max(1, min(shape) // _SIDE[len(shape)])
         self.shape = tuple(n // self.bins for n in shape)
-        self.padded = tuple(scipy.fft.next_fast_len(int(1.6 * n), real=True) for n in self.shape)
+        self.padded = tuple(scipy.fft.next_fast_len(ceil((1 + _FARTHEST) * n), real=True) for n in self.shape)
         ones = np.ones(self.shape, np.float32)
         self._ones = scipy.fft.rfftn(ones, self.padded)
         lags = [np.round(scipy.fft.fftfreq(n) * n) for n in self.padded]
