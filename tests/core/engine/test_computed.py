@@ -141,6 +141,17 @@ def test_little_is_kept_and_none_of_a_stack_that_is_gone(volumes, monkeypatch):
     computed.looked_at.cache_clear()
 
 
+def test_a_volume_that_does_not_fit_is_refused_in_words_and_its_planes_are_not(volumes, monkeypatch):
+    view = made(volumes, [{"do": "normalize"}], on_demand=True).stack.data
+    one = 4 * int(np.prod(view.image_shape))
+    computed.looked_at()  # of the usual size
+    monkeypatch.setattr(computed, "MOST_BYTES", one // 2)
+    monkeypatch.setattr(computed, "free_memory", lambda: 2 * one)
+    with pytest.raises(nx.ResourceError, match="look at maps in 3D, or crop or bin"):
+        view[0]
+    assert np.isfinite(view[0, 3]).any()
+
+
 def test_spectra_beside_those_that_were_read_are_there(volumes):
     view = made(volumes, [{"do": "normalize"}], on_demand=True).stack.data
     one, beside, elsewhere = (

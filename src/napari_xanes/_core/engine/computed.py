@@ -20,6 +20,7 @@ import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.errors import ResourceError
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.data.kept_rows import KeptRows
 from napari_xanes._core.data.lazy import LazyArray
@@ -32,6 +33,8 @@ from napari_xanes._core.engine.sampling import sampled_pixels
 PART_OF_FREE = 0.125
 MOST_BYTES = 2**30
 """What was looked at takes at most so much of the memory that is free, and at most so many bytes."""
+OF_A_VOLUME = 0.4
+"""Of the memory that is free, for a volume that is looked at whole: whoever draws it makes a copy."""
 NEAR_BYTES = 32 * 2**20
 """Of the spectra around a pixel of images; of volumes, of which whole planes have to be read, half of what is kept."""
 
@@ -143,10 +146,19 @@ class ComputedStack(LazyArray):
         """Return rows start:stop of a frame, from what was looked at last if they are there."""
         start, stop, _ = rows.indices(self.image_shape[0])
         whole = self._whole(start, stop)
+        self._check_fits(4 * (whole.stop - whole.start) * prod(self.image_shape[1:]))
         made = self._once(
             ("rows", index, whole.start, whole.stop), lambda: self.wait(lambda: self.frame(index, whole))
         )
         return made[start - whole.start : max(stop, start) - whole.start]
+
+    def _check_fits(self, n_bytes: int) -> None:
+        """Refuse a volume that does not fit into memory, as views in 3D ask for."""
+        if n_bytes > MOST_BYTES and n_bytes > OF_A_VOLUME * (free := free_memory()):
+            raise ResourceError(
+                f"a volume of this stack takes {n_bytes / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free; look at maps in 3D, "
+                "or crop or bin the stack before."
+            )
 
     def _whole(self, start: int, stop: int) -> slice:
         """Return the rows of the whole pieces of the image in which some rows lie."""
