@@ -54,14 +54,12 @@ def density(scan) -> nx.EnergyStack:
 def loaded_once():
     """What is loaded stays loaded: napari and its fixtures collect garbage all the time, and need not go through it.
 
-    What the tests of another file left is collected first, so that it is not kept with the rest.
+    What the tests of another file left is collected first, so that it is not kept with the rest; what was kept before
+    is not looked at again, which would take half a second for each file.
     """
     import_module("napari.window")  # which loads what windows are made of
-    gc.unfreeze()
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

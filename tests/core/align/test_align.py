@@ -427,7 +427,7 @@ def test_cancelling_stops_the_work():
         estimate_drift(make_frames(), progress=stop)
 
 
-def an_edge(along, n=12, shape=(128, 160), noise=0.02):
+def an_edge(along, n=9, shape=(100, 120), noise=0.02):
     """Frames of a straight edge, whose normal is `along`, that wanders both ways; and how it wandered."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[: shape[0], : shape[1]]
@@ -455,12 +455,12 @@ def test_nothing_is_moved_along_a_straight_edge(along, reference):
 @pytest.mark.parametrize("method", ["correlation", "stackreg"])
 def test_the_axis_that_is_not_told_is_named(method):
     frames, _, _ = an_edge((0, 1))
-    stack = EnergyStack(frames.astype(np.float32), np.arange(12.0) + 8300, "optical_density")
+    stack = EnergyStack(frames.astype(np.float32), np.arange(9.0) + 8300, "optical_density")
     recipe = Recipe.from_dict({"schema": 1, "step": [{"do": "align", "method": method}]})
     result = run_recipe(recipe, stack)
     assert any("looks the same along y" in text for text in result.warnings)
     found = result.history[0].facts
-    assert found["sigma_px"][0] is None and found["sigma_px"][1] < 0.03
+    assert found["sigma_px"][0] is None and found["sigma_px"][1] < 0.04
     assert np.abs(result.extra["drift"].shifts[:, 0]).max() < 1e-6
 
 

@@ -108,15 +108,13 @@ def test_faint_frames_are_measured_in_all_of_them_rather_than_in_a_window(monkey
 def test_large_frames_are_measured_in_detail(corner):
     """Frames so large that small copies have an eighth of their pixels an axis; also if only a corner has structure."""
     shifts = np.array([[0, 0], [3.3, -2.6], [-7.45, 0.2], [5.8, 6.6], [0.51, -9.37], [2.2, 4.1]])
-    frames = moved((1664, 1664), shifts, seed=3)
+    frames = moved((1024, 1024), shifts, seed=3)
     if corner:
-        frames *= ndimage.gaussian_filter(
-            np.pad(np.ones((500, 500), np.float32), ((150, 1014), (1014, 150))), 20
-        )
+        frames *= ndimage.gaussian_filter(np.pad(np.ones((320, 320), np.float32), ((90, 614), (614, 90))), 20)
     frames += 0.02 * np.random.default_rng(1).standard_normal(frames.shape, np.float32)
     drift = estimate_drift(frames, reference=0)
     error = np.hypot(*(drift.shifts - shifts).T)
-    assert np.sqrt((error**2).mean()) < (0.08 if corner else 0.03)
+    assert np.sqrt((error**2).mean()) < 0.03
 
 
 def test_threads_do_not_change_the_result():

@@ -12,8 +12,8 @@ from napari_xanes._core.align.affine import transformed_rows
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.runs.pipeline import run_steps
 
-N, SIDE = 15, 160
-ENERGY = 8300 + 10.0 * np.arange(N)
+N, SIDE = 9, 160
+ENERGY = 8300 + 17.5 * np.arange(N)
 
 
 def texture(rng, shape, sigma=1.5):

@@ -60,7 +60,7 @@ def test_one_result_gives_one_file(tmp_path, result):
     for ending in ("svg", "pdf", "png"):
         twice = [tmp_path / f"{n}.{ending}" for n in (1, 2)]
         for path in twice:
-            save_figure(path, result, dpi=80)
+            save_figure(path, result, names=["rms"], mix=["fraction"], dpi=80)
         assert twice[0].read_bytes() == twice[1].read_bytes(), ending
 
 
@@ -135,11 +135,11 @@ def test_maps_without_contrast_are_drawn_too(tmp_path, name, data):
 
 def test_invalid_pixels_are_grey_and_said_to_be(tmp_path, maps):
     only = {"thickness": maps["thickness"]}
-    save_figure(tmp_path / "a.png", only)
+    save_figure(tmp_path / "a.png", only, dpi=150)
     assert grey_share(tmp_path / "a.png") < 0.001
     only["thickness"][:6] = np.nan
     before = only["thickness"].copy()
-    save_figure(tmp_path / "b.png", only)
+    save_figure(tmp_path / "b.png", only, dpi=150)
     _, (ax,) = lay_out(1, 12 / 16, head=False)
     panel = np.prod(ax.get_position().size)
     assert grey_share(tmp_path / "b.png") == pytest.approx(panel / 2, rel=0.03)
@@ -152,14 +152,14 @@ def test_the_mixture_is_grey_where_any_map_is_invalid(tmp_path):
     half = np.full((8, 8), 0.5)
     maps = {"fraction_A": half.copy(), "fraction_B": half, "fraction_C": half}
     maps["fraction_A"][:4] = np.nan
-    save_figure(tmp_path / "a.png", maps, names=["fraction_B"], mix=["fraction"])
+    save_figure(tmp_path / "a.png", maps, names=["fraction_B"], mix=["fraction"], dpi=150)
     _, (ax, *_) = lay_out(3, 1.0, head=False)
     assert grey_share(tmp_path / "a.png") == pytest.approx(np.prod(ax.get_position().size) / 2, rel=0.03)
 
 
 def test_zero_error_is_not_invalid(tmp_path):
     error = np.linspace(0, 1, 64).reshape(8, 8)
-    save_figure(tmp_path / "a.png", {"error": error})
+    save_figure(tmp_path / "a.png", {"error": error}, dpi=150)
     assert grey_share(tmp_path / "a.png") < 0.001
 
 

@@ -14,7 +14,7 @@ from napari_xanes._core.engine.sampling import sampled_rows
 from napari_xanes._core.io.hdf5 import Hdf5Array
 from napari_xanes._core.runs import unpack
 
-E, SHAPE = 18, (60, 24, 20)
+E, SHAPE = 18, (40, 18, 20)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def recipe(scan, tmp_path_factory):
 @pytest.fixture(scope="module")
 def volumes(scan):
     data = scan.stack.data.copy()
-    data[3, 40:43, 5:9, 6:8] = np.nan
+    data[3, 27:30, 5:9, 6:8] = np.nan
     return data
 
 
@@ -185,7 +185,7 @@ def test_flats_packed_along_the_energies_are_unpacked_once(tmp_path, monkeypatch
 def test_a_scratch_file_that_does_not_fit_is_refused(scan, recipe, volumes, tmp_path, monkeypatch):
     write(tmp_path / "scan.h5", volumes, scan.stack.energy, "whole")
     monkeypatch.setattr(unpack, "free_memory", lambda: 2**20)
-    monkeypatch.setattr("napari_xanes._core.base.files.file_limit", lambda: 2**20)
+    monkeypatch.setattr("napari_xanes._core.base.files.file_limit", lambda: 2**19)
     with pytest.raises(nx.ResourceError, match=r"does not fit into memory.*TMPDIR names the folder"):
         nx.run_recipe(recipe, tmp_path / "scan.h5")
 
@@ -207,7 +207,7 @@ class NeverWhole:
         raise AssertionError("all of it was asked for")
 
 
-@pytest.mark.parametrize("chunks", [(1, 10, 24, 20), (E, 2, 24, 20), (7, 8, 5, 20)])
+@pytest.mark.parametrize("chunks", [(1, 10, 18, 20), (E, 2, 18, 20), (7, 8, 5, 20)])
 def test_dask_arrays_are_computed_block_by_block(scan, recipe, volumes, expected, monkeypatch, chunks):
     array = pytest.importorskip("dask.array")
     monkeypatch.setattr(kept_rows, "BLOCK_BYTES", 2000)

@@ -29,7 +29,7 @@ def test_free_fit_is_least_squares(k):
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 2e-4)])
 def test_nonnegative_is_nnls(k, dtype, tolerance):
-    mu, _ = random_spectra(k, noise=0.3)
+    mu, _ = random_spectra(k, n=400, noise=0.3)
     fit = fit_references(mu.astype(dtype), ENERGY, make_references(k), constraint="nonnegative")
     expected = np.array([nnls(columns(k), y) for y in mu.T], dtype=object)
     x = np.stack(expected[:, 0]).T
@@ -43,7 +43,7 @@ def test_nonnegative_is_nnls(k, dtype, tolerance):
 @pytest.mark.parametrize("constraint", ["sum_to_one", "nonnegative_sum_to_one"])
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_sum_to_one_is_the_constrained_minimum(constraint, k):
-    mu, _ = random_spectra(k, n=25, noise=0.3)
+    mu, _ = random_spectra(k, n=12, noise=0.3)
     fit = fit_references(mu, ENERGY, make_references(k), constraint=constraint)
     np.testing.assert_allclose(fit.coefficients.sum(axis=0), 1, atol=1e-9)
     bounds = [(0, None)] * k if constraint.startswith("non") else None
