@@ -35,16 +35,9 @@ def two(rng):
     return np.stack([f, 1 - f]), np.clip(0.8 + 0.3 * smooth(rng, 5), 0.2, 2)
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """Scan and recipe of the demo."""
-    return prepare(tmp_path_factory.mktemp("demo"))[1:]
-
-
-@pytest.mark.parametrize("in_memory", [True, False])
-def test_the_demo_s_own_recipe_gives_no_alarm(demo, in_memory):
-    scan, recipe = demo
-    result = run_recipe(Recipe.load(recipe), read_stack(scan), in_memory=in_memory)
+def test_the_demo_s_own_recipe_gives_no_alarm(tmp_path):
+    _, scan, recipe = prepare(tmp_path)
+    result = run_recipe(Recipe.load(recipe), read_stack(scan), in_memory=False)
     assert result.extra["diagnosis"].causes == ()
     assert result.warnings == ()
 

@@ -57,7 +57,7 @@ def test_little_bias_with_one_percent_noise_wherever_the_peak_lies(energy, width
 def test_the_maximum_is_scipys_on_a_dense_grid(smoothing, noise):
     rng = np.random.default_rng(2)
     energy = 8340 + np.cumsum(rng.uniform(0.4, 2.0, 16))
-    mu = np.exp(-(((energy[:, None] - rng.uniform(8346, 8356, 400)) / 4) ** 2))
+    mu = np.exp(-(((energy[:, None] - rng.uniform(8346, 8356, 120)) / 4) ** 2))
     mu += noise * rng.normal(size=mu.shape)
     peak = peak_map(mu, energy, (8300, 8400), smoothing=smoothing)
     grid = np.linspace(energy[0], energy[-1], 20_001)

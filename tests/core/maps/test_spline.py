@@ -1,5 +1,7 @@
 """The smoothing spline's matrices against scipy's spline, and its choice of smoothing against scipy's."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.interpolate import make_smoothing_spline
@@ -33,13 +35,19 @@ def test_freedom_goes_from_all_energies_down_to_a_line():
     np.testing.assert_allclose(spline.values(1e6) @ line, line, rtol=1e-9)
 
 
+@cache
+def left_by_scipy(smoothing):
+    """Return what the spline of SciPy leaves of the value of each energy."""
+    columns = [make_smoothing_spline(ENERGY, unit, lam=smoothing)(ENERGY) for unit in np.eye(ENERGY.size)]
+    return np.eye(ENERGY.size) - np.stack(columns, axis=1)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_no_smoothing_of_scipys_spline_has_a_better_cross_validation_score(seed):
     data = make_spectra(1, 0.05, seed)
 
     def score(smoothing):
-        columns = [make_smoothing_spline(ENERGY, unit, lam=smoothing)(ENERGY) for unit in np.eye(ENERGY.size)]
-        rest = np.eye(ENERGY.size) - np.stack(columns, axis=1)
+        rest = left_by_scipy(smoothing)
         return np.sum((rest @ data) ** 2) / np.trace(rest) ** 2
 
     chosen = SmoothingSpline(ENERGY).choose(data)
@@ -99,11 +107,11 @@ MANY = np.linspace(8200, 8600, 2000)
 
 
 def test_of_many_energies_neighbours_decide_together():
-    rng, many = np.random.default_rng(5), MANY[::2]
+    rng, many = np.random.default_rng(5), MANY[::4]
     spectra = 1 / (1 + np.exp(-(many[:, None] - 8345) / 3)) + 0.01 * rng.normal(size=(many.size, 12))
     few, means, factor = for_choice(many, spectra)
-    assert factor == 4 and few.size == 250 and np.all(np.diff(few) > 0)
-    np.testing.assert_allclose(means[3], spectra[12:16].mean(axis=0))
+    assert factor == 2 and few.size == 250 and np.all(np.diff(few) > 0)
+    np.testing.assert_allclose(means[3], spectra[6:8].mean(axis=0))
     chosen = factor * SmoothingSpline(few).choose(means)
     whole = SmoothingSpline(many)
     score = {
@@ -144,7 +152,7 @@ def test_two_thousand_energies_of_a_few_pixels_need_no_large_eigenproblem(monkey
         assert len(set(labels[:10])) == len(set(labels[10:])) == 1 and labels[0] != labels[10]
     else:
         found = decompose(step, 3)
-        variance = np.linalg.svd(step - step.mean(axis=1, keepdims=True))[1] ** 2
+        variance = np.linalg.svd(step - step.mean(axis=1, keepdims=True), compute_uv=False) ** 2
         np.testing.assert_allclose(found.scree[:20], variance / variance.sum(), atol=1e-9)
         rebuilt = found.mean[:, None] + found.spectra.T @ found.maps
         assert np.abs(rebuilt - step).max() < 0.02

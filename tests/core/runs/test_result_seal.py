@@ -39,20 +39,27 @@ def make_result(**changes):
     return nx.Result(**(values | changes))
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The result as it was saved, to be copied."""
+    path = tmp_path_factory.mktemp("result") / "r.h5"
+    nx.save_result(make_result(), path)
+    return path
+
+
 @pytest.fixture
-def path(tmp_path):
-    nx.save_result(make_result(), tmp_path / "r.h5")
-    return tmp_path / "r.h5"
+def path(tmp_path, written):
+    return shutil.copy(written, tmp_path / "r.h5")
 
 
 def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path, path):
     """In a process of its own: the HDF5 library may die of what it reads."""
     code = """if True:
         import sys, numpy as np, napari_xanes as nx
-        path, seed = sys.argv[1], int(sys.argv[2])
+        path = sys.argv[1]
         good, truth = open(path, "rb").read(), nx.load_result(path)
-        rng, seen, bad = np.random.default_rng(seed), {"refused": 0, "same": 0}, path + "_bad.h5"
-        for _ in range(150):
+        rng, seen, bad = np.random.default_rng(0), {"refused": 0, "same": 0}, path + "_bad.h5"
+        for _ in range(300):
             raw = bytearray(good); raw[rng.integers(len(raw))] ^= 1 << rng.integers(8); open(bad, "wb").write(raw)
             try: found = nx.load_result(bad)
             except nx.XanesError as error: seen["refused"] += 1; assert "\\n" not in str(error)
@@ -64,11 +71,10 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path, path):
                     assert str(getattr(found, name)) == str(getattr(truth, name)), name
         print(seen)
     """
-    for seed in range(2):
-        words = [sys.executable, "-c", code, str(path), str(seed)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "refused" in done.stdout
+    words = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "refused" in done.stdout
 
 
 @pytest.mark.parametrize(
