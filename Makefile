@@ -8,6 +8,8 @@
 BIN := .venv/bin
 # a third process computes while the tests of two wait for a window or a child
 PROCESSES := -n 3 --dist worksteal
+# threads of BLAS that wait for a core that another process has compute as well, up to twenty times as long as one alone
+test coverage: export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: demo test coverage check setup figures benchmark-peers clean
 

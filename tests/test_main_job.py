@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from blas import two_blas_threads
 
 import napari_xanes as nx
 
@@ -96,7 +97,8 @@ def test_tiff_gives_the_same_maps(ni_run, data_dir, tmp_path):
     written = nx.read_stack(folder / "xanes_raw.tif", energy=folder / "energy_keV.txt", **files)  # to 1 meV
     with h5py.File(folder / "truth.h5") as file:
         inside = file["mask"][()].astype(bool)
-    change = fractions_of(nx.run_recipe(recipe, written))[:, inside] - fractions_of(expected)[:, inside]
+    again = nx.run_recipe(nx.Recipe.of(expected), written)  # with the drift that was found
+    change = fractions_of(again)[:, inside] - fractions_of(expected)[:, inside]
     assert np.nanpercentile(np.abs(change), 99.9) < 1e-3
 
 
@@ -116,7 +118,8 @@ def test_memory_streaming_and_threads_give_the_same_bits(ni_run, data_dir, tmp_p
         {"in_memory": False, "workers": 1},
         {"in_memory": False, "workers": 5},
     ):
-        result = nx.run_recipe(recipe, scan, **kwargs)
+        with two_blas_threads():  # the other run may have had one
+            result = nx.run_recipe(recipe, scan, **kwargs)
         for name, data in ni_run[1].maps.items():
             np.testing.assert_array_equal(result.maps[name], data, err_msg=f"{name} {kwargs}")
 

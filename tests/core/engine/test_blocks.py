@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from blas import two_blas_threads
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_info
 
@@ -64,6 +65,7 @@ def test_kernels_run_one_after_the_other_into_out():
     assert (first["sum"] == 6).all() and (second["sum"] == 12).all()
 
 
+@two_blas_threads()
 def test_run_counts_and_holds_blas_to_one_thread():
     seen, threads = [], set()
 
@@ -98,6 +100,7 @@ def test_first_exception_comes_out_and_threads_end():
     assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("ThreadPoolExecutor")]
 
 
+@two_blas_threads()
 def test_blas_gets_its_threads_back_when_runs_overlap():
     """Two runs that overlap without being nested."""
     before = threads_of_blas()
@@ -119,6 +122,7 @@ def test_blas_gets_its_threads_back_when_runs_overlap():
     assert threads_of_blas() == before
 
 
+@two_blas_threads()
 def test_k_means_limits_blas_only_where_it_is_held_anyway(monkeypatch):
     """scikit-learn limits BLAS by itself, and sets back what it found: overlapping runs must not be what it finds."""
     before, fit, found = threads_of_blas(), KMeans.fit, []
