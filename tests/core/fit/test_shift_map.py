@@ -49,6 +49,16 @@ def test_sigma_says_how_far_they_are_off():
     assert 0.65 < (off < 1).mean() < 0.71 and 0.94 < (off < 2).mean() < 0.965
 
 
+def test_where_a_typical_pixel_tells_no_shift_no_pixel_has_a_sigma():
+    """Not those either which noise has moved to where the limits fit worse: of them few lie within one sigma."""
+    energy = np.r_[np.linspace(8250, 8325, 3), 8335, 8347, np.linspace(8370, 8480, 3)]
+    share = np.random.default_rng(1).uniform(0.2, 0.8, 1000)
+    mu = share * edge(energy[:, None], 8333) + (1 - share) * edge(energy[:, None], 8338)
+    mu += np.random.default_rng(2).normal(0, 0.03, mu.shape)
+    found = energy_shift_map(mu, energy, REFERENCES, background=(0, 1))
+    assert np.isfinite(found.shift).mean() > 0.5 and np.isnan(found.sigma).all()
+
+
 def test_a_shift_beyond_the_limit_is_not_given():
     found = energy_shift_map(spectra(np.array([0.3, 3.0])), ENERGY, REFERENCES, limit=1.0)
     assert found.at_limit.tolist() == [False, True]

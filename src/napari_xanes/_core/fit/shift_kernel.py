@@ -28,6 +28,10 @@ ENOUGH_FREE = 5
 """Energies beyond the unknowns from which on a slope of the edge step is fitted along."""
 
 
+TOLD = 3.0
+"""Standard errors of noise by which a spectrum must misfit at both limits for its shift to be told."""
+
+
 class ShiftKernel:
     """Tries all shifts on every spectrum and takes the minimum of the parabola through the best three.
 
@@ -73,7 +77,7 @@ class ShiftKernel:
             for s in self._shifts
         ]
         mixture = _mixture(designs[len(designs) // 2], spectra)
-        self._unknowns = designs[0].q.shape[1]
+        self._unknowns, self._n_references = designs[0].q.shape[1], len(references)
         tilted = fitted.size - self._unknowns - 2 >= ENOUGH_FREE and bool(mixture.any())
         x = (energy[fitted] - energy[fitted].mean()) / np.ptp(energy[fitted])
         tilts = [x * (d.references @ mixture) for d in designs] if tilted else [None] * len(designs)
@@ -137,6 +141,8 @@ class ShiftKernel:
         ends = r[-len(self._weights) :, -len(self._weights) :]
         inner = noise.covariances[:, -len(ends) :, -len(ends) :]
         self._even, self._uneven = ends.T @ ends, ends.T @ inner @ ends
+        usual = designs[at].references @ (mixture / mixture.sum())
+        self._misfit = float(self._errors(usual[:, None])[[0, -1]].min())
         if noise.freedom < ENOUGH:
             squares, _ = self._in_even_noise(x, errors.min(axis=0), level)
             pool = PooledNoise(squares, np.full(squares.shape, noise.freedom), level)
@@ -182,7 +188,11 @@ class ShiftKernel:
         out["at_limit"][...] = end
 
     def _variance(self, data: Matrix, least: Matrix, level: Matrix) -> Matrix:
-        """Return the variance (n,) of noise that is even over the energies and does to a shift what the noise does."""
+        """Return the variance (n,) of noise that is even over the energies and does to a shift what the noise does.
+
+        It is NaN where as much of the usual mixture would be fitted nearly as well at a limit.  That is not told by how well
+        the spectrum itself is fitted there: those that noise has moved to the middle would seem to have a shift.
+        """
         if self._noise is None:
             return np.asarray(least / self._freedom)
         x = self._solve @ data
@@ -193,7 +203,8 @@ class ShiftKernel:
         uneven = np.einsum("fn,fkl,kn,ln->n", features, self._uneven, amounts, amounts, optimize=True)
         of_even = np.einsum("kl,kn,ln->n", self._even, amounts, amounts, optimize=True)
         variance: Matrix = np.asarray(even * uneven / of_even, np.float64)
-        return variance
+        misfit = self._misfit * x[: self._n_references].sum(axis=0) ** 2
+        return np.where(misfit > TOLD**2 * variance, variance, np.nan)
 
 
 TINY = 1e-200
