@@ -338,6 +338,19 @@ def test_step_reports_and_resolves():
     assert isinstance(chain.extra["drift"], Drift)
 
 
+def test_frames_that_compounds_make_look_displaced_by_less_than_a_tenth_are_left_and_the_error_holds_it():
+    near = np.linspace(0.06, 0, 7)[:, None] * [1, -0.5]
+    frames = make_frames(shifts=near, noise=0.01)
+    chain, _, found = align(make_stack(frames), in_memory=True)
+    drift = chain.extra["drift"]
+    assert 0.04 < found["left_px"] < 0.09 and found["max_shift_px"] == 0
+    assert any("were left as they are" in text for text in found.warnings)
+    assert not drift.shifts.any() and drift.sigma[0, 0] > 0.05
+    np.testing.assert_array_equal(chain.run(keep_stack=True), frames)
+    assert drift_error(estimate_drift(frames, least=0).shifts, near) < 0.01
+    assert drift_error(estimate_drift(make_frames(shifts=2 * near)).shifts, 2 * near) < 0.01
+
+
 def test_lost_reference_is_replaced_and_said():
     frames = make_frames()
     frames[-1] = np.nan

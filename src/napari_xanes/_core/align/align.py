@@ -30,9 +30,6 @@ from napari_xanes._core.engine.judge import named_energies
 from napari_xanes._core.engine.step import Step
 from napari_xanes._core.io.mask_file import read_mask
 
-STILL = 0.1
-"""Pixels; what changes at the edge, compound by compound, makes frames look displaced by as much though they lie still."""
-
 
 def align_step(chain: Chain, params: AlignParams, progress: Progress) -> tuple[AlignParams, Found]:
     """Measure the drift of the frames as they are by now and add its correction to the chain.
@@ -52,11 +49,6 @@ def align_step(chain: Chain, params: AlignParams, progress: Progress) -> tuple[A
     if measured and isinstance(params.reference, int) and drift.reference != params.reference % shape[0]:
         found.warn(
             f"the reference frame at {chain.energy[params.reference]:.2f} eV cannot be used, {_named_reference(drift, chain)} was taken"
-        )
-    if measured and found.facts["max_shift_px"] < STILL:
-        found.warn(
-            f"frames lie on one another within {STILL} px, by which compounds that differ at the edge can make them look "
-            "displaced; if the scan was aligned before, leave this step out"
         )
     chain.extra["drift"] = drift
     thickness = chain.thickness
@@ -88,6 +80,7 @@ def _known_or_measured(
             mask,
             params.on,
             params.magnification,
+            params.least,
         )
         drift, more = _measured_once(read, chain, how, progress)
         found.update(more.facts)

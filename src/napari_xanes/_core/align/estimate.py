@@ -5,7 +5,7 @@ How it is found is in `search`, how two frames are compared in `correlation`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.align.apply import as_stack
 from napari_xanes._core.align.magnification import measure_magnified
+from napari_xanes._core.align.params import LEAST
 from napari_xanes._core.align.search import Measured, measure_drift
 from napari_xanes._core.align.view import MASK_ROUNDS, On, check_mask, masked, roi_around, view
 from napari_xanes._core.base.checks import check_choice, check_roi
@@ -38,6 +39,7 @@ def estimate_drift(
     mask: NDArray[Any] | None = None,
     on: On = "values",
     magnification: bool = False,
+    least: float = LEAST,
     progress: Progress | None = None,
     workers: Count | None = None,
 ) -> Drift:
@@ -64,6 +66,9 @@ def estimate_drift(
     magnification : bool
         Whether the scale of images changes linearly with energy, as with zone plates; one number for all
         frames is fitted.
+    least : float
+        Frames displaced by less, px, are taken to lie still: compounds that differ at the edge make them look displaced by as
+        much.  Of translations only.
     progress : callable, optional
         ``progress(done, total, text)``; raises `Cancelled` to stop.
     workers : int, optional
@@ -91,7 +96,7 @@ def estimate_drift(
     given = as_stack(stack)
     if magnification and not isinstance(stack, EnergyStack):
         raise InputError("magnification changes with the energy; give an EnergyStack, which has energies.")
-    how = How(method, transform, reference, roi, mask, on, magnification)
+    how = How(method, transform, reference, roi, mask, on, magnification, least)
     read = given.peek
     return measure(read, given.energy, given.shape, how, progress or no_progress, workers)[0]
 
@@ -107,6 +112,7 @@ class How:
     mask: NDArray[Any] | None = None
     on: On = "values"
     magnification: bool = False
+    least: float = LEAST
 
 
 def measure(
@@ -157,11 +163,31 @@ def measure(
         _name_opening(measured, roi, found)
         _name_misfit(measured, energy, found)
         told = 1 - len(measured.blind) / measured.shifts.shape[1]
-        return Drift.from_shifts(measured.shifts, told * measured.confidence, **kept), found
+        found_drift = Drift.from_shifts(measured.shifts, told * measured.confidence, **kept)
+        return _left(found_drift, how.least, found), found
     to_region = np.eye(3)
     to_region[:2, 2] = -roi[0], -roi[2]
     matrices = np.linalg.inv(to_region) @ matrices @ to_region
-    return Drift(matrices, confidence, reference, **kept), found
+    drift = Drift(matrices, confidence, reference, **kept)
+    if how.transform == "translation" and not how.magnification:
+        drift = _left(drift, how.least, found)
+    return drift, found
+
+
+def _left(drift: Drift, least: float, found: Found) -> Drift:
+    """Return a drift of nothing, and say so, for one of less than `least` px; its error holds what was found."""
+    shifts = drift.shifts
+    largest = float(np.nanmax(np.linalg.norm(shifts, axis=1), initial=0.0))
+    if not 0 < largest < least:
+        return drift
+    found["left_px"] = round(largest, 4)
+    found.warn(
+        f"frames lie on one another within {largest:.2g} px, by which compounds that differ at the edge make them look displaced, so "
+        "they were left as they are; set the smallest drift to 0 to move them by as much"
+    )
+    sigma = None if drift.sigma is None else np.hypot(drift.sigma, shifts)
+    still = Drift.from_shifts(np.where(np.isfinite(shifts), 0.0, np.nan)).matrices
+    return replace(drift, matrices=still, sigma=sigma)
 
 
 def _name_blind(measured: Measured, found: Found) -> None:

@@ -9,6 +9,9 @@ from napari_xanes._core.align.view import On
 from napari_xanes._core.base.params import Params, Roi, field
 from napari_xanes._core.data.drift import Method, Transform
 
+LEAST = 0.1
+"""Pixels; what changes at the edge, compound by compound, makes frames look displaced by as much though they lie still."""
+
 
 class AlignParams(Params):
     """How drift is measured and taken back."""
@@ -60,6 +63,15 @@ class AlignParams(Params):
         False,
         "Magnification changes",
         "The scale changes linearly with energy, as with zone plates; it is fitted for all frames together.",
+        rare=True,
+    )
+    least: float = field(
+        LEAST,
+        "Smallest drift",
+        "Frames that lie on one another within so much are left as they are: compounds that differ at the edge make them look "
+        "displaced by as much though they lie still. 0 takes back any drift.",
+        unit="px",
+        ge=0,
         rare=True,
     )
     interpolation: Interpolation = field(
