@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -68,7 +70,8 @@ class Complaints(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.module == "pipeline":
             return
-        self.texts.append(self.format(record))
+        text = self.format(record)
+        self.texts.append(f"{text}\n{traceback.format_exc()}" if sys.exc_info()[0] else text)
 
 
 def without_dialogs(monkeypatch: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 import napari_xanes as nx
 from napari_xanes._core.io import hdf5
 from napari_xanes._widgets.layers.layers import add_stack
+from napari_xanes._widgets.spectrum import mean_spectra
 from napari_xanes._widgets.spectrum.mean_spectra import MEASURED, mean_spectrum
 
 SHAPE = (7, 40, 30)
@@ -51,3 +52,19 @@ def test_what_is_packed_by_the_frame_is_unpacked_once_a_frame(tmp_path, viewer, 
     rows, columns = (axis.ravel() for axis in np.mgrid[5:13, 3:20])
     mean_spectrum(layer, (rows, columns), MEASURED)
     assert len(reads) == SHAPE[0]
+
+
+def test_many_rows_of_a_file_are_waited_for_and_few_are_read_at_once(tmp_path, viewer, monkeypatch):
+    monkeypatch.setattr(mean_spectra, "QUICK_ROWS", 3 * SHAPE[0])
+    values = np.random.default_rng(0).integers(100, 4000, SHAPE).astype(np.uint16)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["images"], file["energy"] = values, np.linspace(7100, 7130, 7)
+    layer = add_stack(viewer, nx.read_stack(tmp_path / "scan.h5"))
+    for last, waits in ((8, 0), (9, 1)):
+        waited = []
+        rows, columns = (axis.ravel() for axis in np.mgrid[5:last, 3:20])
+        found = mean_spectrum(
+            layer, (rows, columns), MEASURED, lambda read, w=waited: w.append(read) or read()
+        )
+        np.testing.assert_allclose(found.values, values[:, 5:last, 3:20].mean(axis=(1, 2)), rtol=1e-6)
+        assert len(waited) == waits

@@ -27,6 +27,8 @@ QUANTITIES = (MEASURED, DENSITY, NORMALISED)
 
 FEW_ROWS = 16
 """Rows of a region that are read of a stack that is not in memory."""
+QUICK_ROWS = 500
+"""Of all frames; to read more of them takes so long that the window must live meanwhile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ Wait = Callable[[Callable[[], NDArray[Any]]], NDArray[Any]]
 def mean_spectrum(
     layer: Layer, pixels: Pixels, quantity: str, wait: Wait = lambda read: read()
 ) -> MeanSpectrum:
-    """Return the mean spectrum of some pixels of a stack's layer; `wait` for files whose frames are unpacked whole."""
+    """Return the mean spectrum of some pixels of a stack's layer; `wait` where reading takes long."""
     stack = stack_of(layer)
     in_memory = isinstance(stack.data, np.ndarray)
     pixels = thinned(pixels if in_memory else _few_rows(pixels))
@@ -76,7 +78,9 @@ def mean_of_stack(layer: Layer, quantity: str, wait: Wait = lambda read: read())
 
 def _is_quick(data: Any, pixels: Pixels) -> bool:
     """Whether the spectra of some pixels of a stack that is not in memory are there at once."""
-    return data.has_spectra(pixels) if isinstance(data, ComputedStack) else rows_are_cheap(data)
+    if isinstance(data, ComputedStack):
+        return data.has_spectra(pixels)
+    return rows_are_cheap(data) and np.unique(pixels[0]).size * data.shape[0] <= QUICK_ROWS
 
 
 def _mean_of(values: NDArray[Any]) -> MeanSpectrum:
