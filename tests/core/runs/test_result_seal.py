@@ -238,6 +238,16 @@ def test_what_is_written_like_a_result_but_is_none_is_one_sentence(path, change,
     assert is_result_file(path) in (True, False)
 
 
+def test_a_map_that_does_not_fit_into_memory_is_refused_by_name(tmp_path, monkeypatch):
+    large = nx.Result({"thickness": np.ones((600, 600))}, {}, np.array([1.0, 2.0]), (), {})
+    nx.save_result(large, tmp_path / "large.h5")
+    monkeypatch.setattr("napari_xanes._core.base.memory.free_memory", lambda: 2**20)
+    with pytest.raises(
+        nx.ResourceError, match=r"/entry/maps/thickness/data \(600, 600\) of .* GiB of memory"
+    ):
+        nx.load_result(tmp_path / "large.h5")
+
+
 def test_cut_files_are_one_sentence(tmp_path, path):
     raw = path.read_bytes()
     for size in range(0, len(raw), 997):
