@@ -272,7 +272,7 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if part else ""
 
 
-SIZES = ((60, 768), (60, 128))
+SIZES = ((60, 768), (60, 512), (60, 256), (60, 128))
 """Energies, and pixels along each side, of the fits beside which the cost is told."""
 
 
@@ -282,7 +282,7 @@ def cost() -> str:
     for n, size in SIZES:
         share = 100 * np.median(_shares_of_diagnosis(n, size))
         told.append(f"{share:.0f} % of a fit of {n} x {size} x {size} values")
-    return f"Of the processor time of the rest of a fit, the diagnosis takes {' and '.join(told)}."
+    return f"Of the processor time of the rest of a fit, the diagnosis takes {', '.join(told[:-1])} and {told[-1]}."
 
 
 def _shares_of_diagnosis(n: int, size: int) -> list[float]:

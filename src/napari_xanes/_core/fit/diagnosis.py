@@ -215,14 +215,18 @@ def _scale(structure: Structure, residuals: FloatArray) -> FloatArray | None:
     noise = structure.noise * np.sqrt(structure.level)
     if np.median(noise) < 1e-3 * max(residuals.max(), -residuals.min()):
         return None
-    noises = structure.rest.astype(np.float32) @ residuals
-    squares = np.einsum("ij,ij->j", noises, noises).astype(np.float64)
-    level = 0.5 * np.log(np.maximum(squares / structure.level, 1e-30))
-    center, spread = float(np.median(level)), float(level.var())
-    own = float(polygamma(1, len(noises) / 2)) / 4
+
+    def levels(squares: FloatArray) -> FloatArray:
+        return np.asarray(0.5 * np.log(np.maximum(squares / structure.level, 1e-30)))
+
+    some = levels(structure.squares)
+    center, spread = float(np.median(some)), float(some.var())
+    own = float(polygamma(1, len(structure.rest) / 2)) / 4
     real = max(0.0, 1 - own / spread) if spread > 0 else 0.0
     if real < LEAST_SPREAD:
         return None
+    noises = structure.rest.astype(np.float32) @ residuals
+    level = levels(np.einsum("ij,ij->j", noises, noises))
     scale: FloatArray = np.exp(-real * (level - center)).astype(np.float32)
     return scale
 

@@ -101,6 +101,8 @@ class Structure:
         By how much chance makes sums vary more than those of independent pixels that are alike.
     rest : array (f, e)
         Takes residuals to the f directions that no component takes.
+    squares : array (m,)
+        Of about `ENOUGH_PIXELS` pixels, summed over these directions.
     """
 
     turn: Matrix
@@ -111,6 +113,7 @@ class Structure:
     level: float
     crowding: float
     rest: Matrix
+    squares: Matrix
 
     @cached_property
     def standing(self) -> tuple[Matrix, Matrix]:
@@ -173,8 +176,8 @@ def find_structure(sampled: Sampled, basis: Matrix) -> Structure:
         if spectra.size:
             rest = np.linalg.qr(turn @ spectra, mode="complete")[0][:, spectra.shape[1] :].T @ turn
         level = max(float(((rest @ covariance) * rest).sum()) / len(rest), 1e-30)
-        crowding = _crowding(left, rest.astype(np.float32), sampled)
-        return Structure(turn, noise, both, same, count, level, crowding, rest)
+        crowding, squares = _crowding(left, rest.astype(np.float32), sampled)
+        return Structure(turn, noise, both, same, count, level, crowding, rest, squares)
 
     none = np.empty((left.shape[1], 0))
     found = turned(_noise(covariance, basis), none)
@@ -203,8 +206,8 @@ def _noise(covariance: Matrix, basis: Matrix) -> Matrix:
     return noise
 
 
-def _crowding(left: FloatArray, rest: FloatArray, sampled: Sampled) -> float:
-    """Return by how much sums over pairs vary more, because neighbours share noise and pixels are unlike.
+def _crowding(left: FloatArray, rest: FloatArray, sampled: Sampled) -> tuple[float, Matrix]:
+    """Return by how much sums over pairs vary more, because neighbours share noise and pixels are unlike, and squares of some.
 
     Both are told from residuals (n, e) in directions (f, e) without components: their products at smaller distances, and
     their squares.
@@ -218,12 +221,12 @@ def _crowding(left: FloatArray, rest: FloatArray, sampled: Sampled) -> float:
     first, second = pairs[APART - 1]
     mean = float(squares.mean())
     if mean < 1e-150 or not first.size:  # nothing is left
-        return 1.0
+        return 1.0, squares
     unlike = float((squares[first] * squares[second]).mean() / mean**2)
     along = [_likeness(noises, pair) / mean for pair in pairs]
     own = max(1 - along[-1], 1e-3)
     alike = 1 + 2 * sum((max(r - along[-1], 0) / own) ** 2 for r in along[:-1])
-    return max(unlike, 1.0) * min(alike, 7.0) ** sampled.dimensions
+    return max(unlike, 1.0) * min(alike, 7.0) ** sampled.dimensions, squares
 
 
 def _likeness(left: FloatArray, pair: tuple[Index, Index]) -> float:
