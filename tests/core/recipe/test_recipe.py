@@ -70,6 +70,10 @@ def test_input_files_beside_the_recipe_are_found_but_datasets_are_left_alone(tmp
         ),
         (MINIMAL + '[[step]]\ndo = "normalize"\ne0 = "edge"\n', "step 2 .normalize.: 'e0' is 'edge'"),
         ('schema = 1\n[[step]]\ndo = "fit"\n', "step 1 .fit.: 'references'"),
+        (
+            'schema = 1\n[[step]]\ndo = "peak"\n',
+            "'window' is missing: energies in which the peak lies, .*, such as window = ",
+        ),
     ],
 )
 def test_faults_are_named(tmp_path, text, said):

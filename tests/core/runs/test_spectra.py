@@ -144,3 +144,11 @@ def test_a_file_is_opened_once_for_a_sample_not_for_each_row(scan_file, monkeypa
     monkeypatch.setattr(hdf5, "open_hdf5", lambda *a, **k: opened.append(1) or open_file(*a, **k))
     sampled_stack(stack)
     assert len(opened) == 1
+
+
+def test_a_step_within_its_noise_says_so(density):
+    ready = SpectraSteps(sampled_stack(density), NormalizeParams(divide_by="step"))
+    assert not ready(density.data[(slice(None), *PIXELS[0])]).in_noise
+    nothing = np.random.default_rng(1).normal(0.1, 0.01, density.energy.size)
+    nothing += 1e-4 * (density.energy > ready.normalization.e0)
+    assert ready(nothing).in_noise

@@ -206,6 +206,16 @@ def test_every_step_has_a_form(name, qtbot):
         assert form.params() == params
 
 
+def test_a_short_list_takes_no_more_room_in_a_tall_dock(qtbot):
+    form = ParamsForm(STEPS["fit"].params)
+    qtbot.addWidget(form)
+    form.offer("spectra", ["NiO", "Ni"])
+    form.resize(320, 2000)
+    form.show()
+    editor = form.editors["names"]
+    assert editor.list.isVisible() and editor.height() < 2 * editor.list.height()
+
+
 def test_hidden_parameters_keep_their_default(qtbot):
     form = ParamsForm(AllKinds, hidden=("rho", "rounds"))
     qtbot.addWidget(form)

@@ -51,7 +51,8 @@ def test_what_the_process_tells_is_put_together_row_by_row():
     assert queue.next() == "/a/one.h5" and queue.summary() == "2 waiting"
     assert queue.take(line("/a/one.h5", state="running", part=0.0))
     assert queue.take(line("/a/one.h5", part=0.41, doing="drift"))
-    assert queue.rows["/a/one.h5"].progress == "41 % drift" and queue.next() == "/a/two.h5"
+    one = queue.rows["/a/one.h5"]
+    assert (one.progress, one.doing) == ("41 %", "drift") and queue.next() == "/a/two.h5"
     queue.take(line("/a/one.h5", state="done", seconds=3.2, result="/m/one.h5", said="2 dead pixels"))
     one = queue.rows["/a/one.h5"]
     assert (one.progress, one.result, one.said) == ("done, 3 s", "/m/one.h5", "2 dead pixels")

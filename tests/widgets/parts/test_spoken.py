@@ -39,6 +39,7 @@ from napari_xanes._widgets.parts.spoken import spoken
             "Normalise: Edge energy is 0.0: input should be greater than 0.",
         ),
         ("bend; divide_by = 'step' does not", "bend; Divide by: step does not"),
+        ("set post_order = 1 for a line", "set Post-edge order: 1 for a line"),
         ("'nonnegative' allows no negative amount", "'non-negative' allows no negative amount"),
         (
             "/entry/pre_edge.txt and my_scan_1.h5 stay as they are",

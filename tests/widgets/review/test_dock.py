@@ -18,6 +18,7 @@ from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import about, add_stack, put_result, results_of
 from napari_xanes._widgets.review.dock import AlignReview
 from napari_xanes._widgets.review.picture import CHECK
+from napari_xanes._widgets.spectrum.reading import Reading
 
 
 def density(scan):
@@ -69,6 +70,17 @@ def test_a_chosen_frame_is_shown_over_its_reference(aligned, review, qtbot):
     before = check(viewer).data[inner]
     assert still > np.corrcoef(before[..., 0].ravel(), before[..., 1].ravel())[0, 1]
     assert not review.runner.run.isEnabled(), "nothing was changed yet"
+
+
+def test_the_spectrum_stays_that_of_the_aligned_stack(aligned):
+    viewer = aligned[0]
+    reading, stack = Reading(viewer), viewer.layers["scan aligned"]
+    viewer.layers.selection.active = stack
+    assert reading.stack_layer() is stack
+    dock = AlignReview(viewer)
+    dock.look_at(3)
+    assert viewer.layers.selection.active is check(viewer) and reading.stack_layer() is stack
+    dock.close_down()
 
 
 def test_a_corrected_frame_lies_where_it_was_put(aligned, review, qtbot):
@@ -226,9 +238,9 @@ def test_one_doubtful_frame_is_one_everywhere(window, scan_file, tmp_path, qtbot
     qtbot.waitUntil(lambda: review.note.text().startswith("1 of 41 frames is doubtful"))
     assert energy in review.frame.text() and window.dims.current_step[0] == 12
     entry = workflow.results.text.toPlainText()
-    assert f"doubtful frames: 1 ({nx.read_stack(odd).energy[12]:.6g})" in entry
+    assert f"Doubtful frames: 1 ({nx.read_stack(odd).energy[12]:.6g})" in entry
     _, history = window.window.add_plugin_dock_widget("napari-xanes", "XANES history")
-    assert "doubtful frames 1" in history.list.list.item(2).text()
+    assert "oubtful frames 1" in history.list.list.item(2).text()
     workflow.results.save_recipe(tmp_path / "recipe.toml")
     words = ["run", tmp_path / "recipe.toml", odd, "--out", tmp_path / "out"]
     monkeypatch.setattr(sys, "argv", ["napari-xanes", *map(str, words)])

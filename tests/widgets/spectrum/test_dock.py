@@ -529,7 +529,7 @@ def test_a_cluster_has_the_same_mean_here_and_in_its_panel(workflow, viewer, den
     names = [name for name in table if name.startswith("cluster_")]
     assert len(names) == 4, list(table)
     for name in names:
-        drawn = f"clusters (scan) {name.split('_')[1]}"
+        drawn = f"clusters {name.split('_')[1]}"
         np.testing.assert_allclose(curve(dock, drawn), table[name], rtol=1e-4)
     dock.close_down()
 

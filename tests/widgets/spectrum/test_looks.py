@@ -239,7 +239,7 @@ def test_a_mean_is_over_the_pixels_that_are_valid_in_all_frames(window, density,
     ok = np.arange(len(got)) != 3
     np.testing.assert_allclose(got[ok], inside.mean(axis=1)[ok], rtol=1e-5)
     assert np.isnan(got[3]) and np.isfinite(got[ok]).all()
-    assert "which are valid in all frames" in dock.tools.message.text()
+    assert "that are valid in all frames" in dock.tools.message.text()
 
 
 def test_labels_of_a_scan_with_a_long_name_are_told_apart(qtbot):

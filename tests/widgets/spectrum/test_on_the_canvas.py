@@ -14,6 +14,7 @@ from napari_xanes._widgets.layers.layers import add_stack
 from napari_xanes._widgets.layers.masks import MASKED
 from napari_xanes._widgets.layers.seen_labels import labels_on
 from napari_xanes._widgets.spectrum.colors import PINS, SPOT_COLORS, hex_color
+from napari_xanes._widgets.spectrum.spots import every_spot
 
 pytestmark = pytest.mark.viewer
 
@@ -183,3 +184,15 @@ def test_undone_and_redone_painting_is_followed(window, stack, dock, density, qt
         np.testing.assert_array_equal(dock.plot.drawn()["Labels 1"].y, curve, err_msg=keys)
         assert f"{int(dock.table.table.item(0, 1).text())} px" in dock.tools.message.text()
     canvas_mouse(window, QEvent.Type.MouseMove, stack, 50, 50)
+
+
+def test_labels_are_named_without_their_scan_unless_two_are_called_the_same(viewer, density):
+    stack = add_stack(viewer, density)
+    for scan in ("a", "b"):
+        data = np.zeros(density.image_shape, np.uint8)
+        data[:4, :4] = 1
+        viewer.add_labels(data, name=f"clusters ({scan})", metadata={"xanes": {"name": scan, "labels": True}})
+    spots = [spot.name for spot in every_spot(viewer, stack, 0)]
+    assert spots == ["clusters (a) 1", "clusters (b) 1"]
+    viewer.layers["clusters (b)"].visible = False
+    assert [spot.name for spot in every_spot(viewer, stack, 0)] == ["clusters 1"]

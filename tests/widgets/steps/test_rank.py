@@ -90,7 +90,9 @@ def test_each_cluster_is_ranked_too(panel, workflow, normalised, references, run
     run_step(panel)
     assert {row[0] for row in rows(panel)} == {"all", "cluster 1", "cluster 2"}
     result = results_of(normalised)["rank"]
-    assert [entry["do"] for entry in result.history] == [*("align", "normalize", "mask", "cluster", "rank")]
+    assert [entry["do"] for entry in result.history] == [
+        *("align", "normalize", "mask", "cluster", "element", "rank")
+    ]
     np.testing.assert_array_equal(
         result.labels["clusters"], results_of(normalised)["cluster"].labels["clusters"]
     )

@@ -82,6 +82,16 @@ def make_params(cls: type[P], values: Mapping[str, Any], where: str) -> P:
         raise InputError(_first_fault(cls, error, where)) from None
 
 
+def _what_it_is(cls: type[Params], name: str) -> str:
+    """Return what a parameter is for, and what it may look like."""
+    info = cls.model_fields.get(name)
+    if info is None or not info.description:
+        return ", it must be given"
+    extra: Any = info.json_schema_extra or {}
+    such = f", such as {name} = {extra['example']}" if extra.get("example") else ""
+    return f": {info.description[0].lower()}{info.description[1:].rstrip('.')}{such}"
+
+
 def _first_fault(cls: type[Params], error: ValidationError, where: str) -> str:
     fault = error.errors()[0]
     name = ".".join(str(part) for part in fault["loc"]) or "the parameters"
@@ -89,5 +99,5 @@ def _first_fault(cls: type[Params], error: ValidationError, where: str) -> str:
         known = ", ".join(cls.model_fields) or "none"
         return f"{where}: unknown parameter '{name}'; it takes {known}."
     if fault["type"] == "missing":
-        return f"{where}: '{name}' is missing, it must be given."
+        return f"{where}: '{name}' is missing{_what_it_is(cls, name)}."
     return f"{where}: '{name}' is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."

@@ -38,7 +38,7 @@ class Panel:
 
     @property
     def title(self) -> str:
-        return _in_words(self.reference or self.name)
+        return self.reference or _in_words(self.name)
 
     @property
     def label(self) -> str:

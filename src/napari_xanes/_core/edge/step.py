@@ -47,7 +47,7 @@ def _doubts(
         )
     if params.post_order == 0 and asked.post_order is None:
         doubts.append(
-            f"the post-edge window is shorter than {SHORT:g} eV, so its mean was taken for a line; set post_order = 1 for a line"
+            f"the post-edge window is shorter than {SHORT:g} eV, so its mean was taken instead of a line; set post_order = 1 for a line"
         )
     if params.slope == "pixel" and params.divide_by != "area" and kernel.divisor_noise > NOISY:
         lower = f"post_order = {params.post_order - 1} or " if params.post_order == 2 else ""

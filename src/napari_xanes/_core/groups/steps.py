@@ -37,7 +37,9 @@ class ClusterParams(Params):
         widget="maps",
         example=["thickness"],
     )
-    seed: int = field(0, "Seed", "Start of the random numbers; the same seed gives the same clusters.", ge=0)
+    seed: int = field(
+        0, "Seed", "Start of the random numbers; the same seed gives the same clusters.", ge=0, rare=True
+    )
 
 
 class DecomposeParams(Params):

@@ -194,7 +194,7 @@ def _ranking_table(rankings: Mapping[int, Ranking]) -> dict[str, NDArray[Any]]:
 
 RANK = Step(
     name="rank",
-    title="Rank references",
+    title="Find references",
     does="find which references explain the spectra",
     params=RankParams,
     run=rank_step,

@@ -29,6 +29,7 @@ from napari_xanes._core.fit.library import count_unconverged
 from napari_xanes._core.fit.params import FitParams
 from napari_xanes._core.fit.result import ReferenceFit
 from napari_xanes._core.fit.step import Fitted, add_fit, treated_references
+from napari_xanes._core.groups.source import pixels_with_step
 from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.prepare.flat_field import FlatFieldParams, flat_field_step
 from napari_xanes._core.prepare.optical_density import OpticalDensityParams, optical_density_step
@@ -84,6 +85,8 @@ class SpectrumFound:
         What the normalisation found, as in the maps of these names.
     gated : bool
         Whether the edge step is below the least one that was asked for.
+    in_noise : bool
+        Whether the edge step is no more than its noise may be: what was divided by it shows nothing.
     pre_curve, post_curve : array (E,) or None
         The curves before and after the edge.
     fit : ReferenceFit or None
@@ -94,6 +97,7 @@ class SpectrumFound:
     edge_step: float | None = None
     thickness: float | None = None
     gated: bool = False
+    in_noise: bool = False
     pre_curve: Float64 | None = None
     post_curve: Float64 | None = None
     fit: ReferenceFit | None = None
@@ -165,6 +169,7 @@ class SpectraSteps:
                 facts |= {name: float(found[name][0]) for name in ("edge_step", "thickness")}
                 facts |= {"pre_curve": pre, "post_curve": post}
                 facts["gated"] = bool(found["gated"][0]) if "gated" in found else False
+                facts["in_noise"] = not pixels_with_step(y, self.energy, kernel.divisor_noise)[0]
             elif isinstance(kernel, FitKernel):
                 facts["fit"] = self._as_fit(kernel, before, found)
         return SpectrumFound(y[:, 0], **facts)

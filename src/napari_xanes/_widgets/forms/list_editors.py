@@ -103,6 +103,7 @@ class NamesEditor(Editor):
         self._given: tuple[str, ...] = ()
         self.list = QListWidget()
         narrow(self.list)
+        self.list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # room is not for it
         self.none = QLabel(nothing)
         self._row(self.list, self.none, stretch=0)
         self._show_rows()

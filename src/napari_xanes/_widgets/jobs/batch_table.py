@@ -81,8 +81,12 @@ class BatchTable(QTableWidget):
         said = in_words(row.said)
         done = row.state == "done" and bool(row.result)
         scan = Path(row.scan)
-        why = said.replace(f"{scan.parent}{os.sep}", "").removeprefix(f"{scan.name}: ")
-        texts = (scan.name, row.progress, Path(row.result).name if done else why)
+        why = said.replace(f"{scan.parent}{os.sep}", "").removeprefix(scan.name).lstrip(": ")
+        texts = (
+            scan.name,
+            row.progress,
+            Path(row.result).name if done else row.doing if row.state == "running" else why,
+        )
         tips = (row.scan, row.progress, f"{row.result} {said}".strip())
         for column, (text, tip) in enumerate(zip(texts, tips, strict=True)):
             item = QTableWidgetItem(text)

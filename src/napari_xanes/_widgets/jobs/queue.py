@@ -34,7 +34,7 @@ class Row:
     def progress(self) -> str:
         """The state in words."""
         if self.state == "running":
-            return f"{100 * self.part:.0f} % {self.doing}".strip()
+            return f"{100 * self.part:.0f} %"
         return f"{self.state}, {self.seconds:.0f} s" if self.state == "done" and self.seconds else self.state
 
 

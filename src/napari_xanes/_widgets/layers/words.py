@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ def in_voxels(text: str, layer: Layer | None) -> str:
     """Return a sentence with voxels for pixels where a stack is of volumes."""
     if layer is None or layer.ndim < 4:
         return text
-    return text.replace("pixels", "voxels").replace("pixel", "voxel")
+    return re.sub(r"(?<=\d) px\b", " voxels", text.replace("pixels", "voxels").replace("pixel", "voxel"))
 
 
 def frames_text(layer: Layer) -> str:

@@ -55,9 +55,8 @@ class SmallPlot(pg.PlotWidget):
 
     def follow_theme(self, event: Any = None) -> None:
         """Take the colours of the viewer's theme."""
-        theme = get_theme(self._viewer.theme)
-        text = theme.text.as_hex()
-        self.setBackground(theme.background.as_hex())
+        text = self.text_color()
+        self.setBackground(get_theme(self._viewer.theme).background.as_hex())
         for side in ("left", "bottom"):
             axis = self.getPlotItem().getAxis(side)
             axis.setPen(text)
@@ -66,9 +65,13 @@ class SmallPlot(pg.PlotWidget):
             self.setLabel("bottom", self._x_label, color=text)
         self.show_title(self.getPlotItem().titleLabel.text)
 
+    def text_color(self) -> str:
+        """Return the colour of text in the viewer's theme."""
+        return str(get_theme(self._viewer.theme).text.as_hex())
+
     def show_title(self, title: str) -> None:
         """Write a title in the colour of the text; an empty one takes no room."""
-        self.setTitle(title or None, size="9pt", color=get_theme(self._viewer.theme).text.as_hex())
+        self.setTitle(title or None, size="9pt", color=self.text_color())
 
     def wheelEvent(self, event: Any) -> None:
         """Let the wheel scroll the panel; dragging with the right button zooms."""

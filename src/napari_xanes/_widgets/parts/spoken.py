@@ -73,7 +73,9 @@ def spoken(sentence: str) -> str:
     sentence = re.sub(rf"\b(?:with|by) ({names})={_VALUE}", lambda m: f"under {labels[m[1]]}: ", sentence)
     sentence = re.sub(rf"\b(?:with|by) ({names})=", lambda m: f"under {labels[m[1]]}", sentence)
     sentence = re.sub(
-        rf"{_START}({names})\s?=\s?'(\w+)'", lambda m: f"{labels[m[1]]}: {choice_text(m[2])}", sentence
+        rf"{_START}({names})\s?=\s?(?:'(\w+)'|(\d+)\b)",
+        lambda m: f"{labels[m[1]]}: {choice_text(m[2] or m[3])}",
+        sentence,
     )
     sentence = re.sub(rf"{_START}({names})={_VALUE}", lambda m: f"{labels[m[1]]}: ", sentence)
     sentence = re.sub(rf"{_START}({names})=", lambda m: labels[m[1]], sentence)

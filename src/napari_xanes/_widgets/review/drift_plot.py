@@ -23,13 +23,17 @@ class DriftPlot(SmallPlot):
     chosen = Signal(int)
 
     def __init__(self, viewer: Any) -> None:
+        self._line = pg.InfiniteLine(angle=90)
         super().__init__(viewer, "energy (eV)")
         self.setFixedHeight(220)
-        self.setLabel("left", "drift (px)")
-        self._line = pg.InfiniteLine(angle=90, pen=pg.mkPen(SAFE_COLORS[0], width=2))
         self._energy = np.empty(0)
-        self.follow_theme()
         self.scene().sigMouseClicked.connect(self._on_click)
+
+    def follow_theme(self, event: Any = None) -> None:
+        """Take the colours of the viewer's theme; the chosen frame is marked in that of the text, as no curve is."""
+        super().follow_theme(event)
+        self._line.setPen(pg.mkPen(self.text_color(), width=1.5))
+        self.setLabel("left", "drift (px)", color=self.text_color())
 
     def show_drift(
         self,

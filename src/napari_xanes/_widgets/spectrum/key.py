@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QBoxLayout, QFrame, QLabel, QScrollArea, QWidget
 from napari_xanes._widgets.spectrum.curves import Curve
 
 MARKS = {"line": "━━", "dash": "╍╍", "dot": "┅┅", "points": "••"}
-LONGEST, END = 30, 9
-"""Letters of a name, and of its end, which tells labels apart; of a longer one the middle is left out. All is the tooltip."""
+LONGEST, END = 30, 15
+"""Letters of a name, and of its end, which tells labels apart and holds a fraction with its sigma; of a longer one the middle is left out. All is the tooltip."""
 STEP, WIDEST = 20, 240
 """px by which the width changes, so that the plot stands still while numbers change; and its end."""
 NARROW, HIGHEST = 420, 46

@@ -75,7 +75,8 @@ def _spectra(model: SpectrumModel, energy: Float64, steps: SpectraSteps | None) 
     for name, one in model.reading.spectra.items():
         y = one.mean.values
         if normalize and steps is not None:
-            y = steps(y).spectrum
+            found = steps(y)
+            y = np.full(energy.size, np.nan) if _no_step(found) else found.spectrum
         elif normalize and not model.is_normalized():
             y = np.full(energy.size, np.nan)
         curves[name] = Curve(energy, y, one.color, width=2)
@@ -159,10 +160,18 @@ def _says(model: SpectrumModel, first: str, found: SpectrumFound | None) -> str:
         what = f"mean of {_sampled(one)}"
     else:
         what = f"'{first}', {one.pixels} px" if one.pixels > 1 else f"'{first}'"
-    if found is not None and model.wanted.quantity == NORMALISED and np.isnan(found.spectrum).all():
-        why = "its edge step is below the minimum" if found.gated else "it shows no edge"
+    if found is not None and model.wanted.quantity == NORMALISED and (why := _no_step(found)):
         return f"{what} cannot be normalised: {why}."
     return what if first == MEAN else what + _validity(one)
+
+
+def _no_step(found: SpectrumFound) -> str:
+    """Return why a spectrum has no edge step to be divided by; empty if it has."""
+    if found.in_noise:
+        return "its edge step is within its noise"
+    if not np.isnan(found.spectrum).all():
+        return ""
+    return "its edge step is below the minimum" if found.gated else "it shows no edge"
 
 
 def _sampled(one: SpectrumRead) -> str:

@@ -70,8 +70,8 @@ class Reading:
     def stack_layer(self) -> Layer | None:
         """Return the stack that is looked at.
 
-        That is the active layer or what it was made from; where that is no stack's, the one that was looked at
-        before while it is shown, else the topmost shown.
+        That is the active layer or what it was made from; where that is no stack's or the check of an alignment, the one
+        that was looked at before while it is shown, else the topmost shown.
         """
         found = self._of_active() or self._as_before()
         if found is None:
@@ -83,6 +83,8 @@ class Reading:
     def _of_active(self) -> Layer | None:
         active = self.viewer.layers.selection.active
         said = {} if active is None else about(active)
+        if said.get("kind") == "check":  # a picture for a while, which says nothing of the stack
+            return None
         while said:
             layer = find(self.viewer, said.get("id"))
             if layer is not None and said.get("kind") == "stack":

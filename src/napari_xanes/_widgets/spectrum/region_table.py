@@ -54,6 +54,7 @@ class RegionTable(ColumnsTable):
         with QSignalBlocker(self.table):
             self.show_columns(columns, shown)
         self._dress(references)
+        self.table.resizeColumnToContents(0)
         names = [row.name for row in rows]
         self._choose(self._name if self._name in names else names[-1] if names else "")
 

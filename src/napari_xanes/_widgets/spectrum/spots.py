@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from skimage.draw import line, polygon
 
 from napari_xanes._core.engine.sampling import sampled_pixels
+from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.layers.seen_labels import is_collapsed, labels_on
 from napari_xanes._widgets.spectrum.colors import PINS, hex_color, spot_colors
 from napari_xanes._widgets.spectrum.regions import region_name
@@ -50,6 +52,7 @@ def every_spot(viewer: Any, layer: Layer, plane: int) -> Iterator[Spot]:
     plane : int
         Plane of a volume in which flat shapes and labels lie.
     """
+    names = _names([one for one in viewer.layers if isinstance(one, Labels) and one.visible])
     for other in viewer.layers:
         if other.name == PINS and isinstance(other, Points):
             for k, (point, color) in enumerate(zip(other.data, spot_colors(other), strict=True)):
@@ -66,7 +69,14 @@ def every_spot(viewer: Any, layer: Layer, plane: int) -> Iterator[Spot]:
             for label, pixels in _shown_labels(other, layer, plane):
                 color = other.get_color(label)
                 shown = None if color is None else hex_color(color)
-                yield Spot(f"{other.name} {label}", pixels, shown, collapsed)
+                yield Spot(f"{names[other]} {label}", pixels, shown, collapsed)
+
+
+def _names(layers: Iterable[Layer]) -> dict[Layer, str]:
+    """Return what layers are called, without their scan where no two are then called the same."""
+    short = {one: one.name.removesuffix(f" ({about(one).get('name')})") for one in layers}
+    alike = Counter(short.values())
+    return {one: name if alike[name] == 1 else one.name for one, name in short.items()}
 
 
 def _shown_labels(labels: Labels, layer: Layer, plane: int) -> list[tuple[int, Pixels]]:

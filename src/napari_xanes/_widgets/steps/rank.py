@@ -82,8 +82,12 @@ class RankPanel(StepPanel):
         return advice_on(self.forms["rank"], np.array(about(layer)["energy"]))
 
     def steps(self, layer: Layer) -> Steps:
-        """Return the ranking, after the normalisation and the clusters that it looks at."""
-        return [*normalized_first(layer), *self._clusters(layer), *super().steps(layer)]
+        """Return the ranking of pixels with the element, after the normalisation and the clusters that it looks at.
+
+        Noise that was divided by next to no edge step would outweigh the sample in the mean spectrum.
+        """
+        element = ("element", STEPS["element"].params())
+        return [*normalized_first(layer), *self._clusters(layer), element, *super().steps(layer)]
 
     def _clusters(self, layer: Layer) -> Steps:
         if not self.each.isVisibleTo(self) or not self.each.isChecked():
@@ -118,8 +122,11 @@ class RankPanel(StepPanel):
         sentence = found["mean_spectrum"]
         table = result.tables["ranking"]
         best = table["references"][(table["region"] == 0) & table["chosen"]]
-        if none := found.get("pixels_without_combination", 0):
-            sentence += f" {none} pixels have no combination."
+        absent = facts(result, "element").get("pixels_without_element", 0)
+        if absent:
+            sentence += f" {absent} pixels have no element."
+        if none := found.get("pixels_without_combination", 0) - absent:
+            sentence += f" {none}{' more' if absent else ''} pixels have no combination."
         return str(best[0]), f"{sentence[0].upper()}{sentence[1:]}"
 
     # -- the table ------------------------------------------------------------------------------------

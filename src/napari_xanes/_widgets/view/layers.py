@@ -60,9 +60,9 @@ def _same_scan(viewer: Any, layer: Layer, other: Layer | None) -> bool:
 
 
 def map_name(layer: Layer) -> str:
-    """Return what a map is called among those of one scan."""
+    """Return what a map is called among those of one scan: a fraction as its reference, of which there is little room for more."""
     said = about(layer)
-    return title_of(said["map"], said)
+    return str(said["reference"]) if said["kind"] == "fraction" else title_of(said["map"], said)
 
 
 def short_name(layer: Layer) -> str:
