@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers._layer_actions import _duplicate_layer as action_duplicate
-from qtpy.QtCore import QCoreApplication, QEvent
-from qtpy.QtWidgets import QWidget
 
 from napari_xanes._widgets.layers import undo as _undo
 from napari_xanes._widgets.layers.layers import about, add_stack, has_old_result, results_of
@@ -25,16 +21,6 @@ def workflow(qtbot, scan):
     add_stack(viewer, scan)
     yield dock
     dock.close_down()
-
-
-def test_layers_are_removed_after_the_last_window_was_closed(workflow, qapp, monkeypatch):
-    canvas = QWidget()
-    canvas.deleteLater()
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    last = SimpleNamespace(set_current=canvas.show)
-    monkeypatch.setattr(_undo, "get_current_canvas", lambda: last)
-    _undo.remove_layers(workflow.viewer, list(workflow.viewer.layers))
-    assert not workflow.viewer.layers
 
 
 def state(viewer):

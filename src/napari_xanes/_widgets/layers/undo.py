@@ -8,7 +8,7 @@ are removed, and only what it changed is set back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +17,12 @@ from weakref import ref
 
 import numpy as np
 from napari.layers import Layer
-from vispy.gloo import get_current_canvas
 
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
 from napari_xanes._widgets.layers.on_demand import live_with, show
 from napari_xanes._widgets.layers.session import Session, changed_together, real_viewer, session_of
+from napari_xanes._widgets.parts.canvas import make_canvas_current
 from napari_xanes._widgets.parts.portions import breathe
 
 MOST_STEPS = 20
@@ -205,8 +205,7 @@ def remove_layers(viewer: Any, layers: Iterable[Layer]) -> None:
     """Remove layers in portions; those that are not there are passed over.
 
     napari collects garbage and orders its scene anew after a removal, which takes longer than the removal: it does so
-    once for all of them, and the window lives in between.  Then it also deletes what drew them, in whichever OpenGL
-    context is the current one: after the window was drawn that is another than the canvas's, and to draw on crashes.
+    once for all of them, and the window lives in between.  Then it also deletes what drew them.
     """
     there = [one for one in layers if one in viewer.layers]
     if not there:
@@ -215,10 +214,7 @@ def remove_layers(viewer: Any, layers: Iterable[Layer]) -> None:
         for layer in there:
             viewer.layers.remove(layer)
             breathe()
-        canvas = get_current_canvas()
-        if canvas is not None:
-            with suppress(RuntimeError):  # it may still be that of a window which was closed
-                canvas.set_current()
+        make_canvas_current()
     breathe()
 
 

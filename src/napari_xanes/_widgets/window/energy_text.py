@@ -22,6 +22,7 @@ from napari_xanes._widgets.layers.session import real_viewer, session_of
 from napari_xanes._widgets.layers.settings import settings, when_changed
 from napari_xanes._widgets.layers.tuples import map_title
 from napari_xanes._widgets.parts.busy import draw_next, when_free
+from napari_xanes._widgets.parts.canvas import make_canvas_current
 from napari_xanes._widgets.parts.loaded import leave_out_loaded
 from napari_xanes._widgets.parts.portions import breathe, garbage_apart
 from napari_xanes._widgets.parts.view import show_all
@@ -81,6 +82,7 @@ class EnergyText:
         ):
             source.connect(self.update)
         viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removing.connect(make_canvas_current)
         viewer.layers.events.removed.connect(self._on_removed)
         for layer in viewer.layers:
             self._watch(layer)
