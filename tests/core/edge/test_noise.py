@@ -55,3 +55,15 @@ def test_truth_lies_within_sigma(before, after, counted):
         distance = np.abs(one[name] - step) / one[f"{name}_sigma"]
         assert 0.66 < np.mean(distance < 1) < 0.70 and 0.94 < np.mean(distance < 2) < 0.965
         np.testing.assert_array_equal(one[f"{name}_sigma"], other[f"{name}_sigma"])
+
+
+@pytest.mark.parametrize(("curved", "said"), [(0.0, False), (0.05, True)])
+def test_steps_that_are_clearly_negative_are_said(curved, said):
+    """Noise alone makes one in a thousand so; background that the lines do not follow makes many."""
+    energy, rng = energies(8, 10, 8), np.random.default_rng(0)
+    mu = 0.01 * rng.normal(size=(energy.size, 40, 50)) + (energy > 8340)[:, None, None] * np.ones((1, 50))
+    mu[:, :20] -= (1 + curved * (energy > 8340))[:, None, None] * (energy > 8340)[:, None, None]
+    stack = nx.EnergyStack(mu.astype(np.float32), energy, "optical_density")
+    step = {"do": "normalize", "slope": "shared", "uncertainty": True, **WINDOWS}
+    result = nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": [step]}), stack)
+    assert any("clearly negative" in text for text in result.warnings) == said

@@ -99,10 +99,29 @@ def normalize_step(
             found.warn(
                 f"no pixel has an edge step of {resolved.gate:g} times its uncertainty, so all are invalid; lower gate"
             )
+        if "edge_step_sigma" in raw:
+            found.warn(*_negative(raw))
         return maps, found
 
     chain.add_kernel(kernel, collect, "normalized")
     return resolved, found
+
+
+CLEARLY, MANY_NEGATIVE = 3.0, 0.02
+"""Standard errors below zero of a clearly negative edge step, and share of the pixels from which these are worth a word."""
+
+
+def _negative(raw: Mapping[str, FloatArray]) -> list[str]:
+    """Say that steps are negative by more than noise makes them."""
+    step, sigma = raw["edge_step"], raw["edge_step_sigma"]
+    known, below = int(np.isfinite(step).sum()), int((step < -CLEARLY * sigma).sum())
+    if below <= MANY_NEGATIVE * known:
+        return []
+    return [
+        f"the edge step of {below} of {known} pixels is clearly negative, by more than {CLEARLY:g} times its error, which no amount of "
+        "the element is: their absorption before the edge is not as the lines take it (slopes that are shared follow the pixels "
+        "with most of the element); give another pre_edge, or fit with a background"
+    ]
 
 
 def _facts(raw: Mapping[str, FloatArray]) -> dict[str, int]:
