@@ -39,7 +39,7 @@ def estimate_drift(
     mask: NDArray[Any] | None = None,
     on: On = "values",
     magnification: bool = False,
-    least: float = LEAST,
+    least: float = 0.0,
     progress: Progress | None = None,
     workers: Count | None = None,
 ) -> Drift:
@@ -67,8 +67,9 @@ def estimate_drift(
         Whether the scale of images changes linearly with energy, as with zone plates; one number for all
         frames is fitted.
     least : float
-        Frames displaced by less, px, are taken to lie still: compounds that differ at the edge make them look displaced by as
-        much.  Of translations only.
+        Frames that are all displaced by less, px, are taken to lie still, and what was found goes into `sigma`: compounds that
+        differ at the edge make them look displaced by up to 0.1, which is what the step of a recipe takes.  Of
+        translations only.
     progress : callable, optional
         ``progress(done, total, text)``; raises `Cancelled` to stop.
     workers : int, optional
