@@ -87,9 +87,9 @@ references = ["Ni_reduced.txt", "Ni_oxidised.txt"]
 """
 
 
-def prepare_volumes(folder: Path, steps: str = "") -> tuple[Path, Path]:
+def prepare_volumes(folder: Path, steps: str = "", planes: int = 40) -> tuple[Path, Path]:
     """Return a scan of small volumes and a recipe, with more steps before its own."""
-    made = nx.simulate_volume((40, 20, 24), n_energies=31, seed=5, n_particles=12)
+    made = nx.simulate_volume((planes, 20, 24), n_energies=31, seed=5, n_particles=12)
     with h5py.File(folder / "scan.h5", "w") as file:
         file["img_xanes"], file["X_eng"] = made.stack.data, made.stack.energy
     for one in made.references:

@@ -20,6 +20,9 @@ from campaign_checks import check, only_whole, prepare_volumes, same, small_disk
 import napari_xanes as nx
 
 WORKERS = 4
+TRIES = 4
+"""Times that a moment is chosen anew, earlier, where the run ended before it came."""
+PLANES = 48  # a part for each worker
 ALIGN = '[[step]]\ndo = "align"\n'
 ENVIRONMENT = os.environ | {
     "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
@@ -68,7 +71,7 @@ def cluster(rounds: int = 20) -> Iterator[str]:
     """Kill workers at any moment; then the scheduler, and fill the disk, and go on."""
     with tempfile.TemporaryDirectory() as name:
         folder, rng = Path(name), random.Random(0)
-        scan, recipe = prepare_volumes(folder, ALIGN)
+        scan, recipe = prepare_volumes(folder, ALIGN, planes=PLANES)
         nx.save_result(nx.run_recipe(recipe, scan), folder / "whole.h5")
         before = scan.read_bytes()
         with processes(folder) as (client, _):
@@ -106,16 +109,20 @@ def _nothing_left(out: Path) -> None:
 
 def _lose_a_worker(recipe: Path, scan: Path, out: Path, client: Any, rng: random.Random, lasts: float) -> str:
     """Kill one of the workers at a moment of a run, which comes through all the same."""
-    client.wait_for_workers(WORKERS, timeout=300)
-    pids = sorted(client.run(os.getpid).values())
-    timer = Timer(lasts * rng.uniform(0, 1), os.kill, (rng.choice(pids), signal.SIGKILL))
-    timer.start()
-    try:
-        _run(recipe, scan, out, client, rng.choice(("zarr", "h5")))
-    finally:
-        timer.cancel()
-        timer.join()
-    return "worker killed"
+    for attempt in range(TRIES):
+        client.wait_for_workers(WORKERS, timeout=300)
+        pids = sorted(client.run(os.getpid).values())
+        timer = Timer(lasts * rng.uniform(0, 0.9) / 2**attempt, os.kill, (rng.choice(pids), signal.SIGKILL))
+        timer.start()
+        try:
+            _run(recipe, scan, out.with_name(f"{out.name}_{attempt}"), client, rng.choice(("zarr", "h5")))
+            in_time = timer.finished.is_set()
+        finally:
+            timer.cancel()
+            timer.join()
+        if in_time:
+            return "worker killed while it ran"
+    return "worker not killed, as runs ended before"
 
 
 def _fill_the_disk(recipe: Path, scan: Path, folder: Path, client: Any, share: float) -> str:
@@ -138,16 +145,20 @@ def _fill_the_disk(recipe: Path, scan: Path, folder: Path, client: Any, share: f
 
 def _lose_the_scheduler(recipe: Path, scan: Path, folder: Path, number: int, after: float) -> str:
     """Kill the scheduler, or tell it to end, while it works; go on with another one."""
-    out, how = folder / f"lost{number}", (signal.SIGKILL, signal.SIGTERM)[number % 2]
-    out.mkdir()
-    with processes(folder) as (client, scheduler):
-        timer = Timer(after, scheduler.send_signal, (how,))
-        timer.start()
-        refused = _refused(recipe, scan, out, client)
-        timer.join()
-    with processes(folder) as (client, _):
-        _run(recipe, scan, out, client)
-    return f"scheduler lost by {how.name}{'' if refused else ' after the run'}"
+    how = (signal.SIGKILL, signal.SIGTERM)[number % 2]
+    for attempt in range(TRIES):
+        out = folder / f"lost{number}_{attempt}"
+        out.mkdir()
+        with processes(folder) as (client, scheduler):
+            timer = Timer(after / 2**attempt, scheduler.send_signal, (how,))
+            timer.start()
+            refused = _refused(recipe, scan, out, client)
+            timer.join()
+        if refused:
+            with processes(folder) as (client, _):
+                _run(recipe, scan, out, client)
+            return f"scheduler lost by {how.name} while it ran"
+    return "scheduler not lost, as runs ended before"
 
 
 def _refused(recipe: Path, scan: Path, out: Path, client: Any) -> bool:
