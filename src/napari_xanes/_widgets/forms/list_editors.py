@@ -104,6 +104,7 @@ class NamesEditor(Editor):
         self.list = QListWidget()
         narrow(self.list)
         self.list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # room is not for it
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.none = QLabel(nothing)
         self._row(self.list, self.none, stretch=0)
         self._show_rows()
