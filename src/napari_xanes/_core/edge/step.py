@@ -118,9 +118,11 @@ def _negative(raw: Mapping[str, FloatArray]) -> list[str]:
     if below <= MANY_NEGATIVE * known:
         return []
     return [
-        f"the edge step of {below} of {known} pixels is clearly negative, by more than {CLEARLY:g} times its error, which no amount of "
-        "the element is: their absorption before the edge is not as the lines take it (slopes that are shared follow the pixels "
-        "with most of the element); give another pre_edge, or fit with a background"
+        (
+            f"the edge step of {below} of {known} pixels is clearly negative, by more than {CLEARLY:g} times its error, which no amount of "
+            "the element is: their absorption before the edge is not as the lines take it (slopes that are shared follow the pixels "
+            "with most of the element); give another pre_edge, or fit with a background"
+        )
     ]
 
 
