@@ -11,10 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, Qt, QThread, QTimer, Signal
-from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QProgressBar, QVBoxLayout, QWidget
 
 from napari_xanes._widgets.parts.portions import when_apart, when_between
@@ -27,7 +25,6 @@ WITHOUT_INPUT = QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents
 T = TypeVar("T")
 
 _inside = 0
-_known: WeakKeyDictionary[QMainWindow, list[QOpenGLWidget]] = WeakKeyDictionary()
 
 
 def is_busy() -> bool:
@@ -58,9 +55,7 @@ def _live_on() -> None:
 @contextmanager
 def _picture_as_it_is() -> Iterator[None]:
     """Leave out meanwhile what takes longest to draw, the layers: they are drawn once, when all portions are done."""
-    still = [one for one in _canvases() if one.updatesEnabled()]
-    for canvas in still:
-        canvas.setUpdatesEnabled(False)
+    still = _hold()
     try:
         yield
     finally:
@@ -69,27 +64,26 @@ def _picture_as_it_is() -> Iterator[None]:
 
 def draw_next() -> None:
     """Leave layers that come now for the next turn of the event loop to draw."""
-    still = [one for one in _canvases() if one.updatesEnabled()]
-    for canvas in still:
-        canvas.setUpdatesEnabled(False)
-    QTimer.singleShot(0, partial(_draw, still))
+    QTimer.singleShot(0, partial(_draw, _hold()))
 
 
-def _draw(canvases: list[QOpenGLWidget]) -> None:
+def _hold() -> list[QWidget]:
+    """Have napari draw no layers in the windows that are open; returns the canvases that would have been drawn."""
+    still = []
+    for window in QApplication.topLevelWidgets():
+        if isinstance(window, QMainWindow) and window.isVisible() and hasattr(window, "_qt_viewer"):
+            with suppress(RuntimeError):  # Qt may have deleted it
+                canvas = window._qt_viewer.canvas.native
+                if canvas.updatesEnabled():
+                    canvas.setUpdatesEnabled(False)
+                    still.append(canvas)
+    return still
+
+
+def _draw(canvases: list[QWidget]) -> None:
     for canvas in canvases:
         with suppress(RuntimeError):  # its window may have been closed
             canvas.setUpdatesEnabled(True)
-
-
-def _canvases() -> list[QOpenGLWidget]:
-    """Return the canvases of the windows that are open; a window has its own from the start, among thousands of widgets."""
-    found = []
-    for window in QApplication.topLevelWidgets():
-        if isinstance(window, QMainWindow) and window.isVisible():
-            if not _known.get(window):
-                _known[window] = window.findChildren(QOpenGLWidget)
-            found += _known[window]
-    return found
 
 
 def when_free(ms: int, action: Callable[[], object]) -> None:

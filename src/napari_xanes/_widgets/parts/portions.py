@@ -42,8 +42,10 @@ def garbage_apart() -> Iterator[None]:
     try:
         yield
     finally:
-        breathe()
-        gc.enable()
+        try:
+            breathe()
+        finally:
+            gc.enable()
 
 
 def when_apart(way: Way) -> Way:
