@@ -16,7 +16,7 @@ from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.layers.layers import add_stack
 from napari_xanes._widgets.parts import notices
-from napari_xanes._widgets.parts.spoken import spoken
+from napari_xanes._widgets.parts.spoken import column_text, spoken
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,22 @@ from napari_xanes._widgets.parts.spoken import spoken
 )
 def test_sentences_are_in_the_words_of_the_forms(said, shown):
     assert spoken(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("fraction_NiO", "NiO fraction"),
+        ("fraction_NiO_std", "NiO fraction, standard deviation"),
+        ("fraction_NiO_se", "NiO fraction, standard error"),
+        ("error_invalid", "fit error, invalid pixels"),
+        ("r_factor_std", "R-factor, standard deviation"),
+        ("area_um2", "area (µm²)"),
+        ("made_invalid", "made invalid"),
+    ],
+)
+def test_columns_are_called_what_the_map_is_that_they_are_of(name, shown):
+    assert column_text(name) == shown
 
 
 def sentences_of_the_readers():

@@ -6,7 +6,7 @@ import re
 from functools import cache
 
 from napari_xanes._core.base.params import Params
-from napari_xanes._core.data.kinds import title_of
+from napari_xanes._core.data.kinds import KINDS, title_of, told_by_name
 from napari_xanes._core.recipe.input_params import InputParams
 from napari_xanes._core.recipe.steps import STEPS
 
@@ -32,6 +32,8 @@ _START, _END = r"(?<![\w/.'\"-])", r"(?![\w/'\"(-]|\.\w)"
 
 UNITS = (("_um2", "µm²"), ("_um3", "µm³"), ("_um", "µm"), ("_px", "px"), ("_ev", "eV"))
 """What the end of a column's name says of its unit."""
+STATISTICS = (("_std", "standard deviation"), ("_se", "standard error"), ("_invalid", "invalid pixels"))
+"""What the end of a column's name says of the values of the map before it."""
 
 
 def column_text(name: str) -> str:
@@ -39,6 +41,10 @@ def column_text(name: str) -> str:
     for end, unit in UNITS:
         if name.endswith(end):
             return f"{name.removesuffix(end).replace('_', ' ')} ({unit})"
+    for end, words in STATISTICS:
+        of = name.removesuffix(end)
+        if of != name and told_by_name(of)[0] in KINDS:
+            return f"{title_of(of)}, {words}"
     return title_of(name)
 
 
