@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 import napari_xanes as nx
 
-STAYS = {f"napari_xanes._widgets.{name}" for name in ("window.energy_text", "layers.undo", "parts.canvas")}
-"""The energy on the canvas, its context and the way back live as long as their viewer, by design."""
+STAYS = {"napari_xanes._widgets.window.energy_text", "napari_xanes._widgets.layers.undo"}
+"""The energy on the canvas and the way back live as long as their viewer, by design."""
 
 
 def open_widgets():

@@ -214,7 +214,7 @@ def remove_layers(viewer: Any, layers: Iterable[Layer]) -> None:
         for layer in there:
             viewer.layers.remove(layer)
             breathe()
-        make_canvas_current()
+        make_canvas_current(real_viewer(viewer))
     breathe()
 
 

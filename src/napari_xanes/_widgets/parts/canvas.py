@@ -5,16 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from vispy.gloo import get_current_canvas
 
-
-def make_canvas_current(event: Any = None) -> None:
-    """Make the context of the canvas the current one again: after the window was drawn it is the window's.
+def make_canvas_current(viewer: Any) -> None:
+    """Make the context of a viewer's canvas the current one again: after a window was drawn it is that window's.
 
     What waits to be made or deleted would be so in that, and the names of one mean other things in the other: to draw
     on fails, or crashes.
     """
-    canvas = get_current_canvas()
+    shown = getattr(getattr(viewer, "window", None), "_qt_viewer", None)
+    canvas = None if shown is None else shown.canvas.view.canvas
     if canvas is not None:
-        with suppress(RuntimeError):  # it may still be that of a window which was closed
+        with suppress(RuntimeError):  # its window may have been closed
             canvas.set_current()

@@ -82,7 +82,7 @@ class EnergyText:
         ):
             source.connect(self.update)
         viewer.layers.events.inserted.connect(self._on_inserted)
-        viewer.layers.events.removing.connect(make_canvas_current)
+        viewer.layers.events.removing.connect(self._on_removing)
         viewer.layers.events.removed.connect(self._on_removed)
         for layer in viewer.layers:
             self._watch(layer)
@@ -193,6 +193,9 @@ class EnergyText:
         if viewer is not None and self._first_scale and known and settings().show_scale_bar:
             viewer.canvas.overlays.scale_bar.visible = True
             self._first_scale = False
+
+    def _on_removing(self, event: Any) -> None:
+        make_canvas_current(self._viewer())
 
     def _on_removed(self, event: Any) -> None:
         event.value.events.visible.disconnect(self.update)
