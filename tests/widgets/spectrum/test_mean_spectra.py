@@ -54,6 +54,22 @@ def test_what_is_packed_by_the_frame_is_unpacked_once_a_frame(tmp_path, viewer, 
     assert len(reads) == SHAPE[0]
 
 
+def test_planes_of_a_volume_in_a_file_are_waited_for_by_their_size(tmp_path, viewer, monkeypatch):
+    values = np.random.default_rng(0).uniform(0, 1, (7, 10, 8, 9)).astype(np.float32)
+    monkeypatch.setattr(mean_spectra, "QUICK_BYTES", values[:, :2].nbytes)
+    with h5py.File(tmp_path / "volumes.h5", "w") as file:
+        file["images"], file["energy"] = values, np.linspace(7100, 7130, 7)
+    layer = add_stack(viewer, nx.read_stack(tmp_path / "volumes.h5"))
+    waited = []
+    for planes in (1, 2, 3):
+        pixels = tuple(axis.ravel() for axis in np.mgrid[4 : 4 + planes, 2:5, 3:7])
+        found = mean_spectrum(layer, pixels, MEASURED, lambda read, n=planes: waited.append(n) or read())
+        np.testing.assert_allclose(
+            found.values, values[:, 4 : 4 + planes, 2:5, 3:7].mean((1, 2, 3)), rtol=1e-5
+        )
+    assert waited == [3]
+
+
 def test_many_rows_of_a_file_are_waited_for_and_few_are_read_at_once(tmp_path, viewer, monkeypatch):
     monkeypatch.setattr(mean_spectra, "QUICK_ROWS", 3 * SHAPE[0])
     values = np.random.default_rng(0).integers(100, 4000, SHAPE).astype(np.uint16)

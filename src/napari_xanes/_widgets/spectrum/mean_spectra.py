@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ QUANTITIES = (MEASURED, DENSITY, NORMALISED)
 
 FEW_ROWS = 16
 """Rows of a region that are read of a stack that is not in memory."""
-QUICK_ROWS = 500
-"""Of all frames; to read more of them takes so long that the window must live meanwhile."""
+QUICK_ROWS, QUICK_BYTES = 500, 8_000_000
+"""Of all frames; to read more takes so long that the window must live meanwhile. A row of a volume is a whole plane."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,9 @@ def _is_quick(data: Any, pixels: Pixels) -> bool:
     """Whether the spectra of some pixels of a stack that is not in memory are there at once."""
     if isinstance(data, ComputedStack):
         return data.has_spectra(pixels)
-    return rows_are_cheap(data) and np.unique(pixels[0]).size * data.shape[0] <= QUICK_ROWS
+    rows = np.unique(pixels[0]).size * data.shape[0]
+    size = rows * prod(data.shape[2:]) * np.dtype(data.dtype).itemsize
+    return rows_are_cheap(data) and rows <= QUICK_ROWS and size <= QUICK_BYTES
 
 
 def _mean_of(values: NDArray[Any]) -> MeanSpectrum:
