@@ -55,6 +55,7 @@ def test_it_starts_from_the_stack_and_the_references_of_the_fit(
     qtbot.addWidget(dock)
     assert dock.panel.input_layer() is normalised
     assert dock.panel.forms["rank"].editors["references"].value() == references
+    assert "on every pixel with the element" in dock.panel.plan.text()
     dock.close_down()
 
 

@@ -75,7 +75,8 @@ class RankPanel(StepPanel):
     def will(self, layer: Layer) -> str:
         """Say what Run will do."""
         way = ", normalised on the way as step 3 did" if normalized_first(layer) else ""
-        return f"Tries combinations of the references on every pixel and on the mean of {frames_text(layer)}{way}."
+        which = "on every pixel with the element and on the mean of these"
+        return f"Tries combinations of the references {which}, in {frames_text(layer)}{way}."
 
     def proposals(self, layer: Layer) -> list[Told]:
         """Return what is to be known of references that do not fit the scan."""
