@@ -135,7 +135,8 @@ class Reading:
         kept = {CURSOR: self.spectra[CURSOR]} if self.cursor is not None and CURSOR in self.spectra else {}
         spectra, known = dict[str, SpectrumRead](kept), dict[str, tuple[str, SpectrumRead]]()
         self._colors.give()
-        for spot in every_spot(self.viewer, layer, self._plane(layer)):
+        spots = list(every_spot(self.viewer, layer, self._plane(layer)))
+        for spot in spots:  # while one is waited for, layers may come and go
             key = f"{about(source)['id']} {quantity == MEASURED} {spot.color} {_mark(spot.pixels)}"
             before = self._known.get(spot.name)
             if before is None or before[0] != key:
