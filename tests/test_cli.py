@@ -451,8 +451,8 @@ def test_a_figure_is_drawn_of_a_result(call, scans, tmp_path):
     assert call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)[0] == 0
     names = ["fraction_Ni_reduced", "fraction_Ni_oxidised"]
     for file, options, written in (
-        ("all.svg", (), {"mixed in colour", "thickness", "error", "Ni reduced", "Ni oxidised"}),
-        ("two.svg", ("--maps", "rms", "--maps", names[0]), {"rms", "Ni reduced"}),
+        ("all.svg", (), {"mixed in colour", "thickness", "error", "Ni_reduced", "Ni_oxidised"}),
+        ("two.svg", ("--maps", "rms", "--maps", names[0]), {"rms", "Ni_reduced"}),
         ("mix.svg", ("--maps", "rms", "--mix", names[0], "--mix", names[1]), {"mixed in colour", "1 : 1"}),
     ):
         code, out, err = call("figure", tmp_path / "one.h5", "--out", tmp_path / file, *options)

@@ -18,16 +18,16 @@ MOST_FRAMES = 16
 """As float32; the whole scan has 40."""
 
 
-def _benchmark():
-    path = Path(__file__).parents[3] / "benchmarks" / "formats.py"
-    spec = spec_from_file_location("benchmark_of_formats", path)
+def _writers():
+    path = Path(__file__).parents[3] / "benchmarks" / "format_writers.py"
+    spec = spec_from_file_location("format_writers", path)
     assert spec is not None and spec.loader is not None
     module = sys.modules[spec.name] = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-WRITERS = _benchmark().FORMATS
+WRITERS = _writers().FORMATS
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -84,7 +84,7 @@ def test_all_steps_are_told(dock):
     steps = dock.list.history.steps
     assert [one.name for one in steps] == ["flat_field", "optical_density", "align", "normalize", "fit"]
     text = dock.list.list.item(3).text()
-    assert text.startswith("4  Normalise\n") and "Pre-edge" in text and "edge Ni K" in text
+    assert text.startswith("4  Normalise\n") and "Pre-edge" in text and "Edge Ni K" in text
     assert not dock.discard.isVisibleTo(dock) and dock.list.history.first_change is None
 
 
