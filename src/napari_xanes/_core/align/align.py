@@ -17,7 +17,7 @@ from napari_xanes._core.align.apply import (
 from napari_xanes._core.align.estimate import How, measure
 from napari_xanes._core.align.frames import doubtful
 from napari_xanes._core.align.move import valid_span
-from napari_xanes._core.align.params import AlignParams
+from napari_xanes._core.align.params import LEAST, AlignParams
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.words import no_such_frame
@@ -164,6 +164,7 @@ def _align_code(given: dict[str, Any], before: Before) -> Lines | None:
     if "drift" in given:
         lines = [f"drift = nx.Drift.load({literal(given['drift'])})"]
     else:
+        given.setdefault("least", LEAST)  # of the function it is 0
         lines = call("drift", "nx.estimate_drift", "images", **given)
     if excluded:
         lines.append(f"drift = drift.excluding({excluded!r})")
