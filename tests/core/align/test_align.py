@@ -22,6 +22,7 @@ from napari_xanes._core.align.correlation import Matcher
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.recipe.edited import HistorySteps
 
 SHIFTS = np.array([[0.0, 0.0], [1.3, -2.4], [-4.7, 3.1], [2.2, 5.6], [6.4, -1.9], [3.5, 2.5], [-0.7, -3.3]])
 
@@ -344,7 +345,8 @@ def test_frames_that_compounds_make_look_displaced_by_less_than_a_tenth_are_left
     chain, _, found = align(make_stack(frames), in_memory=True)
     drift = chain.extra["drift"]
     assert 0.04 < found["left_px"] < 0.09 and found["max_shift_px"] == 0
-    assert any("were left as they are" in text for text in found.warnings)
+    assert any("set least = 0 to move them" in text for text in found.warnings)
+    assert "Drift that was left 0.0" in HistorySteps([found.entry]).steps[0].outcome()
     assert not drift.shifts.any() and drift.sigma[0, 0] > 0.05
     np.testing.assert_array_equal(chain.run(keep_stack=True), frames)
     assert drift_error(estimate_drift(frames).shifts, near) < 0.01

@@ -26,6 +26,7 @@ from napari_xanes._widgets.parts.spoken import column_text, spoken
             "a.h5: the energies could be those of b; say which with energy=.",
             "a.h5: the energies could be those of b; say which under Energies.",
         ),
+        ("set least = 0 to move them by as much", "set Smallest drift: 0 to move them by as much"),
         (
             "axes 0 and 2 of s are as long as the 9 energies; say axis=0 or axis=2.",
             "axes 0 and 2 of s are as long as the 9 energies; choose which under Order of axes.",

@@ -184,7 +184,7 @@ def _left(drift: Drift, least: float, found: Found) -> Drift:
     found["left_px"] = round(largest, 4)
     found.warn(
         f"frames lie on one another within {largest:.2g} px, by which compounds that differ at the edge make them look displaced, so "
-        "they were left as they are; set the smallest drift to 0 to move them by as much"
+        "they were left as they are; set least = 0 to move them by as much"
     )
     sigma = None if drift.sigma is None else np.hypot(drift.sigma, shifts)
     still = Drift.from_shifts(np.where(np.isfinite(shifts), 0.0, np.nan)).matrices

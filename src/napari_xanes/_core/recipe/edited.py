@@ -26,6 +26,7 @@ MOST = 4
 
 FACTS = {
     "max_shift_px": ("largest shift", "px"),
+    "left_px": ("drift that was left", "px"),
     "median_confidence": ("median confidence", ""),
     "invalid_fractions": ("pixels without fractions", ""),
     "dropped": ("frames left out", ""),
