@@ -104,6 +104,26 @@ def test_faint_frames_are_measured_in_all_of_them_rather_than_in_a_window(monkey
     assert np.sqrt(np.mean((drift.shifts[:6] - shifts[:6]) ** 2)) < 2 * np.median(drift.sigma[:6])
 
 
+@pytest.mark.parametrize(("gain", "noise", "largest"), [(0.25, 0.12, 0.04), (0.05, 0.05, 0.06)])
+def test_frames_of_which_a_window_tells_more_keep_their_place_among_the_others(
+    gain, noise, largest, monkeypatch
+):
+    """It tells more of one of twelve in the first, of three to six in the second."""
+    monkeypatch.setattr(copies, "_MOST_PIXELS", {2: 48**2})
+    monkeypatch.setattr(copies, "_LARGE", 4)
+    errors = []
+    for seed in (2, 3, 4):
+        rng = np.random.default_rng(seed)
+        shifts = rng.uniform(-4, 4, (12, 2))
+        shifts[-1] = 0
+        frames = moved((160, 176), shifts, grains=(2, 6), seed=seed)
+        frames[:6] *= gain
+        noisy = (frames + rng.normal(0, noise, frames.shape)).astype(np.float32)
+        error = estimate_drift(noisy, reference="mean").shifts - shifts
+        errors.append(error - error.mean(axis=0))
+    assert np.sqrt(np.mean(np.square(errors))) < largest
+
+
 @pytest.mark.parametrize("corner", [False, True])
 def test_large_frames_are_measured_in_detail(corner):
     """Frames so large that small copies have an eighth of their pixels an axis; also if only a corner has structure."""
@@ -123,6 +143,34 @@ def test_threads_do_not_change_the_result():
     one, many = (estimate_drift(frames, workers=n) for n in (1, 5))
     np.testing.assert_array_equal(one.shifts, many.shifts)
     np.testing.assert_array_equal(one.confidence, many.confidence)
+
+
+@pytest.mark.parametrize("shape", [(1, 60, 64), (1, 340, 330)])
+def test_a_volume_of_one_plane_is_measured_as_an_image(shape):
+    """The second is begun on copies of half the length, of which a plane has no half."""
+    shifts = np.array([[0, 0, 0], [0, 2.3, -1.6], [0, -3.1, 0.7], [0, 1.2, 4.4], [0, 0.5, -2.2]])
+    frames = moved(shape[1:], shifts[:, 1:], grains=(2, 6), seed=6)
+    frames += 0.05 * np.random.default_rng(0).standard_normal(frames.shape, np.float32)
+    found = estimate_drift(frames[:, None], reference=0).shifts
+    np.testing.assert_allclose(found, shifts, atol=0.03)
+
+
+@pytest.mark.parametrize("planes", [1, 2, 3])
+def test_thin_volumes_of_many_pixels_have_a_window_in_detail(planes, monkeypatch):
+    monkeypatch.setattr(copies, "_MOST_PIXELS", {3: planes * 64**2})
+    monkeypatch.setattr(copies, "_LARGE", 4)
+    shifts = np.array([[0, 0, 0], [0, 2.3, -1.6], [0, -3.1, 0.7], [0, 1.2, 4.4], [0, 0.5, -2.2]])
+    frames = np.stack([moved((240, 256), shifts[:, 1:], seed=seed) for seed in range(planes)], axis=1)
+    found = estimate_drift(frames, reference=0).shifts
+    np.testing.assert_allclose(found, shifts, atol=0.1)
+
+
+def test_two_planes_that_drift_across_them():
+    shifts = np.array([[0, 0, 0], [0.4, 2.3, -1.6], [-0.6, -3.1, 0.7], [0.5, 1.2, 4.4]])
+    frames = moved((2, 90, 100), shifts, grains=(3, 6), seed=6)
+    found = estimate_drift(frames, reference=0).shifts
+    np.testing.assert_allclose(found[:, 1:], shifts[:, 1:], atol=0.3)
+    assert np.abs(found[:, 0]).max() < 1.5
 
 
 def test_thin_volumes_are_measured():

@@ -72,7 +72,7 @@ def _detailed_window(small: Float32, bins: Sequence[int]) -> tuple[slice, ...]:
     """Return the part of a frame, a quarter of its length an axis or as much as is looked at, in which it changes most."""
     whole = prod(n * b // min(b, _DETAIL) for n, b in zip(small.shape, bins, strict=True))
     share = min(0.25, (_MOST_IN_DETAIL[small.ndim] / whole) ** (1 / small.ndim))
-    strength = sum(np.gradient(small, axis=axis) ** 2 for axis in range(small.ndim))
+    strength = sum(np.gradient(small, axis=axis) ** 2 for axis, n in enumerate(small.shape) if n > 1)
     sides = [max(1, int(n * share)) for n in small.shape]
     around = uniform_filter(np.asarray(strength, np.float32), sides)
     middles = tuple(slice(s // 2, n - (s - s // 2) + 1) for s, n in zip(sides, small.shape, strict=True))

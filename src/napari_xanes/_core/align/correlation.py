@@ -112,6 +112,8 @@ class Matcher(Frequencies):
                 return np.full(len(shift), np.nan), 0.0
             back = self.moved_back(moving, shift) if back is None else back
             common = self.in_view(shift)
+            if any(side.start == side.stop for side in common):  # of two planes, no third lies between
+                return np.full(len(shift), np.nan), 0.0
             rest, confidence = self._remainder(
                 self.spectrum(back[common]), self.spectrum(fixed[common]), np.zeros(len(shift))
             )

@@ -22,6 +22,9 @@ Vector = NDArray[np.float64]
 
 TAPER = 0.25  # part of the length over which a window rises and falls
 
+_SHORT = 8
+"""px; an axis of less, as z of a few planes, does not make the rings so wide that they tell nothing."""
+
 
 class Work(local):
     """Arrays for passing results, of each thread its own: to allocate them anew costs more than the arithmetic."""
@@ -91,7 +94,7 @@ class Frequencies:
         if self.padded[-1] % 2 == 0:
             twice[-1] = 1
         self.count = np.ascontiguousarray(np.broadcast_to(twice, self.radius.shape))
-        width = 1.5 / min(self.padded)
+        width = 1.5 / min([n for n in self.padded if n >= _SHORT] or self.padded)
         self.n_rings = int(0.5 / width) + 1
         self.ring = np.minimum((self.radius / width).astype(np.intp), self.n_rings - 1)
         self._by_ring = np.argsort(self.ring, axis=None, kind="stable")

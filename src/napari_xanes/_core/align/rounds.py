@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.align.copies import binned
+from napari_xanes._core.align.copies import SHORTEST, binned
 from napari_xanes._core.align.correlation import Matcher
 from napari_xanes._core.align.frames import Search, by_chance, doubtful
 from napari_xanes._core.align.frequencies import Vector
@@ -36,18 +36,23 @@ def start(search: Search, anchor: int) -> None:
 
 
 def _start_at_half(search: Search, anchor: int) -> None:
-    """Start with copies of half the length an axis, which takes a fraction of the time; what shows nothing there as it is."""
-    frames = [binned(frame, (2,) * frame.ndim) for frame in search.frames]
+    """Start with copies of half the length, which takes a fraction of the time; what shows nothing there as it is.
+
+    Short axes stay as they are.
+    """
+    bins = np.array([2 if n >= SHORTEST else 1 for n in search.matcher.shape])
+    frames = [binned(frame, bins.tolist()) for frame in search.frames]
     half = dataclasses.replace(search, matcher=Matcher(frames[anchor].shape), frames=frames)
     half.shifts, half.confidence = search.shifts.copy(), search.confidence.copy()
     start(half, anchor)
     lost = search.usable & ~half.known | by_chance(half)
-    search.shifts[:], search.confidence[:] = 2 * half.shifts, half.confidence
+    search.shifts[:], search.confidence[:] = bins * half.shifts, half.confidence
+    if half.frames is not frames:
+        placed = search.known & ~lost
+        pattern = static_pattern(search.matcher, search.frames, search.shifts, placed, search.workers)
+        search.frames = search.frames if pattern is None else [frame - pattern for frame in search.frames]
     if lost.any():
         to_one(search, anchor, lost)
-    if half.frames is not frames:
-        pattern = static_pattern(search.matcher, search.frames, search.shifts, search.known, search.workers)
-        search.frames = search.frames if pattern is None else [frame - pattern for frame in search.frames]
 
 
 def to_one(search: Search, anchor: int, which: NDArray[np.bool_]) -> None:

@@ -182,10 +182,12 @@ def _told(search: Search) -> Determined:
 
 
 def _seen_by_all(search: Search, known: NDArray[np.intp]) -> tuple[slice, ...] | None:
-    """Return the region that all frames still cover when they are moved back; None if it is not most of them."""
+    """Return the region that all frames still cover when they are moved back; None if it is not most of them, or one plane."""
     spans = [valid_span(n, s) for n, s in zip(search.matcher.shape, search.shifts[known].T, strict=True)]
     sides = [max(hi - lo, 0) for lo, hi in spans]
-    if prod(sides) < _MOST_OF * prod(search.matcher.shape):
+    if min(sides) < 2 or prod(sides) < _MOST_OF * prod(
+        search.matcher.shape
+    ):  # one plane has no gradient across
         return None
     return tuple(slice(lo, hi) for lo, hi in spans)
 
@@ -256,9 +258,12 @@ def _in_detail(search: Search, copies: Copies, anchor: int, told: Determined) ->
     without_pattern(fine, anchor)
     to_mean(fine)
     closer = np.where(np.isfinite(sigma), _told(fine).sigma / copies.finer, sigma)
-    surer = fine.known & ~doubtful(fine.confidence, fine.known) & ~(closer > sigma).any(axis=1)
+    sure = fine.known & ~doubtful(fine.confidence, fine.known)
+    surer = sure & (closer <= sigma).all(axis=1)
+    if not (surer[usable].all() or len(told.blind)):
+        to_mean(search)  # the others have been compared with one frame only
     change = fine.shifts / copies.finer - search.shifts
-    change -= np.median(change[surer], axis=0) if surer.any() else 0.0
+    change -= np.median(change[sure], axis=0) if sure.any() else 0.0
     if len(told.blind):
         change = told.projected(change)
     surer &= (np.abs(change) < 1).all(axis=1)
