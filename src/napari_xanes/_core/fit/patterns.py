@@ -69,8 +69,10 @@ class Patterns:
 
     @cached_property
     def _solve(self) -> Matrix:
-        q, r = np.linalg.qr(np.concatenate([self.background, self.references], axis=1))
-        solve: Matrix = np.linalg.solve(r, q.T)[self.background.shape[1] :]
+        columns = np.concatenate([self.background, self.references], axis=1)
+        solve: Matrix = np.linalg.pinv(columns)[
+            self.background.shape[1] :
+        ]  # also of columns that are dependent
         return solve
 
 
