@@ -49,14 +49,45 @@ def test_sigma_says_how_far_they_are_off():
     assert 0.65 < (off < 1).mean() < 0.71 and 0.94 < (off < 2).mean() < 0.965
 
 
-def test_where_a_typical_pixel_tells_no_shift_no_pixel_has_a_sigma():
+def mixtures(energy, noise, shifts):
+    rng = np.random.default_rng(1)
+    share, at = rng.uniform(0.2, 0.8, shifts.size), energy[:, None] - shifts
+    return share * edge(at, 8333) + (1 - share) * edge(at, 8338) + rng.normal(0, noise, at.shape)
+
+
+def about_the_edge(n_before, n_at):
+    return np.r_[
+        np.linspace(8250, 8325, n_before), np.linspace(8330, 8350, n_at), np.linspace(8370, 8480, n_before)
+    ]
+
+
+@pytest.mark.parametrize(
+    "energy", [np.linspace(8300, 8400, n) for n in (6, 8, 11, 14)] + [about_the_edge(2, 4)], ids=len
+)
+def test_where_energies_are_few_and_a_typical_pixel_tells_no_shift_no_pixel_has_a_sigma(energy):
     """Not those either which noise has moved to where the limits fit worse: of them few lie within one sigma."""
-    energy = np.r_[np.linspace(8250, 8325, 3), 8335, 8347, np.linspace(8370, 8480, 3)]
-    share = np.random.default_rng(1).uniform(0.2, 0.8, 1000)
-    mu = share * edge(energy[:, None], 8333) + (1 - share) * edge(energy[:, None], 8338)
-    mu += np.random.default_rng(2).normal(0, 0.03, mu.shape)
+    mu = mixtures(energy, 0.05, np.full(1000, 1.0))
     found = energy_shift_map(mu, energy, REFERENCES, background=(0, 1))
     assert np.isfinite(found.shift).mean() > 0.5 and np.isnan(found.sigma).all()
+
+
+@pytest.mark.parametrize(
+    ("energy", "noise", "limit"),
+    [
+        (np.linspace(8300, 8400, 40), 0.08, 2.0),
+        (np.linspace(8300, 8400, 40), 0.007, 0.3),
+        (about_the_edge(6, 8), 0.05, 2.0),
+        (about_the_edge(4, 6), 0.05, 2.0),
+        (about_the_edge(3, 4), 0.01, 2.0),
+    ],
+    ids=["40", "40, near limits", "20", "14", "10"],
+)
+def test_where_a_typical_pixel_tells_a_shift_most_pixels_have_a_sigma_that_holds(energy, noise, limit):
+    shifts = np.random.default_rng(2).uniform(-0.15, 0.15, 2000) * limit
+    found = energy_shift_map(mixtures(energy, noise, shifts), energy, REFERENCES, limit=limit)
+    known = np.isfinite(found.sigma)
+    off = (np.abs(found.shift - shifts) / found.sigma)[known]
+    assert known.mean() > 0.75 and 0.6 < (off < 1).mean() < 0.75 and 0.87 < (off < 2).mean() < 0.98
 
 
 def test_a_shift_beyond_the_limit_is_not_given():

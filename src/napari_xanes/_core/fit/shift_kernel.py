@@ -27,9 +27,8 @@ STEP = 0.1
 ENOUGH_FREE = 5
 """Energies beyond the unknowns from which on a slope of the edge step is fitted along."""
 
-
-TOLD = 3.0
-"""Standard errors of noise by which a spectrum must misfit at both limits for its shift to be told."""
+FEW_FREE, TOLD = 11, 1.0
+"""Degrees of freedom up to which most spectra must misfit at both limits by so many standard errors of noise."""
 
 
 class ShiftKernel:
@@ -77,7 +76,7 @@ class ShiftKernel:
             for s in self._shifts
         ]
         mixture = _mixture(designs[len(designs) // 2], spectra)
-        self._unknowns, self._n_references = designs[0].q.shape[1], len(references)
+        self._unknowns = designs[0].q.shape[1]
         tilted = fitted.size - self._unknowns - 2 >= ENOUGH_FREE and bool(mixture.any())
         x = (energy[fitted] - energy[fitted].mean()) / np.ptp(energy[fitted])
         tilts = [x * (d.references @ mixture) for d in designs] if tilted else [None] * len(designs)
@@ -111,6 +110,7 @@ class ShiftKernel:
         """Learn how noise is spread, from spectra (n, m) fitted at their usual shift with what a shift adds."""
         self._noise: Propagation | None = None
         self._pool: PooledNoise | None = None
+        self._told = True
         self._solve: Matrix
         if not spectra.shape[1] or not mixture.any():
             return
@@ -141,12 +141,15 @@ class ShiftKernel:
         ends = r[-len(self._weights) :, -len(self._weights) :]
         inner = noise.covariances[:, -len(ends) :, -len(ends) :]
         self._even, self._uneven = ends.T @ ends, ends.T @ inner @ ends
-        usual = designs[at].references @ (mixture / mixture.sum())
-        self._misfit = float(self._errors(usual[:, None])[[0, -1]].min())
         if noise.freedom < ENOUGH:
             squares, _ = self._in_even_noise(x, errors.min(axis=0), level)
             pool = PooledNoise(squares, np.full(squares.shape, noise.freedom), level)
             self._pool = pool if pool.known else None
+        if self._freedom <= FEW_FREE:
+            usual = mixture @ x[: mixture.size] / (mixture @ mixture)
+            misfit = self._errors(designs[at].references @ mixture[:, None])[[0, -1]].min() * usual**2
+            told = misfit > TOLD**2 * self._variance(spectra, errors.min(axis=0), level)
+            self._told = bool(told[clear].sum() > clear.sum() / 2)
 
     def _in_even_noise(self, x: Matrix, least: Matrix, level: Matrix) -> tuple[Matrix, FloatArray]:
         """Return squares (n,) left in even noise, with as many degrees of freedom as the noise has, and its features."""
@@ -190,11 +193,13 @@ class ShiftKernel:
     def _variance(self, data: Matrix, least: Matrix, level: Matrix) -> Matrix:
         """Return the variance (n,) of noise that is even over the energies and does to a shift what the noise does.
 
-        It is NaN where as much of the usual mixture would be fitted nearly as well at a limit.  That is not told by how well
-        the spectrum itself is fitted there: those that noise has moved to the middle would seem to have a shift.
+        It is NaN where energies are few and most pixels would be fitted as well at a limit but for noise.  How well a spectrum
+        itself is fitted there then tells nothing: those that noise has moved to the middle would seem to have a shift.
         """
         if self._noise is None:
             return np.asarray(least / self._freedom)
+        if not self._told:
+            return np.full(least.shape, np.nan)
         x = self._solve @ data
         squares, features = self._in_even_noise(x, least, level)
         freedom = self._noise.freedom
@@ -203,8 +208,7 @@ class ShiftKernel:
         uneven = np.einsum("fn,fkl,kn,ln->n", features, self._uneven, amounts, amounts, optimize=True)
         of_even = np.einsum("kl,kn,ln->n", self._even, amounts, amounts, optimize=True)
         variance: Matrix = np.asarray(even * uneven / of_even, np.float64)
-        misfit = self._misfit * x[: self._n_references].sum(axis=0) ** 2
-        return np.where(misfit > TOLD**2 * variance, variance, np.nan)
+        return variance
 
 
 TINY = 1e-200
