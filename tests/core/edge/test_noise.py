@@ -57,13 +57,24 @@ def test_truth_lies_within_sigma(before, after, counted):
         np.testing.assert_array_equal(one[f"{name}_sigma"], other[f"{name}_sigma"])
 
 
-@pytest.mark.parametrize(("curved", "said"), [(0.0, False), (0.05, True)])
-def test_steps_that_are_clearly_negative_are_said(curved, said):
-    """Noise alone makes one in a thousand so; background that the lines do not follow makes many."""
+@pytest.mark.parametrize(
+    ("slope", "fall", "bend", "said"),
+    [
+        ("pixel", 0.0, 0.0, False),
+        ("pixel", 0.002, 0.0, False),
+        ("pixel", 0.002, 0.5, True),
+        ("shared", 0.0, 0.0, False),
+        ("shared", 0.002, 0.0, True),
+    ],
+)
+def test_steps_that_are_clearly_negative_are_said(slope, fall, bend, said):
+    """Noise alone makes one in a thousand so; absorption of the others that the lines do not follow makes many."""
     energy, rng = energies(8, 10, 8), np.random.default_rng(0)
-    mu = 0.01 * rng.normal(size=(energy.size, 40, 50)) + (energy > 8340)[:, None, None] * np.ones((1, 50))
-    mu[:, :20] -= (1 + curved * (energy > 8340))[:, None, None] * (energy > 8340)[:, None, None]
+    x = energy[:, None, None] - 8340
+    mu = 0.01 * rng.normal(size=(energy.size, 40, 50))
+    mu[:, 20:] += x > 0
+    mu[:, :20] += bend * (x / 100) ** 2 - fall * x
     stack = nx.EnergyStack(mu.astype(np.float32), energy, "optical_density")
-    step = {"do": "normalize", "slope": "shared", "uncertainty": True, **WINDOWS}
+    step = {"do": "normalize", "slope": slope, "uncertainty": True, **WINDOWS}
     result = nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": [step]}), stack)
     assert any("clearly negative" in text for text in result.warnings) == said
