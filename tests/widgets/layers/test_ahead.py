@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -19,20 +18,6 @@ def test_units_are_set_up_before_another_thread_may_ask_for_them(monkeypatch):
     monkeypatch.setattr(ahead, "_get_ready", lambda: seen.append(type(units.get())))
     ahead.get_ready.__wrapped__().join()
     assert seen == [pint.UnitRegistry]
-
-
-def test_units_are_not_set_up_in_the_thread_of_the_window(monkeypatch, qapp):
-    asked = []
-
-    class Units:
-        @property
-        def pixel(self):
-            asked.append(threading.current_thread())
-
-    monkeypatch.setattr(ahead, "get_application_registry", Units)
-    monkeypatch.setattr(ahead, "_get_ready", lambda: None)
-    ahead.get_ready.__wrapped__().join()
-    assert len(asked) == 1 and asked[0] is not threading.main_thread()
 
 
 def test_colours_made_ahead_warn_of_nothing_where_filters_are_taken_back_meanwhile(monkeypatch):

@@ -15,7 +15,6 @@ from napari.layers import Labels, Shapes
 from pint import get_application_registry
 
 from napari_xanes._widgets.layers.label_colors import label_colors, mask_colors
-from napari_xanes._widgets.parts.portions import apart
 
 _MODULES = ("skimage.measure",)
 
@@ -24,12 +23,11 @@ _MODULES = ("skimage.measure",)
 def get_ready() -> Thread:
     """Begin, once; returns the thread.
 
-    The registry of units, which pint sets up when it is asked first, is not for two threads at once: it is waited for here.
+    The registry of units, which pint sets up when it is asked first, is not for two threads at once: it is asked here.
     Nor is what napari does to hear no warning while it makes colours: numba does the same, and each takes back the other's.
     """
     warnings.filterwarnings("ignore", "Conversion from CIE-LAB", UserWarning)
-    units = get_application_registry()
-    apart(lambda: units.pixel, "Loading units", lambda: None)
+    _ = get_application_registry().pixel
     thread = Thread(target=_get_ready, name="napari-xanes: getting ready")
     thread.start()
     return thread
