@@ -46,6 +46,8 @@ def picture_of(model: SpectrumModel) -> Picture:
     if layer is None or not model.reading.spectra:
         return Picture()
     energy, wanted, first = model.energy(), model.wanted, model.first()
+    if any(one.mean.values.size != energy.size for one in model.reading.spectra.values()):
+        return Picture()  # those of another scan, while this one's are waited for
     try:
         steps, trouble = model.normalization(layer), ""
     except XanesError as error:
