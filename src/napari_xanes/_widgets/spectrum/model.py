@@ -149,10 +149,15 @@ class SpectrumModel:
         layer = self.reading.stack_layer()
         return layer is not None and about(self._source(layer))["signal"] == "normalized"
 
+    def is_read(self) -> bool:
+        """Whether there are spectra, of the scan in view: not of another, while those of this one are waited for."""
+        spectra, energies = self.reading.spectra.values(), self.energy().size
+        return bool(spectra) and all(one.mean.values.size == energies for one in spectra)
+
     def rows(self) -> list[Row]:
         """Return what pins, shapes and labels hold, in numbers."""
         layer = self.reading.stack_layer()
-        if layer is None:
+        if layer is None or not self.is_read():
             return []
         try:
             edge = self.normalization(layer)

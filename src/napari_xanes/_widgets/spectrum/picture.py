@@ -43,11 +43,9 @@ class Picture:
 def picture_of(model: SpectrumModel) -> Picture:
     """Return what is to be drawn."""
     layer = model.reading.stack_layer()
-    if layer is None or not model.reading.spectra:
+    if layer is None or not model.is_read():
         return Picture()
     energy, wanted, first = model.energy(), model.wanted, model.first()
-    if any(one.mean.values.size != energy.size for one in model.reading.spectra.values()):
-        return Picture()  # those of another scan, while this one's are waited for
     try:
         steps, trouble = model.normalization(layer), ""
     except XanesError as error:
