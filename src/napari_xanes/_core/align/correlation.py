@@ -28,10 +28,8 @@ CUTOFF = 0.5  # cycles per pixel beyond which nothing is used
 _CLOSE = 0.75  # px; a remainder below this needs no new cut of the common region
 _GOOD = 0.9  # confidence from which on no other displacement is tried
 _CANDIDATES = 4
-_SETTLED = (
-    0.05,
-    0.001,
-)  # px, and part of the shortest side; a remainder below both is no longer bent by the window
+# px, and part of the shortest side; a remainder below both is no longer bent by the window
+_SETTLED = (0.05, 0.001)
 _CLIMBED = (
     0.02  # px; what a Newton step leaves goes with its square, so after one this small nothing is to gain
 )

@@ -185,9 +185,8 @@ def _seen_by_all(search: Search, known: NDArray[np.intp]) -> tuple[slice, ...] |
     """Return the region that all frames still cover when they are moved back; None if it is not most of them, or one plane."""
     spans = [valid_span(n, s) for n, s in zip(search.matcher.shape, search.shifts[known].T, strict=True)]
     sides = [max(hi - lo, 0) for lo, hi in spans]
-    if min(sides) < 2 or prod(sides) < _MOST_OF * prod(
-        search.matcher.shape
-    ):  # one plane has no gradient across
+    most = prod(sides) >= _MOST_OF * prod(search.matcher.shape)
+    if not most or min(sides) < 2:  # one plane has no gradient across
         return None
     return tuple(slice(lo, hi) for lo, hi in spans)
 

@@ -70,9 +70,8 @@ class Patterns:
     @cached_property
     def _solve(self) -> Matrix:
         columns = np.concatenate([self.background, self.references], axis=1)
-        solve: Matrix = np.linalg.pinv(columns)[
-            self.background.shape[1] :
-        ]  # also of columns that are dependent
+        inverse: Matrix = np.linalg.pinv(columns)  # also of columns that are dependent
+        solve = inverse[self.background.shape[1] :]
         return solve
 
 
@@ -175,9 +174,8 @@ def candidates(patterns: Patterns, mean: Matrix) -> tuple[Candidates, Candidates
     The first need no more than the weights that are the amounts and their sum, the others all of them.
     """
     k, m = mean.size, len(patterns.causes)
-    spoiled = np.eye(k) + patterns.absorbed(
-        patterns.changes
-    )  # true coefficients are had from these, where that is told
+    # true coefficients are had from these, where that is told
+    spoiled = np.eye(k) + patterns.absorbed(patterns.changes)
     known = np.flatnonzero(np.linalg.cond(spoiled) <= WORST_SPOILED)
     of = np.concatenate([np.arange(m), np.arange(m), known])
     mixed = np.zeros((of.size, k, k + 1))
