@@ -75,6 +75,23 @@ def test_steps_that_are_clearly_negative_are_said(slope, fall, bend, said):
     mu[:, 20:] += x > 0
     mu[:, :20] += bend * (x / 100) ** 2 - fall * x
     stack = nx.EnergyStack(mu.astype(np.float32), energy, "optical_density")
-    step = {"do": "normalize", "slope": slope, "uncertainty": True, **WINDOWS}
-    result = nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": [step]}), stack)
-    assert any("clearly negative" in text for text in result.warnings) == said
+    for uncertainty in (False, True):
+        step = {"do": "normalize", "slope": slope, "uncertainty": uncertainty, **WINDOWS}
+        result = nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": [step]}), stack)
+        assert any("clearly negative" in text for text in result.warnings) == said
+
+
+@pytest.mark.parametrize("power", [0, 3])
+def test_shared_slopes_let_the_rest_of_the_sample_fall(power):
+    """Supports and other elements absorb less at higher energies, which is no negative step where there are slopes of none."""
+    energy, rng = energies(8, 10, 8), np.random.default_rng(0)
+    rest, step = rng.uniform(0.2, 2, (40, 50)), rng.uniform(0.5, 1.5, (40, 50))
+    step[:20] = 0
+    x = energy[:, None, None] - 8340
+    mu = rest * (1 + x / 8340) ** -power + step * (x > 0) + 0.01 * rng.normal(size=(energy.size, 40, 50))
+    stack = nx.EnergyStack(mu.astype(np.float32), energy, "optical_density")
+    recipe = {"do": "normalize", "slope": "shared", "uncertainty": True, **WINDOWS}
+    result = nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": [recipe]}), stack)
+    distance = (result.maps["edge_step"] - step) / result.maps["edge_step_sigma"]
+    assert abs(distance[:20].mean()) < 0.5 and 0.9 < distance[:20].std() < 1.1
+    assert not any("clearly negative" in text for text in result.warnings)

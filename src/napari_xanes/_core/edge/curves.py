@@ -22,6 +22,9 @@ Matrix = NDArray[np.float64]
 STEP = 2
 """Row of the coefficients that is the edge step D0."""
 
+STEEPEST = 4.0
+"""Power of the energy by which matter absorbs less, at most, away from its edges."""
+
 
 @dataclass(frozen=True, eq=False)
 class EdgeCurves:
@@ -138,18 +141,18 @@ def _fit_powers(x: Matrix, order: int) -> Matrix:
 
 
 def shared_curves(
-    curves: EdgeCurves, before: NDArray[np.intp], after: NDArray[np.intp], donor: Matrix
+    curves: EdgeCurves, before: NDArray[np.intp], after: NDArray[np.intp], donor: Matrix, fall: float
 ) -> EdgeCurves:
-    """Return least squares for a constant and a step, all else per unit of step being the donors'.
+    """Return least squares for the background and a step, all else per unit of step being the donors'.
 
-    `donor` holds the donors' coefficients (m,).
+    `donor` holds the donors' coefficients (m,); the background is 1 at e0 and changes by `fall` per eV.
     """
+    background = np.zeros_like(donor)
+    background[:2] = 1, fall
     unit = donor / donor[STEP]
-    unit[0] = 0
-    shape = np.concatenate([curves.pre_curve[before] @ unit, curves.post_curve[after] @ unit])
-    fit = np.linalg.pinv(np.stack([np.ones(shape.size), shape], axis=1))
-    lines = np.outer(unit, fit[1])
-    lines[0] = fit[0]
+    shapes = np.stack([background, unit - unit[0] * background])
+    fit = np.linalg.pinv(_in_windows(curves, before, after, shapes.T))
+    lines = shapes.T @ fit
     return EdgeCurves(
         lines[:, : before.size],
         lines[:, before.size :],
@@ -158,10 +161,52 @@ def shared_curves(
     )
 
 
+def _in_windows(
+    curves: EdgeCurves, before: NDArray[np.intp], after: NDArray[np.intp], coefficients: Matrix
+) -> Matrix:
+    """Return what coefficients (m, ...) make of the values in both windows."""
+    return np.concatenate([curves.pre_curve[before] @ coefficients, curves.post_curve[after] @ coefficients])
+
+
 def donor_coefficients(
     spectra: FloatArray, curves: EdgeCurves, before: NDArray[np.intp], after: NDArray[np.intp]
 ) -> Matrix:
-    """Return the coefficients (m,) of the mean spectrum of the fifth of the pixels with the largest steps.
+    """Return the coefficients (m,) of the mean spectrum of the fifth of the pixels with the largest steps."""
+    mean = _mean_of_fifth(spectra, before, after, 1)
+    found = curves.coefficients(mean[before], mean[after])
+    if not found[STEP] > 0:
+        raise InputError(
+            "the pixels with the largest steps show no edge, so slopes cannot be shared; use slope='pixel'."
+        )
+    return found
+
+
+def background_fall(
+    spectra: FloatArray,
+    curves: EdgeCurves,
+    before: NDArray[np.intp],
+    after: NDArray[np.intp],
+    donor: Matrix,
+    e0: float,
+) -> float:
+    """Return by how much what is not the element absorbs more or less per eV, relative to its absorption at e0.
+
+    It is what the fifth of the pixels with the smallest steps have besides the donors' shape, and is taken to be what it
+    can be of matter without an edge: constant, or falling by a power of the energy up to `STEEPEST`.
+    """
+    mean = _mean_of_fifth(spectra, before, after, -1)
+    straight = np.zeros((donor.size, 2))
+    straight[0, 0] = straight[1, 1] = 1
+    columns = _in_windows(curves, before, after, np.column_stack([straight, donor / donor[STEP]]))
+    columns[:, 1] /= e0
+    level, fall, _ = np.linalg.lstsq(columns, np.concatenate([mean[before], mean[after]]), rcond=None)[0]
+    return float(np.clip(fall / level, -STEEPEST, 0)) / e0 if level > 0 else 0.0
+
+
+def _mean_of_fifth(
+    spectra: FloatArray, before: NDArray[np.intp], after: NDArray[np.intp], sign: int
+) -> Matrix:
+    """Return the mean spectrum, in the windows, of the fifth of the pixels with the largest steps, or the smallest (`sign` -1).
 
     A large step is large by noise as well, which would go into the mean.  So every other energy of the windows
     chooses the pixels whose mean is taken at the energies between them.
@@ -176,17 +221,12 @@ def donor_coefficients(
     mean = np.full(len(spectra), np.nan)
     for first in (0, 1):
         chosen = [window[first::2] if window.size > 1 else window for window in (before, after)]
-        rise = spectra[chosen[1]].mean(axis=0) - spectra[chosen[0]].mean(axis=0)
+        rise = sign * (spectra[chosen[1]].mean(axis=0) - spectra[chosen[0]].mean(axis=0))
         donors = valid & (rise >= np.quantile(rise[valid], 0.8))
         for window in (before, after):
             measured = window[1 - first :: 2] if window.size > 1 else window
             mean[measured] = spectra[measured][:, donors].mean(axis=1, dtype=np.float64)
-    found = curves.coefficients(mean[before], mean[after])
-    if not found[STEP] > 0:
-        raise InputError(
-            "the pixels with the largest steps show no edge, so slopes cannot be shared; use slope='pixel'."
-        )
-    return found
+    return mean
 
 
 def as_slice(indices: NDArray[np.intp]) -> slice | NDArray[np.intp]:

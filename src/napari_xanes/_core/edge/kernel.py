@@ -21,6 +21,7 @@ from napari_xanes._core.edge.curves import (
     STEP,
     Matrix,
     as_slice,
+    background_fall,
     donor_coefficients,
     fitted_curves,
     shared_curves,
@@ -94,7 +95,8 @@ class NormalizeKernel:
         )
         if params.slope == "shared":
             donor = donor_coefficients(spectra, self.curves, self.pre, self.post)
-            self.curves = shared_curves(self.curves, self.pre, self.post, donor)
+            fall = background_fall(spectra, self.curves, self.pre, self.post, donor, params.e0)
+            self.curves = shared_curves(self.curves, self.pre, self.post, donor, fall)
         self._noise: WindowNoise | None = None
         if params.gate is not None or params.uncertainty:
             apart = params.slope == "pixel"

@@ -36,6 +36,13 @@ class WindowNoise:
         Whether each curve has its own window, so that each tells its noise.
     spectra : array (E, n)
         Of sampled pixels.
+
+    Attributes
+    ----------
+    freedom : float
+        Degrees of freedom of one pixel in both windows; with less than half a one nothing is told.
+    sampled : (array (n,), array (n,))
+        Edge steps of the sampled pixels and their standard errors; none where nothing is told.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class WindowNoise:
         self._own = [float(o) for o in own]
         self._apart = apart and min(own) > 0.9
         self._pools: list[PooledNoise | None] = [None, None]
+        self.sampled = np.zeros(0), np.zeros(0)
         if self.freedom < 0.5:
             return
         data = spectra[np.concatenate(self._windows)].astype(np.float64)
@@ -66,6 +74,8 @@ class WindowNoise:
         if not self._apart or any(alone):
             self._apart, self._own = False, [self.freedom, self.freedom]
             self._pools = [_pool(squares[0] + squares[1], self.freedom, found[STEP])] * 2
+        variances = self.variances(squares[0], squares[1], found[STEP])
+        self.sampled = found[STEP], self.sigma(np.eye(len(found))[STEP], variances)
 
     def variances(self, before: FloatArray, after: FloatArray, step: FloatArray) -> list[FloatArray]:
         """Return the variances (n,) of the noise in each window, from the sums of squared residuals in them."""

@@ -76,8 +76,8 @@ class NormalizeParams(Params):
         None,
         "Slopes",
         "'pixel' fits both slopes in every pixel; 'shared' takes them from the pixels with most of the element, "
-        "scaled by each pixel's step, for noisy data. Empty: 'pixel', or 'shared' where windows are so short that the "
-        "step would drown in noise.",
+        "scaled by each pixel's step, and the fall of all else from those with least, for noisy data. Empty: 'pixel', "
+        "or 'shared' where windows are so short that the step would drown in noise.",
         example="pixel",
     )
     divide_by: DivideBy | None = field(

@@ -15,6 +15,7 @@ from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.edge.handover import Normalization
 from napari_xanes._core.edge.kernel import NormalizeKernel
+from napari_xanes._core.edge.noise import WindowNoise
 from napari_xanes._core.edge.normalize import (
     SHORT,
     SIGMAS,
@@ -26,6 +27,7 @@ from napari_xanes._core.edge.normalize import (
 from napari_xanes._core.edge.params import (
     FloatArray,
     NormalizeParams,
+    ResolvedNormalizeParams,
 )
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.code import Before, Lines, call
@@ -88,8 +90,7 @@ def normalize_step(
     chain.hand_over(jacobian)
     found["step_noise"] = kernel.divisor_noise
     found["mean_spectrum"] = np.nan_to_num(mean).tolist()  # from which a later run tells how noise spreads
-    if doubts := _doubts(params, resolved, kernel, sample.mean):
-        found.warn(*doubts)
+    found.warn(*_doubts(params, resolved, kernel, sample.mean), *_negative(resolved, kernel, sample.spectra))
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         wanted = ("thickness", "edge_step", *(SIGMAS if resolved.uncertainty else ()))
@@ -99,29 +100,30 @@ def normalize_step(
             found.warn(
                 f"no pixel has an edge step of {resolved.gate:g} times its uncertainty, so all are invalid; lower gate"
             )
-        if "edge_step_sigma" in raw:
-            found.warn(*_negative(raw))
         return maps, found
 
     chain.add_kernel(kernel, collect, "normalized")
     return resolved, found
 
 
-CLEARLY, MANY_NEGATIVE = 3.0, 0.02
-"""Standard errors below zero of a clearly negative edge step, and share of the pixels from which these are worth a word."""
+CLEARLY, MANY_NEGATIVE, LOOKED_AT = 3.0, 0.02, 2000
+"""Standard errors below zero of a clearly negative edge step, share of the pixels from which these are worth a word, and pixels
+that tell that share."""
 
 
-def _negative(raw: Mapping[str, FloatArray]) -> list[str]:
-    """Say that steps are negative by more than noise makes them."""
-    step, sigma = raw["edge_step"], raw["edge_step_sigma"]
+def _negative(params: ResolvedNormalizeParams, kernel: NormalizeKernel, spectra: FloatArray) -> list[str]:
+    """Say that steps of the sampled pixels are negative by more than noise makes them."""
+    some = spectra[:, :: max(1, spectra.shape[1] // LOOKED_AT)]
+    noise = WindowNoise(kernel.curves, kernel.pre, kernel.post, params.slope == "pixel", some)
+    step, sigma = noise.sampled
     known, below = int(np.isfinite(step).sum()), int((step < -CLEARLY * sigma).sum())
     if below <= MANY_NEGATIVE * known:
         return []
     return [
         (
-            f"the edge step of {below} of {known} pixels is clearly negative, by more than {CLEARLY:g} times its error, which no amount of "
-            "the element is: their absorption before the edge is not as the lines take it (slopes that are shared follow the pixels "
-            "with most of the element); give another pre_edge, or fit with a background"
+            f"the edge step of about {100 * below / known:.0f} % of the pixels is clearly negative, by more than {CLEARLY:g} times its error, "
+            "which no amount of the element is: their absorption is not as the lines take it (shared slopes let all that is not the "
+            "element fall at one rate); give another pre_edge, or fit with a background"
         )
     ]
 
