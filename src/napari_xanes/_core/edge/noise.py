@@ -62,7 +62,7 @@ class WindowNoise:
         self._own = [float(o) for o in own]
         self._apart = apart and min(own) > 0.9
         self._pools: list[PooledNoise | None] = [None, None]
-        self.sampled = np.zeros(0), np.zeros(0)
+        self.sampled: tuple[FloatArray, FloatArray] = np.zeros(0), np.zeros(0)
         if self.freedom < 0.5:
             return
         data = spectra[np.concatenate(self._windows)].astype(np.float64)
