@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_xanes import EnergyStack, InputError, cluster_spectra, decompose
+from napari_xanes import EnergyStack, InputError, cluster_spectra, decompose, pixels_with_step
 from napari_xanes._core.edge.params import NormalizeParams
 from napari_xanes._core.groups.steps import ClusterParams, DecomposeParams
 from napari_xanes._core.runs.pipeline import run_steps
@@ -131,3 +131,11 @@ def test_empty_pixels_rule_neither_components_nor_clusters(in_memory):
     left_out = result.history[-1].facts["pixels_without_signal"]
     assert left_out > 200
     assert any(f"{left_out} of 3000 pixels have an edge step below 4 times" in w for w in result.warnings)
+
+
+def test_a_pixel_whose_lines_nearly_meet_at_an_end_is_left_out():
+    """Its step is as good as any, but its last value was divided by next to nothing."""
+    spectra = EDGES[0][:, None] + RNG.normal(0, 0.02, (41, 100))
+    spectra[-1, 7] = 12
+    inside = pixels_with_step(spectra, ENERGY, 0.3)
+    assert not inside[7] and inside.sum() == 99
