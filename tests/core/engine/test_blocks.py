@@ -5,10 +5,8 @@ import threading
 import numpy as np
 import pytest
 from blas import two_blas_threads
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_info
 
-from napari_xanes import cluster_spectra
 from napari_xanes._core.base.errors import Cancelled
 from napari_xanes._core.engine import blocks
 
@@ -98,44 +96,3 @@ def test_first_exception_comes_out_and_threads_end():
     with pytest.raises(ValueError, match="item 5"):
         blocks.run(work, range(100), workers=2)
     assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("ThreadPoolExecutor")]
-
-
-@two_blas_threads()
-def test_blas_gets_its_threads_back_when_runs_overlap():
-    """Two runs that overlap without being nested."""
-    before = threads_of_blas()
-    leave, inside = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
-
-    def work(i):
-        inside[i].set()
-        assert leave[i].wait(30)
-
-    runs = [threading.Thread(target=blocks.run, args=(work, [i])) for i in (0, 1)]
-    for thread, event in zip(runs, inside, strict=True):
-        thread.start()
-        assert event.wait(30)
-    leave[0].set()
-    runs[0].join()
-    assert set(threads_of_blas().values()) == {1}
-    leave[1].set()
-    runs[1].join()
-    assert threads_of_blas() == before
-
-
-@two_blas_threads()
-def test_k_means_limits_blas_only_where_it_is_held_anyway(monkeypatch):
-    """scikit-learn limits BLAS by itself, and sets back what it found: overlapping runs must not be what it finds."""
-    before, fit, found = threads_of_blas(), KMeans.fit, []
-
-    def watched(self, *args):
-        found.append(set(threads_of_blas().values()))
-        return fit(self, *args)
-
-    monkeypatch.setattr(KMeans, "fit", watched)
-    cluster_spectra(np.random.default_rng(0).random((9, 8, 8)), 2)
-    assert found and all(threads == {1} for threads in found)
-    assert threads_of_blas() == before
-
-
-def threads_of_blas():
-    return {p["filepath"]: p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}

@@ -36,7 +36,6 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.drift import FloatMatrix, ReferenceFrame
 from napari_xanes._core.data.stack import Float32
-from napari_xanes._core.engine.blocks import one_blas_thread
 
 _WORTH_THREADS = (
     100_000  # pixels of the small frames; on fewer, threads wait for each other more than they work
@@ -99,17 +98,6 @@ def measure_drift(
         Number of frames.
     reference : int, "previous" or "mean"
     """
-    with one_blas_thread:  # held once, not in each of the passes
-        return _measure_drift(read, n, reference, progress, workers)
-
-
-def _measure_drift(
-    read: Callable[[int], Float32],
-    n: int,
-    reference: ReferenceFrame,
-    progress: Progress,
-    workers: int | None,
-) -> Measured:
     copies = small_copies(read, n, progress, workers)
     frames, bins = copies.frames, copies.bins
     usable = np.array([bool(frame.any()) for frame in frames])

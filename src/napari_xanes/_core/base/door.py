@@ -31,6 +31,7 @@ from typing import (
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.door_words import ARRAY, words_of
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.unread import Unread, agreed, is_labelled, is_lazy, labelled, per_energy, whole
@@ -93,7 +94,8 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
     """Refuse arguments that are not what the annotations say, with an InputError that names them.
 
     Numbers and names reach the function as plain Python values, arrays as they came.  Of those that come unread, stacks
-    reach it as `Unread`, all others are read.  Energies that are not given are those of a stack's coordinate.
+    reach it as `Unread`, all others are read.  Energies that are not given are those of a stack's coordinate.  It runs with BLAS
+    held to one thread.
     """
     parameters = signature(function).parameters
 
@@ -116,7 +118,8 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
                     if several
                     else _checked(name, value, hints[name])
                 )
-        return function(*bound.args, **bound.kwargs)
+        with one_blas_thread:
+            return function(*bound.args, **bound.kwargs)
 
     return inner
 

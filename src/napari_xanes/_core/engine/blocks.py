@@ -1,6 +1,6 @@
 """How work runs over pixels: in which pieces, on how many threads, with progress and cancelling.
 
-Nothing else in the project starts threads for numerics.  BLAS is held to one thread meanwhile, because
+Nothing else in the project starts threads for numerics.  BLAS is held to one thread meanwhile (see `base.blas`), because
 the pieces are the parallelism.
 
 The pieces depend on the image's shape alone, never on memory, threads or where the data lie: so a result
@@ -10,20 +10,18 @@ is the same to the last bit in memory, streamed from a file, in the window and o
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from functools import lru_cache
 from itertools import islice
 from math import prod
-from threading import Lock, Thread, local
+from threading import local
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
+from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.base.unread import only_thread
 
@@ -87,49 +85,6 @@ class Scratch(local):
         if self.array is None or self.array.shape != y.shape or self.array.dtype != y.dtype:
             self.array = np.empty(y.shape, y.dtype)
         return self.array
-
-
-class _OneBlasThread:
-    """Holds BLAS to one thread as long as any run is inside.
-
-    BLAS knows one number for the whole process, so runs that overlap must agree on who sets it back.  Each change
-    is made from a thread of its own, as threadpoolctl lets only that thread change it again which did so first.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._inside = Lock(), 0
-        self._limits: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                _in_own_thread(self._limit)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0 and self._limits is not None:
-                _in_own_thread(self._limits.restore_original_limits)
-
-    def _limit(self) -> None:
-        self._limits = _controller(len(sys.modules)).limit(limits=1, user_api="blas")
-
-
-@lru_cache(maxsize=1)
-def _controller(n_modules: int) -> ThreadpoolController:
-    """Return what knows the BLAS libraries that are loaded; looking for them takes milliseconds."""
-    return ThreadpoolController()
-
-
-def _in_own_thread(job: Callable[[], None]) -> None:
-    thread = Thread(target=job, name="BLAS threads")
-    thread.start()
-    thread.join()
-
-
-one_blas_thread = _OneBlasThread()
-"""The one context in which BLAS is held to one thread; around everything that limits BLAS by itself, too."""
 
 
 def default_workers() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.unread import Unread
 from napari_xanes._core.data.as_dask import Blocks, as_dask
 from napari_xanes._core.data.stack import FloatArray, rows_are_cheap
@@ -65,7 +66,7 @@ def run_changing(kernel: blocks.PixelKernel, mu: Values) -> tuple[dict[str, Floa
         alone = len(frames) == 1 and is_by_frame(again)
         values = np.array(mu[slice(frames[0], frames[0] + 1) if alone else slice(None), band])
         flat, first = values.reshape(len(values), -1), band.start * prod(mu.shape[2:])
-        with blocks.one_blas_thread:
+        with one_blas_thread:
             for chunk in chunks_of(mu.shape[1:], band):
                 part = flat[:, chunk.start - first : chunk.stop - first]
                 if alone:

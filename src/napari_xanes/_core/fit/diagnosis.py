@@ -14,11 +14,11 @@ from math import prod
 import numpy as np
 from scipy.special import polygamma
 
+from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.data.stack import FloatArray
-from napari_xanes._core.engine.blocks import one_blas_thread
 from napari_xanes._core.fit.causes import (
     LEAST_FREE_ENERGIES,
     Findings,

@@ -20,7 +20,6 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.edge.params import EdgeNormalization
-from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.streamed import run_kernels
 from napari_xanes._core.fit.collect import amount_sigma
 from napari_xanes._core.fit.diagnosis import diagnose
@@ -173,19 +172,18 @@ def fit_references(
         step_noise=0.0 if normalization is None else normalization.step_noise,
         uncertainty=uncertainty,
     )
-    with blocks.one_blas_thread:  # held once, not in each of them
-        kernel.learn_noise(sampled_pixels_of(values, mask), *sampled_divisor(normalization, values, mask))
-        (maps,) = run_kernels([kernel], values)
-        unconverged = count_unconverged(maps)
-        diagnosis = diagnose(
-            leftover,
-            spectra,
-            energies[fitted],
-            basis,
-            constraint=constraint,
-            normalized=not background,
-            amounts=maps["coefficients"],
-        )
+    kernel.learn_noise(sampled_pixels_of(values, mask), *sampled_divisor(normalization, values, mask))
+    (maps,) = run_kernels([kernel], values)
+    unconverged = count_unconverged(maps)
+    diagnosis = diagnose(
+        leftover,
+        spectra,
+        energies[fitted],
+        basis,
+        constraint=constraint,
+        normalized=not background,
+        amounts=maps["coefficients"],
+    )
     return ReferenceFit(
         names=tuple(r.name for r in spectra),
         **{name: maps[name][()] for name in kernel.maps if name not in INNER},

@@ -14,8 +14,8 @@ from numbers import Real
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.engine.blocks import one_blas_thread
 from napari_xanes._core.maps.spline import Float64, FloatArray, SmoothingSpline
 
 Locate = Callable[[float, Float64], Float64]

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from math import prod
 from typing import Any, NoReturn
 
+from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.params import Params
@@ -46,11 +47,12 @@ def run_steps(
     `sink` if there is one.  See `run_recipe` for the other parameters.  The input stack is never written to.
     """
     report = progress or no_progress
-    with ExitStack() as open_files:
-        open_files.enter_context(files_kept_open())
+    with ExitStack() as held:
+        held.enter_context(one_blas_thread)
+        held.enter_context(files_kept_open())
         ready = stack
         if in_memory is None and not keep_stack:
-            ready = open_files.enter_context(unpacked(stack, steps, report, workers))
+            ready = held.enter_context(unpacked(stack, steps, report, workers))
         chosen = choose_memory(ready) if in_memory is None else in_memory
         on_demand = on_demand and keep_stack
         chain = Chain(ready, chosen and not on_demand, workers, kinds, sink, on_demand)

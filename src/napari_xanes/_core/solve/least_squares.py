@@ -13,8 +13,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.data.jacobian import Jacobian
-from napari_xanes._core.engine.blocks import one_blas_thread
 from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise, learned_from, pooled
 from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, covariance, sums_to_one
 from napari_xanes._core.solve.admm import AdmmSolver, Solver

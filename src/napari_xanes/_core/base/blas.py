@@ -1,0 +1,58 @@
+"""BLAS held to one thread: work is spread over pixels instead, and by `engine.blocks` alone.
+
+A thread of BLAS also looks out for more work for a tenth of a second after any product of small matrices, and takes a
+core from those that work over pixels.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from threading import Lock, Thread
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+class _OneBlasThread:
+    """Holds BLAS to one thread as long as any run is inside.
+
+    BLAS knows one number for the whole process, so runs that overlap must agree on who sets it back.  Each change
+    is made from a thread of its own, as threadpoolctl lets only that thread change it again which did so first.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._limits: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                _in_own_thread(self._limit)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._limits is not None:
+                _in_own_thread(self._limits.restore_original_limits)
+
+    def _limit(self) -> None:
+        self._limits = _controller(len(sys.modules)).limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _controller(n_modules: int) -> ThreadpoolController:
+    """Return what knows the BLAS libraries that are loaded; looking for them takes milliseconds."""
+    return ThreadpoolController()
+
+
+def _in_own_thread(job: Callable[[], None]) -> None:
+    thread = Thread(target=job, name="BLAS threads")
+    thread.start()
+    thread.join()
+
+
+one_blas_thread = _OneBlasThread()
+"""The one context in which BLAS is held to one thread; around everything that limits BLAS by itself, too."""
