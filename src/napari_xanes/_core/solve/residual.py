@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import get_blas_funcs
+from scipy.linalg.blas import dgemm, sgemm
 
 from napari_xanes._core.engine.blocks import Scratch
 from napari_xanes._core.solve.design import Constraint, Design, FloatArray
+
+# not kept by a `Residual`, which goes to the processes of a cluster: a routine cannot be pickled
+_ADD_PRODUCT = {np.dtype(np.float32): sgemm, np.dtype(np.float64): dgemm}
 
 
 class Residual:
@@ -28,7 +31,6 @@ class Residual:
         self._q_rows = np.ascontiguousarray(q.T.astype(dtype))
         self._r = basis.r[-k:, -k:].astype(dtype)
         self._free = constraint == "none"
-        self._add_product = get_blas_funcs("gemm", dtype=dtype)
         self._scratch = Scratch()
 
     def project(self, data: FloatArray) -> FloatArray:
@@ -67,5 +69,5 @@ class Residual:
         residual = self._scratch.like(data)
         np.copyto(residual, data)
         curves = {"alpha": -1.0, "a": projected.T, "b": self._q.T}
-        left: FloatArray = self._add_product(**curves, beta=1.0, c=residual.T, overwrite_c=True).T
+        left: FloatArray = _ADD_PRODUCT[data.dtype](**curves, beta=1.0, c=residual.T, overwrite_c=True).T
         return left
