@@ -20,6 +20,7 @@ from napari_xanes._core.fit.library import make_basis, shifted_references
 from napari_xanes._core.fit.params import Extrapolate
 from napari_xanes._core.solve.design import Design, FloatArray, Matrix
 from napari_xanes._core.solve.propagation import Propagation
+from napari_xanes._core.solve.still_noise import Origin
 
 STEP = 0.1
 """eV between the shifts that are tried; the minimum is found between them."""
@@ -36,7 +37,7 @@ class ShiftKernel:
 
     Noise is learned from the sampled spectra (E, n), `thickness` (n,) being what they were divided by and `image`
     that of all pixels, where no kernel of the same pass fills a map of it; `jacobian` says how they were
-    normalised, `counted` whether they were made from counts.
+    normalised, `origin` how they came about.
     """
 
     writes = False
@@ -56,7 +57,7 @@ class ShiftKernel:
         jacobian: Jacobian | None = None,
         thickness: FloatArray | None = None,
         image: FloatArray | None = None,
-        counted: bool = False,
+        origin: Origin | None = None,
     ) -> None:
         steps = max(2, round(2 * limit / STEP))
         self._shifts = np.linspace(-limit, limit, steps + 1)
@@ -95,7 +96,7 @@ class ShiftKernel:
         elif thickness is not None:
             self.follows = ("thickness",)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            self._learn(designs, columns, mixture, spectra, thickness, jacobian, counted)
+            self._learn(designs, columns, mixture, spectra, thickness, jacobian, origin)
 
     def _learn(
         self,
@@ -105,7 +106,7 @@ class ShiftKernel:
         spectra: Matrix,
         thickness: FloatArray | None,
         jacobian: Jacobian | None,
-        counted: bool,
+        origin: Origin | None,
     ) -> None:
         """Learn how noise is spread, from spectra (n, m) fitted at their usual shift with what a shift adds."""
         self._noise: Propagation | None = None
@@ -134,7 +135,7 @@ class ShiftKernel:
         total = x[: mixture.size].sum(axis=0) * part
         clear = total > np.median(total) / 3
         there = (part * (spectra - left))[:, clear]
-        noise.learn(x[:, clear], (part * left)[:, clear], level[clear], lambda some: there[:, some], counted)
+        noise.learn(x[:, clear], (part * left)[:, clear], level[clear], lambda some: there[:, some], origin)
         if not noise.freedom:
             return
         self._noise, self._more = noise, (self._freedom - count) / self._freedom

@@ -28,6 +28,7 @@ from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.step import Step
 from napari_xanes._core.engine.streamed import run_kernels
 from napari_xanes._core.fit.library import fitted_indices, sampled_divisor, sampled_pixels_of, usable_frames
+from napari_xanes._core.fit.origin import origin_of
 from napari_xanes._core.fit.params import Extrapolate, LibraryParams
 from napari_xanes._core.fit.shift_kernel import ShiftKernel
 from napari_xanes._core.fit.shifts import LARGEST_SHIFT
@@ -146,7 +147,7 @@ def shift_map_step(chain: Chain, params: ShiftMapParams, progress: Progress) -> 
         jacobian=None if direct or normalized is None else normalized.jacobian,
         thickness=thickness,
         image=image,
-        counted="optical_density" in {entry.step for entry in (*chain.stack.history, *chain.entries)},
+        origin=origin_of(chain),
     )
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:

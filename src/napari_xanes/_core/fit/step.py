@@ -30,6 +30,7 @@ from napari_xanes._core.fit.library import (
     redefined,
     shifted_references,
 )
+from napari_xanes._core.fit.origin import origin_of
 from napari_xanes._core.fit.params import FitParams, LibraryParams
 from napari_xanes._core.fit.pixels import Divisor
 from napari_xanes._core.fit.shifts import check_shifts, fit_reference_shifts
@@ -117,7 +118,7 @@ def _learn_noise(kernel: FitKernel, chain: Chain, direct: bool, found: Found) ->
     kernel.learn_noise(
         chain.sample().spectra,
         *((None, None) if direct else sampled_thickness(chain)),
-        counted="optical_density" in made,
+        origin=origin_of(chain),
     )
     if kernel.noise_unknown:
         found.warn(

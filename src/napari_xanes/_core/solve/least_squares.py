@@ -22,6 +22,7 @@ from napari_xanes._core.solve.design import ALIKE, Constraint, Design, FloatArra
 from napari_xanes._core.solve.propagation import Propagation, level_of
 from napari_xanes._core.solve.residual import Residual
 from napari_xanes._core.solve.sigma import FractionSigma
+from napari_xanes._core.solve.still_noise import Origin
 
 __all__ = ["ALIKE", "MOST_CONSTRAINED", "Constraint", "Design", "FitKernel", "Matrix", "design"]
 
@@ -137,7 +138,7 @@ class FitKernel:
         spectra: FloatArray,
         thickness: FloatArray | None = None,
         image: FloatArray | None = None,
-        counted: bool = False,
+        origin: Origin | None = None,
     ) -> None:
         """Learn from sampled spectra (E, n) how noise is spread, and how strong, where a pixel's own does not tell.
 
@@ -148,8 +149,8 @@ class FitKernel:
             By which they were divided, if the noise is to follow it; by default it follows the mean of the spectrum.
         image : array, optional
             The thickness of all pixels, where no kernel of the same pass fills a map "thickness".
-        counted : bool
-            Whether the spectra were made from counts.
+        origin : Origin, optional
+            How the spectra came about.
         """
         if "noise" in self.reads or self._freedom <= 0 or not spectra.size:
             return
@@ -164,7 +165,7 @@ class FitKernel:
             kept, scale = left[:, clear], part[clear]
             of = lambda some: scale[some] * (data[:, clear[some]] - kept[:, some])  # noqa: E731
             alike = kept if thickness is None else scale * kept
-            self._propagation.learn(x[:, clear], alike, level[clear], of, counted)
+            self._propagation.learn(x[:, clear], alike, level[clear], of, origin)
             self._use_propagation()
             features = self._propagation.features(x, level)
             if self._propagation.freedom < ENOUGH:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.engine.pooled import differs
 from napari_xanes._core.solve.design import Design, FloatArray, Matrix
+from napari_xanes._core.solve.still_noise import Origin, still_noise
 
 MOST_QUADRATIC = 8
 """References up to which covariances follow the coefficients of each pixel; of more, those of the mean pixel are taken."""
@@ -76,7 +77,8 @@ class Propagation:
             changes = [first, *(-row[:, None] * second for row in basis.references.T)]
             self._into_thickness = jacobian.thickness @ jacobian.functionals[:, columns] / jacobian.level
         self._into_z, self._into_rest = [project @ c for c in changes], [rest @ c for c in changes]
-        self._root, self._seen = root, np.searchsorted(columns, fitted)
+        self._root, self._columns, self._seen = root, columns, np.searchsorted(columns, fitted)
+        self._mixed: Matrix | None = None
         self._nearest = np.abs(np.arange(columns.size)[:, None] - self._seen).argmin(axis=1)
         self._knots = np.zeros(1)
         self._typical = np.full(k, 1 / k)
@@ -89,7 +91,7 @@ class Propagation:
         residuals: FloatArray,
         level: FloatArray,
         density: Callable[[NDArray[np.intp]], FloatArray],
-        counted: bool = False,
+        origin: Origin | None = None,
     ) -> None:
         """Learn from pixels (n,) how noise is spread: by what was left (e, n), in units that are alike for all.
 
@@ -97,8 +99,9 @@ class Propagation:
 
         `level` is what it may depend on, such as the thickness.  `density` gives the optical density (e, m) of m of the pixels
         but for a constant of each; where energies are too few to tell more, it is told whether noise is that of counting photons
-        behind it, or the same at all energies; and where they do not tell that, whether it was `counted` decides.
+        behind it, or the same at all energies; and where they do not tell that, whether it was counted, by `origin`, decides.
         """
+        origin = origin or Origin()
         squares = residuals**2 if (self._root == 1).all() else (self._root[:, None] * residuals) ** 2
         power = squares.sum(axis=0)
         valid = np.isfinite(power) & np.isfinite(level) & np.isfinite(coefficients).all(axis=0)
@@ -121,8 +124,29 @@ class Propagation:
         even: Matrix = np.ones_like(counting)
         answer = self._answer()
         better = _unlikely(answer, means, even) - _unlikely(answer, means, counting)
-        start = counting if better > TOLD or (counted and better > -TOLD) else even
-        self._set(list(_spread(answer, means, start)[self._nearest].T))
+        start = counting if better > TOLD or (origin.counted and better > -TOLD) else even
+        variances = list(_spread(answer, means, start)[self._nearest].T)
+        self._mixed = None
+        self._set(variances)
+        if origin.shifts is not None and self._find_still(residuals[:, chosen], variances, origin.shifts):
+            self._set(variances)
+
+    def _find_still(self, residuals: FloatArray, variances: list[Matrix], shifts: Matrix) -> bool:
+        """Look for noise that stays while the sample moves, and return whether there is any."""
+        there, weighted = shifts[self._columns], self._root[:, None] * residuals
+        if not np.isfinite(there).all():
+            return False
+        answer = self._typical_change(self._into_rest) * np.sqrt(np.mean(variances, axis=0))
+        covariances: Matrix = np.asarray(weighted @ weighted.T / weighted.shape[1], np.float64)
+        correlation = still_noise(covariances, answer, there, weighted.shape[1])
+        if correlation is not None:
+            self._mixed = np.asarray(np.linalg.cholesky(correlation), np.float64)
+        return correlation is not None
+
+    def _noisy(self, part: Matrix, variance: Matrix) -> Matrix:
+        """Return what independent values of variance one make of a part (m, c), so that noise has its variances and is correlated."""
+        noisy: Matrix = part * np.sqrt(variance)
+        return noisy if self._mixed is None else noisy @ self._mixed
 
     def _answer(self) -> Matrix:
         """Return what is left at each energy (e, e) of a variance of one at each."""
@@ -146,13 +170,14 @@ class Propagation:
         for a, b in pairs:
             twice = 1 if a == b else 2
             for v in variances:
-                both = (z[a] * v) @ z[b].T
+                of_a, of_b = self._noisy(z[a], v), self._noisy(z[b], v)
+                both = of_a @ of_b.T
                 covariances.append(twice * (both + both.T) / 2)
-                left.append(twice * float(((rest[a] * rest[b]).sum(axis=0) * v).sum()))
-                with_thickness.append((z[b] * v) @ self._into_thickness * (a == 0))
+                left.append(twice * float((self._noisy(rest[a], v) * self._noisy(rest[b], v)).sum()))
+                with_thickness.append(of_b @ self._noisy(self._into_thickness[None], v)[0] * (a == 0))
         self.covariances, self.left, self._pairs = np.stack(covariances), np.array(left), pairs
         self.with_thickness = np.stack(with_thickness)
-        whole = self._typical_change(self._into_rest) * np.sqrt(np.mean(variances, axis=0))
+        whole = self._noisy(self._typical_change(self._into_rest), np.mean(variances, axis=0))
         of_rest = whole @ whole.T
         told = float(np.trace(of_rest)) > NOTHING * float(np.mean(variances)) * len(of_rest)
         self.freedom = float(np.trace(of_rest) ** 2 / (of_rest**2).sum()) if told else 0.0
