@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 
 import dask
@@ -17,6 +18,7 @@ import pytest
 import napari_xanes as nx
 from napari_xanes import cli
 from napari_xanes._core.runs import batch, cluster
+from napari_xanes._core.runs.map_store import begun_folder
 
 DOCS = Path(__file__).parents[3] / "docs"
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -74,6 +76,28 @@ def test_the_same_bits_though_a_worker_is_killed(client, scan, expected, tmp_pat
     result = nx.run_recipe(recipe, path, into=tmp_path / "scan.zarr", client=client, progress=progress)
     check_same(result, expected)
     assert killed
+    assert {one.name for one in tmp_path.iterdir()} == {"scan.zarr", "scan.toml"}
+
+
+def test_what_is_done_is_not_done_again_though_its_worker_is_lost(client, scan, tmp_path, monkeypatch):
+    path, recipe = scan
+    target, opened = tmp_path / "scan.zarr", cluster.open_result
+    again = begun_folder(target) / "facts"
+
+    def lose_workers(place):
+        for pid in client.run(os.getpid).values():
+            os.kill(pid, signal.SIGKILL)
+        while (
+            client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) and not again.is_dir()
+        ):
+            time.sleep(0.05)
+        return opened(place)
+
+    monkeypatch.setattr(cluster, "open_result", lose_workers)
+    nx.run_recipe(recipe, path, into=target, client=client)
+    client.wait_for_workers(2, timeout=60)
+    while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
+        time.sleep(0.05)
     assert {one.name for one in tmp_path.iterdir()} == {"scan.zarr", "scan.toml"}
 
 

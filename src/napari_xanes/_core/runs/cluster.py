@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -126,7 +126,9 @@ def run_jobs(
                 callbacks[number](*report)
             for future in [one for one in left if one.done()]:
                 job = left.pop(future)
-                yield job, _outcome(future, job)
+                failed = _failure(future)
+                future.release()  # or it would be done again, were its worker lost now
+                yield job, failed or _done(job)
             time.sleep(0.05)
     finally:
         client.cancel(list(left))
@@ -140,12 +142,22 @@ def _in_any_folder(job: Job) -> Job:
     return dataclasses.replace(job, scan=scan, target=target, more=more, resume=True)
 
 
-def _outcome(future: Any, job: Job) -> Result | Exception:
-    """Return the result of a job whose task has ended, or in a sentence why there is none."""
+def _done(job: Job) -> Result:
+    """Return the result of a job that is through."""
+    result = open_result(job.target)
+    with suppress(
+        DataFileError
+    ):  # of one that a worker was lost with, and that had begun anew until it was cancelled
+        forget_begun(job.target, SharedStore.patience)
+    return result
+
+
+def _failure(future: Any) -> Exception | None:
+    """Return in a sentence why a task that has ended has no result; None if it has."""
     from distributed import KilledWorker
 
     if future.status == "finished":
-        return open_result(job.target)
+        return None
     if future.status != "error":
         return ResourceError(
             "the scheduler has ended, or was told to cancel; --resume goes on from what is whole."
