@@ -131,8 +131,8 @@ class Phases:
 def run_job(folder: Path, into: str, processes: int) -> None:
     """Run the recipe and print what it took as json."""
     import napari_xanes as nx
-    from napari_xanes._core.recipe import recipe as _steps  # noqa: F401 (loads what the job needs)
 
+    _ = nx.Recipe  # loads what the job needs
     scan = next(path for path in (folder / "scan", folder / "scan.h5") if path.exists())
     if into == "cluster":
         run_on_cluster(folder, scan, nx, processes)
@@ -141,8 +141,8 @@ def run_job(folder: Path, into: str, processes: int) -> None:
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     phases = Phases()
     start = phases.now()
-    target = folder / "result.zarr" if into == "zarr" else None
-    result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases, into=target)
+    where = {"into": folder / "result.zarr"} if into == "zarr" else {}  # new since
+    result = nx.run_recipe(folder / "recipe.toml", scan, progress=phases, **where)
     phases.close()
     seconds, work, asked = (a - b for a, b in zip(phases.now(), start, strict=True))
     answer = {
