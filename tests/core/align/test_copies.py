@@ -49,6 +49,17 @@ def test_detail_finer_than_the_small_copies_does_not_come_back_as_structure():
     assert binned(fine, (8, 8))[:, 1:-1].std() < 0.1 * plain.std()
 
 
+def test_detail_finer_than_the_small_copies_does_not_pull_at_their_displacement():
+    shifts = np.random.default_rng(1).uniform(-6, 6, (6, 2))
+    shifts[-1] = 0
+    frames = moved((320, 320), shifts, grains=(1.2, 4))
+    assert copies._choose_bins(frames.shape[1:]) == (2, 2)
+    found = estimate_drift(frames)
+    error = found.shifts - shifts
+    assert np.sqrt(np.mean((error - error.mean(axis=0)) ** 2)) < 0.007
+    assert np.median(found.sigma[:-1]) < 0.012
+
+
 def test_invalid_pixels_are_left_out_of_the_means():
     frame = np.full((64, 64), 2, np.float32)
     frame[10:20, 30] = np.nan

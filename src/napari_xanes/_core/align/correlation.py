@@ -25,6 +25,10 @@ from napari_xanes._core.align.overlap import OverlapMatcher, Target
 from napari_xanes._core.data.stack import Float32
 
 CUTOFF = 0.5  # cycles per pixel beyond which nothing is used
+_FADED = (
+    0.35,
+    0.45,
+)  # from where to where binned frames count less and less: finer detail has come back as coarse there
 _CLOSE = 0.75  # px; a remainder below this needs no new cut of the common region
 _GOOD = 0.9  # confidence from which on no other displacement is tried
 _CANDIDATES = 4
@@ -37,9 +41,16 @@ _TINY = 1e-30
 
 
 class Matcher(Frequencies):
-    """Compares frames of one shape; can be shared by threads."""
+    """Compares frames of one shape; can be shared by threads.
 
-    def __init__(self, shape: Sequence[int]) -> None:
+    Parameters
+    ----------
+    shape : sequence of int
+    binned : bool
+        Whether the frames hold what was finer than their pixels.
+    """
+
+    def __init__(self, shape: Sequence[int], *, binned: bool = False) -> None:
         super().__init__(shape)
         waves = [(2j * np.pi * f).astype(np.complex64)[:, None] for f in reversed(self.frequencies)]
         self._waves = [
@@ -51,6 +62,10 @@ class Matcher(Frequencies):
         self._hessian = tuple(unit[:, :, None] + unit[:, None, :])
         self.fine = self._low_pass(CUTOFF)
         self._inside = (self.radius < CUTOFF) * self.count
+        if binned:
+            start, end = _FADED
+            faded = np.clip((self.radius - start) / (end - start), 0, 1)
+            self._inside *= np.cos(np.pi / 2 * faded) ** 2
         self._overlap = OverlapMatcher(self.shape)
         self._settled = min(_SETTLED[0], _SETTLED[1] * min(self.shape))
         # below this coherence a ring holds nothing but noise; the window correlates neighbouring frequencies

@@ -20,8 +20,8 @@ from napari_xanes._core.engine import blocks
 BEST_FRAMES = 75.0
 """Percentile of the frames' significance that must tell a direction; below the edge many frames show little."""
 
-LEAST_ERROR, LEAST_BINNED = 0.003, 0.007
-"""px of the copies: what interpolation and windows, and binning if there was any, leave of it also without noise."""
+LEAST_ERROR = 0.003
+"""px of the copies: what interpolation, windows and binning leave of it also without noise."""
 
 ALONG = 0.1
 """Part of an axis in an undetermined direction from which on the axis is said to be not determined."""
@@ -56,13 +56,8 @@ class Determined:
         return shifts - (shifts @ self.blind.T) @ self.blind
 
 
-def what_is_told(
-    matcher: Matcher, pair: Pair, used: NDArray[np.bool_], least: float, workers: int | None
-) -> Determined:
-    """Return which directions are told, and how well, by the frames that are `used` (E,).
-
-    `least` is the error of the displacement without noise, px of the copies.
-    """
+def what_is_told(matcher: Matcher, pair: Pair, used: NDArray[np.bool_], workers: int | None) -> Determined:
+    """Return which directions are told, and how well, by the frames that are `used` (E,)."""
     n = len(matcher.shape)
     told: dict[int, Information] = {}
 
@@ -75,7 +70,7 @@ def what_is_told(
     free, blind = _directions([told[i] for i in sorted(told)], n)
     sigma = np.full((used.size, n), np.nan)
     for i, one in told.items():
-        sigma[i] = np.hypot(_sigma(one, free, blind), least)
+        sigma[i] = np.hypot(_sigma(one, free, blind), LEAST_ERROR)
     return Determined(free, blind, sigma)
 
 

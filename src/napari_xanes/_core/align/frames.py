@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from napari_xanes._core.align.copies import SHORTEST, binned
 from napari_xanes._core.align.correlation import Matcher
-from napari_xanes._core.align.determined import LEAST_BINNED
 from napari_xanes._core.align.frequencies import Vector
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.drift import FloatMatrix
@@ -34,8 +33,6 @@ class Search:
     confidence: FloatMatrix
     progress: Progress
     workers: int | None
-    least: float = LEAST_BINNED
-    """Error of a displacement without noise, px of the copies."""
 
     def each(self, measure: Callable[[int], tuple[Vector, float]], indices: Sequence[int], text: str) -> None:
         """Set shift and confidence of every frame of `indices` to what `measure` returns."""

@@ -42,7 +42,7 @@ def _start_at_half(search: Search, anchor: int) -> None:
     """
     bins = np.array([2 if n >= SHORTEST else 1 for n in search.matcher.shape])
     frames = [binned(frame, bins.tolist()) for frame in search.frames]
-    half = dataclasses.replace(search, matcher=Matcher(frames[anchor].shape), frames=frames)
+    half = dataclasses.replace(search, matcher=Matcher(frames[anchor].shape, binned=True), frames=frames)
     half.shifts, half.confidence = search.shifts.copy(), search.confidence.copy()
     start(half, anchor)
     lost = search.usable & ~half.known | by_chance(half)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.align.aperture import opening
 from napari_xanes._core.align.copies import Copies, small_copies
 from napari_xanes._core.align.correlation import Matcher
-from napari_xanes._core.align.determined import ALONG, LEAST_ERROR, Determined, Pair, what_is_told
+from napari_xanes._core.align.determined import ALONG, Determined, Pair, what_is_told
 from napari_xanes._core.align.frames import Search, bridge, clear_frame, doubtful, nearest, scale_frames
 from napari_xanes._core.align.information import Spectra
 from napari_xanes._core.align.misfit import reversed_frames, turning
@@ -116,12 +116,11 @@ def measure_drift(
     unknown = np.full((n, frames[0].ndim), np.nan)
     if frames[0].size < _WORTH_THREADS:
         workers = 1
-    search = Search(Matcher(frames[0].shape), frames, usable, unknown, np.zeros(n), progress, workers)
-    if max(bins) == 1:
-        search.least = LEAST_ERROR
+    matcher = Matcher(frames[0].shape, binned=max(bins) > 1)
+    search = Search(matcher, frames, usable, unknown, np.zeros(n), progress, workers)
     if reference == "previous":
         by_neighbors(search)
-        told = what_is_told(search.matcher, _with_the_one_before(search), search.known, search.least, workers)
+        told = what_is_told(search.matcher, _with_the_one_before(search), search.known, workers)
         shifts, sigma = told.projected(search.shifts), _added_up(told.sigma, search.usable)
         return Measured(shifts * bins, search.confidence, reference, sigma * bins, told.blind, seen)
     anchor = clear_frame(search)
@@ -166,7 +165,7 @@ def _told(search: Search) -> Determined:
         return _pair(matcher, back[i][seen], mean_of_others(search, i, sums, back)[seen])
 
     used = search.known if known.size > 1 else np.zeros_like(search.known)
-    return what_is_told(matcher, pair, used, search.least, search.workers)
+    return what_is_told(matcher, pair, used, search.workers)
 
 
 def _seen_by_all(search: Search, known: NDArray[np.intp]) -> tuple[slice, ...] | None:
@@ -231,7 +230,7 @@ def _in_detail(search: Search, copies: Copies, anchor: int, told: Determined) ->
     if not usable[anchor] or usable.sum() < 2:
         return sigma
     scale_frames(copies.details, usable)
-    matcher = Matcher(copies.details[0].shape)
+    matcher = Matcher(copies.details[0].shape, binned=True)
     starts = np.where(usable[:, None], search.shifts * copies.finer, np.nan)
     fine = Search(
         matcher,
