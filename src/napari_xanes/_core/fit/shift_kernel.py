@@ -28,8 +28,8 @@ STEP = 0.1
 ENOUGH_FREE = 5
 """Energies beyond the unknowns from which on a slope of the edge step is fitted along."""
 
-FEW_FREE, TOLD = 11, 1.0
-"""Degrees of freedom up to which most spectra must misfit at both limits by so many standard errors of noise."""
+TOLD = 1.0
+"""Standard errors of noise by which most spectra must misfit at both limits."""
 
 
 class ShiftKernel:
@@ -146,11 +146,11 @@ class ShiftKernel:
             squares, _ = self._in_even_noise(x, errors.min(axis=0), level)
             pool = PooledNoise(squares, np.full(squares.shape, noise.freedom), level)
             self._pool = pool if pool.known else None
-        if self._freedom <= FEW_FREE:
-            usual = mixture @ x[: mixture.size] / (mixture @ mixture)
-            misfit = self._errors(designs[at].references @ mixture[:, None])[[0, -1]].min() * usual**2
-            told = misfit > TOLD**2 * self._variance(spectra, errors.min(axis=0), level)
-            self._told = bool(told[clear].sum() > clear.sum() / 2)
+        usual = mixture @ x[: mixture.size] / (mixture @ mixture)
+        misfit = self._errors(designs[at].references @ mixture[:, None])[[0, -1]].min() * usual**2
+        variance = TOLD**2 * self._variance(spectra, errors.min(axis=0), level)
+        told = (misfit > variance) & (errors[[0, -1]] > errors.min(axis=0) + variance).all(axis=0)
+        self._told = bool(told[clear].sum() > clear.sum() / 2)
 
     def _in_even_noise(self, x: Matrix, least: Matrix, level: Matrix) -> tuple[Matrix, FloatArray]:
         """Return squares (n,) left in even noise, with as many degrees of freedom as the noise has, and its features."""
@@ -182,20 +182,28 @@ class ShiftKernel:
             level = _level(data, out["thickness"] if self.reads or self.follows else None)
             variance = self._variance(data, least, level)
             sigma = step * np.sqrt(2 * variance / bend)
-            near = (
-                errors <= least + variance
-            )  # as well as a shift off by sigma is, and more of them where the curve is no parabola
-            sigma = np.maximum(sigma, step * (near.sum(axis=0) - 1) / 2)
+            near_limit = (errors[[0, -1]] <= least + variance).any(axis=0)
+            sigma = np.sqrt(sigma**2 + self._beyond_parabola(errors, least, shift, variance, sigma))
         known = valid & ~end & (bend > 0)
         out["shift"][...] = np.where(known, shift, np.nan)
-        out["sigma"][...] = np.where(known & ~near[0] & ~near[-1], sigma, np.nan)
+        out["sigma"][...] = np.where(known & ~near_limit, sigma, np.nan)
         out["at_limit"][...] = end
+
+    def _beyond_parabola(
+        self, errors: Matrix, least: Matrix, shift: Matrix, variance: Matrix, sigma: Matrix
+    ) -> Matrix:
+        """Return by how much likely shifts scatter more (n,) than those of the parabola of this `sigma`, at the shifts tried."""
+        away = (self._shifts[:, None] - shift) ** 2
+        likely, usual = np.exp((least - errors) / (2 * variance)), np.exp(away / (-2 * sigma**2))
+        scatter = [np.einsum("sn,sn->n", w, away) / w.sum(axis=0) for w in (likely, usual)]
+        beyond: Matrix = np.maximum(scatter[0] - scatter[1], 0)
+        return beyond
 
     def _variance(self, data: Matrix, least: Matrix, level: Matrix) -> Matrix:
         """Return the variance (n,) of noise that is even over the energies and does to a shift what the noise does.
 
-        It is NaN where energies are few and most pixels would be fitted as well at a limit but for noise.  How well a spectrum
-        itself is fitted there then tells nothing: those that noise has moved to the middle would seem to have a shift.
+        It is NaN where most pixels are fitted as well at a limit, or would be but for noise.  How well a spectrum itself
+        is fitted there then tells nothing: those that noise has moved to the middle would seem to have a shift.
         """
         if self._noise is None:
             return np.asarray(least / self._freedom)
