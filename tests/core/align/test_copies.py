@@ -53,7 +53,7 @@ def test_detail_finer_than_the_small_copies_does_not_pull_at_their_displacement(
     shifts = np.random.default_rng(1).uniform(-6, 6, (6, 2))
     shifts[-1] = 0
     frames = moved((320, 320), shifts, grains=(1.2, 4))
-    assert copies._choose_bins(frames.shape[1:]) == (2, 2)
+    assert _choose_bins(frames.shape[1:]) == (2, 2)
     found = estimate_drift(frames)
     error = found.shifts - shifts
     assert np.sqrt(np.mean((error - error.mean(axis=0)) ** 2)) < 0.007
