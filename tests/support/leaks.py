@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 import napari_xanes as nx
 
-STAYS = {"napari_xanes._widgets.window.energy_text", "napari_xanes._widgets.layers.undo"}
-"""The energy on the canvas and the way back live as long as their viewer, by design."""
+STAYS = {f"napari_xanes._widgets.{name}" for name in ("window.energy_text", "layers.undo", "layers.linked")}
+"""The energy on the canvas, the way back and what layers keep of their own live as long as their viewer, by design."""
 
 
 def open_widgets():

@@ -20,6 +20,7 @@ from napari.layers import Layer
 
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._widgets.layers.limits import LIMITS, are_automatic, give_limits
+from napari_xanes._widgets.layers.linked import keep_own
 from napari_xanes._widgets.layers.on_demand import live_with, show
 from napari_xanes._widgets.layers.session import Session, changed_together, real_viewer, session_of
 from napari_xanes._widgets.parts.canvas import make_canvas_current
@@ -107,6 +108,7 @@ def one_step(viewer: Any, title: str) -> Iterator[None]:
     if not session.watched:
         session.watched = True
         viewer.layers.events.removed.connect(partial(_on_removed, ref(real_viewer(viewer))))
+        keep_own(real_viewer(viewer))
     before = {id(layer): (layer, Looks.of(layer)) for layer in viewer.layers if _is_ours(layer)}
     workflow = session.workflow
     chosen = None if workflow is None else workflow.chooser.layer_id()
