@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -9,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 
 import napari_xanes as nx
 from napari_xanes._core.io.companions import find_companions
+from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._widgets.layers.layers import about, add_stack, stack_layers, stack_of
 
 FE = ("Hematite FeXANES.e", "Ferrihydrite 2L_Kim FeXANES.e")
@@ -170,6 +173,19 @@ def test_warnings_stay_in_the_step_and_a_button_follows_them(
     assert panel.forms["normalize"].values()["divide_by"] == "step"
     assert "Divide by" not in panel.warned.text()
     assert len(list(stack_layers(viewer))) == 2, "run again in place"
+
+
+def test_what_auto_would_choose_is_computed_while_the_window_lives(normalised, workflow, qtbot, monkeypatch):
+    """All of the clustering is done for it, which takes half a second and loads scikit-learn the first time."""
+    threads = []
+    monkeypatch.setattr(
+        "napari_xanes._widgets.steps.automatic.run_steps",
+        lambda *a, **k: threads.append(threading.current_thread()) or run_steps(*a, **k),
+    )
+    editor = workflow.panels["clusters"].forms["cluster"].editors["energy_range"]
+    qtbot.mouseClick(editor.auto, Qt.MouseButton.LeftButton)
+    assert len(editor.value()) == 2
+    assert threads and threading.main_thread() not in threads
 
 
 def test_unticking_auto_starts_from_what_a_run_would_choose(workflow, viewer, density, run_step, qtbot):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from napari_xanes._core.base.errors import XanesError
@@ -12,6 +13,7 @@ from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 from napari_xanes._core.runs.spectra import sampled_stack
 from napari_xanes._widgets.forms.choice import extra_of
+from napari_xanes._widgets.parts.busy import wait_for
 
 
 def automatic(stack: EnergyStack, step: str, name: str, values: Mapping[str, Any]) -> Any:
@@ -27,7 +29,8 @@ def automatic(stack: EnergyStack, step: str, name: str, values: Mapping[str, Any
     if not STEPS[step].whole_frames and (not STEPS[step].takes or stack.signal in STEPS[step].takes):
         try:
             params = make_params(STEPS[step].params, {**values, name: None}, step)
-            found = run_steps(sampled_stack(stack), [(step, params)], in_memory=True)
+            choose = partial(run_steps, sampled_stack(stack), [(step, params)], in_memory=True)
+            found = wait_for(choose, "Looking for a value to start from...")
         except XanesError:
             pass
         else:
