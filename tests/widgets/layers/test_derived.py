@@ -7,6 +7,7 @@ import pytest
 from napari.layers import _layer_actions as actions
 
 from napari_xanes._widgets.layers.layers import about, add_stack, stack_layers, stack_of
+from napari_xanes._widgets.view.dock import XanesView
 
 
 @pytest.fixture
@@ -18,6 +19,10 @@ def layer(workflow, viewer, density):
 
 def stacks(viewer):
     return [one.name for one in stack_layers(viewer)]
+
+
+def by_kind(viewer, kind):
+    return next(one for one in viewer.layers if about(one).get("kind") == kind)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -40,6 +45,64 @@ def test_a_stack_that_became_labels_is_no_stack(layer, viewer, workflow):
     actions._convert_to_labels(viewer.layers)
     assert stacks(viewer) == [layer.name]
     assert workflow.chooser.layer() is layer
+
+
+@pytest.mark.filterwarnings("ignore:projection mode")  # napari's own
+def test_what_was_cut_to_whole_numbers_on_the_way_over_labels_is_not_what_it_was(fitted, viewer):
+    stack, thickness = (by_kind(viewer, kind) for kind in ("stack", "thickness"))
+    viewer.layers.selection = {stack, thickness}
+    actions._convert_to_labels(viewer.layers)
+    viewer.layers.selection = new = {one for one in viewer.layers if one.name.endswith(" [1]")}
+    assert len(new) == 2 and not any(about(one) for one in new)
+    actions._convert_to_image(viewer.layers)
+    assert [about(one) for one in viewer.layers if one.name.endswith(" [1]")] == [{}, {}]
+
+
+def test_counts_of_whole_numbers_stay_a_stack(workflow, viewer, scan):
+    counts = add_stack(viewer, scan.replace(data=scan.data[:].astype(int)))
+    assert stacks(viewer) == [counts.name]
+
+
+def test_frames_that_were_merged_are_no_stack_as_nobody_knows_their_order(layer, viewer, workflow):
+    said, layer.data = layer.metadata["xanes"], layer.data[:6]
+    layer.metadata = {"xanes": {**said, "energy": said["energy"][:6]}}
+    assert stacks(viewer) == [layer.name]
+    actions._split_stack(viewer.layers, axis=0)
+    viewer.layers.move(0, 6)
+    viewer.layers.select_all()
+    actions._merge_stack(viewer.layers)
+    assert viewer.layers[0].data.shape[0] == 6 and stacks(viewer) == []
+
+
+def test_maps_that_were_merged_are_no_map(fitted, viewer):
+    maps = [by_kind(viewer, kind) for kind in ("edge_step", "thickness", "error")]
+    viewer.layers.selection = set(maps)
+    actions._duplicate_layer(viewer.layers)
+    copies = [one for one in viewer.layers if one.name.endswith(" copy")]
+    assert len(copies) == 3 and all(about(one).get("map") for one in copies)
+    viewer.layers.selection = set(copies)
+    actions._merge_stack(viewer.layers)
+    assert viewer.layers[-1].data.shape[0] == 3 and about(viewer.layers[-1]) == {}
+    for one, color in zip(maps, ("red", "green", "blue"), strict=True):
+        one.colormap = color
+    viewer.layers.selection = set(maps)
+    actions._merge_stack(viewer.layers, rgb=True)
+    assert viewer.layers[-1].rgb and about(viewer.layers[-1]) == {}
+
+
+def test_a_mix_whose_colours_were_split_is_made_anew(fitted, viewer, qtbot):
+    dock = XanesView(viewer)
+    qtbot.addWidget(dock)
+    dock.mix.start.click()
+    qtbot.waitUntil(lambda: any(about(one).get("mix") for one in viewer.layers))
+    (mix,) = (one for one in viewer.layers if about(one).get("mix"))
+    viewer.layers.selection.active = mix
+    actions._split_rgb(viewer.layers)
+    assert not any(about(one).get("mix") for one in viewer.layers)
+    dock.mix.start.click()
+    qtbot.waitUntil(lambda: any(about(one).get("mix") for one in viewer.layers))
+    assert [one.data.ndim for one in viewer.layers if about(one).get("mix")] == [3]
+    dock.close_down()
 
 
 def test_a_duplicate_is_a_stack_of_its_own(layer, viewer):

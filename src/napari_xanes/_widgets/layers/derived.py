@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from napari.layers import Labels, Layer
+import numpy as np
+from napari.layers import Image, Labels, Layer
 
 from napari_xanes._widgets.layers.masked import data_of
 
@@ -15,11 +16,25 @@ def is_still(layer: Layer, said: Mapping[str, Any]) -> bool:
 
     napari hands the metadata on to what it derives from a layer: projections and splits have lost the energy, other
     orders of axes have it elsewhere, and images of it that became labels, or the other way round, are something else.
+    So are pictures in colours made of maps, the colours of a mix one by one, and what was merged, in whatever order.
     """
     if isinstance(layer, Labels) != bool(said.get("labels")):
         return False
-    if said.get("kind") != "stack":
+    if isinstance(layer, Image) and "mix" in said:
+        return bool(layer.rgb == (layer.ndim == 2))
+    stack = said.get("kind") == "stack"
+    if isinstance(layer, Image) and (stack or said.get("map")) and _is_another(layer):
+        return False
+    if not stack:
         return True
     axes = tuple(layer.axis_labels)
     moved = "energy" in axes and axes[0] != "energy"
     return layer.ndim in (3, 4) and data_of(layer).shape[0] == len(said["energy"]) and not moved
+
+
+def _is_another(layer: Image) -> bool:
+    """Whether an image is in colours, has an axis that napari added, or was cut to whole numbers, as labels are."""
+    written = getattr(layer.metadata.get("xanes_stack"), "data", None)
+    were_whole = written is not None and np.dtype(written.dtype).kind in "iu"
+    cut = np.dtype(data_of(layer).dtype) == int and not were_whole
+    return bool(layer.rgb) or layer.axis_labels[0] == str(-layer.ndim) or cut
