@@ -19,7 +19,7 @@ from napari_xanes._core.data.stack import Float32
 from napari_xanes._core.engine import blocks
 
 MEAN_PASSES = 2
-_PATTERN_PASSES = 6
+_PATTERN_PASSES, _ROUNDS_AT_FULL = 6, 2
 _WORTH_HALVING = 100_000  # voxels of the small copies
 _SHARP = 0.15  # px of the small frames; a mean of frames that lie this well is as sharp as can be
 _BETTER = 0.98  # of what matches lack to 1, what they may lack still without a pattern that is there
@@ -48,9 +48,13 @@ def _start_at_half(search: Search, anchor: int) -> None:
     lost = search.usable & ~half.known | by_chance(half)
     search.shifts[:], search.confidence[:] = bins * half.shifts, half.confidence
     if half.frames is not frames:
-        placed = search.known & ~lost
-        pattern = static_pattern(search.matcher, search.frames, search.shifts, placed, search.workers)
-        search.frames = search.frames if pattern is None else [frame - pattern for frame in search.frames]
+        raw = search.frames
+        search.shifts[lost] = np.nan
+        # where the sample is only nearly in place, part of it is taken for what stays put
+        for _ in range(_ROUNDS_AT_FULL):
+            if _take_pattern_off(search, raw):
+                _refine(search, anchor)
+        _take_pattern_off(search, raw)
     if lost.any():
         to_one(search, anchor, lost)
 
@@ -77,27 +81,36 @@ def without_pattern(search: Search, anchor: int) -> None:
     raw = search.frames
     state = raw, search.shifts.copy(), search.confidence.copy()
     for _ in range(_PATTERN_PASSES):
-        pattern = static_pattern(search.matcher, raw, search.shifts, search.known, search.workers)
-        if pattern is None:
+        if not _take_pattern_off(search, raw):
             return
         before = search.shifts.copy()
-        search.frames = [frame - pattern for frame in raw]
-        fixed = search.frames[anchor]
-
-        def measure(i: int, fixed: Float32 = fixed) -> tuple[Vector, float]:
-            if i == anchor:
-                return np.zeros(fixed.ndim), 1.0
-            return search.matcher.refine(search.frames[i], fixed, search.shifts[i])
-
-        search.each(
-            measure, np.flatnonzero(search.known).tolist(), "Measuring drift past the detector's pattern"
-        )
+        _refine(search, anchor)
         lacks, lacked = (1 - np.median(one[search.usable]) for one in (search.confidence, state[2]))
         if lacks > _BETTER * lacked:
             search.frames, search.shifts, search.confidence = state
             return
         if np.nanmax(np.abs(search.shifts - before)) < _SETTLED:
             return
+
+
+def _take_pattern_off(search: Search, raw: list[Float32]) -> bool:
+    """Take off what stays put, as shifts so far tell it from the sample, and return whether there is anything."""
+    pattern = static_pattern(search.matcher, raw, search.shifts, search.known, search.workers)
+    if pattern is not None:
+        search.frames = [frame - pattern for frame in raw]
+    return pattern is not None
+
+
+def _refine(search: Search, anchor: int) -> None:
+    """Measure frames against frame `anchor` again, from where they are."""
+    fixed, matcher = search.frames[anchor], search.matcher
+
+    def measure(i: int) -> tuple[Vector, float]:
+        if i == anchor:
+            return np.zeros(fixed.ndim), 1.0
+        return matcher.refine(search.frames[i], fixed, search.shifts[i])
+
+    search.each(measure, np.flatnonzero(search.known).tolist(), "Measuring drift past the detector's pattern")
 
 
 def by_neighbors(search: Search) -> None:
