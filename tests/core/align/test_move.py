@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from napari_xanes._core.align import move as move_module
 from napari_xanes._core.align.move import INTERPOLATIONS, moved_rows, tap_weights, valid_span
 
 
@@ -100,6 +101,21 @@ def test_bands_join_to_the_last_bit(interpolation, shape, shift):
             for a in range(0, shape[0], step)
         ]
         np.testing.assert_array_equal(np.concatenate(bands), whole)
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize("shape", [(12, 130, 131), (9, 1700, 10)])
+@pytest.mark.parametrize("shift", [(0.3, -1.4, 2.2), (-2.0, 0.5, 0.0), (0.25, 0.0, -3.75)])
+def test_large_planes_of_volumes_join_to_the_last_bit_and_are_like_small_ones(
+    interpolation, shape, shift, monkeypatch
+):
+    frame = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+    frame[5, 40:42, 5] = np.nan
+    whole = move(frame, shift, interpolation=interpolation)
+    for rows in (slice(0, 1), slice(4, 5), slice(3, 9)):
+        np.testing.assert_array_equal(move(frame, shift, rows, interpolation), whole[rows])
+    monkeypatch.setattr(move_module, "_LARGE_PLANE", np.inf)
+    np.testing.assert_allclose(move(frame, shift, interpolation=interpolation), whole, atol=2e-6)
 
 
 def test_only_displaced_rows_are_read():

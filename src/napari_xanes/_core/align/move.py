@@ -2,7 +2,9 @@
 
 A constant shift is separable, so eight taps an axis come closer to the exact (Fourier) answer than a cubic
 spline with its prefilter, several times faster.  Every output value is made by the same operations in the
-same order whichever band of rows it is computed in, so bands join without a seam to the last bit.
+same order whichever band of rows it is computed in, so bands join without a seam to the last bit: by
+multiplying and adding arrays, or for large planes of volumes, which are always whole, by products of
+matrices, which take half the time and round as their shapes have it.
 
 Nothing is invented where there is no data: a value whose nearest samples are invalid or outside the frame
 is NaN.  Samples further out only shape the interpolation; where they are missing, their neighbours stand in.
@@ -18,8 +20,10 @@ from math import floor, prod
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.data.stack import Float32
 
 Interpolation = Literal["lanczos", "linear", "cubic"]
@@ -30,6 +34,9 @@ RowReader = Callable[[slice], Float32]
 
 _HALF_TAPS = {"lanczos": 4, "cubic": 2, "linear": 1}
 _BLOCK_BYTES = 1 << 18  # a block of rows with its scratch stays in a core's cache
+_LARGE_PLANE = 128**2  # pixels from which on products of matrices take less time than arrays that are added
+_STRIP = 1 << 14  # pixels of a plane that are worked on at once across planes
+_ROWS = 16  # of a plane that one product gives: more multiply more zeros, fewer make more products
 _WHOLE = 1e-6  # px; a shift this close to a whole number is one
 
 
@@ -131,12 +138,13 @@ def _interpolate(
     invalid = _invalid(source)
     if invalid is not None:
         source = _filled(read, axes, interpolation)
-    source = source[(slice(None), *(axis.cut for axis in axes[1:]))]
+    cut = tuple(axis.cut for axis in axes[1:])
     padding = [axis.padding for axis in axes]
-    if any(map(any, padding)):
-        source = _padded(source, padding)
     weights = [tap_weights(axis.fraction, interpolation) if axis.half else None for axis in axes]
-    _convolve(source, weights, out)
+    if len(axes) > 2 and prod(axis.size for axis in axes[1:]) >= _LARGE_PLANE:
+        _convolve_planes(_padded(source, [padding[0], (0, 0), (0, 0)]), cut, padding[1:], weights, out)
+    else:
+        _convolve(_padded(source[(slice(None), *cut)], padding), weights, out)
     if invalid is not None:
         offsets = (rows.start, *[0] * (len(axes) - 1))
         nearest = product(*(axis.nearest(o) for axis, o in zip(axes, offsets, strict=True)))
@@ -146,6 +154,8 @@ def _interpolate(
 
 def _padded(values: Float32, padding: Sequence[tuple[int, int]]) -> Float32:
     """Return the array with its border repeated; np.pad takes longer than the interpolation of a row."""
+    if not any(map(any, padding)):
+        return values
     shape = [n + before + after for n, (before, after) in zip(values.shape, padding, strict=True)]
     out = np.empty(shape, np.float32)
     out[tuple(slice(b, b + n) for n, (b, _) in zip(values.shape, padding, strict=True))] = values
@@ -189,10 +199,6 @@ def _convolve(
 ) -> None:
     """Apply the taps of each axis, the first axis first, in blocks of rows that fit the cache."""
     reach = 0 if weights[0] is None else len(weights[0]) - 1
-    if source.ndim == 3 and 4 * prod(source.shape[1:]) > _BLOCK_BYTES:
-        for z in range(len(out)):
-            _convolve(_one_plane(source[z : z + reach + 1], weights[0]), weights[1:], out[z])
-        return
     step = max(1, _BLOCK_BYTES // (4 * prod(source.shape[1:])))
     for a in range(0, len(out), step):
         b = min(a + step, len(out))
@@ -201,18 +207,6 @@ def _convolve(
             if taps is not None:
                 block = _along(block, axis, taps)
         out[a:b] = block
-
-
-def _one_plane(planes: Float32, taps: NDArray[np.float32] | None) -> Float32:
-    """Return the weighted sum of a few planes, in strips that fit the cache."""
-    plane: Float32 = planes[0]
-    if taps is None:
-        return plane
-    plane = np.empty_like(plane)
-    step = max(1, _BLOCK_BYTES // (4 * planes.shape[2]))
-    for a in range(0, len(plane), step):
-        plane[a : a + step] = _along(planes[:, a : a + step], 0, taps)[0]
-    return plane
 
 
 def _along(block: Float32, axis: int, taps: NDArray[np.float32]) -> Float32:
@@ -224,6 +218,53 @@ def _along(block: Float32, axis: int, taps: NDArray[np.float32]) -> Float32:
         np.multiply(block[(*lead, slice(j, j + n))], weight, out=term)
         total += term
     return total
+
+
+def _convolve_planes(
+    source: Float32,
+    cut: tuple[slice, ...],
+    padding: Sequence[tuple[int, int]],
+    weights: Sequence[NDArray[np.float32] | None],
+    out: NDArray[np.float32],
+) -> None:
+    """Apply the taps of each axis of a volume, the first axis first; planes are cut and padded in between."""
+    across, down, along = weights
+    with one_blas_thread:
+        planes = source if across is None else _across(source, across)
+        for plane, target in zip(planes, out, strict=True):
+            plane = _padded(plane[cut], padding)
+            if down is not None:
+                plane = _down(plane, down, np.empty((len(target), plane.shape[1]), np.float32))
+            if along is None:
+                target[...] = plane
+            else:
+                _down(plane.T, along, target.T)
+
+
+def _across(source: Float32, taps: NDArray[np.float32]) -> Float32:
+    """Apply taps across planes, in strips of them that fit the cache."""
+    flat = source.reshape(len(source), -1)
+    out = np.empty((len(source) - len(taps) + 1, flat.shape[1]), np.float32)
+    for a in range(0, flat.shape[1], _STRIP):
+        strip = slice(a, a + _STRIP)
+        for z, plane in enumerate(out):
+            np.matmul(taps, flat[z : z + len(taps), strip], out=plane[strip])
+    return out.reshape(-1, *source.shape[1:])
+
+
+def _down(plane: Float32, taps: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Apply taps down the columns of a plane: products of a few rows each with a matrix of shifted taps."""
+    shifted = np.zeros((_ROWS, _ROWS + len(taps) - 1), np.float32)
+    for row in range(_ROWS):
+        shifted[row, row : row + len(taps)] = taps
+    whole = len(out) // _ROWS * _ROWS
+    if whole:
+        windows = sliding_window_view(plane, shifted.shape[1], axis=0)[::_ROWS].transpose(0, 2, 1)
+        np.matmul(shifted, windows, out=out[:whole].reshape(-1, _ROWS, out.shape[1]))
+    rest = len(out) - whole
+    if rest:
+        np.matmul(shifted[:rest, : rest + len(taps) - 1], plane[whole:], out=out[whole:])
+    return out
 
 
 def _filled(read: RowReader, axes: Sequence[_Axis], interpolation: Interpolation) -> Float32:

@@ -38,6 +38,8 @@ class LazyArray(ABC):
 
     def read_block(self, frames: slice, rows: slice) -> AnyArray:
         """Return rows of some frames (n, rows, ...); start and stop of both are given."""
+        if frames.stop - frames.start == 1:
+            return self.read_rows(frames.start, rows)[None]
         return np.stack([self.read_rows(index, rows) for index in range(frames.start, frames.stop)])
 
     @property

@@ -15,7 +15,7 @@ from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.kept_rows import KeptRows
 from napari_xanes._core.data.stack import Float32, FrameReader
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.sampling import mean_of_complete, sampled_columns, sampled_rows
+from napari_xanes._core.engine.sampling import mean_of_complete, runs_of, sampled_columns, sampled_rows
 
 MOSTLY = 0.5
 """A frame with less than this share of the valid pixels of the others is said to spoil them."""
@@ -60,17 +60,20 @@ def read_sample(
     if kept is not None and kept.group > 1:
         by_row = spectra.reshape(n, rows.size, columns.size)
         with kept.keeping() as keeping:
-            for k, row in enumerate(rows.tolist()):
+            done = 0
+            for run in runs_of(rows):
+                there = slice(done, done + run.stop - run.start)
                 for i in range(n):
-                    by_row[i, k] = read(i, slice(row, row + 1)).reshape(-1)[columns]
+                    by_row[i, there] = read(i, run).reshape(run.stop - run.start, -1)[:, columns]
                     keeping.leave(0)
                 keeping.end_band(0)
+                done = there.stop
         return spectra
 
     def measure(i: int) -> None:
         with nullcontext() if kept is None else kept.keeping():
             if by_rows and rows.size < image_shape[0]:
-                values = np.concatenate([read(i, slice(r, r + 1)) for r in rows])
+                values = np.concatenate([read(i, run) for run in runs_of(rows)])
             else:
                 values = read(i, slice(None))[rows]
         spectra[i] = values.reshape(rows.size, -1)[:, columns].reshape(-1)

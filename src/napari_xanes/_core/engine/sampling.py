@@ -23,14 +23,22 @@ SAMPLE_SPECTRA = 16_384
 
 
 def sampled_rows(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Return the rows (y, or z of a volume) that are looked at."""
+    """Return the rows (y, or z of a volume) that are looked at: of volumes two by two, as alignment reads those around."""
     n = image_shape[0]
     if not prod(image_shape):
         raise InputError(f"images of shape {image_shape} hold no pixels; there must be some.")
     most = SAMPLE_SPECTRA
     if len(image_shape) > 1:
         most = min(max(ENOUGH // prod(image_shape[1:]), FEWEST_ROWS), MOST_ROWS)
-    return np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(np.intp))
+    together = 2 if len(image_shape) > 2 and n > most else 1
+    first = np.linspace(0, n - together, min(most // together, n)).round().astype(np.intp)
+    return np.unique([first + k for k in range(together)])
+
+
+def runs_of(rows: NDArray[np.intp]) -> list[slice]:
+    """Return ascending rows as ranges of those that follow one another."""
+    ends = np.flatnonzero(np.diff(rows) > 1) + 1
+    return [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(rows, ends)]
 
 
 def sampled_columns(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
@@ -68,13 +76,16 @@ def sampled_spectra(mu: NDArray[Any] | Unread) -> NDArray[Any]:
 
 
 def _sampled_unread(mu: Unread) -> NDArray[Any]:
-    """Read only the rows that are looked at, all energies of one; or frames, where rows are not cheap, one by one."""
+    """Read only the rows that are looked at, all energies of some; or frames, where rows are not cheap, one by one."""
     rows, columns = sampled_rows(mu.shape[1:]), sampled_columns(mu.shape[1:])
     n, few = len(mu), rows.size < mu.shape[1]
     spectra = np.empty((n, rows.size, columns.size), mu.dtype)
     if few and mu.ndim > 2 and (rows_are_cheap(mu) or pieces(mu)[0] > 1):
-        for k, row in enumerate(rows.tolist()):
-            spectra[:, k] = mu[:, row : row + 1].reshape(n, -1)[:, columns]
+        done = 0
+        for run in runs_of(rows):
+            part = mu[:, run]
+            spectra[:, done : done + part.shape[1]] = part.reshape(*part.shape[:2], -1)[..., columns]
+            done += part.shape[1]
     else:
         for i in range(n):
             spectra[i] = mu[i][rows].reshape(rows.size, -1)[:, columns]
