@@ -20,7 +20,7 @@ from math import floor, prod
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.blas import one_blas_thread
@@ -228,7 +228,8 @@ def _convolve_planes(
     out: NDArray[np.float32],
 ) -> None:
     """Apply the taps of each axis of a volume, the first axis first; planes are cut and padded in between."""
-    across, down, along = weights
+    across, *inside = weights
+    down, along = (None if taps is None else _shifted(taps) for taps in inside)
     with one_blas_thread:
         planes = source if across is None else _across(source, across)
         for plane, target in zip(planes, out, strict=True):
@@ -252,18 +253,25 @@ def _across(source: Float32, taps: NDArray[np.float32]) -> Float32:
     return out.reshape(-1, *source.shape[1:])
 
 
-def _down(plane: Float32, taps: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Apply taps down the columns of a plane: products of a few rows each with a matrix of shifted taps."""
+def _shifted(taps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the matrix whose product with a few rows applies taps to them."""
     shifted = np.zeros((_ROWS, _ROWS + len(taps) - 1), np.float32)
     for row in range(_ROWS):
         shifted[row, row : row + len(taps)] = taps
-    whole = len(out) // _ROWS * _ROWS
-    if whole:
-        windows = sliding_window_view(plane, shifted.shape[1], axis=0)[::_ROWS].transpose(0, 2, 1)
-        np.matmul(shifted, windows, out=out[:whole].reshape(-1, _ROWS, out.shape[1]))
-    rest = len(out) - whole
+    return shifted
+
+
+def _down(plane: Float32, shifted: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Apply taps, as `_shifted` has them, down the columns of a plane."""
+    count, rest = divmod(len(out), _ROWS)
+    whole, (step, width) = len(out) - rest, plane.strides
+    if count:
+        shape = count, shifted.shape[1], plane.shape[1]
+        windows = as_strided(plane, shape, (_ROWS * step, step, width), writeable=False)
+        np.matmul(shifted, windows, out=out[:whole].reshape(count, _ROWS, -1))
     if rest:
-        np.matmul(shifted[:rest, : rest + len(taps) - 1], plane[whole:], out=out[whole:])
+        few = shifted[:rest, : shifted.shape[1] - _ROWS + rest]
+        np.matmul(few, plane[whole:], out=out[whole:])
     return out
 
 
