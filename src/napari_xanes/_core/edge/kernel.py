@@ -235,7 +235,7 @@ class NormalizeKernel:
         if "area" in out:
             out["area"][...] = divisor
         if not valid.all():
-            y[:, ~valid] = np.nan
+            np.copyto(y, np.nan, where=~valid)  # an index takes ten times as long where all are
 
     def frame(self, index: int, y: FloatArray, known: Mapping[str, FloatArray]) -> None:
         """Normalise one frame (n,) in place, by the same products, so that all bits are the same."""

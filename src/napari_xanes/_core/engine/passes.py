@@ -96,7 +96,7 @@ class MaskKernel:
         self.reads = {"inside": mask}
 
     def __call__(self, y: blocks.FloatArray, out: Mapping[str, blocks.FloatArray]) -> None:
-        y[:, ~out["inside"].astype(bool)] = np.nan
+        np.copyto(y, np.nan, where=~out["inside"].astype(bool))
 
     def frame(self, index: int, y: blocks.FloatArray, known: Mapping[str, blocks.FloatArray]) -> None:
         y[~known["inside"].astype(bool)] = np.nan
