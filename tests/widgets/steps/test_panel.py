@@ -92,7 +92,7 @@ def test_a_result_of_a_stack_that_has_changed_meanwhile_is_kept_and_said_to_be_o
     made = [layer for layer in viewer.layers if own in [e["do"] for e in about(layer).get("history", ())]]
     assert made and all(about(one)["history"][0]["params"]["reference"] != 0 for one in made)
     workflow.chooser.choose(next(one for one in viewer.layers if about(one).get("role") == "aligned"))
-    assert "Out of date: an earlier step was run again since" in panel.result.text()
+    assert "Out of date: its stack has changed since" in panel.result.text()
     run_step(panel)
     assert "Out of date" not in panel.result.text()
     assert all(about(one)["history"][0]["params"]["reference"] == 0 for one in made)

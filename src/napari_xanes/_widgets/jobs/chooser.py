@@ -8,16 +8,21 @@ from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_xanes._widgets.layers.followed import follow
 from napari_xanes._widgets.layers.layers import about, find, stack_layers, stack_of
+from napari_xanes._widgets.layers.marks import mark_of
 from napari_xanes._widgets.layers.reopened import alone_text
 from napari_xanes._widgets.layers.session import later, session_of, workflow_of
 from napari_xanes._widgets.layers.words import stack_text
+from napari_xanes._widgets.parts.busy import PatientTimer
 from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 
 NOTHING = (
     "Open a scan: drag a file or folder into the window, or use File > IO Utilities > Import XANES stack..., or "
     "File > Open Sample > Full field (TXM): Ni K edge, simulated (XANES)."
 )
+SOON_MS = 200
+"""ms from a stack that was drawn until it is looked whether its data are other ones."""
 
 
 class StackChooser(QWidget):
@@ -48,6 +53,10 @@ class StackChooser(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.note)
         self.combo.currentIndexChanged.connect(self._on_chosen)
+        self._telling: list[Any] = []
+        self._marks: list[int | None] = []
+        self._soon = PatientTimer(self, SOON_MS)
+        self._soon.due.connect(self._look)
         for event in self._events():
             event.connect(self.refresh)
         self.refresh()
@@ -85,6 +94,7 @@ class StackChooser(QWidget):
             return
         before, known = self.layer_id(), set(self._ids)
         layers = list(reversed(list(stack_layers(self._viewer))))  # as the layer list shows them
+        self._follow(layers)
         ids = [about(layer)["id"] for layer in layers]
         opened = [
             i
@@ -106,8 +116,24 @@ class StackChooser(QWidget):
         self.combo.blockSignals(False)
         self._on_chosen()
 
+    def _follow(self, layers: list[Layer]) -> None:
+        """Notice when others change the data of a stack, also in place: napari draws it then."""
+        before = self._telling
+        self._telling = [event for one in layers for event in (one.events.data, one.events.set_data)]
+        self._marks = [mark_of(one) for one in layers]
+        follow(before, self._telling, self._on_drawn)
+
+    def _on_drawn(self, event: Any) -> None:
+        self._soon.start()
+
+    def _look(self) -> None:
+        if [mark_of(one) for one in reversed(list(stack_layers(self._viewer)))] != self._marks:
+            self.refresh()
+
     def cleanup(self) -> None:
         """Stop listening to the viewer."""
+        self._soon.stop()
+        follow(self._telling, [], self._on_drawn)
         for event in self._events():
             event.disconnect(self.refresh)
         session_of(self._viewer).afterwards.pop(self, None)

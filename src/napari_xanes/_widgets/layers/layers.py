@@ -33,6 +33,7 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._widgets.layers.derived import is_still
 from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
+from napari_xanes._widgets.layers.marks import mark_of, marked, unchanged
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
 from napari_xanes._widgets.layers.on_demand import ask_before_3d, live_meanwhile, live_with, show_in_place
 from napari_xanes._widgets.layers.session import add_layer
@@ -127,7 +128,10 @@ def stack_of(layer: Layer) -> EnergyStack:
 def results_of(layer: Layer) -> dict[str, Result]:
     """Return the results of the steps run on a stack, by step, leaving out what an earlier version of it gave."""
     results: Mapping[str, Result] = layer.metadata.get("xanes_results") or {}
-    return {step: result for step, result in results.items() if _follows(result.history, history_of(layer))}
+    history = history_of(layer)
+    return {
+        step: results[step] for step in unchanged(layer, results) if _follows(results[step].history, history)
+    }
 
 
 def kept_result(layer: Layer, step: str) -> Result:
@@ -143,8 +147,12 @@ def has_old_result(layer: Layer, step: str) -> bool:
 
 def is_stale(viewer: Any, layer: Layer) -> bool:
     """Whether the stack that a layer was made from has changed since."""
-    parent = find(viewer, about(layer).get("made_from"))
-    return parent is not None and not _follows(history_of(layer), history_of(parent))
+    said = about(layer)
+    parent = find(viewer, said.get("made_from"))
+    if parent is None:
+        return False
+    other_data = "made_from_mark" in said and said["made_from_mark"] != mark_of(parent)
+    return other_data or not _follows(history_of(layer), history_of(parent))
 
 
 def _follows(history: History, earlier: History) -> bool:
@@ -184,13 +192,14 @@ def put_result(
 
 def _put_result(viewer: Any, parent: Layer, step: str, result: Result, stack_name: str, more: More) -> Layer:
     kept = {**(parent.metadata.get("xanes_results") or {}), step: replace(result, stack=None)}
-    parent.metadata = {**parent.metadata, "xanes_results": kept}
+    parent.metadata = {**parent.metadata, "xanes_results": kept, **marked(parent, step)}
     last, seen = parent, _is_seen(viewer, parent, result, stack_name)
     if stack_name and result.stack is not None:
         title = f"{result.stack.name} {stack_name}".strip()
         where = pixels_with_edge([{step: result}], parent, result.stack.image_shape)
         new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"], where=where)
         new[1].update(geometry_of(parent, 0, result.history))
+        new[1]["metadata"]["xanes"]["made_from_mark"] = mark_of(parent)
         ask_before_3d(viewer)
         last = _put(viewer, new, role=stack_name)
         live_with(last)

@@ -247,7 +247,7 @@ class XanesSpectrum(Dock):
             self._redraw_timer.start()
 
     def _on_changed(self, event: Any = None) -> None:
-        if about(event.source).get("kind") == "stack" and event.type in ("data", "metadata"):
+        if about(event.source).get("kind") == "stack" and event.type in ("data", "metadata", "set_data"):
             self.model.reading.forget()
         if not self._region_timer.isActive():
             self._region_timer.start()

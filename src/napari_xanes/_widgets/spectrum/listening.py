@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import numpy as np
 from napari.layers import Labels, Layer, Points, Shapes
 
+from napari_xanes._widgets.layers.followed import follow
 from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.masked import data_of
 from napari_xanes._widgets.layers.session import workflow_of
 
 OF_LABELS = ("paint", "labels_update", "data", "colormap", "show_selected_label", "selected_label")
@@ -44,7 +48,7 @@ class Listening:
         self._on_layers, self._on_changed, self._on_form = on_layers, on_changed, on_form
         self._of_layers: list[Any] = []
         self._of_slices: list[Any] = []
-        self._seen_at = self._view()
+        self._seen_at: WeakKeyDictionary[Layer, Any] = WeakKeyDictionary()
         self._of_forms: list[Any] = []
         self._of_viewer = [(viewer.dims.events.current_step, on_step)]
         events = viewer.layers.events
@@ -63,15 +67,19 @@ class Listening:
     def _follow_layers(self) -> None:
         layers = list(self._viewer.layers)
         telling = [getattr(layer.events, name) for layer in layers for name in _telling(layer)]
-        slices = [one.events.set_data for one in layers if isinstance(one, Labels)]
-        _follow(self._of_layers, telling, self._on_changed)
-        _follow(self._of_slices, slices, self._on_slice)
+        sliced = [one for one in layers if _may_change_in_place(one)]
+        for one in sliced:
+            self._seen_at.setdefault(one, self._view())
+        slices = [one.events.set_data for one in sliced]
+        follow(self._of_layers, telling, self._on_changed)
+        follow(self._of_slices, slices, self._on_slice)
         self._of_layers, self._of_slices = telling, slices
 
     def _on_slice(self, event: Any) -> None:
-        """Notice that painting was undone, of which napari says only that there is something else to draw."""
-        before, self._seen_at = self._seen_at, self._view()
-        if self._seen_at == before:  # else the slider was moved
+        """Notice what was undone of painting, or written into a stack: napari says only that there is something to draw."""
+        layer, now = event.source, self._view()
+        before, self._seen_at[layer] = self._seen_at.get(layer), now
+        if now == before:  # else the slider was moved
             self._on_changed(event)
 
     def _view(self) -> tuple[Any, ...]:
@@ -103,15 +111,11 @@ class Listening:
         self._of_viewer, self._of_layers, self._of_slices, self._of_forms = [], [], [], []
 
 
-def _follow(before: list[Any], now: list[Any], callback: Callable[..., None]) -> None:
-    """Listen to other emitters than before; each connection takes napari long, so those that stay are left."""
-    stay = {id(one) for one in before} & {id(one) for one in now}
-    for one in before:
-        if id(one) not in stay:
-            one.disconnect(callback)
-    for one in now:
-        if id(one) not in stay:
-            one.connect(callback)
+def _may_change_in_place(layer: Layer) -> bool:
+    """Whether a layer can be changed without its being told of other data."""
+    return isinstance(layer, Labels) or (
+        about(layer).get("kind") == "stack" and isinstance(data_of(layer), np.ndarray)
+    )
 
 
 def _telling(layer: Layer) -> tuple[str, ...]:

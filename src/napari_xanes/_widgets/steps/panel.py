@@ -210,7 +210,7 @@ class StepPanel(QWidget):
         if found is not None:
             self._show(found)
         elif layer is not None and has_old_result(layer, key):
-            self._say("Out of date: an earlier step was run again since. Run this one again, too.")
+            self._say("Out of date: its stack has changed since. Run this step again.")
             self.headline.emit("out of date")
             self.result.setProperty("told", True)
         elif changed or self.result.property("told"):
