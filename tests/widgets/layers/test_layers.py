@@ -36,7 +36,7 @@ from napari_xanes._widgets.layers.session import changed_together, later
 from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.layers.tuples import glimpse, stack_tuple
 from napari_xanes._widgets.layers.written import result_from_tuples
-from napari_xanes._widgets.window.energy_text import KEY, show_energy
+from napari_xanes._widgets.window.energy_text import show_energy
 
 ENERGY = np.array([8300.0, 8320.5, 8333.25, 8350.0, 8400.0])
 
@@ -287,29 +287,6 @@ def test_foreign_layers_are_left_alone(viewer):
     viewer.add_labels(np.zeros((5, 5), int))
     assert list(stack_layers(viewer)) == []
     assert find(viewer, None) is None
-
-
-def test_the_energy_follows_the_slider_and_the_visible_stack(viewer):
-    text = show_energy(viewer)
-    assert text.text == ""
-    raw = add_stack(viewer, make_stack())
-    viewer.dims.set_current_step(0, 2)
-    assert text.text == "8333.25 eV  (3 of 5)"
-    viewer.dims.set_current_step(0, 4)
-    assert text.text == "8400.00 eV  (5 of 5)"
-    raw.visible = False
-    assert text.text == ""
-    raw.visible = True
-    assert text.text != ""
-    viewer.layers.clear()
-    assert text.text == ""
-
-
-def test_there_is_one_energy_text_a_viewer(viewer):
-    before = len(viewer.dims.events.current_step.callbacks)
-    assert show_energy(viewer) is show_energy(viewer)
-    assert len(viewer.dims.events.current_step.callbacks) == before + 1
-    assert KEY in viewer.canvas.overlays.keys()  # noqa: SIM118
 
 
 def test_the_shown_map_has_a_colour_bar_and_its_unit_on_the_canvas(viewer):

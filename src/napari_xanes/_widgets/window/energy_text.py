@@ -64,7 +64,8 @@ def show_energy_in_window() -> None:
 class EnergyText:
     """Writes the energy of the shown frame into a corner of the canvas.
 
-    It is that of the active layer if it is a visible stack, else of the topmost visible stack.
+    It is that of the active layer if it is a visible stack, else of the topmost visible stack; none where the axis of
+    energy is drawn itself, in 3D or as an axis of the picture.
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -77,6 +78,8 @@ class EnergyText:
         viewer.canvas.overlays[KEY] = self._overlay
         for source in (
             viewer.dims.events.current_step,
+            viewer.dims.events.order,
+            viewer.dims.events.ndisplay,
             viewer.layers.selection.events.active,
             viewer.layers.events.reordered,
         ):
@@ -105,6 +108,9 @@ class EnergyText:
         layer = _shown_stack(viewer) if settings().show_energy and shown is None else None
         if layer is None:
             self._write("" if shown is None else _unit_text(shown))
+            return
+        if viewer.dims.ndim - layer.ndim in viewer.dims.displayed:  # the picture is of all energies
+            self._write("")
             return
         energy = about(layer)["energy"]
         position = layer.world_to_data(viewer.dims.point)[0]
