@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import _layer_actions as actions
 
+import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import about, add_stack, stack_layers, stack_of
 from napari_xanes._widgets.view.dock import XanesView
 
@@ -31,6 +32,15 @@ def test_projections_are_no_stacks(layer, viewer, workflow, axis):
     assert stacks(viewer) == [layer.name]
     assert about(viewer.layers[-1]) == {}
     assert workflow.chooser.layer() is layer
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+def test_projections_of_volumes_are_no_stacks_however_many_planes_there_are(viewer, axis):
+    energy = np.linspace(8300, 8400, 6)
+    volumes = nx.EnergyStack(np.ones((6, 6, 8, 9), np.float32), energy, "optical_density")
+    viewer.layers.selection.active = layer = add_stack(viewer, volumes)
+    actions._project(viewer.layers, axis=axis, mode="max")
+    assert len(viewer.layers) == 2 and stacks(viewer) == [layer.name]
 
 
 def test_the_frames_of_a_stack_that_was_split_are_no_stacks(layer, viewer, workflow):

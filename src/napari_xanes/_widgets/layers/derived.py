@@ -14,8 +14,8 @@ from napari_xanes._widgets.layers.masked import data_of
 def is_still(layer: Layer, said: Mapping[str, Any]) -> bool:
     """Whether a layer is still what was written about it.
 
-    napari hands the metadata on to what it derives from a layer: projections and splits have lost the energy, other
-    orders of axes have it elsewhere, and images of it that became labels, or the other way round, are something else.
+    napari hands the metadata on to what it derives from a layer: projections and splits have lost an axis, other orders
+    of axes have the energy elsewhere, and images of it that became labels, or the other way round, are something else.
     So are pictures in colours made of maps, the colours of a mix one by one, and what was merged, in whatever order.
     """
     if isinstance(layer, Labels) != bool(said.get("labels")):
@@ -27,9 +27,10 @@ def is_still(layer: Layer, said: Mapping[str, Any]) -> bool:
         return False
     if not stack:
         return True
-    axes = tuple(layer.axis_labels)
-    moved = "energy" in axes and axes[0] != "energy"
-    return layer.ndim in (3, 4) and data_of(layer).shape[0] == len(said["energy"]) and not moved
+    written = getattr(layer.metadata.get("xanes_stack"), "data", None)
+    whole = layer.ndim in (3, 4) if written is None else layer.ndim == written.ndim
+    moved = layer.axis_labels[0] in ("z", "y", "x")
+    return whole and data_of(layer).shape[0] == len(said["energy"]) and not moved
 
 
 def _is_another(layer: Image) -> bool:
