@@ -402,7 +402,10 @@ def come_to_rest(viewer: Any, within: int = 30_000) -> None:
 
     for _ in range(within // 50):
         live(50)
-        if QThreadPool.globalInstance().activeThreadCount() == 0:
+        leaving = any(
+            isinstance(one, Dock) for one in QApplication.allWidgets()
+        )  # until their steps have ended
+        if not leaving and QThreadPool.globalInstance().activeThreadCount() == 0:
             break
     live(300)
     viewer.layers.clear()
