@@ -402,9 +402,8 @@ def come_to_rest(viewer: Any, within: int = 30_000) -> None:
 
     for _ in range(within // 50):
         live(50)
-        leaving = any(
-            isinstance(one, Dock) for one in QApplication.allWidgets()
-        )  # until their steps have ended
+        # docks that were closed stay until their steps have ended
+        leaving = any(isinstance(one, Dock) for one in QApplication.allWidgets())
         if not leaving and QThreadPool.globalInstance().activeThreadCount() == 0:
             break
     live(300)
