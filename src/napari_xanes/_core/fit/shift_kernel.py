@@ -28,8 +28,9 @@ STEP = 0.1
 ENOUGH_FREE = 5
 """Energies beyond the unknowns from which on a slope of the edge step is fitted along."""
 
-TOLD = 1.0
-"""Standard errors of noise by which most spectra must misfit at both limits."""
+TOLD, RICH = 1.0, 0.98
+"""Standard errors of noise by which most spectra must misfit at both limits whose element stands out of noise at least a third as well
+as of those at this quantile."""
 
 
 class ShiftKernel:
@@ -150,7 +151,9 @@ class ShiftKernel:
         misfit = self._errors(designs[at].references @ mixture[:, None])[[0, -1]].min() * usual**2
         variance = TOLD**2 * self._variance(spectra, errors.min(axis=0), level)
         told = (misfit > variance) & (errors[[0, -1]] > errors.min(axis=0) + variance).all(axis=0)
-        self._told = bool(told[clear].sum() > clear.sum() / 2)
+        signal = total / np.sqrt(variance)
+        holding = signal > np.nanquantile(signal, RICH) / 3
+        self._told = bool(told[holding].sum() > holding.sum() / 2)
 
     def _in_even_noise(self, x: Matrix, least: Matrix, level: Matrix) -> tuple[Matrix, FloatArray]:
         """Return squares (n,) left in even noise, with as many degrees of freedom as the noise has, and its features."""
