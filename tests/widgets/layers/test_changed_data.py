@@ -63,6 +63,21 @@ def test_curves_are_read_again(density_layer, viewer, qtbot, change):
     dock.close_down()
 
 
+def test_curves_of_a_hidden_stack_are_read_again_as_soon_as_any_are(density_layer, viewer, qtbot):
+    """Of what is written into one napari says nothing."""
+    density_layer.visible = False
+    dock = XanesSpectrum(viewer)
+    qtbot.addWidget(dock)
+    viewer.layers.selection.active = density_layer
+    dock.pin(density_layer.data_to_world((0, 20, 20)))
+    before = dock.model.reading.spectra["pin 1"].mean.values
+    written_into(density_layer)
+    dock.pin(density_layer.data_to_world((0, 30, 30)))
+    after = dock.model.reading.spectra["pin 1"].mean.values
+    np.testing.assert_allclose(after, 2 * before)
+    dock.close_down()
+
+
 def test_a_slider_that_is_moved_reads_nothing_again(density_layer, viewer, qtbot, monkeypatch):
     dock = XanesSpectrum(viewer)
     qtbot.addWidget(dock)

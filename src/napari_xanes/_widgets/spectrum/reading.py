@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.runs.spectra import sampled_stack
 from napari_xanes._widgets.layers.layers import about, find, lineage, stack_layers, stack_of
+from napari_xanes._widgets.layers.marks import mark_of
 from napari_xanes._widgets.layers.masked import data_of
 from napari_xanes._widgets.spectrum.colors import SpotColors
 from napari_xanes._widgets.spectrum.mean_spectra import (
@@ -63,7 +64,7 @@ class Reading:
         self._colors = SpotColors(viewer)
         self._looked_at: str | None = None
         self._known: dict[str, tuple[str, SpectrumRead]] = {}
-        self._samples: dict[tuple[str, int], tuple[Any, EnergyStack]] = {}
+        self._samples: dict[tuple[str, int, int | None], tuple[Any, EnergyStack]] = {}
 
     # -- which stack ----------------------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ class Reading:
     def sample(self, source: Layer) -> EnergyStack:
         """Return the sample of a stack, by which its steps choose; raises InputError if it holds nothing."""
         data = data_of(source)
-        key = (about(source)["id"], id(data))
+        key = (about(source)["id"], id(data), mark_of(source))
         if key not in self._samples:
             self._samples = dict(list(self._samples.items())[-2:])
             self._samples[key] = data, sampled_stack(stack_of(source))  # holding the data keeps its id
@@ -136,8 +137,9 @@ class Reading:
         spectra, known = dict[str, SpectrumRead](kept), dict[str, tuple[str, SpectrumRead]]()
         self._colors.give()
         spots = list(every_spot(self.viewer, layer, self._plane(layer)))
+        read = f"{about(source)['id']} {mark_of(source)} {quantity == MEASURED}"
         for spot in spots:  # while one is waited for, layers may come and go
-            key = f"{about(source)['id']} {quantity == MEASURED} {spot.color} {_mark(spot.pixels)}"
+            key = f"{read} {spot.color} {_mark(spot.pixels)}"
             before = self._known.get(spot.name)
             if before is None or before[0] != key:
                 mean = mean_spectrum(source, spot.pixels, quantity, self.wait)
