@@ -100,6 +100,16 @@ def test_sigma_holds_all_likely_shifts_between_energies_that_are_far_apart(n, sh
     assert known.mean() > 0.5 and 0.58 < (off < 1).mean() < 0.8 and 0.93 < (off < 2).mean() < 0.99
 
 
+def test_pixels_without_the_element_do_not_decide_whether_a_typical_one_tells_a_shift():
+    """Normalised by next to nothing, their noise is as large as they are many."""
+    shifts, empty = np.zeros(3000), np.arange(3000) >= 300
+    mu = mixtures(ENERGY, 0.01, shifts)
+    mu[:, empty] += np.random.default_rng(3).normal(0, 3, (ENERGY.size, empty.sum()))
+    found = energy_shift_map(mu, ENERGY, REFERENCES)
+    assert np.isfinite(found.sigma[~empty]).all()
+    assert 0.6 < (np.abs(found.shift) < found.sigma)[~empty].mean() < 0.76
+
+
 def test_a_shift_beyond_the_limit_is_not_given():
     found = energy_shift_map(spectra(np.array([0.3, 3.0])), ENERGY, REFERENCES, limit=1.0)
     assert found.at_limit.tolist() == [False, True]
