@@ -138,3 +138,23 @@ def test_transposed_axes_are_no_stack(layer, viewer, density):
     state["axis_labels"] = tuple(layer.axis_labels[i] for i in axes)
     viewer.add_layer(type(layer).create(np.transpose(np.asarray(data), axes), state, kind))
     assert stacks(viewer) == [layer.name]
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_duplicate_that_was_kept_to_be_compared_is_not_renewed(
+    normalised, viewer, workflow, run_step, removed
+):
+    thickness = by_kind(viewer, "thickness")
+    viewer.layers.selection = {thickness}
+    actions._duplicate_layer(viewer.layers)
+    copy = viewer.layers[f"{thickness.name} copy"]
+    viewer.layers.move(viewer.layers.index(copy), 0)  # it would be found first
+    kept = copy.data.copy()
+    if removed:
+        viewer.layers.remove(thickness)
+    panel = workflow.panels["normalize"]
+    panel.forms["normalize"].editors["post_edge"].set_value((8400.0, 8450.0))
+    run_step(panel)
+    np.testing.assert_array_equal(copy.data, kept)
+    made = [one for one in viewer.layers if about(one).get("kind") == "thickness" and one is not copy]
+    assert len(made) == 1 and not np.array_equal(made[0].data, kept, equal_nan=True)

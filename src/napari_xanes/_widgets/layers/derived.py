@@ -33,6 +33,11 @@ def is_still(layer: Layer, said: Mapping[str, Any]) -> bool:
     return whole and data_of(layer).shape[0] == len(said["energy"]) and not moved
 
 
+def is_copy(layer: Layer) -> bool:
+    """Whether it is the duplicate of another layer, by which users keep what a step would renew."""
+    return layer.source.parent is not None
+
+
 def _is_another(layer: Image) -> bool:
     """Whether an image is in colours, has an axis that napari added, or was cut to whole numbers, as labels are."""
     written = getattr(layer.metadata.get("xanes_stack"), "data", None)

@@ -31,7 +31,7 @@ from napari_xanes._core.data import kinds
 from napari_xanes._core.data.history import History, history_from_json, history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
-from napari_xanes._widgets.layers.derived import is_still
+from napari_xanes._widgets.layers.derived import is_copy, is_still
 from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
 from napari_xanes._widgets.layers.marks import mark_of, marked, unchanged
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
@@ -316,7 +316,8 @@ def geometry_of(parent: Layer, skip: int, history: History = ()) -> dict[str, An
 def _output(viewer: Any, made_from: str, role: str) -> Layer | None:
     for layer in viewer.layers:
         said = _written(layer)
-        if said.get("made_from") == made_from and said.get("role", said.get("map")) == role and about(layer):
+        named = said.get("made_from") == made_from and said.get("role", said.get("map")) == role
+        if named and not is_copy(layer) and about(layer):
             return layer
     return None
 

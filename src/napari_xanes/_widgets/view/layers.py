@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.kinds import title_of
 from napari_xanes._core.draw.color import COLOR_NAMES
+from napari_xanes._widgets.layers.derived import is_copy
 from napari_xanes._widgets.layers.layers import about, find, lineage
 from napari_xanes._widgets.layers.masked import data_of
 from napari_xanes._widgets.layers.session import add_layer
@@ -46,7 +47,7 @@ def scan_labels(viewer: Any, stack: Layer | None) -> list[Layer]:
 
 def mix_layers(viewer: Any, stack: Layer | None, kinds: Sequence[str] = (MIX,)) -> list[Layer]:
     """Return the layers of mixed colours of a scan, or also those of single maps."""
-    mine = [one for one in viewer.layers if about(one).get("kind") in kinds]
+    mine = [one for one in viewer.layers if about(one).get("kind") in kinds and not is_copy(one)]
     return [one for one in mine if _same_scan(viewer, one, stack)]
 
 
