@@ -17,8 +17,11 @@ from napari_xanes import (
     fit_references,
     rank_combinations,
     read_references,
+    read_stack,
     run_recipe,
 )
+from napari_xanes._core.recipe.steps import STEPS
+from napari_xanes._core.runs.pipeline import run_steps
 
 ENERGY = np.linspace(8300, 8400, 60)
 
@@ -276,3 +279,26 @@ def test_what_all_possible_combinations_hold_is_there():
         certain.append(set(ranking.in_all) <= names)
         assert ranking.best in ranking.as_good and set(ranking.in_all) <= set(ranking.best.names)
     assert right < 18 and sum(certain) >= 19
+
+
+@pytest.mark.parametrize("made", ["in one run", "from the normalised stack"])
+def test_the_mean_of_a_sample_holds_what_is_in_it(data_dir, made):
+    """Thin pixels, of which there are many, are mostly noise; and of four compounds two do not explain the mean."""
+    folder = data_dir / "phantom_fe_4ref"
+    stack = read_stack(folder / "absorbance.tif")
+    steps = [{"do": "normalize"}, {"do": "element"}]
+    if made == "from the normalised stack":
+        stack = run_steps(stack, [("normalize", STEPS["normalize"].params())], keep_stack=True).stack
+        steps = steps[1:]
+
+    def ranked(at_most):
+        step = {"references": [str(folder / "refs_at_energies.txt")], "background": [0, 1], "at_most": at_most}
+        return run_recipe(Recipe.from_dict({"schema": 1, "step": [*steps, {"do": "rank", **step}]}), stack)
+
+    few = ranked(2)
+    assert "more than 2 were not tried and may fit better" in few.history[-1].facts["mean_spectrum"]
+    assert any("set at_most = 4 to try up to 4 references" in text for text in few.history[-1].warnings)
+    table = ranked(4).tables["ranking"]
+    (chosen,) = np.flatnonzero((table["region"] == 0) & table["chosen"])
+    assert table["r_factor"][chosen] < 0.005
+    assert len(table["references"][chosen].split(" + ")) >= 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 import napari_xanes as nx
 from napari_xanes._widgets.layers.layers import about, add_stack, results_of
@@ -80,6 +81,19 @@ def test_the_references_in_the_sample_are_found(panel, viewer, workflow, normali
     fit = workflow.panels["fit"].forms["fit"].params()
     assert fit.references == library and set(fit.names) == set(str(chosen).split(" + "))
     assert workflow.sections["fit"].is_open()
+
+
+def test_more_references_are_a_click_away(panel, references, run_step, qtbot):
+    """Where fewer were allowed than the library has."""
+    form = panel.forms["rank"]
+    form.editors["references"].set_value(references)
+    form.editors["at_most"].set_value(1)
+    run_step(panel)
+    assert "so raise Max. references" in panel.result.text() and panel.table.rowCount() == 2
+    with qtbot.waitSignal(panel.done, timeout=30_000):
+        qtbot.mouseClick(panel.warned.button("Max. references: 2"), Qt.MouseButton.LeftButton)
+    assert form.values()["at_most"] == 2 and len(panel.table.item(0, 1).text().split(" + ")) == 2
+    assert not panel.warned.text()
 
 
 def test_each_cluster_is_ranked_too(panel, workflow, normalised, references, run_step):

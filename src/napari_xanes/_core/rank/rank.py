@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,10 @@ from napari_xanes._core.rank.ranking import (
 )
 from napari_xanes._core.rank.result import CombinationMap, Ranking
 from napari_xanes._core.solve.design import Constraint, FloatArray
+
+
+PROPOSED_SETS = 1000
+"""Combinations that a larger limit may have and be proposed; those of one reference more may always be."""
 
 
 class RankParams(LibraryParams):
@@ -62,7 +67,8 @@ class RankParams(LibraryParams):
 def rank_step(chain: Chain, params: RankParams, progress: Progress) -> tuple[RankParams, Found]:
     """Choose references for every pixel; labels "combination", tables "combinations" and "ranking".
 
-    Ranked are the mean spectrum of all valid pixels (region 0), and those of the clusters if there are any.
+    Ranked are the mean spectrum of all valid pixels (region 0), and those of the clusters if there are any; of spectra
+    that were normalised, each counts by the thickness it was divided by.
     """
     chain.compute(progress)
     found = Found()
@@ -86,6 +92,9 @@ def rank_step(chain: Chain, params: RankParams, progress: Progress) -> tuple[Ran
     kernel = CombinationKernel(tried, fitted, len(library), params.criterion, params.significance)
     rankings = _rank_regions(chain, params, library, usable, found)
     found["mean_spectrum"] = rankings[0].sentence()
+    if rankings[0].at_limit:
+        more = _more_references(params.at_most, len(library))
+        found.warn(f"set at_most = {more} to try up to {more} references at once")
     chain.tables["ranking"] = _ranking_table(rankings)
     chain.add_kernel(kernel, _Collect(chain, kernel, tuple(r.name for r in library)))
     ends = (float(energy[0]), float(energy[-1]))
@@ -151,10 +160,24 @@ def _rank_regions(
     return rankings
 
 
+def _more_references(at_most: int, library: int) -> int:
+    """Return how many references at once may be proposed rather than `at_most`: all, unless there are too many sets."""
+    more = min(library, 8)
+    while more > at_most + 1 and sum(comb(library, k) for k in range(1, more + 1)) > PROPOSED_SETS:
+        more -= 1
+    return more
+
+
 def _mean_spectra(
     chain: Chain, regions: NDArray[np.intp], usable: NDArray[np.bool_]
 ) -> dict[int, NDArray[np.float64]]:
-    """Return the mean of the valid pixels of the image (0) and of each region from 1; NaN where frames are lost."""
+    """Return the mean of the valid pixels of the image (0) and of each region from 1; NaN where frames are lost.
+
+    Thin pixels, whose normalised spectra are mostly noise, count as little as they do before normalisation.
+    """
+    amount = np.ones(chain.image_shape)
+    if chain.signal == "normalized" and ("thickness" in chain.maps or chain.thickness is not None):
+        amount = np.fmax(chain.found_map("thickness", "rank"), 0).astype(np.float64)
     count = int(regions.max()) + 1
     bands = chain.bands()
     sums = np.zeros((len(bands), count, chain.energy.size + 1))
@@ -162,11 +185,11 @@ def _mean_spectra(
     def add(number: int) -> None:
         y = chain.band(bands[number])
         valid = np.flatnonzero(np.isfinite(y[usable]).all(axis=0))
-        which = regions[bands[number]].ravel()[valid]
+        which, weights = regions[bands[number]].ravel()[valid], amount[bands[number]].ravel()[valid]
         for region in range(count):
-            part = y[:, valid[which == region]]
-            sums[number, region, :-1] = part.sum(axis=1, dtype=np.float64)
-            sums[number, region, -1] = part.shape[1]
+            mine = which == region
+            sums[number, region, :-1] = y[:, valid[mine]] @ weights[mine]
+            sums[number, region, -1] = weights[mine].sum()
 
     blocks.run(add, range(len(bands)), workers=chain.workers)
     total = sums.sum(axis=0)

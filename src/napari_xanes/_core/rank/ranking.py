@@ -22,7 +22,7 @@ from napari_xanes._core.engine.streamed import run_kernels
 from napari_xanes._core.fit.fit import Extrapolate, fit_references
 from napari_xanes._core.fit.library import covered_indices, fitted_indices, usable_frames
 from napari_xanes._core.rank.combinations import Combinations
-from napari_xanes._core.rank.result import AS_GOOD, Combination, CombinationMap, Ranking
+from napari_xanes._core.rank.result import AS_GOOD, POOR, Combination, CombinationMap, Ranking
 from napari_xanes._core.solve.least_squares import Constraint
 
 FloatArray = NDArray[np.floating[Any]]
@@ -129,12 +129,14 @@ def rank_combinations(
     order = [int(i) for i in np.argsort(aic, kind="stable") if np.isfinite(aic[i])]
     equal = _as_good(order, tried.sets, aic, chosen)
     listed = {i: fit(i) for i in {*order[:KEPT], *equal[:KEPT], chosen}}
+    full = len(tried.sets[chosen]) == at_most or listed[chosen].r_factor > POOR
     ranked = sorted(listed.values(), key=lambda c: c.aic)
     return Ranking(
         tuple(ranked[:KEPT]) if chosen in order[:KEPT] else (*ranked[: KEPT - 1], listed[chosen]),
         listed[chosen],
         len(tried.sets),
-        at_limit=len(tried.sets[chosen]) == at_most < len(library),
+        at_limit=full and at_most < len(library),
+        at_most=at_most,
         n_energies=fitted.size,
         n_independent=tried.n_effective,
         correlation=tried.correlation,

@@ -54,7 +54,10 @@ class Ranking:
     tried : int
         How many there were.
     at_limit : bool
-        Whether the chosen one has as many references as were allowed, though there are more.
+        Whether the chosen one has as many references as were allowed, or does not describe the spectrum, though the
+        library holds more.
+    at_most : int
+        How many references were allowed.
     n_energies : int
         How many energies were fitted.
     n_independent : float
@@ -71,6 +74,7 @@ class Ranking:
     best: Combination
     tried: int
     at_limit: bool = False
+    at_most: int = 0
     n_energies: int = 0
     n_independent: float = 0.0
     correlation: float = 0.0
@@ -81,14 +85,15 @@ class Ranking:
         """Return the outcome in words."""
         b = self.best
         what = " + ".join(b.names)
+        more = ""
+        if self.at_limit:
+            more = f"; more than {self.at_most} were not tried and may fit better, so raise at_most"
         if b.r_factor > POOR:
             return (
                 f"none of {self.tried} combinations describes the spectrum: {what}, the closest that the data ask for, has an "
-                f"R-factor of {b.r_factor:.2g}; another compound may be there, or the energies or the normalisation differ."
+                f"R-factor of {b.r_factor:.2g}{more}; {'else ' if more else ''}another compound may be there, or the energies "
+                "or the normalisation differ."
             )
-        more = ""
-        if self.at_limit:
-            more = f"; more than {len(b.names)} were not tried and may fit better, so raise at_most"
         rest = ""
         if self.correlation:
             rest = (

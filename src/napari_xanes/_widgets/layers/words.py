@@ -17,7 +17,7 @@ from napari_xanes._core.recipe.edited import FACTS, UNTOLD, parameter_text
 from napari_xanes._core.recipe.steps import step_title
 from napari_xanes._widgets.layers.layers import about, stack_layers
 from napari_xanes._widgets.layers.masked import mask_entry
-from napari_xanes._widgets.parts.spoken import choice_text, column_text, label_of
+from napari_xanes._widgets.parts.spoken import choice_text, column_text, label_of, spoken
 
 
 def in_voxels(text: str, layer: Layer | None) -> str:
@@ -106,4 +106,6 @@ def _found_title(key: str) -> str:
 
 def _found_text(key: str, value: Any) -> str:
     """Return what was found in words; two numbers are no range."""
-    return ("yes" if value else "no") if isinstance(value, bool) else fact_text(key, value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return spoken("; ".join(value) if key == "warnings" else fact_text(key, value))

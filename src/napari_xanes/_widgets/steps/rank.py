@@ -18,6 +18,7 @@ from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.layers.words import facts, frames_text, resolved
 from napari_xanes._widgets.parts.advice import Told
 from napari_xanes._widgets.parts.buttons import make_button
+from napari_xanes._widgets.parts.spoken import spoken
 from napari_xanes._widgets.steps.library_advice import advice_on
 from napari_xanes._widgets.steps.on_the_way import normalized_first
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
@@ -120,7 +121,7 @@ class RankPanel(StepPanel):
     def tell(self, result: Result) -> tuple[str, str]:
         """Return what the mean spectrum asks for, and how many pixels have no combination."""
         found = facts(result, "rank")
-        sentence = found["mean_spectrum"]
+        sentence = spoken(found["mean_spectrum"])
         table = result.tables["ranking"]
         best = table["references"][(table["region"] == 0) & table["chosen"]]
         absent = facts(result, "element").get("pixels_without_element", 0)
