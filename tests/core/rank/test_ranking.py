@@ -292,7 +292,11 @@ def test_the_mean_of_a_sample_holds_what_is_in_it(data_dir, made):
         steps = steps[1:]
 
     def ranked(at_most):
-        step = {"references": [str(folder / "refs_at_energies.txt")], "background": [0, 1], "at_most": at_most}
+        step = {
+            "references": [str(folder / "refs_at_energies.txt")],
+            "background": [0, 1],
+            "at_most": at_most,
+        }
         return run_recipe(Recipe.from_dict({"schema": 1, "step": [*steps, {"do": "rank", **step}]}), stack)
 
     few = ranked(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -29,3 +30,20 @@ def test_colours_made_ahead_warn_of_nothing_where_filters_are_taken_back_meanwhi
         monkeypatch.setattr(warnings, "showwarning", lambda text, *_: warned.append(str(text)))
         ahead.get_ready.__wrapped__().join()
     assert not warned
+
+
+def test_a_warning_that_others_make_an_error_meanwhile_fails_nothing(monkeypatch):
+    """As where one test ends, and another begins, while colours are made."""
+    failed, lost = [], SimpleNamespace(catch_warnings=nullcontext, filterwarnings=lambda **_: None)
+    monkeypatch.setattr(colormap_utils, "warnings", lost)
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    made = ahead.Labels
+
+    def with_errors(*args, **keywords):
+        warnings.simplefilter("error")
+        return made(*args, **keywords)
+
+    monkeypatch.setattr(ahead, "Labels", with_errors)
+    with warnings.catch_warnings():
+        ahead.get_ready.__wrapped__().join()
+    assert not failed

@@ -39,6 +39,19 @@ def test_titles_and_tabs_are_short(window, qtbot):
     assert "XANES workflow (napari-xanes)" in window.window.dock_widgets, "napari knows it by its name"
 
 
+@pytest.mark.viewer
+def test_docks_of_the_menu_open_as_tabs_and_the_window_does_not_grow(window, qtbot):
+    main = window.window._qt_window
+    main.resize(1366, 768)
+    names = ("XANES spectrum", "XANES workflow", "Corrections", "XANES history", "Find references")
+    for name in names:
+        _, widget = window.window.add_plugin_dock_widget("napari-xanes", name)  # as napari's menu does
+        qtbot.waitUntil(lambda w=widget: w.isVisible() and w.visibleRegion().boundingRect().height() > 150)
+    assert (main.width(), main.height()) == (1366, 768)
+    docks = [window.window.dock_widgets[f"{name} (napari-xanes)"].parent() for name in names[1:]]
+    assert all(len(main.tabifiedDockWidgets(one)) == 3 for one in docks)
+
+
 @pytest.mark.parametrize("table", [False, True])
 def test_texts_that_wrap_are_seen_whole_and_stand_at_the_top(qtbot, table):
     """A text of many short lines is taller than a layout of its preferred width thinks."""

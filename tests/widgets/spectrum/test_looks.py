@@ -69,6 +69,7 @@ def test_nothing_is_cut_on_a_small_screen(small_window, density, theme, qtbot):
     dock.tools.table.setChecked(True)
     settle(dock, qtbot)
     assert_nothing_is_cut(dock)
+    assert dock.key.widget().height() <= dock.key.viewport().height(), "the names are read without scrolling"
     assert not place_in(dock.plot, dock).intersects(place_in(dock.key, dock))
     assert dock.plot.width() > 200
     before = dock.plot.text_color
@@ -184,7 +185,8 @@ def test_choosing_a_layer_does_not_change_what_is_drawn(window, density, qtbot):
     window.layers.selection.active = normal
     settle(dock, qtbot)
     assert dock.tools.quantity.currentText() == "normalised", "of a stack that is new"
-    for layer in (raw, window.add_points(np.zeros((0, 2))), normal, raw):
+    copy = add_stack(window, density)  # which was never looked at
+    for layer in (raw, window.add_points(np.zeros((0, 2))), normal, copy, raw):
         window.layers.selection.active = layer
         settle(dock, qtbot)
         assert dock.tools.quantity.currentText() == "normalised"

@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtTest import QTest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from napari_xanes._widgets.layers.label_colors import label_colors
 from napari_xanes._widgets.layers.layers import add_stack
 from napari_xanes._widgets.layers.masks import MASKED
 from napari_xanes._widgets.layers.seen_labels import labels_on
@@ -95,6 +96,30 @@ def test_marker_region_and_curve_are_of_one_colour(window, stack, dock, qtbot):
     settle(dock, qtbot)
     assert dock.plot.drawn()[f"{drawn.name} 1"].color == "#FFFFFF"
     assert hex_color(drawn.edge_color[1]) == expected[f"{drawn.name} 2"]
+
+
+def test_no_pin_or_region_looks_like_a_label(window, stack, dock, qtbot):
+    """Neither where labels are there before, nor where they come after."""
+    double_click(window, stack, 10, 10)
+    dock.tools.new_region.click()
+    drag_on_canvas(window, stack, (25, 5), (33, 15))
+    settle(dock, qtbot)
+    drawn = dock.plot.drawn()
+    assert [drawn[name].color for name in ("pin 1", "regions 1")] == list(SPOT_COLORS[:2])
+    parts = np.zeros((64, 72), np.uint8)
+    for label in range(1, 5):
+        parts[40:50, 10 * label : 10 * label + 8] = label
+    window.add_labels(parts, name="parts", scale=stack.scale[-2:], colormap=label_colors())
+    settle(dock, qtbot)
+    double_click(window, stack, 10, 30)
+    settle(dock, qtbot)
+    colors = {name: one.color for name, one in dock.plot.drawn().items() if "line" not in name}
+    assert len(colors) == 7 and len(set(colors.values())) == 7
+    pins, regions = window.layers[PINS].face_color, window.layers["regions"].edge_color
+    seen = {f"pin {k + 1}": hex_color(c) for k, c in enumerate(pins)} | {"regions 1": hex_color(regions[0])}
+    assert {name: colors[name] for name in seen} == seen
+    for k in range(1, 5):
+        assert colors[f"parts {k}"] == hex_color(window.layers["parts"].get_color(k))
 
 
 def test_labels_of_naparis_own_button_are_one_mask_at_all_energies(

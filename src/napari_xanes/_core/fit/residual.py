@@ -202,9 +202,7 @@ def _diagnosis(
 
 
 _MISSING = "a reference seems to be missing"
-_UNSHARED = (
-    "no reference seems to be missing (what is left is too little to matter, or differs from pixel to pixel)"
-)
+_HARMLESS = "; it is too weak to change the fractions or not shared by neighbouring pixels, so no reference seems to be missing"
 
 
 def _judged(found: ResidualComponents, diagnosis: FitDiagnosis | None) -> ResidualComponents:
@@ -212,7 +210,7 @@ def _judged(found: ResidualComponents, diagnosis: FitDiagnosis | None) -> Residu
     if diagnosis is None:
         return found
     if not diagnosis.causes:
-        message = found.message.replace(_MISSING, _UNSHARED, 1)
+        message = found.message.removeprefix(f"{_MISSING}: ") + _HARMLESS
         return replace(found, missing=False, message=message) if found.missing else found
     missing = "missing reference" in diagnosis.causes
     if missing == found.missing:

@@ -54,6 +54,7 @@ class BadPixelsParams(Params):
         8.0,
         "Limit",
         "Standard deviations of the noise by which a bad pixel stands out from its neighbours.",
+        unit="sigma",
         gt=0,
     )
     replace: bool = field(

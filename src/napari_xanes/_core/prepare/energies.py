@@ -27,11 +27,13 @@ class ShiftEnergyParams(Params):
     measured: float | None = field(
         None,
         "Measured",
-        "Energy at which something known was found, such as e0 of a foil.",
+        "Energy at which something known was found, such as the edge of a foil. Empty: the offset is added.",
         unit="eV",
         example=8333.6,
     )
-    true: float | None = field(None, "True", "Where it should be.", unit="eV", example=8333.0)
+    true: float | None = field(
+        None, "True", "Where it should be. Empty: the offset is added.", unit="eV", example=8333.0
+    )
 
 
 class MergeEnergiesParams(Params):

@@ -32,7 +32,6 @@ from napari_xanes._core.rank.ranking import (
 from napari_xanes._core.rank.result import CombinationMap, Ranking
 from napari_xanes._core.solve.design import Constraint, FloatArray
 
-
 PROPOSED_SETS = 1000
 """Combinations that a larger limit may have and be proposed; those of one reference more may always be."""
 

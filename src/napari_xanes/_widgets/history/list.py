@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBo
 from napari_xanes._core.data.history import Entry
 from napari_xanes._core.recipe.edited import HistoryStep, HistorySteps
 from napari_xanes._widgets.parts.buttons import in_line, make_button
+from napari_xanes._widgets.parts.spoken import spoken
 
 HEIGHT = 230
 
@@ -88,7 +89,7 @@ class HistoryList(QWidget):
             item = self.list.item(i)
             assert item is not None
             item.setText(_text(i + 1, step))
-            item.setToolTip("\n".join(step.warnings()))
+            item.setToolTip("\n".join(map(spoken, step.warnings())))
             font = item.font()
             font.setItalic(not step.done)
             font.setStrikeOut(not step.on)
@@ -121,5 +122,5 @@ class HistoryList(QWidget):
 
 def _text(number: int, step: HistoryStep) -> str:
     lines = [f"{number}  {step.title()}", step.parameters(), step.outcome()]
-    lines += [f"⚠ {warning}" for warning in step.warnings()]
+    lines += [f"⚠ {spoken(warning)}" for warning in step.warnings()]
     return "\n".join(line for line in lines if line)

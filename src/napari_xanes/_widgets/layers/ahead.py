@@ -6,6 +6,7 @@ napari compiles what draws Labels and Shapes layers when the first is made, and 
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from threading import Thread
@@ -25,6 +26,7 @@ def get_ready() -> Thread:
 
     The registry of units, which pint sets up when it is asked first, is not for two threads at once: it is asked here.
     Nor is what napari does to hear no warning while it makes colours: numba does the same, and each takes back the other's.
+    Whoever takes back filters of warnings meanwhile may make one an error; what is not ready then is made when needed.
     """
     warnings.filterwarnings("ignore", "Conversion from CIE-LAB", UserWarning)
     _ = get_application_registry().pixel
@@ -36,7 +38,8 @@ def get_ready() -> Thread:
 def _get_ready() -> None:
     for dtype in (np.uint8, np.int32):  # of masks and clusters, of particles
         for colors in (mask_colors(), label_colors()):
-            Labels(np.zeros((2, 2), dtype), colormap=colors)
+            with suppress(Warning):
+                Labels(np.zeros((2, 2), dtype), colormap=colors)
     Shapes()
     for module in _MODULES:
         import_module(module)

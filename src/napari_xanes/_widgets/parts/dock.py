@@ -11,11 +11,12 @@ import re
 from typing import Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
     QLabel,
+    QMainWindow,
     QScrollArea,
     QSizePolicy,
     QSpacerItem,
@@ -28,6 +29,8 @@ OF_NAPARI = re.compile(r"^XANES | \((napari-xanes|XANES)\)$")
 LASTING = "lasting"
 """Property of background work (with `running`, `title` and the signal `ended`) that outlives a dock that is closed."""
 _leaving: set[QWidget] = set()
+IN_DOCK = QEvent.Type.User
+"""What a widget posts to itself when it was put into a dock."""
 NARROW = 330
 """px; what is in a dock must fit into this width, so that the picture has room on a small screen."""
 
@@ -35,9 +38,12 @@ NARROW = 330
 class Dock(QScrollArea):
     """A scrollable column that cleans up after itself when its dock is closed."""
 
+    beside_others = True
+    """Whether it opens as a tab beside the docks of this plugin that are there, one below the other being too small."""
+
     def __init__(self) -> None:
         super().__init__()
-        self._docked = False
+        self._docked = self._settled = False
         self._clean = False
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -56,7 +62,10 @@ class Dock(QScrollArea):
                 self._leave()
             self._docked = self.parent() is not None
             if self._docked:
-                QTimer.singleShot(0, self._shorten_title)  # napari makes it after this
+                # for when napari has made the dock, before the window grows to hold one below the other
+                QCoreApplication.postEvent(self, QEvent(IN_DOCK))
+        if event is not None and event.type() == IN_DOCK:
+            self._settle()
         if event is not None and event.type() == QEvent.Type.Polish:
             self._fill_up()
         return super().event(event)
@@ -68,19 +77,16 @@ class Dock(QScrollArea):
             self.column.addSpacerItem(QSpacerItem(0, 0, policy.Minimum, policy.Expanding))
         self._filled = True
 
-    def _shorten_title(self) -> None:
-        """Leave in the title and on the tab of the dock only what it is; napari goes on knowing it by its name."""
+    def _settle(self) -> None:
+        """Take its place among the docks, under a short name."""
         dock = self.parent()
         while dock is not None and not isinstance(dock, QDockWidget):
             dock = dock.parent()
-        if self._clean or dock is None:
-            return
-        name, short = dock.windowTitle(), short_title(dock.windowTitle())
-        dock.setWindowTitle(short)
-        bar = dock.titleBarWidget()
-        for label in [] if bar is None else bar.findChildren(QLabel):
-            if label.text() == name:
-                label.setText(short)
+        if not self._clean and dock is not None:
+            _shorten_title(dock)
+            if self.beside_others and not self._settled:
+                _put_beside_others(dock)
+            self._settled = True
 
     def _leave(self) -> None:
         """Go away: at once, or out of sight as soon as a run that is under way has put its result into the layers."""
@@ -129,3 +135,30 @@ def short_title(name: str) -> str:
     """Return the name of a dock without that of the plugin."""
     short = OF_NAPARI.sub("", name)
     return short[:1].upper() + short[1:]
+
+
+def _shorten_title(dock: QDockWidget) -> None:
+    """Leave in the title and on the tab of a dock only what it is; napari goes on knowing it by its name."""
+    name, short = dock.windowTitle(), short_title(dock.windowTitle())
+    dock.setWindowTitle(short)
+    bar = dock.titleBarWidget()
+    for label in [] if bar is None else bar.findChildren(QLabel):
+        if label.text() == name:
+            label.setText(short)
+
+
+def _put_beside_others(dock: QDockWidget) -> None:
+    """Make a dock a tab beside the last of this plugin's in its area, in front of it."""
+    window = dock.parent()
+    if not isinstance(window, QMainWindow) or dock.isFloating() or window.tabifiedDockWidgets(dock):
+        return
+    area = window.dockWidgetArea(dock)
+    others = [
+        one
+        for one in window.findChildren(QDockWidget)
+        if one is not dock and not one.isFloating() and not one.isHidden() and one.findChild(Dock)
+    ]
+    for other in [one for one in others if window.dockWidgetArea(one) == area][-1:]:
+        window.tabifyDockWidget(other, dock)
+        dock.show()
+        dock.raise_()

@@ -1,8 +1,11 @@
-"""One colour for each pin and drawn region, its marker and its curve, no two alike as long as there are others."""
+"""One colour for each pin and drawn region, its marker and its curve, no two alike as long as there are others.
+
+Labels have the colours that they are seen in; pins and regions yield to them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -50,21 +53,35 @@ class SpotColors:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._known: WeakKeyDictionary[Layer, int] = WeakKeyDictionary()
+        self._labels: set[str] = set()
 
-    def give(self) -> None:
-        """Colour what is new and looks like another, or has a colour that nobody has chosen."""
+    def give(self, labels: Collection[str]) -> bool:
+        """Colour what is new and looks like another, or has a colour that nobody has chosen; returns whether anything is.
+
+        What looks like `labels`, colours of labels that are shown, is coloured anew when these are new, if there is a
+        colour left.
+        """
+        come, self._labels = set(labels) - self._labels, set(labels)
+        changed = False
         for layer in _spot_layers(self._viewer):
             colors = spot_colors(layer)
             first = min(self._known.get(layer, 0), len(colors))
             self._known[layer] = len(colors)
             others = [c for one in _spot_layers(self._viewer) if one is not layer for c in spot_colors(one)]
+            others += labels
             fresh = list(colors)
-            for k in range(first, len(colors)):
+            for k, color in enumerate(colors):
                 used = others + fresh[:k]
-                if fresh[k] == OF_NAPARI or fresh[k] in used:
-                    fresh[k] = next_color(used)
+                if k >= first:
+                    anew = color == OF_NAPARI or color in used
+                else:
+                    anew = color in come and bool(set(SPOT_COLORS) - {*used, *fresh})
+                if anew:
+                    fresh[k] = next_color([*used, *fresh[k + 1 : first]])
             if fresh != colors:
                 _set_colors(layer, fresh)
+                changed = True
+        return changed
 
 
 def _spot_layers(viewer: Any) -> Iterator[Layer]:

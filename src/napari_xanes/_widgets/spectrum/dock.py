@@ -43,6 +43,8 @@ class XanesSpectrum(Dock):
     followed while they are drawn or painted.
     """
 
+    beside_others = False
+
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.viewer = real_viewer(napari_viewer)

@@ -16,7 +16,7 @@ LONGEST, END = 30, 15
 """Letters of a name, and of its end, which tells labels apart and holds a fraction with its sigma; of a longer one the middle is left out. All is the tooltip."""
 STEP, WIDEST = 20, 240
 """px by which the width changes, so that the plot stands still while numbers change; and its end."""
-NARROW, HIGHEST = 420, 46
+NARROW, HIGHEST = 420, 72
 """px of the plot with its key below which the key lies over the plot, and how high it is there at most."""
 
 

@@ -17,9 +17,10 @@ from napari_xanes._core.base.errors import XanesError
 from napari_xanes._core.edge.params import NormalizeParams
 from napari_xanes._core.runs.spectra import SpectraSteps
 from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.one_scan import scan_of
 from napari_xanes._widgets.spectrum.form_link import FitAsked, FormLink
 from napari_xanes._widgets.spectrum.mean_spectra import MEASURED, NORMALISED
-from napari_xanes._widgets.spectrum.reading import CURSOR, MEAN, Reading, SpectrumRead
+from napari_xanes._widgets.spectrum.reading import CURSOR, Reading, SpectrumRead
 from napari_xanes._widgets.spectrum.rows import Row
 
 Float64 = NDArray[np.float64]
@@ -86,12 +87,13 @@ class SpectrumModel:
         return np.empty(0) if layer is None else np.array(about(layer)["energy"])
 
     def _choose_quantity(self, layer: Layer) -> None:
-        """Show a stack that is new as its values are; one that was seen before changes nothing by being chosen."""
-        new = about(layer)["id"] not in self._seen
-        self._seen.add(about(layer)["id"])
+        """Show a scan that is new as its values are, and from when it is normalised on so; no choice of a layer goes back."""
+        normalised = about(layer)["signal"] == "normalized"
+        looks = {scan_of(layer)} | ({about(layer)["id"]} if normalised else set())
+        new = looks - self._seen
+        self._seen |= looks
         if new and not self._picked:
-            quantity = NORMALISED if about(layer)["signal"] == "normalized" else MEASURED
-            self.wanted = replace(self.wanted, quantity=quantity)
+            self.wanted = replace(self.wanted, quantity=NORMALISED if normalised else MEASURED)
 
     def _source(self, layer: Layer) -> Layer:
         return self.reading.source(layer, measured=self.wanted.quantity == MEASURED and not self.wanted.fit)
@@ -155,7 +157,7 @@ class SpectrumModel:
         return bool(spectra) and all(one.mean.values.size == energies for one in spectra)
 
     def rows(self) -> list[Row]:
-        """Return what pins, shapes and labels hold, in numbers."""
+        """Return what pins, shapes and labels hold, or the whole stack where there are none, in numbers."""
         layer = self.reading.stack_layer()
         if layer is None or not self.is_read():
             return []
@@ -168,7 +170,7 @@ class SpectrumModel:
         except XanesError:
             fit = None
         spectra = self.reading.spectra.items()
-        return [_row(name, one, edge, fit) for name, one in spectra if name not in (CURSOR, MEAN)]
+        return [_row(name, one, edge, fit) for name, one in spectra if name != CURSOR]
 
     def _can_fit(self, layer: Layer) -> bool:
         return self.wanted.quantity != MEASURED or about(layer)["signal"] in ("optical_density", "normalized")

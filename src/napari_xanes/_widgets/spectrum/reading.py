@@ -135,8 +135,9 @@ class Reading:
         """Read what changed of pins, shapes and labels; the mean of the stack where there are none."""
         kept = {CURSOR: self.spectra[CURSOR]} if self.cursor is not None and CURSOR in self.spectra else {}
         spectra, known = dict[str, SpectrumRead](kept), dict[str, tuple[str, SpectrumRead]]()
-        self._colors.give()
         spots = list(every_spot(self.viewer, layer, self._plane(layer)))
+        if self._colors.give([one.color for one in spots if one.label and one.color]):
+            spots = list(every_spot(self.viewer, layer, self._plane(layer)))
         read = f"{about(source)['id']} {mark_of(source)} {quantity == MEASURED}"
         for spot in spots:  # while one is waited for, layers may come and go
             key = f"{read} {spot.color} {_mark(spot.pixels)}"

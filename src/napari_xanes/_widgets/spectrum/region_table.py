@@ -13,7 +13,7 @@ from napari_xanes._widgets.spectrum.rows import Row
 from napari_xanes._widgets.steps.sections import FIT, numbered
 
 COLUMNS = {
-    "region": "The pin, shape or label.",
+    "region": "The pin, shape or label; without any, the whole stack.",
     "pixels": "Its pixels; the mean spectrum is of those that are valid in all frames.",
     "thickness": "Of the mean spectrum, in optical density, as in the map of this name: post- minus pre-edge line, the mean after "
     "the edge.",

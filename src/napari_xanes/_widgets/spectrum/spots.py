@@ -34,11 +34,12 @@ CORNERS = 64
 
 @dataclass(frozen=True, eq=False)
 class Spot:
-    """What a spectrum is of: its name, pixels and colour, and whether it was painted at single energies."""
+    """What a spectrum is of: its name, pixels and colour, whether it is a label, and painted at single energies."""
 
     name: str
     pixels: Pixels
     color: str | None
+    label: bool = False
     collapsed: bool = False
 
 
@@ -69,7 +70,7 @@ def every_spot(viewer: Any, layer: Layer, plane: int) -> Iterator[Spot]:
             for label, pixels in _shown_labels(other, layer, plane):
                 color = other.get_color(label)
                 shown = None if color is None else hex_color(color)
-                yield Spot(f"{names[other]} {label}", pixels, shown, collapsed)
+                yield Spot(f"{names[other]} {label}", pixels, shown, True, collapsed)
 
 
 def _names(layers: Iterable[Layer]) -> dict[Layer, str]:

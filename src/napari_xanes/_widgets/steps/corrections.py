@@ -86,12 +86,18 @@ class CorrectionsPanel(ChoicePanel):
         stack = stack_of(layer)
         if stack.signal == "counts" and stack.flat is not None:
             return f"Run {numbered(PREPROCESS)} first: the flats belong to the frames as they were measured."
-        if self.step == "internal_i0" and stack.signal == "normalized":
-            return "The beam is corrected before the edge is normalised; choose an earlier stack."
         values = self.forms[self.step].values()
         if self.step == "drop_energies" and not (values["energies"] or values["windows"]):
             return "Name the energies of the frames that went wrong, or show one and press Add shown frame."
+        if self.step == "shift_energy" and not any(value is not None for value in values.values()):
+            return "Untick auto and type the offset, or where something known was measured and where it should be."
         return ""
+
+    def missing(self, line: list[Layer]) -> str:
+        """Say which stack takes the correction, if the chosen one does not."""
+        if self.step == "internal_i0" and about(line[0])["signal"] == "normalized":
+            return "The beam is corrected before the edge is normalised; choose an earlier stack."
+        return super().missing(line)
 
     def will(self, layer: Layer) -> str:
         """Say what Run will do."""

@@ -45,7 +45,7 @@ class ResidualPanel(AfterFitPanel):
         """Return whether a reference is missing, and by what it is known."""
         found = facts(result, "residual")
         message = found["message"]
-        short = "a reference is missing" if found["reference_missing"] else "no more than noise"
+        short = "a reference is missing" if found["reference_missing"] else "no reference is missing"
         return short, f"{message[0].upper()}{message[1:]}."
 
     def refresh(self) -> None:

@@ -60,7 +60,7 @@ def what_is_missing(step: str, signal: Signal) -> str:
     if signal in declared.takes:
         return ""
     if signal == "normalized":
-        return "Nothing to do: this stack was normalised already when it was opened."
+        return "Nothing to do: this stack is normalised already."
     first = missing_before(declared, signal)
     section = next(one for one in SECTIONS if first[0] in one.steps)
     wanted = " or ".join(
