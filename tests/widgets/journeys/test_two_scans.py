@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QLineEdit
 
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.layers.layers import about, add_stack
@@ -54,12 +55,25 @@ def test_choices_of_another_element_are_said_and_its_energies_forgotten(workflow
     add_stack(viewer, density)
     panel = workflow.panels["normalize"]
     form = panel.forms["normalize"]
-    form.editors["e0"].set_value(8340.0)
-    form.editors["divide_by"].set_value("step")
+    workflow.show()
+    e0, divide_by = form.editors["e0"], form.editors["divide_by"]
+    qtbot.mouseClick(e0.auto, Qt.MouseButton.LeftButton)
+    line = e0.inner.findChild(QLineEdit) or e0.inner
+    line.selectAll()
+    qtbot.keyClicks(line, "8340")
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    qtbot.mouseClick(divide_by.auto, Qt.MouseButton.LeftButton)
+    box = divide_by.inner.findChild(QComboBox) or divide_by.inner
+    qtbot.keyClick(box, Qt.Key.Key_Home)
+    while form.values()["divide_by"] != "step":
+        before = box.currentIndex()
+        qtbot.keyClick(box, Qt.Key.Key_Down)
+        assert box.currentIndex() > before
+    assert form.values()["e0"] == 8340.0
     assert form.labels()["Divide by"].font().bold() and not form.labels()["Slopes"].font().bold()
     assert "Chosen before" not in panel.advice.text()
     add_stack(viewer, of_iron(density))
-    workflow.open_step("normalize")
+    qtbot.mouseClick(workflow.sections["normalize"].button, Qt.MouseButton.LeftButton)
     assert form.values()["e0"] is None, "an edge energy of nickel is none of iron"
     panel.update_plan()
     assert "Chosen before, for another scan: Divide by: step." in panel.advice.text()
@@ -97,7 +111,7 @@ def test_a_workflow_that_is_closed_lets_its_run_finish_and_says_so(window, densi
     qtbot.wait(100)
     qtbot.mouseClick(workflow.panels["normalize"].runner.run, Qt.MouseButton.LeftButton)
     assert workflow.panels["normalize"].runner.background.running
-    dock.destroyOnClose()  # what the cross in its title does
+    qtbot.mouseClick(dock.titleBarWidget().close_button, Qt.MouseButton.LeftButton)
     assert said == ["Normalise: ni_simulated: goes on; the result will appear among the layers."]
     assert workflow_of(window) is None
     go.set()

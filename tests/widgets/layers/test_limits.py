@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_xanes._core.draw.limits import color_limits
 from napari_xanes._widgets.layers.layers import about, add_stack, stack_of
@@ -98,6 +99,26 @@ def test_running_again_leaves_the_map_that_is_looked_at(workflow, viewer, densit
         layer.visible = False
     run_step(panel)
     assert any(one.visible for one in viewer.layers), "the result is shown"
+
+
+def test_a_step_that_is_tried_again_and_again_stays_open(workflow, viewer, density, run_step, qtbot):
+    """The step that comes next is unfolded when a step has run for the first time on a stack."""
+    add_stack(viewer, density)
+    workflow.show()
+    panel, section = workflow.panels["normalize"], workflow.sections["normalize"]
+    qtbot.mouseClick(section.button, Qt.MouseButton.LeftButton)
+    run_step(panel)
+    assert workflow.sections["fit"].is_open() and not section.is_open()
+    qtbot.mouseClick(section.button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(panel.forms["normalize"].editors["post_edge"].auto, Qt.MouseButton.LeftButton)
+    with qtbot.waitSignal(panel.done, timeout=60_000):
+        qtbot.mouseClick(panel.runner.run, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not panel.runner.background.running)
+    assert section.is_open() and panel.result.isVisible() and "Ni K" in panel.result.text()
+    workflow.undo.click()
+    workflow.undo.click()
+    run_step(panel)
+    assert not section.is_open(), "what was taken back counts no more"
 
 
 def test_limits_of_a_stack_without_an_edge_are_those_of_all_pixels(viewer, scan):

@@ -88,7 +88,7 @@ class StepPanel(QWidget):
         self._input_id: str | None = None
         self._span: tuple[float, float] | None = None
         self._running_on: str | None = None
-        self._running_as = self.key
+        self._running_as, self.again = self.key, False  # whether it ran on the same stack before
         self.forms = {
             name: ParamsForm(STEPS[name].params, self.title, self.hidden, name, self.starts)
             for name in self.names
@@ -277,6 +277,7 @@ class StepPanel(QWidget):
             return run_here(stack, steps, keep=keep, progress=progress)
 
         self._running_on, self._running_as = about(layer)["id"], self.result_key()
+        self.again = self._running_as in results_of(layer)
         self._say("")
         self.runner.start(job, f"{self.title}: {layer.name}")
 
@@ -285,8 +286,7 @@ class StepPanel(QWidget):
         if parent is None:
             show_info(f"{self.title}: the stack was removed while it ran; the result is discarded.")
             return
-        name = self.stack_name if self.keeps_stack() else ""
-        made, more = self.own(result), self.wants_more()
+        made, more, name = self.own(result), self.wants_more(), self.stack_name if self.keeps_stack() else ""
         with changed_together(self.viewer):
             last = put_result(self.viewer, parent, self._running_as, made, stack_name=name, more=more)
             self.chooser.refresh()

@@ -205,8 +205,9 @@ class XanesWorkflow(Dock):
         self._shown = chosen
 
     def _advance(self, key: str, layer: Any = None) -> None:
+        """Unfold the step that comes next, unless this one was run again: whoever tries values goes on with it."""
         section = next((one for one in SECTIONS if one.key == key), None)
-        if section is not None and section.then:
+        if section is not None and section.then and not self.panels[key].again:
             self.open_step(section.then)
 
     def take_spectra(self, paths: Sequence[str]) -> None:
