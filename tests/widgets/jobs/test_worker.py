@@ -159,3 +159,18 @@ def test_a_warning_of_the_window_is_not_told_as_one_of_the_job(qtbot, background
         warned.set()
     assert [record.getMessage() for record in caplog.records] == ["Job: of the job"]
     assert shown == ["of the window"]
+
+
+@pytest.mark.filterwarnings("default")
+def test_colours_that_are_made_ahead_meanwhile_are_not_told_of_as_of_the_job(qtbot, background, caplog):
+    def ahead():
+        warnings.warn("Conversion from CIE-LAB: 20 negative values were clipped", UserWarning, stacklevel=1)
+
+    def job(progress):
+        thread = threading.Thread(target=ahead)
+        thread.start()
+        thread.join()
+
+    with qtbot.waitSignal(background.ended, timeout=20_000):
+        background.start(job, "Job")
+    assert not caplog.records

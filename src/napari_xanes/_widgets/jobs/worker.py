@@ -17,6 +17,7 @@ from qtpy.QtCore import QObject, Qt, QThread, QTimer, Signal
 
 from napari_xanes._core.base.errors import Cancelled
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._widgets.layers.ahead import hear_nothing_of_colors
 from napari_xanes._widgets.parts.busy import is_busy
 from napari_xanes._widgets.parts.notices import logger, report_error
 
@@ -38,6 +39,7 @@ class _Work:
 
     def __call__(self) -> Any:
         assert self.job is not None
+        hear_nothing_of_colors()  # that may just be made ahead: a worker takes the warnings of all threads
         return self.job(self.report)
 
     def report(self, done: int, total: int, text: str) -> None:

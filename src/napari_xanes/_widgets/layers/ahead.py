@@ -20,6 +20,11 @@ from napari_xanes._widgets.layers.label_colors import label_colors, mask_colors
 _MODULES = ("skimage.measure",)
 
 
+def hear_nothing_of_colors() -> None:
+    """Leave out what scikit-image warns of where napari makes colours; to be said again by who hears all warnings."""
+    warnings.filterwarnings("ignore", "Conversion from CIE-LAB", UserWarning)
+
+
 @cache
 def get_ready() -> Thread:
     """Begin, once; returns the thread.
@@ -28,7 +33,7 @@ def get_ready() -> Thread:
     Nor is what napari does to hear no warning while it makes colours: numba does the same, and each takes back the other's.
     Whoever takes back filters of warnings meanwhile may make one an error; what is not ready then is made when needed.
     """
-    warnings.filterwarnings("ignore", "Conversion from CIE-LAB", UserWarning)
+    hear_nothing_of_colors()
     _ = get_application_registry().pixel
     thread = Thread(target=_get_ready, name="napari-xanes: getting ready")
     thread.start()
