@@ -23,7 +23,7 @@ from napari_xanes._core.engine.passes import RawMaps, run_bands
 
 SLAB_BYTES = 48 * 2**20
 """Of a slab of images, float32."""
-MOST_BYTES = 768 * 2**20
+MOST_BYTES = 512 * 2**20
 """What a slab of volumes and the rows around it take at most, where so much is free and a few planes take less."""
 ROWS_AROUND = 8
 """What the longest interpolation needs besides the rows that it gives."""
