@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtGui import QHelpEvent
@@ -43,6 +44,7 @@ def test_titles_and_tabs_are_short(window, qtbot):
 def test_docks_of_the_menu_open_as_tabs_and_the_window_does_not_grow(window, qtbot):
     main = window.window._qt_window
     main.resize(1366, 768)
+    window.add_labels(np.zeros((20, 30), np.uint8))  # whose controls are tall
     names = ("XANES spectrum", "XANES workflow", "Corrections", "XANES history", "Find references")
     for name in names:
         _, widget = window.window.add_plugin_dock_widget("napari-xanes", name)  # as napari's menu does

@@ -202,7 +202,7 @@ def _diagnosis(
 
 
 _MISSING = "a reference seems to be missing"
-_HARMLESS = "; it is too weak to change the fractions or not shared by neighbouring pixels, so no reference seems to be missing"
+_HARMLESS = "; what is left is too weak to change the fractions or not shared by neighbouring pixels, so no reference seems to be missing"
 
 
 def _judged(found: ResidualComponents, diagnosis: FitDiagnosis | None) -> ResidualComponents:

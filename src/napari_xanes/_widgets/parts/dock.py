@@ -38,9 +38,6 @@ NARROW = 330
 class Dock(QScrollArea):
     """A scrollable column that cleans up after itself when its dock is closed."""
 
-    beside_others = True
-    """Whether it opens as a tab beside the docks of this plugin that are there, one below the other being too small."""
-
     def __init__(self) -> None:
         super().__init__()
         self._docked = self._settled = False
@@ -84,9 +81,25 @@ class Dock(QScrollArea):
             dock = dock.parent()
         if not self._clean and dock is not None:
             _shorten_title(dock)
-            if self.beside_others and not self._settled:
-                _put_beside_others(dock)
+            window = dock.parent()
+            if isinstance(window, QMainWindow) and not dock.isFloating() and not self._settled:
+                self.take_place(window, dock)
             self._settled = True
+
+    def take_place(self, window: QMainWindow, dock: QDockWidget) -> None:
+        """Become a tab beside the last of this plugin's docks in the same area, in front of it; below it is little room."""
+        if window.tabifiedDockWidgets(dock):
+            return
+        area = window.dockWidgetArea(dock)
+        others = [
+            one
+            for one in window.findChildren(QDockWidget)
+            if one is not dock and not one.isFloating() and not one.isHidden() and one.findChild(Dock)
+        ]
+        for other in [one for one in others if window.dockWidgetArea(one) == area][-1:]:
+            window.tabifyDockWidget(other, dock)
+            dock.show()
+            dock.raise_()
 
     def _leave(self) -> None:
         """Go away: at once, or out of sight as soon as a run that is under way has put its result into the layers."""
@@ -145,20 +158,3 @@ def _shorten_title(dock: QDockWidget) -> None:
     for label in [] if bar is None else bar.findChildren(QLabel):
         if label.text() == name:
             label.setText(short)
-
-
-def _put_beside_others(dock: QDockWidget) -> None:
-    """Make a dock a tab beside the last of this plugin's in its area, in front of it."""
-    window = dock.parent()
-    if not isinstance(window, QMainWindow) or dock.isFloating() or window.tabifiedDockWidgets(dock):
-        return
-    area = window.dockWidgetArea(dock)
-    others = [
-        one
-        for one in window.findChildren(QDockWidget)
-        if one is not dock and not one.isFloating() and not one.isHidden() and one.findChild(Dock)
-    ]
-    for other in [one for one in others if window.dockWidgetArea(one) == area][-1:]:
-        window.tabifyDockWidget(other, dock)
-        dock.show()
-        dock.raise_()

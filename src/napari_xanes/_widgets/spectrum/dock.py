@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Layer
-from qtpy.QtCore import QObject, Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout
+from qtpy.QtCore import QObject, Qt
+from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow
 
 from napari_xanes._widgets.layers.layers import about
 from napari_xanes._widgets.layers.session import real_viewer
@@ -43,8 +43,6 @@ class XanesSpectrum(Dock):
     followed while they are drawn or painted.
     """
 
-    beside_others = False
-
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.viewer = real_viewer(napari_viewer)
@@ -59,7 +57,6 @@ class XanesSpectrum(Dock):
         self.box = RegionBox(self.viewer, self.stack_layer)
         self.picture = Picture()
         self._hovered: Any = None
-        self._placed = False
         self._hover_timer = _timer(self, HOVER_MS, self._read_cursor)
         self._region_timer = _timer(self, REGION_MS, self.read_regions)
         self._redraw_timer = _timer(self, 0, self.redraw)  # an editor says more than once that it changed
@@ -110,17 +107,10 @@ class XanesSpectrum(Dock):
             clicks.remove(callback)
         clicks.append(self._on_double_click)
 
-    def showEvent(self, event: Any) -> None:
-        """Go below the canvas, once."""
-        super().showEvent(event)
-        if not self._placed:
-            self._placed = True
-            QTimer.singleShot(0, self._go_below)
-
-    def _go_below(self) -> None:
-        if not self._clean:
-            go_below(self)
-            self._view.fit_soon()
+    def take_place(self, window: QMainWindow, dock: QDockWidget) -> None:
+        """Go below the canvas."""
+        go_below(window, dock)
+        self._view.fit_soon()
 
     def stack_layer(self) -> Layer | None:
         """Return the stack that is looked at."""
