@@ -142,9 +142,11 @@ def _decimated(frame: Float32, bins: Sequence[int]) -> Float32:
             continue
         half, lead = step // 2, (slice(None),) * axis
         end = size // step * step
-        total = small[(*lead, slice(0, end, half))].copy()
-        for start in range(1, half):
-            total += small[(*lead, slice(start, end, half))]
+        total, *others = (small[(*lead, slice(start, end, half))] for start in range(half))
+        if others:
+            total = total + others[0]
+        for other in others[1:]:
+            total += other
         left, right = total[(*lead, slice(0, None, 2))], total[(*lead, slice(1, None, 2))]
         small = left + right
         small *= 3
