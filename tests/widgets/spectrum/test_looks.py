@@ -242,6 +242,9 @@ def test_a_mean_is_over_the_pixels_that_are_valid_in_all_frames(window, density,
     np.testing.assert_allclose(got[ok], inside.mean(axis=1)[ok], rtol=1e-5)
     assert np.isnan(got[3]) and np.isfinite(got[ok]).all()
     assert "that are valid in all frames" in dock.tools.message.text()
+    qtbot.mouseClick(dock.tools.table, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+    edge = nx.normalize_edge(inside.mean(axis=1)[ok].astype(float), density.energy[ok])
+    assert float(dock.table.table.item(0, 2).text()) == pytest.approx(float(edge.thickness), rel=0.02)
 
 
 def test_labels_of_a_scan_with_a_long_name_are_told_apart(qtbot):

@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from napari_xanes._widgets.layers.label_colors import label_colors
-from napari_xanes._widgets.layers.layers import add_stack
+from napari_xanes._widgets.layers.layers import about, add_stack
 from napari_xanes._widgets.layers.masks import MASKED
 from napari_xanes._widgets.layers.seen_labels import labels_on
 from napari_xanes._widgets.spectrum.colors import PINS, SPOT_COLORS, hex_color
@@ -163,7 +163,9 @@ def test_a_new_mask_is_painted_with_one_button(window, stack, dock, workflow, de
     assert "Applied to 1 layer" in use.result.text()
 
 
-def test_labels_are_read_where_they_are_seen(window, stack, dock, density, qtbot):
+def test_labels_are_read_where_they_are_seen(
+    window, stack, dock, workflow, density, references, run_step, qtbot
+):
     y, x = stack.scale[-2:]
     labels = window.add_labels(
         np.zeros((20, 20), np.uint8),
@@ -177,6 +179,19 @@ def test_labels_are_read_where_they_are_seen(window, stack, dock, density, qtbot
     settle(dock, qtbot)
     expected = density.data[:, 30:32, 36:38].mean(axis=(1, 2))
     np.testing.assert_allclose(dock.plot.drawn()["coarse 1"].y, expected, rtol=1e-5)
+
+    qtbot.mouseClick(workflow.sections["masks"].button, Qt.MouseButton.LeftButton)
+    qtbot.wait(100)
+    qtbot.mouseClick(workflow.masks.use.apply, Qt.MouseButton.LeftButton)
+    seen = np.zeros((64, 72), bool)
+    seen[30:32, 36:38] = True
+    np.testing.assert_array_equal(np.isfinite(np.asarray(stack.data[7])), seen)
+    fit = workflow.panels["fit"]
+    fit.forms["fit"].editors["references"].set_value(references)
+    workflow.chooser.choose(stack)
+    run_step(fit)
+    error = next(one.data for one in window.layers if about(one).get("map") == "error")
+    assert np.isfinite(error[seen]).any() and np.isnan(error[~seen]).all()
 
     turned = window.add_labels(np.zeros((64, 72), np.uint8), name="turned", rotate=90, scale=(y, x))
     turned.data[10, 20] = 3

@@ -149,8 +149,10 @@ def test_spectra_of_a_library_and_maps_are_ticked_in_lists(
 
     panel = ParticlesPanel(viewer, workflow.chooser)
     qtbot.addWidget(panel)
-    of = panel.forms["particles"].editors["of"]
-    assert [of.combo.itemData(i) for i in range(of.combo.count())] == [None, "thickness", "edge_step"]
+    for name in ("of", "profile", "split_by"):
+        combo = panel.forms["particles"].editors[name].combo
+        offered = [combo.itemData(i) for i in range(combo.count())]
+        assert not combo.isEditable() and offered == [None, "thickness", "edge_step"], name
     panel.cleanup()
 
 
@@ -167,6 +169,8 @@ def test_warnings_stay_in_the_step_and_a_button_follows_them(
     wait_for(qtbot, panel, lambda: click(panel.warned, "Divide by: line"))
     assert "Divide by" in panel.warned.text() and "divide_by" not in panel.warned.text()
     assert "note" in workflow.sections["normalize"].headline.text()
+    history = workflow.results.text.toPlainText()
+    assert "Divide by: step" in history and "divide_by" not in history, "in the words of the form there, too"
     workflow.panels["fit"].refresh()
     assert "Divide by" in panel.warned.text(), "it stays"
     wait_for(qtbot, panel, lambda: click(panel.warned, "Divide by: step"))

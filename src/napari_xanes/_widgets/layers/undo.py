@@ -140,14 +140,21 @@ def _is_ours(layer: Layer) -> bool:
 
 def last_step(viewer: Any) -> str:
     """Return the name of the step that would be taken back; empty if there is none."""
-    steps = session_of(viewer).steps
+    steps = _still_here(viewer).steps
     return steps[-1].title if steps else ""
 
 
 def next_step(viewer: Any) -> str:
     """Return the name of the step that would be done again; empty if there is none."""
-    undone = session_of(viewer).undone
+    undone = _still_here(viewer).undone
     return undone[-1].title if undone else ""
+
+
+def _still_here(viewer: Any) -> Session:
+    """Return the session without steps of scans that were just removed, whoever is told of it first."""
+    session = session_of(viewer)
+    _forget(session, list(viewer.layers))
+    return session
 
 
 def _on_removed(viewer: Callable[[], Any], event: Any) -> None:

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QScrollArea,
     QSizePolicy,
     QSpacerItem,
+    QTabBar,
     QVBoxLayout,
     QWidget,
 )
@@ -100,6 +101,10 @@ class Dock(QScrollArea):
             window.tabifyDockWidget(other, dock)
             dock.show()
             dock.raise_()
+            for bar in window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+                bar.setElideMode(
+                    Qt.TextElideMode.ElideNone
+                )  # names are read whole; arrows lead to the others
 
     def _leave(self) -> None:
         """Go away: at once, or out of sight as soon as a run that is under way has put its result into the layers."""
