@@ -73,24 +73,25 @@ def to_one(search: Search, anchor: int, which: NDArray[np.bool_]) -> None:
     search.each(measure, np.flatnonzero(which).tolist(), "Measuring drift")
 
 
-def without_pattern(search: Search, anchor: int) -> None:
+def without_pattern(search: Search, anchor: int) -> bool:
     """Where something stays put on the detector, take it off and measure against frame `anchor` again.
 
-    It is only taken off if the frames match better without it.
+    It is only taken off if the frames match better without it.  Returns whether there is anything.
     """
     raw = search.frames
     state = raw, search.shifts.copy(), search.confidence.copy()
-    for _ in range(_PATTERN_PASSES):
+    for done in range(_PATTERN_PASSES):
         if not _take_pattern_off(search, raw):
-            return
+            return done > 0
         before = search.shifts.copy()
         _refine(search, anchor)
         lacks, lacked = (1 - np.median(one[search.usable]) for one in (search.confidence, state[2]))
         if lacks > _BETTER * lacked:
             search.frames, search.shifts, search.confidence = state
-            return
+            break
         if np.nanmax(np.abs(search.shifts - before)) < _SETTLED:
-            return
+            break
+    return True
 
 
 def _take_pattern_off(search: Search, raw: list[Float32]) -> bool:

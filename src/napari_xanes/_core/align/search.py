@@ -40,6 +40,10 @@ from napari_xanes._core.data.stack import Float32
 _WORTH_THREADS = (
     100_000  # pixels of the small frames; on fewer, threads wait for each other more than they work
 )
+_PREFERRED = 1.5
+"""Times as large as that of the whole frames may be the error of a window in detail where something stays put on the detector: what is
+left of it is in no error, and grows with the pixels."""
+
 _MOST_OF = 0.5
 """Of a frame, that all must show for their spectra to be added up there."""
 
@@ -223,7 +227,7 @@ def _added_up(sigma: FloatMatrix, usable: NDArray[np.bool_]) -> FloatMatrix:
 def _in_detail(search: Search, copies: Copies, anchor: int, told: Determined) -> FloatMatrix:
     """Measure once more on a window at finer binning, which tells smaller displacements than the whole does.
 
-    What is found there counts where it is near what the whole frames say, and surer.  Returns the errors (E, n).
+    What is found there counts where it is near what the whole frames say, and surer, or nearly as sure where something stays put.  Returns the errors (E, n).
     """
     sigma = told.sigma.copy()
     usable = search.known & np.array([bool(detail.any()) for detail in copies.details])
@@ -241,11 +245,11 @@ def _in_detail(search: Search, copies: Copies, anchor: int, told: Determined) ->
         search.progress,
         search.workers,
     )
-    without_pattern(fine, anchor)
+    most = _PREFERRED if without_pattern(fine, anchor) else 1.0
     to_mean(fine)
     closer = np.where(np.isfinite(sigma), _told(fine).sigma / copies.finer, sigma)
     sure = fine.known & ~doubtful(fine.confidence, fine.known)
-    surer = sure & (closer <= sigma).all(axis=1)
+    surer = sure & (closer <= most * sigma).all(axis=1)
     if not (surer[usable].all() or len(told.blind)):
         to_mean(search)  # the others have been compared with one frame only
     change = fine.shifts / copies.finer - search.shifts
