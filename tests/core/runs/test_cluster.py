@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import dask
+import distributed
 import h5py
 import numpy as np
 import pytest
@@ -99,6 +100,21 @@ def test_what_is_done_is_not_done_again_though_its_worker_is_lost(client, scan, 
     while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
         time.sleep(0.05)
     assert {one.name for one in tmp_path.iterdir()} == {"scan.zarr", "scan.toml"}
+
+
+def test_maps_are_not_read_by_way_of_the_scheduler(client, scan, tmp_path):
+    path, recipe = scan
+    get = distributed.Client.get
+
+    def give(what):
+        distributed.Client.get = what
+
+    client.run(give, None)
+    try:
+        result = nx.run_recipe(recipe, path, into=tmp_path / "scan.zarr", client=client)
+    finally:
+        client.run(give, get)
+    assert result.maps
 
 
 def test_many_scans_at_once_and_one_that_is_damaged(client, scan, expected, tmp_path):

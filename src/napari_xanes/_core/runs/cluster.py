@@ -182,15 +182,20 @@ def _do_job(
     workers: int,
 ) -> None:
     """Do a job on a worker, and have the parts of its volumes done by all of them."""
+    from dask import config
+    from distributed import get_client
+
     report = _Report(lambda event: (number, event), topic)
-    run_job(
-        recipe,
-        job,
-        export=export,
-        workers=threads,
-        progress=report,
-        store=partial(SharedStore, workers=workers),
-    )
+    get_client()  # from which on each chunk of maps would be read by way of the scheduler
+    with config.set(scheduler="synchronous"):
+        run_job(
+            recipe,
+            job,
+            export=export,
+            workers=threads,
+            progress=report,
+            store=partial(SharedStore, workers=workers),
+        )
 
 
 class _Report:
