@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels, Layer
 from napari.utils._proxies import PublicOnlyProxy
+from qtpy.QtCore import Qt
 
 import napari_xanes as nx
 from napari_xanes._core.regions import masks
@@ -27,6 +28,7 @@ from napari_xanes._widgets.layers.masked import MASKED, MaskedStack
 from napari_xanes._widgets.layers.masks import PREVIEW_NAME, apply_to_all
 from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.layers.tuples import labels_tuple
+from napari_xanes._widgets.view.dock import XanesView
 from napari_xanes._widgets.window.workflow import MaskDock
 
 
@@ -211,6 +213,19 @@ def test_masks_come_off_in_a_dock_that_was_given_a_proxy_of_the_viewer(viewer, n
     dock.panel.use.remove.click()
     assert normalised.data is stack and thickness.data is map_before
     dock.close_down()
+
+
+def test_a_mask_is_applied_beside_a_colour_mix(panel, viewer, normalised, qtbot):
+    view = XanesView(viewer)
+    qtbot.addWidget(view)
+    view.mix.start.click()
+    mix = next(one for one in viewer.layers if one.name.endswith("colour mix"))
+    make_mask(panel, 0.3)
+    qtbot.mouseClick(panel.use.apply, Qt.MouseButton.LeftButton)
+    assert panel.use.result.text() == "Applied to 4 layers."
+    inside = layer_of(viewer, "mask").data.astype(bool)
+    qtbot.waitUntil(lambda: not mix.data[~inside][:, 3].any())
+    view.close_down()
 
 
 def test_clusters_outside_become_background(panel, workflow, viewer, normalised, run_step):

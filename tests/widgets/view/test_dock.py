@@ -239,6 +239,22 @@ def test_the_choice_of_the_user_stays_when_layers_come(view, viewer):
     assert chosen(view) == kept and view.mix.rows[0].limits.value() == (0.1, 0.7)
 
 
+def test_a_mix_whose_maps_are_gone_stays_as_it_is_and_follows_them_when_they_are_back(view, viewer, qtbot):
+    """As where their step is taken back and done again."""
+    put_maps(viewer, thickness=np.ones((4, 5), np.float32), edge_step=np.ones((4, 5), np.float32))
+    view.mix.mix()
+    data, fractions = the_mix(viewer).data, [layer_of(viewer, f"fraction_{name}") for name in ("NiO", "Ni")]
+    for layer in fractions:
+        viewer.layers.remove(layer)
+    qtbot.wait(100)
+    assert the_mix(viewer).data is data and set(about(the_mix(viewer))["mix"]["names"]) == {"NiO", "Ni"}
+    assert len(set(chosen(view))) == len(chosen(view)), "no map is mixed with itself"
+    viewer.layers.extend(fractions)
+    fractions[0].data = np.zeros((4, 5), np.float32)
+    qtbot.waitUntil(lambda: the_mix(viewer).data is not data)
+    assert sorted(chosen(view)) == ["Ni fraction (scan)", "NiO fraction (scan)"]
+
+
 def test_another_scan_starts_anew(view, viewer):
     put_maps(viewer)
     view.mix.rows[1].remove.click()
@@ -387,7 +403,9 @@ def test_volumes_are_mixed_as_one_layer_a_map_that_add_up(view, viewer, volumes)
     layers = {layer.name: layer for layer in mix_layers(viewer, None)}
     assert set(layers) == {"scan colour mix: NiO", "scan colour mix: Ni"}
     nio = layers["scan colour mix: NiO"]
-    assert nio.blending == "additive" and nio.axis_labels == ("z", "y", "x")
+    lowest, *others = mix_layers(viewer, None)
+    assert {one.blending for one in others} == {"additive"} and lowest.blending == "translucent_no_depth"
+    assert nio.axis_labels == ("z", "y", "x")
     np.testing.assert_allclose(nio.data[2, 3], np.linspace(0, 1, 5), atol=1e-6)
     color = next(r.color.color() for r in view.mix.rows if r.map.layer().name.startswith("NiO"))
     np.testing.assert_allclose(nio.colormap.colors[-1][:3], QColor(color).getRgbF()[:3], atol=1e-3)
@@ -479,6 +497,23 @@ def test_a_plane_hides_half_of_a_volume_in_a_real_window(window, qtbot):
     window.dims.set_current_step(0, 7)
     view.volume.flat.click()
     assert lit() > 1000 and window.dims.current_step[0] == 7
+
+
+@pytest.mark.viewer
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_a_mix_of_volumes_is_seen_in_both_themes(window, qtbot, theme):
+    """Its colours add up, and would do so with a bright canvas behind them where a pin lies below."""
+    window.theme = theme
+    put_maps(window, shape=(12, 14, 16))
+    window.add_points([[0.1, 0.1, 0.1]], size=0.1)
+    _, view = window.window.add_plugin_dock_widget("napari-xanes", "XANES view")
+    view.volume.fractions.click()
+    window.scene.camera.angles = (0, 0, 0)
+    qtbot.wait(200)
+    picture = window.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+    y, x = (size // 2 for size in picture.shape[:2])
+    across = picture[y - 5 : y + 5, x - 100 : x + 100].reshape(-1, 3)
+    assert (np.ptp(across, axis=1) > 60).mean() > 0.4, "but for the middle, where they make grey"
 
 
 @pytest.mark.viewer

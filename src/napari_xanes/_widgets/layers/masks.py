@@ -165,7 +165,9 @@ def apply_to_all(viewer: Any, mask: Layer, stack: Layer | None) -> Applied:
     said = about(mask) or (about(stack) if stack is not None else {})
     if not said:
         raise InputError("there is no stack to apply the mask to; open a scan first.")
-    scan = [one for one in viewer.layers if _can_be_masked(one) and about(one)["source"] == said["source"]]
+    scan = [
+        one for one in viewer.layers if _can_be_masked(one) and about(one).get("source") == said["source"]
+    ]
     place = place_of(mask if about(mask) or stack is None else stack)
     there = [(one, labels_on(mask, one) != 0) for one in scan if place_of(one) == place]
     fellows = [(one, inside) for one, inside in there if inside.shape == image_shape(one) and inside.any()]

@@ -122,9 +122,16 @@ def put_mix(viewer: Any, like: Layer, mix: Mix, made: Any) -> list[Layer]:
         viewer.layers.remove(old[role])
     legend = {"names": list(mix.names), "colors": list(mix.colors)} if kind == MIX else {}
     made_of = {"kind": kind, "mix": legend}
-    return [
+    layers = [
         _put_one(viewer, like, made_of, role, data, kw, old.get(role)) for role, (data, kw) in wanted.items()
     ]
+    if isinstance(made, list):
+        for (
+            layer
+        ) in layers:  # the lowest covers what lies below, to which light would add up: a bright canvas
+            lowest = layer is min(layers, key=viewer.layers.index)
+            layer.blending = "translucent_no_depth" if lowest else "additive"
+    return layers
 
 
 def _put_one(
@@ -161,7 +168,6 @@ def _colored(color: str) -> dict[str, Any]:
         "multiscale": False,
         "colormap": Colormap(["black", color], name=f"black to {COLOR_NAMES.get(color.upper(), color)}"),
         "contrast_limits": (0.0, 1.0),
-        "blending": "additive",
         "rendering": "mip",
     }
 

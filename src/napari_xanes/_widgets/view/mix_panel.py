@@ -123,7 +123,10 @@ class MixPanel(QWidget):
         scan = about(maps[0])["name"] if maps else None
         if scan != self._scan:
             self._scan, self._touched = scan, False
-        if not self._touched:
+        for row in [row for row in self.rows if row.map.layer() is None]:
+            self._drop(row)
+        if not self._touched or not self.rows:
+            self._touched = False
             self._start_with(_first(maps), maps)
         for row in self.rows:
             row.offer(maps)
@@ -254,9 +257,11 @@ class MixPanel(QWidget):
         self._make(Mix([short_name(layer)], [data_of(layer)], ["white"], [(limits[0], limits[1])]), layer)
 
     def _follow(self, even_if_none: bool = False) -> None:
-        """Mix anew if there is a mix already."""
+        """Mix anew if there is a mix of these maps already."""
         chosen = self._chosen()
-        if len(chosen) < 2 or not (even_if_none or mix_layers(self.viewer, self.chooser.layer())):
+        there = mix_layers(self.viewer, self.chooser.layer())
+        mixed = {name for layer in there for name in about(layer)["mix"]["names"]}
+        if len(chosen) < 2 or not (even_if_none or mixed & {short_name(layer) for _, layer in chosen}):
             return
         if self.background.running:
             self._waiting = partial(self._follow, even_if_none=True)

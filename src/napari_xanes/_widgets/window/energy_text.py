@@ -219,9 +219,10 @@ def _shown_stack(viewer: Any) -> Layer | None:
 
 def _shown_map(viewer: Any) -> Layer | None:
     """Return the map that is shown by itself; None where several are, as in a mix of colours."""
-    visible = [one for one in viewer.layers if one.visible and about(one).get("map")]
+    visible = [one for one in viewer.layers if one.visible and about(one).keys() & {"map", "mix"}]
     stacks = [one for one in stack_layers(viewer) if one.visible]
-    return visible[0] if len(visible) == 1 and not stacks else None
+    alone = len(visible) == 1 and not stacks and about(visible[0]).get("map")
+    return visible[0] if alone else None
 
 
 def _unit_text(layer: Layer) -> str:
