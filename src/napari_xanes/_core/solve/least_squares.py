@@ -8,7 +8,7 @@ min ||R x - z|| in as many dimensions as there are references: solved in `active
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, 
 from napari_xanes._core.solve.admm import AdmmSolver, Solver
 from napari_xanes._core.solve.design import ALIKE, Constraint, Design, FloatArray, Matrix, design
 from napari_xanes._core.solve.propagation import Propagation, level_of
-from napari_xanes._core.solve.residual import Residual
+from napari_xanes._core.solve.residual import Keeper, Residual
 from napari_xanes._core.solve.sigma import FractionSigma
 from napari_xanes._core.solve.still_noise import Origin
 
@@ -32,18 +32,10 @@ CLEAR = 5.0
 FREE_ENOUGH = 10
 """Degrees of freedom from which on a pixel's own scatter tells whether it holds anything at all."""
 
+FEWEST_CLEAR = 1000
+"""Such pixels without which all that were sampled are looked at, where frames were moved: covariances of few hide noise that stays."""
+
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-class Keeper(Protocol):
-    """Keeps what is left of some pixels: which of those with given numbers, and their residuals and coefficients."""
-
-    every: Any
-
-    def picked(self, numbers: NDArray[Any]) -> NDArray[np.intp]: ...
-    def put(
-        self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray, errors: FloatArray
-    ) -> None: ...
 
 
 class FitKernel:
@@ -154,14 +146,15 @@ class FitKernel:
         """
         if "noise" in self.reads or self._freedom <= 0 or not spectra.size:
             return
-        every = learned_from(spectra.shape[1])
-        data = np.ascontiguousarray(spectra[self._fitted, every], np.float64)
-        thickness = None if thickness is None else thickness[every]
         with one_blas_thread, np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            x, weighted, of_noise, left = self._left_by(data)
-            level = level_of(data, thickness)
-            part = np.ones(data.shape[1]) if thickness is None else thickness
-            clear = np.flatnonzero(self._clear(x, weighted, part, level))
+            for every in (learned_from(spectra.shape[1]), slice(None)):
+                data = np.ascontiguousarray(spectra[self._fitted, every], np.float64)
+                part = np.ones(data.shape[1]) if thickness is None else thickness[every]
+                x, weighted, of_noise, left = self._left_by(data)
+                level = level_of(data, None if thickness is None else part)
+                clear = np.flatnonzero(self._clear(x, weighted, part, level))
+                if clear.size >= FEWEST_CLEAR or origin is None or origin.shifts is None:
+                    break
             kept, scale = left[:, clear], part[clear]
             of = lambda some: scale[some] * (data[:, clear[some]] - kept[:, some])  # noqa: E731
             alike = kept if thickness is None else scale * kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,17 @@ from napari_xanes._core.solve.design import Constraint, Design, FloatArray
 
 # not kept by a `Residual`, which goes to the processes of a cluster: a routine cannot be pickled
 _ADD_PRODUCT = {np.dtype(np.float32): sgemm, np.dtype(np.float64): dgemm}
+
+
+class Keeper(Protocol):
+    """Keeps what is left of some pixels: which of those with given numbers, and their residuals and coefficients."""
+
+    every: Any
+
+    def picked(self, numbers: NDArray[Any]) -> NDArray[np.intp]: ...
+    def put(
+        self, numbers: NDArray[Any], residuals: FloatArray, coefficients: FloatArray, errors: FloatArray
+    ) -> None: ...
 
 
 class Residual:
