@@ -16,26 +16,39 @@ from napari_xanes._widgets.steps import panel as panel_module
 from napari_xanes._widgets.window.energy_text import show_energy
 
 
-def of_iron(density, name="iron"):
-    """The same pictures as if they were taken at the iron edge, by pixels ten times as large."""
+def of_iron(density, name="iron", pixel_size_um=0.4):
+    """The same pictures as if they were taken at the iron edge, by pixels of another size."""
     return density.replace(
-        energy=density.energy - 8333.0 + 7112.0, name=name, pixel_size_um=0.4, source={"path": "iron.h5"}
+        energy=density.energy - 8333.0 + 7112.0,
+        name=name,
+        pixel_size_um=pixel_size_um,
+        source={"path": f"{name}.h5"},
     )
 
 
+def share_in_view(window, pixel_size_um):
+    """Return which part of the canvas a scan of such pixels takes."""
+    seen = np.array(window.canvas.size) / window.scene.camera.zoom
+    return (np.array([64, 72]) * pixel_size_um / seen).max()
+
+
 @pytest.mark.viewer
-def test_one_scan_is_shown_at_a_time_and_comes_into_view(window, density, qtbot, run_step):
+@pytest.mark.parametrize("pixel_size_um", [0.007, 0.05, 0.4])
+def test_one_scan_is_shown_at_a_time_and_comes_into_view(window, density, qtbot, run_step, pixel_size_um):
     small = density.replace(pixel_size_um=0.02, source={"path": "nickel.h5"})
     show_energy(window)
     first = add_stack(window, small)
     _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
     qtbot.wait(300)
     run_step(workflow.panels["normalize"])
-    second = add_stack(window, of_iron(density))
+    second = add_stack(window, of_iron(density, pixel_size_um=pixel_size_um))
     assert [one.name for one in window.layers if one.visible] == [second.name]
     assert workflow.chooser.layer() is second
-    seen = np.array(window.canvas.size) / window.scene.camera.zoom
-    assert 0.3 < (np.array([64, 72]) * 0.4 / seen).max() <= 1.0, "all of it is in view"
+    assert 0.5 < share_in_view(window, pixel_size_um) <= 1.0, "all of it is in view"
+    window.scene.camera.zoom *= 2
+    zoom = window.scene.camera.zoom
+    third = add_stack(window, of_iron(density, "like it", pixel_size_um))
+    assert third.visible and window.scene.camera.zoom == zoom, "what was zoomed into is seen of the next, too"
 
     index = next(
         i for i in range(workflow.chooser.combo.count()) if workflow.chooser.combo.itemText(i) == first.name

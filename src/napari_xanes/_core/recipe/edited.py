@@ -30,6 +30,7 @@ FACTS = {
     "median_confidence": ("median confidence", ""),
     "invalid_fractions": ("pixels without fractions", ""),
     "dropped": ("frames left out", ""),
+    "bridged_frames": ("frames with nothing to align by", ""),
     "pixels_without_step": ("pixels without the element", ""),
 }
 """Facts whose names are not words, and their units."""

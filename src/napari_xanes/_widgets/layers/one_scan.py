@@ -12,6 +12,8 @@ from napari_xanes._widgets.layers.layers import about
 
 SMALL, LARGE = 0.2, 5.0
 """Parts of the canvas, or times the canvas, from which on a scan is not seen well."""
+ALIKE = 0.2
+"""Part of its size by which a scan may be larger than another, or away from it, to be looked at as that one was."""
 
 
 def scan_of(layer: Layer) -> str:
@@ -21,14 +23,19 @@ def scan_of(layer: Layer) -> str:
 
 
 def show_one_scan(viewer: Any, layer: Layer) -> None:
-    """Hide the layers of other scans when a layer of one comes or is chosen, and bring it into view."""
+    """Hide the layers of other scans when a layer of one comes or is chosen, and bring it into view.
+
+    Where it lies as another did that was seen, the user's view of that stays.
+    """
     scan = scan_of(layer)
     if not scan or not layer.visible:
         return
     others = [one for one in viewer.layers if one is not layer and scan_of(one) not in ("", scan)]
-    for one in others:
+    seen = [one for one in others if one.visible]
+    for one in seen:
         one.visible = False
-    if others and not _in_view(viewer, layer):
+    stays = any(_alike(one, layer) for one in seen) if seen else _in_view(viewer, layer)
+    if others and viewer.dims.ndisplay == 2 and not stays:
         viewer.fit_to_view(layers=[layer])
 
 
@@ -42,9 +49,13 @@ def show_scan_of(viewer: Any, layer: Layer) -> None:
     show_one_scan(viewer, layer)
 
 
+def _alike(one: Layer, other: Layer) -> bool:
+    """Whether two layers lie about the same in the plane."""
+    here, there = (layer.extent.world[:, -2:] for layer in (one, other))
+    return bool(np.abs(here - there).max() < ALIKE * np.ptp(here, axis=0).max())
+
+
 def _in_view(viewer: Any, layer: Layer) -> bool:
-    if viewer.dims.ndisplay != 2:
-        return True
     extent = layer.extent.world[:, -2:]
     size, centre = extent[1] - extent[0], extent.mean(axis=0)
     camera, canvas = viewer.scene.camera, np.array(viewer.canvas.size, float)
