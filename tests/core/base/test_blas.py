@@ -3,11 +3,13 @@
 import threading
 
 import numpy as np
+import pytest
 from blas import two_blas_threads
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_info
 
 import napari_xanes as nx
+from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.door import public
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.prepare.denoise import DenoiseParams
@@ -52,6 +54,23 @@ def test_blas_gets_its_threads_back_when_runs_overlap():
     assert set(threads_of_blas().values()) == {1}
     leave[1].set()
     runs[1].join()
+    assert threads_of_blas() == before
+
+
+@two_blas_threads()
+def test_blas_gets_its_threads_back_after_an_interrupt(monkeypatch):
+    before, join = threads_of_blas(), threading.Thread.join
+
+    def interrupted(thread):
+        join(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(threading.Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt), one_blas_thread:
+            pass
+    with one_blas_thread:
+        assert set(threads_of_blas().values()) == {1}
     assert threads_of_blas() == before
 
 

@@ -1,7 +1,7 @@
 """BLAS held to one thread: work is spread over pixels instead, and by `engine.blocks` alone.
 
-A thread of BLAS also looks out for more work for a tenth of a second after any product of small matrices, and takes a
-core from those that work over pixels.
+So sums come out the same on any number of cores.  And a thread of BLAS that has had work, be it a product of small matrices, looks
+out for more for a tenth of a second, and takes a core from those that work over pixels.
 """
 
 from __future__ import annotations
@@ -28,18 +28,22 @@ class _OneBlasThread:
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._inside == 0:
+            if self._limits is None:
                 _in_own_thread(self._limit)
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
-            if self._inside == 0 and self._limits is not None:
-                _in_own_thread(self._limits.restore_original_limits)
+            if self._inside == 0:
+                _in_own_thread(self._restore)
 
     def _limit(self) -> None:
         self._limits = _controller(len(sys.modules)).limit(limits=1, user_api="blas")
+
+    def _restore(self) -> None:
+        self._limits.restore_original_limits()
+        self._limits = None
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,6 @@ from math import prod
 import numpy as np
 from scipy.special import polygamma
 
-from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.door import public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.reference import Reference
@@ -145,10 +144,9 @@ def diagnose(
         taps = WIDE if float(np.median(pixels.unsure[pixels.enough])) > NOISY else SHARP
         return slopes_at(amounts, leftover.image_shape, pixels.numbers, thickness, taps)
 
-    with one_blas_thread:  # so that it gives the same on any machine's number of cores
-        return _told(
-            pixels, leftover, references, energy, basis, constraint, divisor, normalized, measured, slopes
-        )
+    return _told(
+        pixels, leftover, references, energy, basis, constraint, divisor, normalized, measured, slopes
+    )
 
 
 def _told(

@@ -14,7 +14,6 @@ from numbers import Real
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.maps.spline import Float64, FloatArray, SmoothingSpline
 
@@ -58,16 +57,15 @@ def choose_for_position(spline: SmoothingSpline, spectra: FloatArray, locate: Lo
 
     With few spectra, or hardly any with a position, it is the one of cross-validation.
     """
-    with one_blas_thread:
-        sample, smoothing = spline.clear_spectra(spectra), spline.choose(spectra)
-        if sample.shape[1] < FEWEST_IN_GROUP:
-            return smoothing
-        strength = np.sqrt((spline.components(sample) ** 2).mean(axis=0))
-        sample = sample[:, np.abs(np.log(strength / np.median(strength))) < np.log(ALIKE)]
-        for _ in range(ROUNDS):
-            before, smoothing = smoothing, _best_in_trials(spline, sample, locate, smoothing)
-            if smoothing == before:
-                break
+    sample, smoothing = spline.clear_spectra(spectra), spline.choose(spectra)
+    if sample.shape[1] < FEWEST_IN_GROUP:
+        return smoothing
+    strength = np.sqrt((spline.components(sample) ** 2).mean(axis=0))
+    sample = sample[:, np.abs(np.log(strength / np.median(strength))) < np.log(ALIKE)]
+    for _ in range(ROUNDS):
+        before, smoothing = smoothing, _best_in_trials(spline, sample, locate, smoothing)
+        if smoothing == before:
+            break
     return smoothing
 
 

@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.engine.pooled import ENOUGH, PooledNoise, learned_from, pooled
 from napari_xanes._core.solve.active_sets import MOST_CONSTRAINED, ExactSolver, covariance, sums_to_one
@@ -146,7 +145,7 @@ class FitKernel:
         """
         if "noise" in self.reads or self._freedom <= 0 or not spectra.size:
             return
-        with one_blas_thread, np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for every in (learned_from(spectra.shape[1]), slice(None)):
                 data = np.ascontiguousarray(spectra[self._fitted, every], np.float64)
                 part = np.ones(data.shape[1]) if thickness is None else thickness[every]
