@@ -133,8 +133,12 @@ def _is_saved_by_napari_but_for_a_scan_that_was_changed_or_moved(
     assert not list(stack_layers(window)) and map_named(window, "thickness").visible
     assert str(scan_of_its_own) in workflow.chooser.note.text()
     assert workflow.results.text.toPlainText() == seen["history"]
-    assert not workflow.results.runner.run.isEnabled()
-    assert str(scan_of_its_own) in workflow.results.runner.run.toolTip()
+    panels = [
+        workflow.results,
+        *(workflow.panels[key] for key in ("preprocess", "align", "normalize", "fit")),
+    ]
+    for button in (workflow.masks.use.paint, *(panel.runner.run for panel in panels)):
+        assert not button.isEnabled() and str(scan_of_its_own) in button.toolTip(), "it says why it is grey"
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
     click(qtbot, button_of(workflow.results, "Export TIFF, CSV..."))
     exported = tifffile.imread(tmp_path / "out" / "thickness.tif")

@@ -135,6 +135,11 @@ def alone(viewer: Any) -> tuple[Result, str] | None:
     return None
 
 
+def no_stack_text(viewer: Any) -> str:
+    """Say why there is no stack to work on."""
+    return alone_text(viewer) or "There is no stack yet: open a scan."
+
+
 def alone_text(viewer: Any) -> str:
     """Say why a result that is shown has no stack, and what can be done; empty if there is none such."""
     found = alone(viewer)

@@ -13,12 +13,23 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+OWN = "own_tooltip"
+"""Property of a button: what its tooltip says while it can be pressed."""
+
 
 def make_button(text: str, tooltip: str) -> QPushButton:
     """Return a button; a tooltip as rich text wraps."""
     button = QPushButton(text)
     button.setToolTip(f"<p>{tooltip}</p>")
     return button
+
+
+def allow(button: QPushButton, why_not: str = "") -> None:
+    """Enable a button, or grey it and have its tooltip say why."""
+    if button.property(OWN) is None:
+        button.setProperty(OWN, button.toolTip())
+    button.setEnabled(not why_not)
+    button.setToolTip(f"<p>{why_not}</p>" if why_not else button.property(OWN))
 
 
 def make_words() -> QLabel:

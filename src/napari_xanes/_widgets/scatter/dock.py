@@ -27,7 +27,7 @@ from napari_xanes._widgets.layers.masks import (
 from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.layers.tuples import map_title
 from napari_xanes._widgets.parts.busy import PatientTimer
-from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
+from napari_xanes._widgets.parts.buttons import allow, in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.dock import Dock
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.scatter.plot import ScatterPlot
@@ -166,8 +166,8 @@ class XanesScatter(Dock):
         maps = self._maps()
         self.outline, self._mask = corners, None
         self.plot.show_outline(corners)
-        self.keep.setEnabled(False)
-        self.clear.setEnabled(corners is not None)
+        for button in (self.keep, self.clear):
+            allow(button, "" if corners is not None and button is self.clear else "Draw around points first.")
         self.found.setText("")
         hide_preview(self.viewer, OWNER)
         if corners is None or maps is None:
@@ -191,7 +191,7 @@ class XanesScatter(Dock):
         self._mask = mask
         inside = int(mask.sum())
         self.found.setText(f"{inside} of {mask.size} pixels inside ({100 * inside / mask.size:.1f} %).")
-        self.keep.setEnabled(inside > 0)
+        allow(self.keep, "" if inside else "No pixel lies inside.")
         show_preview(self.viewer, maps[1], mask, OWNER)
 
     def keep_mask(self) -> None:

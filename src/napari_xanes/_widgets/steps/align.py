@@ -29,6 +29,7 @@ from napari_xanes._widgets.layers.layers import (
     stack_of,
 )
 from napari_xanes._widgets.layers.words import facts, frames_text
+from napari_xanes._widgets.parts.buttons import allow
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.panel import StepPanel
 from napari_xanes._widgets.steps.sections import ALIGN, NORMALIZE, what_is_missing
@@ -112,7 +113,8 @@ class AlignPanel(StepPanel):
         """Say what Run will do; there is something to review once it has."""
         super().update_plan()
         layer = self.input_layer()
-        self.review.setEnabled(layer is not None and "align" in self._results())
+        there = layer is not None and "align" in self._results()
+        allow(self.review, "" if there else "Run Align first.")
 
     def _results(self) -> dict[str, Result]:
         chosen = self.chooser.layer()

@@ -18,6 +18,7 @@ from napari_xanes._core.io.spectra_file import write_spectra
 from napari_xanes._widgets.layers.label_colors import label_colors
 from napari_xanes._widgets.layers.layers import about, results_of
 from napari_xanes._widgets.layers.words import facts, frames_text
+from napari_xanes._widgets.parts.buttons import allow
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.parts.plot import SpectraPlot
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
@@ -90,7 +91,7 @@ class ClusterPanel(ChoicePanel):
         layer = self.input_layer()
         found = None if layer is None else results_of(layer).get(self.step)
         self.use.setVisible(self.step == "cluster")
-        self.use.setEnabled(found is not None)
+        allow(self.use, "" if found is not None else "Run this step first.")
         self.spectra.setVisible(found is not None)
         if found is not None:
             energy, spectra = _spectra(found, self.step)

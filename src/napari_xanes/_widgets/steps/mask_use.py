@@ -15,8 +15,9 @@ from napari_xanes._widgets.layers.masks import (
     meant_as_mask,
     remove_from_all,
 )
+from napari_xanes._widgets.layers.reopened import no_stack_text
 from napari_xanes._widgets.layers.seen_labels import paint_new_mask
-from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
+from napari_xanes._widgets.parts.buttons import allow, in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.parts.notices import report_error
 
@@ -59,10 +60,12 @@ class MaskUse(QWidget):
         masks = mask_layers(self.viewer)
         self.mask_choice.offer(masks, first=bool(masks) and meant_as_mask(masks[0]))
         self._show_ready()
-        self.paint.setEnabled(self.chooser.layer() is not None)
+        allow(self.paint, "" if self.chooser.layer() is not None else no_stack_text(self.viewer))
 
     def _show_ready(self) -> None:
-        self.apply.setEnabled(self.mask_choice.layer() is not None)
+        allow(
+            self.apply, "" if self.mask_choice.layer() is not None else "Keep, paint or choose a mask first."
+        )
 
     def paint_mask(self) -> None:
         """Make the user ready to paint a mask on the chosen stack."""

@@ -35,7 +35,7 @@ from napari_xanes._widgets.layers.masks import (
 )
 from napari_xanes._widgets.layers.seen_labels import labels_on
 from napari_xanes._widgets.parts.busy import PatientTimer
-from napari_xanes._widgets.parts.buttons import in_line, make_button, make_words, with_label
+from napari_xanes._widgets.parts.buttons import allow, in_line, make_button, make_words, with_label
 from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
 from napari_xanes._widgets.parts.layer_combo import LayerCombo
 from napari_xanes._widgets.parts.notices import report_error
@@ -146,10 +146,11 @@ class MaskPanel(QWidget):
         self.map.offer(maps, None if self._picked else thickness)
         self.other.offer(mask_layers(self.viewer))
         self.use.refresh()
-        self.keep.setEnabled(bool(maps))
-        self.otsu.setEnabled(bool(maps))
+        why = "" if maps else f"Needs a map, such as the thickness: run {numbered(NORMALIZE)} first."
+        for button in (self.keep, self.otsu):
+            allow(button, why)
         if not maps:
-            self.found.setText(f"Needs a map, such as the thickness: run {numbered(NORMALIZE)} first.")
+            self.found.setText(why)
         self._look_at_map()
 
     def _look_at_map(self) -> None:

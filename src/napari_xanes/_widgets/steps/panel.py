@@ -36,6 +36,7 @@ from napari_xanes._widgets.layers.layers import (
     results_of,
     stack_of,
 )
+from napari_xanes._widgets.layers.reopened import no_stack_text
 from napari_xanes._widgets.layers.session import changed_together
 from napari_xanes._widgets.layers.together import known_maps
 from napari_xanes._widgets.layers.tuples import More
@@ -255,9 +256,7 @@ class StepPanel(QWidget):
         self.plan.setText(text)
         self.plan.setVisible(bool(text))
         self.advice.tell([] if layer is None else [*self._carried_over(), *self.proposals(layer)])
-        self.runner.set_ready(
-            layer is not None and not lacking, text or "There is no stack yet: open a scan."
-        )
+        self.runner.set_ready(layer is not None and not lacking, text or no_stack_text(self.viewer))
 
     def run(self) -> None:
         """Start the step in the background."""
@@ -299,7 +298,7 @@ class StepPanel(QWidget):
     def _what_to_try(self) -> Trial:
         layer = self.input_layer()
         if layer is None:
-            raise InputError(self.plan.text() or "There is no stack yet; open a scan.")
+            raise InputError(self.plan.text() or no_stack_text(self.viewer))
         if lacking := self.lacks(layer):
             raise InputError(lacking)
         return self.trial(layer)

@@ -23,9 +23,10 @@ from napari_xanes._widgets.jobs.runner import Runner
 from napari_xanes._widgets.layers.kept import as_seen, result_as_seen
 from napari_xanes._widgets.layers.layers import about, find, lineage, stack_of
 from napari_xanes._widgets.layers.painted import save_recipe
-from napari_xanes._widgets.layers.reopened import alone, alone_text
+from napari_xanes._widgets.layers.reopened import alone, no_stack_text
 from napari_xanes._widgets.layers.together import result_of
 from napari_xanes._widgets.layers.words import history_text
+from napari_xanes._widgets.parts.buttons import allow
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.parts.spoken import spoken
 from napari_xanes._widgets.steps.panel import StepPanel
@@ -66,8 +67,8 @@ class ResultsPanel(QWidget):
                 self._ask_export,
             ),
         )
-        self.buttons = {self._button(*one): one[1] for one in offered}
-        self.save = next(iter(self.buttons))
+        self.buttons = [self._button(*one) for one in offered]
+        self.save = self.buttons[0]
         self.view = self._button(
             "Mix colours, 3D...",
             "Maps in one picture, each in its colour, and volumes in 3D.",
@@ -113,13 +114,12 @@ class ResultsPanel(QWidget):
         """Show the history of what is chosen."""
         made = self._made()
         self.text.setPlainText("" if made is None else history_text(made.name, made.source, made.history))
-        none = "There is no stack yet: open a scan."
-        self.runner.set_ready(self.chooser.layer() is not None, alone_text(self.viewer) or none)
-        for button, tooltip in self.buttons.items():
+        none = no_stack_text(self.viewer)
+        self.runner.set_ready(self.chooser.layer() is not None, none)
+        for button in self.buttons:
             needs_maps = button is not self.save and not isinstance(made, Result)
             why = none if made is None else "No step has been run on this stack yet." if needs_maps else ""
-            button.setEnabled(not why)
-            button.setToolTip(f"<p>{why or tooltip}</p>")
+            allow(button, why)
 
     def _made(self) -> Result | EnergyStack | None:
         layer = self.chooser.layer()
