@@ -1,9 +1,12 @@
 """Which pixels stand for all."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from napari_xanes import EnergyStack
+from napari_xanes._core.base.unread import Unread
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.sampling import runs_of, sampled_columns, sampled_rows, sampled_spectra
 
@@ -29,6 +32,40 @@ def test_planes_of_volumes_are_looked_at_with_the_next_as_both_need_the_same_aro
     assert rows[0] == 0 and rows[-1] == planes - 1
     assert all(run.stop - run.start >= 2 for run in runs)
     np.testing.assert_array_equal(np.concatenate([np.arange(run.start, run.stop) for run in runs]), rows)
+
+
+class Stored:
+    """An array that is copied where it is read, as from a file; `chunks` as it is packed."""
+
+    def __init__(self, data, chunks=None):
+        self.data, self.shape, self.ndim, self.dtype = data, data.shape, data.ndim, data.dtype
+        self.chunks = chunks
+
+    def __getitem__(self, key):
+        return self.data[key].copy()
+
+
+@pytest.mark.parametrize("planes", [17, 20, 40])
+def test_no_more_than_two_planes_of_all_energies_are_held(planes):
+    data = np.random.default_rng(0).random((40, planes, 120, 120), np.float32)
+    stored = Unread(Stored(data))
+    tracemalloc.start()
+    found = sampled_spectra(stored)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * (2 * data[:, 0].nbytes + found.nbytes)
+    np.testing.assert_array_equal(found, sampled_spectra(data))
+
+
+def test_where_energies_are_packed_together_few_planes_of_them_are_held():
+    data = np.random.default_rng(0).random((40, 17, 120, 120), np.float32)
+    chain = Chain(EnergyStack(Stored(data, (40, 1, 120, 120)), np.arange(7000.0, 7040), "optical_density"))
+    tracemalloc.start()
+    found = chain.sample().spectra
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * data[:, 0].nbytes + found.nbytes
+    np.testing.assert_array_equal(found, sampled_spectra(data))
 
 
 def test_all_columns_of_a_volume_are_seen():

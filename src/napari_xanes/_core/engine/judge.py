@@ -15,7 +15,13 @@ from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.kept_rows import KeptRows
 from napari_xanes._core.data.stack import Float32, FrameReader
 from napari_xanes._core.engine import blocks
-from napari_xanes._core.engine.sampling import mean_of_complete, runs_of, sampled_columns, sampled_rows
+from napari_xanes._core.engine.sampling import (
+    TOGETHER,
+    mean_of_complete,
+    runs_of,
+    sampled_columns,
+    sampled_rows,
+)
 
 MOSTLY = 0.5
 """A frame with less than this share of the valid pixels of the others is said to spoil them."""
@@ -61,7 +67,7 @@ def read_sample(
         by_row = spectra.reshape(n, rows.size, columns.size)
         with kept.keeping() as keeping:
             done = 0
-            for run in runs_of(rows):
+            for run in runs_of(rows, TOGETHER):
                 there = slice(done, done + run.stop - run.start)
                 for i in range(n):
                     by_row[i, there] = read(i, run).reshape(run.stop - run.start, -1)[:, columns]

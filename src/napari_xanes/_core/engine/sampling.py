@@ -18,6 +18,9 @@ from napari_xanes._core.data.stack import pieces, rows_are_cheap
 FEWEST_ROWS, MOST_ROWS, ENOUGH = 16, 32, 16_384
 """Rows, spread over the frame, that are looked at: the more of short ones, until they hold enough pixels."""
 
+TOGETHER = 2
+"""Planes of a volume that are looked at side by side; where all energies are read at once, no more rows than these are."""
+
 SAMPLE_SPECTRA = 16_384
 """About this many spectra are looked at, at most."""
 
@@ -30,15 +33,16 @@ def sampled_rows(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
     most = SAMPLE_SPECTRA
     if len(image_shape) > 1:
         most = min(max(ENOUGH // prod(image_shape[1:]), FEWEST_ROWS), MOST_ROWS)
-    together = 2 if len(image_shape) > 2 and n > most else 1
+    together = TOGETHER if len(image_shape) > 2 and n > most else 1
     first = np.linspace(0, n - together, min(most // together, n)).round().astype(np.intp)
     return np.unique([first + k for k in range(together)])
 
 
-def runs_of(rows: NDArray[np.intp]) -> list[slice]:
-    """Return ascending rows as ranges of those that follow one another."""
-    ends = np.flatnonzero(np.diff(rows) > 1) + 1
-    return [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(rows, ends)]
+def runs_of(rows: NDArray[np.intp], longest: int | None = None) -> list[slice]:
+    """Return ascending rows as ranges of those that follow one another, of at most `longest` rows if given."""
+    ends, most = np.flatnonzero(np.diff(rows) > 1) + 1, longest or rows.size
+    runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(rows, ends)]
+    return [slice(a, min(a + most, stop)) for start, stop in runs for a in range(start, stop, most)]
 
 
 def sampled_columns(image_shape: tuple[int, ...]) -> NDArray[np.intp]:
@@ -82,14 +86,20 @@ def _sampled_unread(mu: Unread) -> NDArray[Any]:
     spectra = np.empty((n, rows.size, columns.size), mu.dtype)
     if few and mu.ndim > 2 and (rows_are_cheap(mu) or pieces(mu)[0] > 1):
         done = 0
-        for run in runs_of(rows):
-            part = mu[:, run]
-            spectra[:, done : done + part.shape[1]] = part.reshape(*part.shape[:2], -1)[..., columns]
-            done += part.shape[1]
+        for run in runs_of(rows, TOGETHER):
+            there = slice(done, done + run.stop - run.start)
+            _pick(mu[:, run], columns, spectra[:, there])
+            done = there.stop
     else:
         for i in range(n):
             spectra[i] = mu[i][rows].reshape(rows.size, -1)[:, columns]
     return spectra.reshape(n, -1)
+
+
+def _pick(part: NDArray[Any], columns: NDArray[np.intp], out: NDArray[Any]) -> None:
+    """Copy columns of rows (E, n, ...), row by row; here, so that no rows are held while the next are read."""
+    for row in range(part.shape[1]):
+        out[:, row] = part[:, row].reshape(len(part), -1)[:, columns]
 
 
 def complete_pixels(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
