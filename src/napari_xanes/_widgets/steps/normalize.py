@@ -59,7 +59,7 @@ class NormalizePanel(StepPanel):
         edge = f"{found['edge']} " if found.get("edge") else ""
         short = f"{edge}{chosen['e0']:.1f} eV"
         (a, b), (c, d) = chosen["pre_edge"], chosen["post_edge"]
-        text = f"Edge {short}, lines through {a:.0f} to {b:.0f} eV and {c:.0f} to {d:.0f} eV"
+        text = f"Edge {short}, pre-edge {a:.0f} to {b:.0f} eV, post-edge {c:.0f} to {d:.0f} eV"
         size = result.maps["edge_step"].size
         empty = found.get("pixels_below_gate", found.get("pixels_without_step", 0))
         if empty:
