@@ -139,3 +139,18 @@ def test_a_pixel_whose_lines_nearly_meet_at_an_end_is_left_out():
     spectra[-1, 7] = 12
     inside = pixels_with_step(spectra, ENERGY, 0.3)
     assert not inside[7] and inside.sum() == 99
+
+
+def test_a_tall_white_line_in_a_coarse_scan_is_no_noise():
+    rng = np.random.default_rng(7)
+    energy = np.r_[8250, 8280, 8310, np.linspace(8330, 8360, 6), 8400, 8450, 8500]
+    tall = np.arange(10000).reshape(100, 100) >= 5000
+    height = np.where(tall, 1.8, 0.3) * np.exp(-(((energy - 8346) / 4) ** 2))[:, None, None]
+    mu = height + (0.7 + np.arctan((energy - 8340) / 2) / np.pi)[:, None, None]
+    mu += rng.normal(0, 0.01, mu.shape)
+    stack = EnergyStack(mu.astype(np.float32), energy, "optical_density", name="coarse")
+    result = run(
+        ("normalize", NormalizeParams(slope="pixel")), ("cluster", ClusterParams(n_clusters=2)), stack=stack
+    )
+    labels = result.labels["clusters"]
+    assert (labels > 0).all() and len({*labels[tall]}) == len({*labels[~tall]}) == 1

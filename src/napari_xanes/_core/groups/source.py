@@ -39,7 +39,7 @@ SIGNIFICANT, BY_CHANCE = 3.0, 0.1
 without anything no more pixels pass on average, as one that does would outweigh thousands."""
 
 FARTHEST = 5.0
-"""Standard deviations that no value of noise lies away from the others."""
+"""Standard deviations that neighbouring values differ by at an end of the scan at most: by chance, one pixel in a million does."""
 
 FEWEST_ENERGIES = 8
 """Without as many, the noise of a single pixel is not told, and none is taken to be empty."""
@@ -198,24 +198,25 @@ def _limit(pixels: int) -> float:
 def _has_step(energy: Float64, spectra: FloatArray, least: float) -> NDArray[np.bool_]:
     if energy.size < FEWEST_ENERGIES:
         return np.ones(spectra.shape[1], bool)
-    noise, largest = _noise_of(energy, spectra)
+    noise, ends = _noise_of(energy, spectra)
     with np.errstate(invalid="ignore"):
-        has: NDArray[np.bool_] = ~(least * np.maximum(noise, largest / FARTHEST) > 1)
+        has: NDArray[np.bool_] = ~(least * np.maximum(noise, ends / FARTHEST) > 1)
     return has
 
 
 def _noise_of(energy: Float64, spectra: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the noise of one value of spectra (E, n): what they differ by from lines between neighbouring energies.
 
-    The median over the energies is not moved by the edge.  With it, the largest: lines may meet at an end of the scan,
-    and what is divided by what is left between them there outweighs all.
+    The median over the energies is not moved by the edge.  With it, what values differ by at the ends of the scan: lines
+    may meet there, and what is divided by what is left between them outweighs all.  Elsewhere a white line differs as much.
     """
     before = (energy[2:] - energy[1:-1]) / (energy[2:] - energy[:-2])
     after = 1 - before
     size = np.sqrt(1 + before**2 + after**2)
     weights = [(w / size).astype(spectra.dtype)[:, None] for w in (np.ones_like(before), before, after)]
     rest = np.abs(weights[0] * spectra[1:-1] - weights[1] * spectra[:-2] - weights[2] * spectra[2:])
-    return 1.4826 * np.median(rest, axis=0), rest.max(axis=0)
+    ends: FloatArray = np.abs(spectra[[1, -1]] - spectra[[0, -2]]).max(axis=0) * spectra.dtype.type(0.5**0.5)
+    return 1.4826 * np.median(rest, axis=0), ends
 
 
 def _thin(pixels: int) -> int:
