@@ -4,7 +4,7 @@ A constant shift is separable, so eight taps an axis come closer to the exact (F
 spline with its prefilter, several times faster.  Every output value is made by the same operations in the
 same order whichever band of rows it is computed in, so bands join without a seam to the last bit: by
 multiplying and adding arrays, or for large planes of volumes, which are always whole, by products of
-matrices, which take half the time and round as their shapes have it.
+matrices, which take a quarter to two fifths less time and round as their shapes have it.
 
 Nothing is invented where there is no data: a value whose nearest samples are invalid or outside the frame
 is NaN.  Samples further out only shape the interpolation; where they are missing, their neighbours stand in.
@@ -12,7 +12,7 @@ is NaN.  Samples further out only shape the interpolation; where they are missin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -35,6 +35,7 @@ RowReader = Callable[[slice], Float32]
 _HALF_TAPS = {"lanczos": 4, "cubic": 2, "linear": 1}
 _BLOCK_BYTES = 1 << 18  # a block of rows with its scratch stays in a core's cache
 _LARGE_PLANE = 128**2  # pixels from which on products of matrices take less time than arrays that are added
+_PLANES = 4  # that are made at once across planes: fewer read more twice, more hold more
 _STRIP = 1 << 14  # pixels of a plane that are worked on at once across planes
 _ROWS = 16  # of a plane that one product gives: more multiply more zeros, fewer make more products
 _WHOLE = 1e-6  # px; a shift this close to a whole number is one
@@ -242,15 +243,18 @@ def _convolve_planes(
                 _down(plane.T, along, target.T)
 
 
-def _across(source: Float32, taps: NDArray[np.float32]) -> Float32:
-    """Apply taps across planes, in strips of them that fit the cache."""
+def _across(source: Float32, taps: NDArray[np.float32]) -> Iterator[Float32]:
+    """Apply taps across planes, in strips of a few of them that fit the cache; what is given is written over later."""
     flat = source.reshape(len(source), -1)
-    out = np.empty((len(source) - len(taps) + 1, flat.shape[1]), np.float32)
-    for a in range(0, flat.shape[1], _STRIP):
-        strip = slice(a, a + _STRIP)
-        for z, plane in enumerate(out):
-            np.matmul(taps, flat[z : z + len(taps), strip], out=plane[strip])
-    return out.reshape(-1, *source.shape[1:])
+    n = len(source) - len(taps) + 1
+    few = np.empty((min(n, _PLANES), flat.shape[1]), np.float32)
+    for first in range(0, n, _PLANES):
+        group = few[: n - first]
+        for a in range(0, flat.shape[1], _STRIP):
+            strip = slice(a, a + _STRIP)
+            for z, plane in enumerate(group, first):
+                np.matmul(taps, flat[z : z + len(taps), strip], out=plane[strip])
+        yield from group.reshape(-1, *source.shape[1:])
 
 
 def _shifted(taps: NDArray[np.float32]) -> NDArray[np.float32]:
