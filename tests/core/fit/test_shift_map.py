@@ -55,6 +55,12 @@ def mixtures(energy, noise, shifts):
     return share * edge(at, 8333) + (1 - share) * edge(at, 8338) + rng.normal(0, noise, at.shape)
 
 
+@pytest.mark.parametrize("noise", [1e-5, 0.0])
+def test_every_shift_has_a_sigma_however_far_below_the_steps_between_those_tried(noise):
+    mu = mixtures(ENERGY, noise, np.random.default_rng(2).uniform(-0.5, 0.5, 2000))
+    assert np.isfinite(energy_shift_map(mu, ENERGY, REFERENCES).sigma).all()
+
+
 def about_the_edge(n_before, n_at):
     return np.r_[
         np.linspace(8250, 8325, n_before), np.linspace(8330, 8350, n_at), np.linspace(8370, 8480, n_before)

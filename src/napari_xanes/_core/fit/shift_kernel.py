@@ -195,11 +195,14 @@ class ShiftKernel:
     def _beyond_parabola(
         self, errors: Matrix, least: Matrix, shift: Matrix, variance: Matrix, sigma: Matrix
     ) -> Matrix:
-        """Return by how much likely shifts scatter more (n,) than those of the parabola of this `sigma`, at the shifts tried."""
+        """Return by how much likely shifts scatter more (n,) than those of the parabola of this `sigma`, at the shifts tried.
+
+        By nothing where they lie between two of these, so that weights of all of them are zero.
+        """
         away = (self._shifts[:, None] - shift) ** 2
         likely, usual = np.exp((least - errors) / (2 * variance)), np.exp(away / (-2 * sigma**2))
         scatter = [np.einsum("sn,sn->n", w, away) / w.sum(axis=0) for w in (likely, usual)]
-        beyond: Matrix = np.maximum(scatter[0] - scatter[1], 0)
+        beyond: Matrix = np.fmax(scatter[0] - scatter[1], 0)
         return beyond
 
     def _variance(self, data: Matrix, least: Matrix, level: Matrix) -> Matrix:
