@@ -100,15 +100,16 @@ def amount_sigma(
 ) -> FloatArray:
     """Return the errors of amounts (K, ...): of coefficients, or of fractions times a thickness with its own error.
 
-    The two share the errors of the lines before and after the edge.
+    The two share the errors of the lines before and after the edge, but can cancel no more than two errors do: where noise was
+    told otherwise for the one than for the other, the sum could come out at nothing.
     """
     if thickness is None:
         return raw["coefficient_sigma"]
     whole, error = thickness
     fraction = raw["fractions"]
-    alone = (raw["sigma"] * whole) ** 2 + (fraction * error) ** 2
+    one, other = raw["sigma"] * whole, np.abs(fraction) * error
     together = 2 * fraction * raw["with_thickness"] * whole**2
-    sigma: FloatArray = np.sqrt(np.maximum(alone + together, 0))
+    sigma: FloatArray = np.sqrt(np.maximum(one**2 + other**2 + together, (one - other) ** 2))
     return sigma
 
 
