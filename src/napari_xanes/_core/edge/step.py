@@ -61,7 +61,8 @@ def _doubts(
         doubts.append(
             f"between the lines the step changes by more than {100 * STEEP:.0f} % from e0 to the middle of post_edge; dividing by the "
             "lines would bend spectra where references are not bent, so spectra were divided by the edge step; set "
-            "divide_by = 'line' to divide by the lines"
+            "divide_by = 'line' to divide by the lines. Edge step, thickness and amounts then hang on where the lines meet e0: by "
+            "more than their errors say"
         )
     if params.divide_by in ("line", "post") and (bend := change_after_edge(kernel, mean)) > STEEP:
         what = "the step between the lines" if params.divide_by == "line" else "the post-edge line"
