@@ -95,6 +95,8 @@ def still_noise(covariances: Matrix, answer: Matrix, shifts: Matrix, pixels: int
     measured = _Covariances(covariances, answer, pixels)
     apart: Matrix = (shifts[:, None] - shifts) ** 2
     everywhere: Matrix = apart.sum(axis=2)
+    if not everywhere.max() > WIDTHS[0] ** 2:
+        return None  # what stays and what moves are in the same place
     tried = [(measured.explained(_near(everywhere, w)), everywhere, w) for w in WIDTHS]
     if not max(one.share - SURE * one.error for one, _, _ in tried) > 0:
         return None
@@ -102,7 +104,8 @@ def still_noise(covariances: Matrix, answer: Matrix, shifts: Matrix, pixels: int
         apart.shape[2]
     ):  # along which it may be the same, as rings are in planes above each other
         rest: Matrix = everywhere - apart[:, :, axis]
-        tried += [(measured.explained(_near(rest, w)), rest, w) for w in WIDTHS]
+        if rest.max() > WIDTHS[0] ** 2:
+            tried += [(measured.explained(_near(rest, w)), rest, w) for w in WIDTHS]
     best, square, width = max(tried, key=lambda one: one[0].gain)
     number = np.arange(len(shifts), dtype=np.float64)
     steps = (number[:, None] - number) ** 2
