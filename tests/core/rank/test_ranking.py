@@ -20,6 +20,7 @@ from napari_xanes import (
     read_stack,
     run_recipe,
 )
+from napari_xanes._core.rank.rank import MOST_AT_ONCE
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
 
@@ -306,3 +307,16 @@ def test_the_mean_of_a_sample_holds_what_is_in_it(data_dir, made):
     (chosen,) = np.flatnonzero((table["region"] == 0) & table["chosen"])
     assert table["r_factor"][chosen] < 0.005
     assert len(table["references"][chosen].split(" + ")) >= 3
+
+
+@pytest.mark.parametrize(("at_most", "proposed"), [(MOST_AT_ONCE - 1, True), (MOST_AT_ONCE, False)])
+def test_no_more_references_are_proposed_than_a_recipe_may_try(at_most, proposed, tmp_path):
+    library = [edge(8333 + k, 0.3, 4) for k in range(MOST_AT_ONCE + 2)]
+    names = " ".join(["energy", *(f"r{k}" for k in range(len(library)))])
+    np.savetxt(tmp_path / "library.txt", np.column_stack([ENERGY, *library]), header=names)
+    unlike_all = 1 + np.sin(ENERGY / 3)
+    stack = EnergyStack(np.broadcast_to(unlike_all[:, None, None], (60, 3, 4)), ENERGY, "normalized")
+    params = STEPS["rank"].params(references=[str(tmp_path / "library.txt")], at_most=at_most)
+    entry = run_steps(stack, [("rank", params)]).history[-1]
+    assert f"more than {at_most} were not tried" in entry.facts["mean_spectrum"]
+    assert any("set at_most = " in text for text in entry.warnings) is proposed

@@ -32,6 +32,9 @@ from napari_xanes._core.rank.ranking import (
 from napari_xanes._core.rank.result import CombinationMap, Ranking
 from napari_xanes._core.solve.design import Constraint, FloatArray
 
+MOST_AT_ONCE = 8
+"""Largest number of references in a combination."""
+
 PROPOSED_SETS = 1000
 """Combinations that a larger limit may have and be proposed; those of one reference more may always be."""
 
@@ -44,7 +47,9 @@ class RankParams(LibraryParams):
         "Constraint",
         "As in the fit; 'nonnegative' rules out combinations that need a negative amount.",
     )
-    at_most: int = field(2, "Max. references", "Largest number of references in a combination.", ge=1, le=8)
+    at_most: int = field(
+        2, "Max. references", "Largest number of references in a combination.", ge=1, le=MOST_AT_ONCE
+    )
     criterion: Criterion = field(
         "f_test",
         "Criterion",
@@ -91,7 +96,7 @@ def rank_step(chain: Chain, params: RankParams, progress: Progress) -> tuple[Ran
     kernel = CombinationKernel(tried, fitted, len(library), params.criterion, params.significance)
     rankings = _rank_regions(chain, params, library, usable, found)
     found["mean_spectrum"] = rankings[0].sentence()
-    if rankings[0].at_limit:
+    if rankings[0].at_limit and params.at_most < MOST_AT_ONCE:
         more = _more_references(params.at_most, len(library))
         found.warn(f"set at_most = {more} to try up to {more} references at once")
     chain.tables["ranking"] = _ranking_table(rankings)
@@ -161,7 +166,7 @@ def _rank_regions(
 
 def _more_references(at_most: int, library: int) -> int:
     """Return how many references at once may be proposed rather than `at_most`: all, unless there are too many sets."""
-    more = min(library, 8)
+    more = min(library, MOST_AT_ONCE)
     while more > at_most + 1 and sum(comb(library, k) for k in range(1, more + 1)) > PROPOSED_SETS:
         more -= 1
     return more
