@@ -127,9 +127,8 @@ def _facts(
         "bridged_frames": energy[bridged].tolist(),
         "unusable_frames": energy[~known].tolist(),
         "valid_area": [list(span) for span in valid],
-        "shifts": [
-            s.round(3).tolist() if ok else [] for s, ok in zip(shifts, known, strict=True)
-        ],  # by which later steps tell noise that stays from the sample's
+        # By these, later steps tell noise that stays on the detector from the sample's.
+        "shifts": [s.round(3).tolist() if ok else [] for s, ok in zip(shifts, known, strict=True)],
     }
     if unsure.any():
         found.warn(

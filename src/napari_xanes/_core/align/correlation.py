@@ -25,18 +25,15 @@ from napari_xanes._core.align.overlap import OverlapMatcher, Target
 from napari_xanes._core.data.stack import Float32
 
 CUTOFF = 0.5  # cycles per pixel beyond which nothing is used
-_FADED = (
-    0.35,
-    0.45,
-)  # from where to where binned frames count less and less: finer detail has come back as coarse there
+# From the first to the second binned frames count less and less: finer detail has come back as coarse there.
+_FADED = (0.35, 0.45)
 _CLOSE = 0.75  # px; a remainder below this needs no new cut of the common region
 _GOOD = 0.9  # confidence from which on no other displacement is tried
 _CANDIDATES = 4
-# px, and part of the shortest side; a remainder below both is no longer bent by the window
+# The first is in px, the second a part of the shortest side; a remainder below both is no longer bent by the window.
 _SETTLED = (0.05, 0.001)
-_CLIMBED = (
-    0.02  # px; what a Newton step leaves goes with its square, so after one this small nothing is to gain
-)
+# px; what a Newton step leaves goes with its square, so after one this small nothing is left to gain.
+_CLIMBED = 0.02
 _TINY = 1e-30
 
 

@@ -37,12 +37,14 @@ from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.drift import FloatMatrix, ReferenceFrame
 from napari_xanes._core.data.stack import Float32
 
-_WORTH_THREADS = (
-    100_000  # pixels of the small frames; on fewer, threads wait for each other more than they work
-)
+_WORTH_THREADS = 100_000
+"""Pixels of the small frames; on fewer, threads wait for each other more than they work."""
+
 _PREFERRED = 1.5
-"""Times as large as that of the whole frames may be the error of a window in detail where something stays put on the detector: what is
-left of it is in no error, and grows with the pixels."""
+"""How many times the error of the whole frames that of a window in detail may be, if something stays put on the detector.
+
+What is left of it is in no error, and grows with the pixels.
+"""
 
 _MOST_OF = 0.5
 """Of a frame, that all must show for their spectra to be added up there."""
@@ -227,7 +229,8 @@ def _added_up(sigma: FloatMatrix, usable: NDArray[np.bool_]) -> FloatMatrix:
 def _in_detail(search: Search, copies: Copies, anchor: int, told: Determined) -> FloatMatrix:
     """Measure once more on a window at finer binning, which tells smaller displacements than the whole does.
 
-    What is found there counts where it is near what the whole frames say, and surer, or nearly as sure where something stays put.  Returns the errors (E, n).
+    What is found there counts where it is near what the whole frames say and its error is smaller, or not much larger if
+    something stays put on the detector.  Returns the errors (E, n).
     """
     sigma = told.sigma.copy()
     usable = search.known & np.array([bool(detail.any()) for detail in copies.details])
@@ -249,15 +252,15 @@ def _in_detail(search: Search, copies: Copies, anchor: int, told: Determined) ->
     to_mean(fine)
     closer = np.where(np.isfinite(sigma), _told(fine).sigma / copies.finer, sigma)
     sure = fine.known & ~doubtful(fine.confidence, fine.known)
-    surer = sure & (closer <= most * sigma).all(axis=1)
-    if not (surer[usable].all() or len(told.blind)):
+    taken = sure & (closer <= most * sigma).all(axis=1)
+    if not (taken[usable].all() or len(told.blind)):
         to_mean(search)  # the others have been compared with one frame only
     change = fine.shifts / copies.finer - search.shifts
     change -= np.median(change[sure], axis=0) if sure.any() else 0.0
     if len(told.blind):
         change = told.projected(change)
-    surer &= (np.abs(change) < 1).all(axis=1)
-    search.shifts[surer] += change[surer]
-    surer &= np.isfinite(closer).all(axis=1)
-    sigma[surer] = closer[surer]
+    taken &= (np.abs(change) < 1).all(axis=1)
+    search.shifts[taken] += change[taken]
+    taken &= np.isfinite(closer).all(axis=1)
+    sigma[taken] = closer[taken]
     return sigma

@@ -28,9 +28,14 @@ STEP = 0.1
 ENOUGH_FREE = 5
 """Energies beyond the unknowns from which on a slope of the edge step is fitted along."""
 
-TOLD, RICH = 1.0, 0.98
-"""Standard errors of noise by which most spectra must misfit at both limits whose element stands out of noise at least a third as well
-as of those at this quantile."""
+TOLD = 1.0
+"""Standard errors of noise by which most spectra must misfit at both limits: with less, noise decides where the best shift is."""
+
+RICH = 0.98
+"""Quantile of how far the element stands out of noise; spectra with a third of that are asked whether they tell a shift.
+
+Most pixels may hold nearly nothing, and tell none whatever the energies are; the largest may be single outliers.
+"""
 
 
 class ShiftKernel:

@@ -145,9 +145,8 @@ def _in_any_folder(job: Job) -> Job:
 def _done(job: Job) -> Result:
     """Return the result of a job that is through."""
     result = open_result(job.target)
-    with suppress(
-        DataFileError
-    ):  # of one that a worker was lost with, and that had begun anew until it was cancelled
+    # Unreadable is what is left of a job that began anew after its worker was lost, and was then cancelled.
+    with suppress(DataFileError):
         forget_begun(job.target, SharedStore.patience)
     return result
 

@@ -100,9 +100,8 @@ def still_noise(covariances: Matrix, answer: Matrix, shifts: Matrix, pixels: int
     tried = [(measured.explained(_near(everywhere, w)), everywhere, w) for w in WIDTHS]
     if not max(one.share - SURE * one.error for one, _, _ in tried) > 0:
         return None
-    for axis in range(
-        apart.shape[2]
-    ):  # along which it may be the same, as rings are in planes above each other
+    # Along one axis it may be the same everywhere, as rings are in planes above each other.
+    for axis in range(apart.shape[2]):
         rest: Matrix = everywhere - apart[:, :, axis]
         if rest.max() > WIDTHS[0] ** 2:
             tried += [(measured.explained(_near(rest, w)), rest, w) for w in WIDTHS]

@@ -102,9 +102,8 @@ class Dock(QScrollArea):
             dock.show()
             dock.raise_()
             for bar in window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
-                bar.setElideMode(
-                    Qt.TextElideMode.ElideNone
-                )  # names are read whole; arrows lead to the others
+                # Names are read whole; arrows lead to those that find no room.
+                bar.setElideMode(Qt.TextElideMode.ElideNone)
 
     def _leave(self) -> None:
         """Go away: at once, or out of sight as soon as a run that is under way has put its result into the layers."""
