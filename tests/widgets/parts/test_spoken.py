@@ -124,9 +124,7 @@ def test_an_error_of_a_run_names_the_fields_of_the_form(workflow, viewer, densit
     assert "pre_edge" not in shown[0] and "post_edge" not in shown[0] and "e0" not in shown[0]
 
 
-def test_the_history_is_in_the_words_of_the_forms(workflow, viewer, density, run_step):
-    add_stack(viewer, density)
-    run_step(workflow.panels["normalize"])
-    text = workflow.panels["results"].text.toPlainText() if "results" in workflow.panels else ""
-    text = text or workflow.results.text.toPlainText()
-    assert "Edge energy: " in text and "e0" not in text and "pre_edge" not in text
+def test_the_history_is_in_the_words_of_the_forms(fitted):
+    text = fitted.results.text.toPlainText().partition("\n")[2]  # after the name of the file
+    assert "Edge energy: " in text and "Constraint: " in text and "e0" not in text
+    assert not re.findall(r"\b[a-z]+_[a-z]\w*", text.replace("Ni_oxidised", "").replace("Ni_reduced", ""))

@@ -124,6 +124,19 @@ def test_limits_are_dragged_in_the_histogram(panel, viewer, normalised, qtbot):
     assert panel.histogram.limits()[0] == pytest.approx(0.3)
 
 
+def test_without_limits_it_says_how_to_set_them(panel, viewer, normalised, qtbot, shown):
+    qtbot.keyClicks(panel.above, "0.3")
+    qtbot.keyClick(panel.above, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: preview(viewer) is not None)
+    panel.above.selectAll()
+    qtbot.keyClick(panel.above, Qt.Key.Key_Delete)
+    qtbot.keyClick(panel.above, Qt.Key.Key_Return)
+    how = "Drag the limits in the histogram, type them, or press Otsu."
+    qtbot.waitUntil(lambda: preview(viewer) is None and panel.found.text() == how)
+    qtbot.mouseClick(panel.keep, Qt.MouseButton.LeftButton)
+    assert len(shown) == 1 and how in shown[0]
+
+
 def test_a_mask_that_is_kept_is_a_result(panel, workflow, viewer, normalised, tmp_path):
     make_mask(panel, 0.3)
     mask = layer_of(viewer, "mask")

@@ -34,7 +34,7 @@ FACTS = {
     "pixels_without_step": ("pixels without the element", ""),
 }
 """Facts whose names are not words, and their units."""
-UNTOLD = ("step_noise", "mean_spectrum", "shifts", "painted", "inertia", "dropped_energies")
+UNTOLD = ("step_noise", "mean_spectrum", "shifts", "painted", "inertia", "dropped_energies", "diagnosis")
 """Facts for the steps that follow rather than for people."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QLocale, Signal
 from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QGridLayout,
@@ -51,6 +51,21 @@ COMBINE = {
     "minus": "difference: outside this, inside",
 }
 SHAPED = ("fill", "remove_small", "erode", "dilate")
+
+HOW = "Drag the limits in the histogram, type them, or press Otsu."
+"""How there comes to be a mask."""
+
+
+class _NumberOrNone(QDoubleValidator):
+    """Takes a number written with a point, or nothing: a limit that is cleared is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setLocale(QLocale.c())
+
+    def validate(self, text: str | None, place: int) -> tuple[QDoubleValidator.State, str, int]:
+        """Say whether a text may stand."""
+        return super().validate(text, place) if text else (QDoubleValidator.State.Acceptable, "", place)
 
 
 class MaskPanel(QWidget):
@@ -173,7 +188,7 @@ class MaskPanel(QWidget):
         self.histogram.show_values(self._of)
         for edit in (self.above, self.below):
             edit.clear()
-        self.found.setText("Drag the limits in the histogram, type them, or press Otsu.")
+        self.found.setText(HOW)
 
     # -- limits ---------------------------------------------------------------------------------------
 
@@ -221,6 +236,8 @@ class MaskPanel(QWidget):
         params, other = self.params(), self._combined_with()
         if self._of is None:
             raise InputError(f"there is no map to make a mask from; run {numbered(NORMALIZE)} first.")
+        if params.above is None and params.below is None:
+            raise InputError(HOW)
         mask = mask_of(self._of, params)
         if params.combine == "replace":
             return mask
@@ -286,7 +303,7 @@ class MaskPanel(QWidget):
 
 def _limit_edit() -> QLineEdit:
     edit = QLineEdit()
-    edit.setValidator(QDoubleValidator())
+    edit.setValidator(_NumberOrNone())
     edit.setPlaceholderText("no limit")
     edit.setMinimumWidth(44)
     edit.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
