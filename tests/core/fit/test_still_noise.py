@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from carry_out import carry_out
 from scipy import ndimage
 from scipy.special import erf
 
 import napari_xanes as nx
+from napari_xanes._core.align.align import ALIGN
+from napari_xanes._core.align.params import AlignParams
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.fit.origin import origin_of
 
 FINE = np.linspace(8200, 8600, 1601)
 SHAPE, MARGIN, NOISE = (80, 96), 10, 0.02
@@ -71,6 +76,16 @@ def test_how_frames_were_moved_is_known_in_later_runs(references, still):
     not_known = nx.EnergyStack(aligned.data, aligned.energy, "optical_density")
     ratio = at_once / run(not_known, fit(references)).maps["sigma_a"]
     assert np.nanmedian(ratio) > 1.2 if still else (ratio[np.isfinite(ratio)] == 1).all()
+
+
+@pytest.mark.parametrize(("turn", "scale"), [(0.0, 1.0), (0.01, 1.0), (0.0, 1.01)])
+def test_how_frames_that_turned_or_grew_were_moved_is_not_known(references, turn, scale):
+    """Each pixel was moved otherwise, and the matrices tell where that at a corner went."""
+    stack, align, _ = scan(references, 0.0)
+    matrices = [(scale, turn, dy, -turn, scale, dx) for _, _, dy, _, _, dx in align["matrices"]]
+    chain = Chain(stack)
+    carry_out(ALIGN, chain, AlignParams(matrices=matrices))
+    assert (origin_of(chain).shifts is not None) == (turn == 0 and scale == 1)
 
 
 def test_a_missing_compound_is_no_noise(references):

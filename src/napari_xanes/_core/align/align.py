@@ -119,7 +119,7 @@ def _facts(
     measured = known & ~bridged
     unsure = doubtful(drift.confidence, measured)
     valid = [valid_span(n, shifts[known, axis]) for axis, n in enumerate(image_shape)]
-    facts = {
+    facts: dict[str, Any] = {
         "max_shift_px": float(np.linalg.norm(shifts[known], axis=1).max()),
         **_sigma_facts(drift),
         "median_confidence": float(np.median(drift.confidence[measured])) if measured.any() else 0.0,
@@ -127,9 +127,9 @@ def _facts(
         "bridged_frames": energy[bridged].tolist(),
         "unusable_frames": energy[~known].tolist(),
         "valid_area": [list(span) for span in valid],
-        # By these, later steps tell noise that stays on the detector from the sample's.
-        "shifts": [s.round(3).tolist() if ok else [] for s, ok in zip(shifts, known, strict=True)],
     }
+    if drift.is_translation:  # by these, later steps tell noise that stays on the detector from the sample's
+        facts["shifts"] = [s.round(3).tolist() if ok else [] for s, ok in zip(shifts, known, strict=True)]
     if unsure.any():
         found.warn(
             f"the drift of {int(unsure.sum())} of {len(known)} frames is doubtful, look at them: "
