@@ -25,6 +25,9 @@ STEP = 2
 STEEPEST = 4.0
 """Power of the energy by which matter absorbs less, at most, away from its edges."""
 
+CLEAR = 5.0
+"""Standard errors that its absorption must be for its fall to be told."""
+
 
 @dataclass(frozen=True, eq=False)
 class EdgeCurves:
@@ -192,15 +195,21 @@ def background_fall(
     """Return by how much what is not the element absorbs more or less per eV, relative to its absorption at e0.
 
     It is what the fifth of the pixels with the smallest steps have besides the donors' shape, and is taken to be what it
-    can be of matter without an edge: constant, or falling by a power of the energy up to `STEEPEST`.
+    can be of matter without an edge: constant, or falling by a power of the energy up to `STEEPEST`.  Where they hold hardly
+    anything (air), so that its absorption is not `CLEAR` of the scatter about the fit, it is taken to be constant.
     """
     mean = _mean_of_fifth(spectra, before, after, -1)
     straight = np.zeros((donor.size, 2))
     straight[0, 0] = straight[1, 1] = 1
     columns = _in_windows(curves, before, after, np.column_stack([straight, donor / donor[STEP]]))
     columns[:, 1] /= e0
-    level, fall, _ = np.linalg.lstsq(columns, np.concatenate([mean[before], mean[after]]), rcond=None)[0]
-    return float(np.clip(fall / level, -STEEPEST, 0)) / e0 if level > 0 else 0.0
+    values, fit = np.concatenate([mean[before], mean[after]]), np.linalg.pinv(columns)
+    found = fit @ values
+    rest, freedom = values - columns @ found, len(values) - len(found)
+    level, fall, _ = found
+    if not (freedom > 0 and level > CLEAR * np.linalg.norm(fit[0]) * np.sqrt(rest @ rest / freedom)):
+        return 0.0
+    return float(np.clip(fall / level, -STEEPEST, 0)) / e0
 
 
 def _mean_of_fifth(

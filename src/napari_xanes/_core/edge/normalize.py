@@ -89,7 +89,7 @@ def normalize_edge(
     slope : {"pixel", "shared"}, optional
         Whether both curves are fitted in every pixel, or their shape is taken from the fifth of the pixels with
         the largest steps and scaled by each pixel's own step, over a background that falls as in the fifth with the
-        smallest.  By default "pixel", or "shared" where the edge step would have more than three times the noise of
+        smallest (constant where these hold hardly anything).  By default "pixel", or "shared" where the edge step would have more than three times the noise of
         one frame.
     divide_by : {"line", "step", "post", "area"}, optional
         "line": (mu - pre) / (post - pre) at every energy (paper, eq. 2); a pixel where post - pre is not
