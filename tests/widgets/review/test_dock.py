@@ -239,7 +239,9 @@ def test_one_doubtful_frame_is_one_everywhere(window, scan_file, tmp_path, qtbot
     assert energy in review.frame.text() and window.dims.current_step[0] == 12
     entry = workflow.results.text.toPlainText()
     assert f"Doubtful frames: 1 ({nx.read_stack(odd).energy[12]:.6g})" in entry
+    assert check(window).visible
     _, history = window.window.add_plugin_dock_widget("napari-xanes", "XANES history")
+    qtbot.waitUntil(lambda: not check(window).visible)  # the review is behind the tab of the history
     assert "oubtful frames 1" in history.list.list.item(2).text()
     workflow.results.save_recipe(tmp_path / "recipe.toml")
     words = ["run", tmp_path / "recipe.toml", odd, "--out", tmp_path / "out"]

@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Layer
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QShortcut
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QShortcut
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
@@ -105,6 +105,11 @@ class AlignReview(Dock):
             return
         self.note.setText(self.edited.says())
         self.look_at(self.edited.first_to_look_at(self._shown_index(layer)))
+
+    def take_place(self, window: QMainWindow, dock: QDockWidget) -> None:
+        """Show the picture with the dock that it belongs to: behind another tab it leaves the canvas to others."""
+        super().take_place(window, dock)
+        dock.visibilityChanged.connect(self._check.set_visible)
 
     def _shown_index(self, layer: Layer | None) -> int:
         """Return the frame at which the energy slider stands."""

@@ -49,6 +49,12 @@ class CheckLayer:
         shown = add_layer(self._viewer, made)
         shown.mouse_drag_callbacks.append(self._on_drag)
 
+    def set_visible(self, seen: bool) -> None:
+        """Show the layer or hide it, if it is there."""
+        shown = self.layer()
+        if shown is not None:
+            shown.visible = seen
+
     def remove(self) -> None:
         """Take the layer away; what was chosen before is chosen again."""
         shown = self.layer()
