@@ -131,6 +131,7 @@ SOUND: dict[str, Any] = {
     "extrapolate": "hold",
     "post_order": 1,
     "slope": "pixel",
+    "divide_by": "line",
     "source": "file",
     "notes": ("a note",),
     "history": (),

@@ -164,7 +164,7 @@ def test_where_a_bent_divisor_is_not_positive_a_pixel_is_invalid():
     """Between its ends a parabola can pass below zero, which a look at the ends would miss."""
     mu = np.where(X < 0, 0, 1 + 1e-4 * (X - 140) ** 2)[:, None] * [1, 1] + np.array([0, 0.1])
     mu[X > 0, 1] += -3 + 4e-4 * (X[X > 0] - 140) ** 2
-    found = normalize_edge(mu, ENERGY, post_order=2, **GIVEN)
+    found = normalize_edge(mu, ENERGY, post_order=2, divide_by="line", **GIVEN)
     assert np.isfinite(found.normalized[:, 0]).all() and np.isnan(found.normalized[:, 1]).all()
     assert found.n_invalid == 1
 
@@ -224,11 +224,11 @@ def test_invalid_values_are_no_part_of_the_gated():
     ("args", "said"),
     [
         (
-            {"flatten": True},
+            {"flatten": True, "divide_by": "line"},
             "flatten is for divide_by = 'step', not 'line': dividing by the line flattens already",
         ),
         ({"flatten": True, "divide_by": "area"}, "flatten is for divide_by = 'step', not 'area'"),
-        ({"area_range": (8300, 8500)}, "area_range is given but divide_by is 'line'"),
+        ({"divide_by": "line", "area_range": (8300, 8500)}, "area_range is given but divide_by is 'line'"),
         ({"pre": "victoreen", "slope": "shared"}, "which pre = 'victoreen' has not"),
         ({"pre_edge": (8219, 8222)}, r"pre_edge \(8219, 8222\) eV holds 1 of the energies, at least 2"),
         ({"post_edge": (8560, 8573), "post_order": 2}, r"post_edge .* holds 2 of the energies, at least 3"),
@@ -355,3 +355,21 @@ def test_short_scans_have_a_constant_post_line_and_shared_slopes_by_default():
     spectra = 0.5 + np.arctan((long - 8333) / 1.5) / np.pi
     plain = normalize_edge(spectra[:, None], long).params
     assert plain.post_order == 1 and plain.slope == "pixel"
+
+
+def test_the_function_chooses_what_to_divide_by_as_a_recipe_does_and_says_so():
+    """On a short post-edge whose line is steep the step between the lines changes much."""
+    rng = np.random.default_rng(0)
+    shape = (0.5 + np.arctan(X / 2) / np.pi) * np.exp(-np.clip(X, 0, None) / 300)
+    mu = shape[:, None, None] * rng.uniform(0.5, 1, (12, 13)) + rng.normal(0, 0.01, (X.size, 12, 13))
+    short = ENERGY < 8440
+    mu, energy = mu[short].astype(np.float32), ENERGY[short]
+    found = normalize_edge(mu, energy)
+    kept = run_steps(
+        EnergyStack(mu, energy, "optical_density"), [("normalize", NormalizeParams())], keep_stack=True
+    )
+    assert found.params.divide_by == "step"
+    np.testing.assert_array_equal(found.normalized, kept.stack.data)
+    assert found.warnings == kept.history[-1].warnings
+    assert any("divided by the edge step" in said for said in found.warnings)
+    assert not normalize_edge(mu[:, :1], energy, divide_by="step", slope="pixel", post_order=1).warnings

@@ -99,8 +99,7 @@ class NormalizeKernel:
             self.curves = shared_curves(self.curves, self.pre, self.post, donor, fall)
         self._noise: WindowNoise | None = None
         if params.gate is not None or params.uncertainty:
-            apart = params.slope == "pixel"
-            self._noise = WindowNoise(self.curves, self.pre, self.post, apart, spectra)
+            self._noise = self.window_noise(spectra)
             self._limit = 0.0 if params.gate is None else self._noise.limit(params.gate)
         if self._noise is not None and self._noise.freedom < 0.5:
             raise InputError(
@@ -164,6 +163,11 @@ class NormalizeKernel:
             CurveProduct(curves.pre_curve[self.pre], dtype),
             CurveProduct(curves.post_curve[self.post], dtype),
         )
+
+    def window_noise(self, spectra: FloatArray) -> WindowNoise:
+        """Return the noise in the windows, as some spectra (E, n) tell it if errors did not need it before."""
+        apart = self._params.slope == "pixel"
+        return self._noise or WindowNoise(self.curves, self.pre, self.post, apart, spectra)
 
     def remember(self) -> None:
         """Also make the maps by which single frames can be normalised later."""

@@ -21,6 +21,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, make_params
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.edge.curves import STEP, fitted_curves
+from napari_xanes._core.edge.doubts import SHORT, STEEP, change_after_edge, doubts_of
 from napari_xanes._core.edge.energy import choose_e0, missing_side
 from napari_xanes._core.edge.kernel import NormalizeKernel, window_energies
 from napari_xanes._core.edge.params import (
@@ -41,14 +42,7 @@ from napari_xanes._core.edge.windows import check_given, choose_windows
 from napari_xanes._core.engine.sampling import mean_of_complete, sampled_spectra
 from napari_xanes._core.engine.streamed import run_changing
 
-SHORT = 30.0
-"""eV; in shorter post-edge windows a line is not told from the end of the white line and from noise."""
-
-
 SIGMAS = ("edge_step_sigma", "thickness_sigma")
-
-STEEP = 0.15
-"""Relative change of what is divided by, from e0 to the middle of the post-edge window, from which on it bends spectra."""
 
 DROWNED = 3.0
 """Noise of the edge step, in units of one frame's, from which on slopes are shared unless chosen otherwise."""
@@ -65,7 +59,7 @@ def normalize_edge(
     pre_edge: Window | None = None,
     post_edge: Window | None = None,
     slope: Slope | None = None,
-    divide_by: DivideBy | None = "line",
+    divide_by: DivideBy | None = None,
     pre: Pre = "line",
     post_order: PostOrder | None = None,
     flatten: bool = False,
@@ -96,8 +90,8 @@ def normalize_edge(
         positive at every energy is invalid.  "step": (mu - pre) / edge_step; invalid where that is not positive.
         "post": mu / post, nothing taken off; invalid where post is not positive at every energy.  "area":
         (mu - pre) divided by its integral over the energies in `area_range`, in eV (trapezoidal rule); invalid
-        where that is not positive.  None, as in recipes where nothing is said: "step" where post - pre changes by more
-        than 15 % from e0 to the middle of the post-edge window, else "line".
+        where that is not positive.  By default as `flatten` or `area_range` need it; else "step" where post - pre
+        changes by more than 15 % from e0 to the middle of the post-edge window, which is among the warnings, or "line".
     pre : {"line", "constant", "victoreen"}
         Pre-edge curve: a line, a constant, or a / E^3 + b / E^4.
     post_order : {0, 1, 2}, optional
@@ -168,7 +162,8 @@ def normalize_edge(
     kernel = NormalizeKernel(resolved, energies, usable, spectra, lines=True)
     maps, normalized = run_changing(kernel, values)
     jacobian = kernel.jacobian(np.where(usable, mean, np.nan))
-    return _as_result(resolved, edge, normalized, maps, kernel.divisor_noise, jacobian)
+    warnings = doubts_of(params, resolved, kernel, spectra, mean)
+    return _as_result(resolved, edge, normalized, maps, kernel.divisor_noise, jacobian, warnings)
 
 
 def _as_result(
@@ -178,6 +173,7 @@ def _as_result(
     maps: Mapping[str, FloatArray],
     step_noise: float,
     jacobian: Jacobian,
+    warnings: list[str],
 ) -> EdgeNormalization:
     return EdgeNormalization(
         normalized=normalized,
@@ -192,6 +188,7 @@ def _as_result(
         n_gated=count_flags(maps["gated"]) if "gated" in maps else 0,
         step_noise=step_noise,
         jacobian=jacobian,
+        warnings=tuple(warnings),
     )
 
 
@@ -236,16 +233,6 @@ def _divide_by(
     )
     kernel = NormalizeKernel(by_line, energy, np.ones(energy.size, np.bool_), mean[:, None])
     return "step" if change_after_edge(kernel, mean) > STEEP else "line"
-
-
-def change_after_edge(kernel: NormalizeKernel, mean: NDArray[np.float64]) -> float:
-    """Return by how much what is divided by changes from e0 to the middle of the post-edge window, relative.
-
-    Where it does, spectra are bent, and references, whose lines are others, are bent otherwise.
-    """
-    at_e0 = kernel.divisor_at_e0(mean)
-    after = float(kernel.divisor_of(mean)[kernel.post].mean())
-    return abs(after - at_e0) / abs(at_e0) if at_e0 else 0.0
 
 
 def _slope(

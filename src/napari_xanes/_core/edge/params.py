@@ -175,6 +175,8 @@ class EdgeNormalization:
         Standard error of what was divided by, for noise of one in `mu`.
     jacobian : Jacobian
         How the normalised spectra answer to noise, for errors of what is made from them.
+    warnings : tuple of str
+        What should be known of the choices made, and of the steps.
     """
 
     normalized: FloatArray
@@ -193,6 +195,7 @@ class EdgeNormalization:
     n_gated: int = 0
     step_noise: float = 0.0
     jacobian: Jacobian | None = attribute(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 def implied_divisor(params: NormalizeParams) -> DivideBy | None:
