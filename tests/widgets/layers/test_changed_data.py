@@ -98,3 +98,17 @@ def test_a_mask_that_hides_pixels_changes_no_data(density_layer, workflow, viewe
     assert np.isnan(density_layer.data[0, 0, 0])
     qtbot.wait(300)
     assert results_of(density_layer) and OLD not in workflow.panels["normalize"].result.text()
+
+
+@changed
+def test_what_was_found_on_data_that_changed_meanwhile_is_out_of_date(
+    density_layer, viewer, workflow, change, qtbot
+):
+    panel = workflow.panels["normalize"]
+    with qtbot.waitSignal(panel.done, timeout=120_000):
+        panel.runner.run.click()
+        change(density_layer)
+    workflow.chooser.choose(density_layer)
+    assert not results_of(density_layer)
+    assert any(is_stale(viewer, one) for one in viewer.layers)
+    qtbot.waitUntil(lambda: OLD in panel.result.text())

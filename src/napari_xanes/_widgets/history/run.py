@@ -15,6 +15,7 @@ from napari_xanes._core.recipe.edited import HistoryStep, HistorySteps, start_of
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.jobs.groups import Group, Home, Made, group_steps, makes_map, put_groups
 from napari_xanes._widgets.layers.layers import about, lineage, results_of, stack_layers, stack_of
+from napari_xanes._widgets.layers.marks import mark_of
 from napari_xanes._widgets.layers.session import workflow_of
 from napari_xanes._widgets.layers.undo import one_step
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
@@ -31,6 +32,8 @@ class Plan:
     groups: list[Group]
     gone: list[tuple[str, Params]]
     """Steps that were done, and are not to be done so any more."""
+    mark: int | None
+    """Of the data of the layer."""
 
 
 def plan_run(viewer: Any, layer: Layer, history: HistorySteps, first: int) -> Plan:
@@ -54,7 +57,7 @@ def plan_run(viewer: Any, layer: Layer, history: HistorySteps, first: int) -> Pl
     taken = history.taken()
     gone = [one for step in history.done if (one := (step.name, step.params)) not in taken]
     groups = group_steps([(step.name, step.params) for step in steps], home_of(viewer))
-    return Plan(stacks[best], made[best], groups, gone)
+    return Plan(stacks[best], made[best], groups, gone, mark_of(stacks[best]))
 
 
 def _with_its_map(history: HistorySteps, first: int) -> int:
@@ -105,7 +108,7 @@ def home_of(viewer: Any) -> Callable[[str], Home | None]:
 def put_run(viewer: Any, plan: Plan, parent: Layer, made: Made) -> Layer:
     """Put what was run into layers, as one step that can be undone; returns the last stack's layer."""
     with one_step(viewer, "re-run"):
-        last = put_groups(viewer, parent, made)
+        last = put_groups(viewer, parent, made, plan.mark)
         for one in lineage(viewer, last):
             _forget(viewer, one, plan.gone)
     return last

@@ -17,6 +17,7 @@ from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.mask import MaskParams
 from napari_xanes._widgets.jobs.here import run_here
 from napari_xanes._widgets.layers.layers import put_result
+from napari_xanes._widgets.layers.marks import NOW, Mark
 from napari_xanes._widgets.layers.tuples import More
 
 
@@ -92,9 +93,12 @@ def run_groups(stack: EnergyStack, groups: Sequence[Group], progress: Progress) 
     return made
 
 
-def put_groups(viewer: Any, parent: Layer, made: Made) -> Layer:
-    """Put what groups made of the stack in `parent` into layers; returns the last stack's layer."""
+def put_groups(viewer: Any, parent: Layer, made: Made, mark: Mark | None = NOW) -> Layer:
+    """Put what groups made of the stack in `parent`, of data with this mark, into layers; returns the last stack's layer."""
+    first = parent
     for group, result in made:
         name = group.home.stack_name if result.stack is not None else ""
-        parent = put_result(viewer, parent, group.home.key, result, stack_name=name, more=group.home.more)
+        then = mark if parent is first else NOW
+        home = group.home
+        parent = put_result(viewer, parent, home.key, result, stack_name=name, more=home.more, mark=then)
     return parent

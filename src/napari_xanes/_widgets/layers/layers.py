@@ -33,7 +33,7 @@ from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._widgets.layers.derived import is_copy, is_still
 from napari_xanes._widgets.layers.limits import are_automatic, give_limits, pixels_with_edge
-from napari_xanes._widgets.layers.marks import mark_of, marked, unchanged
+from napari_xanes._widgets.layers.marks import MARKS, NOW, Mark, mark_of, marked, unchanged
 from napari_xanes._widgets.layers.masked import MASKED, data_of, mask_entry
 from napari_xanes._widgets.layers.on_demand import ask_before_3d, live_meanwhile, live_with, show_in_place
 from napari_xanes._widgets.layers.session import add_layer
@@ -169,7 +169,14 @@ def add_stack(viewer: Any, stack: EnergyStack) -> Layer:
 
 
 def put_result(
-    viewer: Any, parent: Layer, step: str, result: Result, *, stack_name: str = "", more: More = False
+    viewer: Any,
+    parent: Layer,
+    step: str,
+    result: Result,
+    *,
+    stack_name: str = "",
+    more: More = False,
+    mark: Mark | None = NOW,
 ) -> Layer:
     """Show what a step made of the stack in `parent`; returns the new stack's layer, or `parent`.
 
@@ -185,21 +192,25 @@ def put_result(
         If not empty, the result's stack becomes a layer named "<scan> <stack_name>" and is shown.
     more : bool or tuple of str
         Whether all maps become layers, not only those that are usually looked at; or of which kinds besides these.
+    mark : int, optional
+        The mark of the data that the step was run on, where it was taken before; else of those that there are now.
     """
     with one_step(viewer, step):
+        mark = mark_of(parent) if mark == NOW else mark
+        parent.metadata = {**parent.metadata, **marked(parent, step, mark)}
         return _put_result(viewer, parent, step, result, stack_name, more)
 
 
 def _put_result(viewer: Any, parent: Layer, step: str, result: Result, stack_name: str, more: More) -> Layer:
     kept = {**(parent.metadata.get("xanes_results") or {}), step: replace(result, stack=None)}
-    parent.metadata = {**parent.metadata, "xanes_results": kept, **marked(parent, step)}
+    parent.metadata = {**parent.metadata, "xanes_results": kept}
     last, seen = parent, _is_seen(viewer, parent, result, stack_name)
     if stack_name and result.stack is not None:
         title = f"{result.stack.name} {stack_name}".strip()
         where = pixels_with_edge([{step: result}], parent, result.stack.image_shape)
         new = stack_tuple(result.stack, name=title, made_from=about(parent)["id"], where=where)
         new[1].update(geometry_of(parent, 0, result.history))
-        new[1]["metadata"]["xanes"]["made_from_mark"] = mark_of(parent)
+        new[1]["metadata"]["xanes"]["made_from_mark"] = parent.metadata[MARKS][step]
         ask_before_3d(viewer)
         last = _put(viewer, new, role=stack_name)
         live_with(last)
@@ -236,11 +247,8 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: More = False) -> l
         or kinds.kind(info["kind"]).shown
         or _output(viewer, parent_id, name) is not None
     ]
-    mine = [
-        layer
-        for layer in viewer.layers
-        if about(layer).get("made_from") == parent_id and about(layer).get("map")
-    ]
+    made = [one for one in viewer.layers if about(one).get("made_from") == parent_id]
+    mine = [one for one in made if about(one).get("map")]
     bottom = min((viewer.layers.index(layer) for layer in mine), default=None)
     first = not any(about(layer)["map"] in result.maps for layer in mine)
     new = []
@@ -250,8 +258,8 @@ def show_maps(viewer: Any, parent: Layer, step: str, *, more: More = False) -> l
     names = ordered(result, wanted)
     for name in names:
         fresh = _output(viewer, parent_id, name) is None
-        made = map_tuple(name, result, geometry=geometry, made_from=parent_id, where=where)
-        layer = _put(viewer, made, role=name, visible=first and name == names[-1])
+        shown = map_tuple(name, result, geometry=geometry, made_from=parent_id, where=where)
+        layer = _put(viewer, shown, role=name, visible=first and name == names[-1])
         if fresh:
             new.append(layer)
     if not new:
@@ -282,15 +290,6 @@ def show_labels(viewer: Any, parent: Layer, step: str, *, hidden: bool = False) 
             show_only(viewer, layer)
         layers.append(layer)
     return layers
-
-
-def put_labels(viewer: Any, like: Layer, name: str, result: Result) -> Layer:
-    """Show labels that were made from the map in `like`, with the stack of this map if it is there."""
-    parent = find(viewer, about(like)["made_from"])
-    if parent is not None:
-        put_result(viewer, parent, name, result)
-        return show_labels(viewer, parent, name)[-1]
-    return add_layer(viewer, Layer.create(*labels_tuple(name, result, geometry=geometry_of(like, 0))))
 
 
 def show_only(viewer: Any, top: Layer) -> None:

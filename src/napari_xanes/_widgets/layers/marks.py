@@ -1,9 +1,12 @@
-"""Whether a stack's layer still shows the data that a step was run on: others may put in new ones, or write into them."""
+"""Whether a stack's layer still shows the data that a step was run on: others may put in new ones, or write into them.
+
+Of what is written into them as much is noticed as a sample tells.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
@@ -14,6 +17,9 @@ MARKS = "xanes_marks"
 """Where a stack's metadata keep, for each step that was run on it, the mark of its data then."""
 MOST = 10_000
 """Values that are looked at."""
+NOW: Literal["now"] = "now"
+Mark = int | Literal["now"]
+"""The mark of a layer's data when a step began, or that of those there are."""
 
 
 def mark_of(layer: Any) -> int | None:
@@ -27,9 +33,9 @@ def mark_of(layer: Any) -> int | None:
     return crc32(np.ascontiguousarray(data.flat[::step]).tobytes(), crc32(repr(data.shape).encode()))
 
 
-def marked(layer: Any, step: str) -> dict[str, Any]:
-    """Return what a stack's metadata are to keep of a step that was run on its data as they are."""
-    return {MARKS: {**(layer.metadata.get(MARKS) or {}), step: mark_of(layer)}}
+def marked(layer: Any, step: str, mark: int | None) -> dict[str, Any]:
+    """Return what a stack's metadata are to keep of a step that was run on data with this mark."""
+    return {MARKS: {**(layer.metadata.get(MARKS) or {}), step: mark}}
 
 
 def unchanged(layer: Any, steps: Iterable[str]) -> list[str]:

@@ -22,7 +22,15 @@ from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.regions.mask import MaskParams
 from napari_xanes._core.regions.masks import apply_mask, as_mask
 from napari_xanes._widgets.layers.label_colors import mask_colors
-from napari_xanes._widgets.layers.layers import about, find, history_of, put_labels, show_only
+from napari_xanes._widgets.layers.layers import (
+    about,
+    find,
+    geometry_of,
+    history_of,
+    put_result,
+    show_labels,
+    show_only,
+)
 from napari_xanes._widgets.layers.masked import MASKED, MaskedStack, data_of
 from napari_xanes._widgets.layers.names import PREVIEW
 from napari_xanes._widgets.layers.on_demand import live_meanwhile, live_with
@@ -116,9 +124,18 @@ def keep_mask(
     )
     with one_step(viewer, "mask"):
         _keep_preview(viewer, like, result)
-        made = put_labels(viewer, like, "mask", result)
+        made = _put_labels(viewer, like, "mask", result)
     hide_preview(viewer)
     return made
+
+
+def _put_labels(viewer: Any, like: Layer, name: str, result: Result) -> Layer:
+    """Show labels that were made from the map in `like`, with the stack of this map if it is there."""
+    parent = find(viewer, about(like)["made_from"])
+    if parent is not None:
+        put_result(viewer, parent, name, result)
+        return show_labels(viewer, parent, name)[-1]
+    return add_layer(viewer, Layer.create(*labels_tuple(name, result, geometry=geometry_of(like, 0))))
 
 
 def _keep_preview(viewer: Any, like: Layer, result: Result) -> None:

@@ -18,6 +18,7 @@ from napari_xanes._widgets.jobs.chooser import StackChooser
 from napari_xanes._widgets.jobs.here import run_here
 from napari_xanes._widgets.jobs.runner import Runner
 from napari_xanes._widgets.layers.layers import about, find, lineage, put_result, results_of, stack_of
+from napari_xanes._widgets.layers.marks import mark_of
 from napari_xanes._widgets.layers.words import facts
 from napari_xanes._widgets.parts.buttons import make_words
 from napari_xanes._widgets.parts.dock import Dock
@@ -45,6 +46,7 @@ class AlignReview(Dock):
         self.index = 0
         self._input_id: str | None = None
         self._aligned_shown = True
+        self._mark: int | None = None
         self.chooser = StackChooser(napari_viewer)
         self.note, self.frame = make_words(), make_words()
         self.plot = DriftPlot(napari_viewer)
@@ -218,13 +220,14 @@ class AlignReview(Dock):
             return run_here(stack, [("align", params)], keep=True, progress=progress)
 
         self.controls.flicker.setChecked(False)
+        self._mark = mark_of(layer)
         self.runner.start(job, f"{TITLE}: {layer.name}")
 
     def _on_delivered(self, result: Result) -> None:
         layer = self._input()
         if layer is None:
             return
-        put_result(self.viewer, layer, "align", result, stack_name="aligned")
+        put_result(self.viewer, layer, "align", result, stack_name="aligned", mark=self._mark)
         self.chooser.refresh()
         self.refresh()
         self.note.setText("Applied; steps that were run on the aligned stack before are out of date.")

@@ -12,7 +12,7 @@ from typing import Any
 from napari.layers import Layer
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
@@ -36,12 +36,14 @@ from napari_xanes._widgets.layers.layers import (
     results_of,
     stack_of,
 )
+from napari_xanes._widgets.layers.marks import mark_of
 from napari_xanes._widgets.layers.reopened import no_stack_text
 from napari_xanes._widgets.layers.session import changed_together
 from napari_xanes._widgets.layers.together import known_maps
 from napari_xanes._widgets.layers.tuples import More
 from napari_xanes._widgets.layers.words import in_voxels, why_on_demand
 from napari_xanes._widgets.parts.advice import Advice, Told, Way
+from napari_xanes._widgets.parts.buttons import make_words
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.automatic import automatic
 from napari_xanes._widgets.steps.sections import what_is_missing
@@ -89,16 +91,14 @@ class StepPanel(QWidget):
         self._input_id: str | None = None
         self._span: tuple[float, float] | None = None
         self._running_on: str | None = None
+        self._mark: int | None = None  # of the data that it runs on
         self._running_as, self.again = self.key, False  # whether it ran on the same stack before
         self.forms = {
             name: ParamsForm(STEPS[name].params, self.title, self.hidden, name, self.starts)
             for name in self.names
         }
-        self.plan = QLabel()
-        self.plan.setWordWrap(True)
+        self.plan, self.result = make_words(), make_words()
         self.advice, self.warned = Advice(), Advice()
-        self.result = QLabel()
-        self.result.setWordWrap(True)
         self._excerpts = Excerpts()
         self.preview = Preview(viewer, self.key, self._what_to_try)
         self.preview.found.connect(self._show_chosen)
@@ -110,10 +110,8 @@ class StepPanel(QWidget):
             layout.addWidget(form)
             form.changed.connect(self.update_plan)
             form.start_from(partial(self.automatic, form.step))
-        for option in self.options():
-            layout.addWidget(option)
         parts = (self.plan, self.advice, self.preview, self.runner, self.result, self.warned)
-        for part in (*parts, *self.below()):
+        for part in (*self.options(), *parts, *self.below()):
             layout.addWidget(part)
         self.runner.run_clicked.connect(self.run)
         self.runner.background.delivered.connect(self._on_delivered)
@@ -276,6 +274,7 @@ class StepPanel(QWidget):
             return run_here(stack, steps, keep=keep, progress=progress)
 
         self._running_on, self._running_as = about(layer)["id"], self.result_key()
+        self._mark = mark_of(layer)
         self.again = self._running_as in results_of(layer)
         self._say("")
         self.runner.start(job, f"{self.title}: {layer.name}")
@@ -286,8 +285,9 @@ class StepPanel(QWidget):
             show_info(f"{self.title}: the stack was removed while it ran; the result is discarded.")
             return
         made, more, name = self.own(result), self.wants_more(), self.stack_name if self.keeps_stack() else ""
+        key, mark = self._running_as, self._mark
         with changed_together(self.viewer):
-            last = put_result(self.viewer, parent, self._running_as, made, stack_name=name, more=more)
+            last = put_result(self.viewer, parent, key, made, stack_name=name, more=more, mark=mark)
             self.chooser.refresh()
             if last is not parent:  # else what was chosen stays, which may be made of it
                 self.chooser.choose(last)

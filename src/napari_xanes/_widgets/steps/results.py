@@ -22,6 +22,7 @@ from napari_xanes._widgets.jobs.groups import Group, Home, group_steps, put_grou
 from napari_xanes._widgets.jobs.runner import Runner
 from napari_xanes._widgets.layers.kept import as_seen, result_as_seen
 from napari_xanes._widgets.layers.layers import about, find, lineage, stack_of
+from napari_xanes._widgets.layers.marks import mark_of
 from napari_xanes._widgets.layers.painted import save_recipe
 from napari_xanes._widgets.layers.reopened import alone, no_stack_text
 from napari_xanes._widgets.layers.together import result_of
@@ -99,6 +100,7 @@ class ResultsPanel(QWidget):
         layout.addWidget(QLabel("History of the chosen stack and its maps"))
         layout.addWidget(self.text)
         self._running_on: str | None = None
+        self._mark: int | None = None
         self.runner.run_clicked.connect(self._ask_run)
         self.runner.background.delivered.connect(self._on_delivered)
         chooser.changed.connect(self.refresh)
@@ -227,8 +229,7 @@ class ResultsPanel(QWidget):
             report_error(error, self.title)
             return
         self.fill_forms(recipe)
-        self._running_on = about(raw)["id"]
-
+        self._running_on, self._mark = about(raw)["id"], mark_of(raw)
         self.runner.start(lambda progress: run_groups(stack, groups, progress), f"{self.title}: {raw.name}")
 
     def fill_forms(self, recipe: Recipe) -> None:
@@ -249,7 +250,7 @@ class ResultsPanel(QWidget):
         if parent is None:
             show_info(f"{self.title}: the scan was removed while the recipe ran; the result is discarded.")
             return
-        parent = put_groups(self.viewer, parent, made)
+        parent = put_groups(self.viewer, parent, made, self._mark)
         self.chooser.refresh()
         self.chooser.choose(parent)
         for warning in made[-1][1].warnings if made else ():
