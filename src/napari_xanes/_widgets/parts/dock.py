@@ -30,7 +30,7 @@ OF_NAPARI = re.compile(r"^XANES | \((napari-xanes|XANES)\)$")
 LASTING = "lasting"
 """Property of background work (with `running`, `title` and the signal `ended`) that outlives a dock that is closed."""
 _leaving: set[QWidget] = set()
-IN_DOCK = QEvent.Type.User
+IN_DOCK = QEvent.Type(QEvent.registerEventType())
 """What a widget posts to itself when it was put into a dock."""
 NARROW = 330
 """px; what is in a dock must fit into this width, so that the picture has room on a small screen."""
