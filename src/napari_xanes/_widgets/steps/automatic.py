@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from napari_xanes._core.base.errors import XanesError
-from napari_xanes._core.base.params import make_params
+from napari_xanes._core.base.params import Params, make_params
+from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import EnergyStack
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs.pipeline import run_steps
@@ -29,8 +30,7 @@ def automatic(stack: EnergyStack, step: str, name: str, values: Mapping[str, Any
     if not STEPS[step].whole_frames and (not STEPS[step].takes or stack.signal in STEPS[step].takes):
         try:
             params = make_params(STEPS[step].params, {**values, name: None}, step)
-            choose = partial(run_steps, sampled_stack(stack), [(step, params)], in_memory=True)
-            found = wait_for(choose, "Looking for a value to start from...")
+            found = wait_for(partial(_tried, stack, step, params), "Looking for a value to start from...")
         except XanesError:
             pass
         else:
@@ -40,3 +40,8 @@ def automatic(stack: EnergyStack, step: str, name: str, values: Mapping[str, Any
     if kind == "window":
         return (float(stack.energy[0]), float(stack.energy[-1]))
     return extra_of(info).get("example") if kind != "file" else None
+
+
+def _tried(stack: EnergyStack, step: str, params: Params) -> Result:
+    """Return what a step makes of a sample of the pixels."""
+    return run_steps(sampled_stack(stack), [(step, params)], in_memory=True)
