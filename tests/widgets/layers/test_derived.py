@@ -7,7 +7,7 @@ import pytest
 from napari.layers import _layer_actions as actions
 
 import napari_xanes as nx
-from napari_xanes._widgets.layers.layers import about, add_stack, stack_layers, stack_of
+from napari_xanes._widgets.layers.layers import about, add_stack, put_result, stack_layers, stack_of
 from napari_xanes._widgets.view.dock import XanesView
 
 
@@ -41,6 +41,31 @@ def test_projections_of_volumes_are_no_stacks_however_many_planes_there_are(view
     viewer.layers.selection.active = layer = add_stack(viewer, volumes)
     actions._project(viewer.layers, axis=axis, mode="max")
     assert len(viewer.layers) == 2 and stacks(viewer) == [layer.name]
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+def test_a_projection_of_a_volumes_map_is_left_alone(viewer, mode):
+    energy, thick = np.linspace(8300, 8400, 6), np.ones((3, 8, 9), np.float32)
+    layer = add_stack(viewer, nx.EnergyStack(np.ones((6, 3, 8, 9), np.float32), energy, "optical_density"))
+    info = {"thickness": {"kind": "thickness", "unit": "um", "reference": None}}
+    put_result(
+        viewer,
+        layer,
+        "normalize",
+        nx.Result({"thickness": thick}, info, energy=energy, history=(), source={}),
+    )
+    viewer.layers.selection.active = volume = by_kind(viewer, "thickness")
+    actions._project(viewer.layers, axis=0, mode=mode)
+    (projection,) = (one for one in viewer.layers if one not in (layer, volume))
+    viewer.layers.move(viewer.layers.index(projection), 0)
+    put_result(
+        viewer,
+        layer,
+        "normalize",
+        nx.Result({"thickness": 2 * thick}, info, energy=energy, history=(), source={}),
+    )
+    assert about(projection) == {} and projection.data.shape == (8, 9)
+    assert volume.data.shape == (3, 8, 9) and volume.data.min() == 2
 
 
 def test_the_frames_of_a_stack_that_was_split_are_no_stacks(layer, viewer, workflow):

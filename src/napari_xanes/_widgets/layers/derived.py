@@ -26,7 +26,7 @@ def is_still(layer: Layer, said: Mapping[str, Any]) -> bool:
     if isinstance(layer, Image) and (stack or said.get("map")) and _is_another(layer):
         return False
     if not stack:
-        return True
+        return bool(layer.ndim == said.get("ndim", layer.ndim))
     written = getattr(layer.metadata.get("xanes_stack"), "data", None)
     whole = layer.ndim in (3, 4) if written is None else layer.ndim == written.ndim
     moved = layer.axis_labels[0] in ("z", "y", "x")

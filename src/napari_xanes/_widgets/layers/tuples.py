@@ -88,6 +88,7 @@ def map_tuple(
     said = {
         **_said(kind, result.name, result.energy, result.history, result.source, made_from),
         "map": name,
+        "ndim": data.ndim,
         "unit": info.get("unit", ""),
         "reference": info.get("reference"),
         "pixel_size_um": result.pixel_size_um,
