@@ -174,7 +174,10 @@ def run(
         ),
     ] = False,
     export: Annotated[
-        list[str] | None, typer.Option(metavar="tiff|csv", help="Also write maps in this format; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="tiff|csv", help="Also write maps (tiff), or statistics and tables (csv); repeatable."
+        ),
     ] = None,
     results: Annotated[
         str, typer.Option(metavar="h5|zarr", help="Write results as .h5 files or .zarr folders.")
@@ -230,7 +233,10 @@ def watch(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results and watch.csv.")],
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Number of threads.")] = None,
     export: Annotated[
-        list[str] | None, typer.Option(metavar="tiff|csv", help="Also write maps in this format; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="tiff|csv", help="Also write maps (tiff), or statistics and tables (csv); repeatable."
+        ),
     ] = None,
     results: Annotated[str, typer.Option(metavar="h5|zarr", help="Write results as .h5 or .zarr.")] = "h5",
     settle: Annotated[

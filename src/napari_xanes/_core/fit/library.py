@@ -115,7 +115,7 @@ def covered_indices(
     narrow = ", ".join(f"'{r.name}'" for r, c in zip(references, inside, strict=True) if not c.all())
     said = (
         f"only {energy[kept[0]]:.2f} to {energy[kept[-1]]:.2f} eV were fitted, {kept.size} of {fitted.size} energies, as {narrow} "
-        "cover no more; extrapolate = 'hold' keeps their end values beyond"
+        "cover no more; choose extrapolate = 'hold' to keep their end values beyond"
     )
     return kept, [said]
 

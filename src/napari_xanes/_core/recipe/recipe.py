@@ -213,6 +213,7 @@ def template() -> str:
         "# Recipe of napari-xanes: name your reference files under fit, and it makes the maps that the window makes.",
         "# Steps run in the order written. One behind # is left out: take the # away before [[step]], before do and before",
         "# what is to be set. A parameter behind # is automatic or at its default.",
+        "# Relative paths start from the folder of this recipe; of energies, flats and darks that are not there, from the scan's.",
         f"schema = {SCHEMA}",
         "",
         "[input]",
