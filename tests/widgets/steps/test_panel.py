@@ -374,9 +374,15 @@ def test_pixels_without_the_element_are_said_to_have_none(fitted, viewer):
     step, fraction = maps["edge_step"], maps["fraction_" + next(m for m in maps if "fraction_" in m)[9:]]
     empty, total = int((step <= 0).sum()), step.size
     assert empty > 100
-    assert f"{empty} of {total} pixels have no element" in fitted.panels["normalize"].result.text()
+    assert (
+        f"{empty} of {total} pixels hold no element that stands out, or lie outside the view"
+        in fitted.panels["normalize"].result.text()
+    )
     without = int(np.isnan(fraction).sum())
-    assert f"{without} of {total} pixels have no element" in fitted.panels["fit"].result.text()
+    assert (
+        f"{without} of {total} pixels hold no element that stands out, or lie outside the view"
+        in fitted.panels["fit"].result.text()
+    )
     assert not any("invalid" in fitted.panels[key].result.text() for key in ("normalize", "fit"))
 
 
@@ -392,7 +398,10 @@ def test_fractions_are_where_there_is_significantly_something(
     fit = about(maps(viewer)["fraction_Ni_oxidised"])["history"][-1]
     assert fit["params"]["significance"] == 3.0 and panel.forms["fit"].values()["significance"] is None
     none = int(np.isnan(maps(viewer)["fraction_Ni_oxidised"].data).sum())
-    assert f"{none} of 4608 pixels have no element" in panel.result.text()
+    assert (
+        f"{none} of 4608 pixels hold no element that stands out, or lie outside the view"
+        in panel.result.text()
+    )
     panel.forms["fit"].editors["significance"].set_value(0.0)
     run_step(panel)
     assert np.isnan(maps(viewer)["fraction_Ni_oxidised"].data).sum() < 0.9 * none

@@ -179,7 +179,7 @@ class FitPanel(StepPanel):
         quality = f"median R-factor {np.median(valid):.2g}" if valid.size else "no valid pixel"
         text = f"{len(fractions)} references, {found['fitted_energies']} energies, {quality}"
         if none := found.get("invalid_fractions", 0):
-            text += f"; {none} of {result.maps['r_factor'].size} pixels have no element"
+            text += f"; {none} of {result.maps['r_factor'].size} pixels hold no element that stands out, or lie outside the view"
         short = f"{len(fractions)} references" + (f", R {np.median(valid):.2g}" if valid.size else "")
         return short, text + "."
 

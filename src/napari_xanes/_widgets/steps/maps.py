@@ -121,7 +121,7 @@ class MapsPanel(ChoicePanel):
         found = facts(result, step)
         short, text = _TELL[step](result, found)
         if none := facts(result, "element").get("pixels_without_element", 0):
-            text += f"; {none} pixels have no element"
+            text += f"; {none} pixels hold no element that stands out, or lie outside the view"
             found = {**found, "invalid_pixels": found.get("invalid_pixels", 0) - none}
         if (lost := found.get("invalid_pixels", 0)) > 0:
             text += f"; {lost} more have no value" if none else f"; {lost} pixels have no value"

@@ -63,7 +63,7 @@ class NormalizePanel(StepPanel):
         size = result.maps["edge_step"].size
         empty = found.get("pixels_below_gate", found.get("pixels_without_step", 0))
         if empty:
-            text += f"; {empty} of {size} pixels have no element"
+            text += f"; {empty} of {size} pixels hold no element that stands out, or lie outside the view"
         if lost := found.get("pixels_without_data", 0):
             text += f"; {lost} have no data"
         if (rest := found.get("invalid_pixels", 0) - empty - lost) > 0:

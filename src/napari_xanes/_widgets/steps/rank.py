@@ -126,7 +126,7 @@ class RankPanel(StepPanel):
         best = table["references"][(table["region"] == 0) & table["chosen"]]
         absent = facts(result, "element").get("pixels_without_element", 0)
         if absent:
-            sentence += f" {absent} pixels have no element."
+            sentence += f" {absent} pixels hold no element that stands out, or lie outside the view."
         if none := found.get("pixels_without_combination", 0) - absent:
             sentence += f" {none}{' more' if absent else ''} pixels have no combination."
         return str(best[0]), f"{sentence[0].upper()}{sentence[1:]}"
