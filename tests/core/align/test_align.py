@@ -121,7 +121,7 @@ def test_what_stays_put_on_the_detector_does_not_hold_the_sample_back():
 def test_phantom(ni, whole_or_piece, reference):
     frames, truth = ni
     drift = estimate_drift(frames, reference=reference)
-    assert drift_error(drift.shifts, truth) <= whole_or_piece(0.030, 0.055)
+    assert drift_error(drift.shifts, truth) <= whole_or_piece(0.030, 0.065)
     assert (drift.confidence > 0.9).all()
 
 
@@ -141,7 +141,7 @@ def test_rings_of_volumes_do_not_hold_what_moves(data_dir, whole_or_piece):
     with h5py.File(folder / "truth.h5") as file:
         missed = estimate_drift(frames).shifts - file["shifts"][()]
     missed -= np.median(missed, axis=0)
-    assert (np.sqrt((missed**2).mean(axis=0)) <= whole_or_piece(0.018, 0.04)).all()
+    assert (np.sqrt((missed**2).mean(axis=0)) <= whole_or_piece(0.018, 0.045)).all()
 
 
 def test_lost_constant_and_partly_invalid_frames(ni, whole_or_piece):

@@ -157,9 +157,9 @@ def test_what_cannot_be_judged_is_refused(mu, references, options, says):
         residual_components(mu, ENERGY, references, **options)
 
 
-def test_on_the_iron_phantom_each_reference_is_missed(data_dir):
+def test_on_the_iron_phantom_each_reference_is_missed(whole_data):
     """Counts with an error of the beam monitor in every frame, which is not taken for a compound."""
-    folder = data_dir / "phantom_fe_4ref"
+    folder = whole_data / "phantom_fe_4ref"
     mu = tifffile.imread(folder / "absorbance.tif")
     energy = np.loadtxt(folder / "energy_eV.txt")
     references = read_references(folder / "refs_at_energies.txt")

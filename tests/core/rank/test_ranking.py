@@ -283,9 +283,9 @@ def test_what_all_possible_combinations_hold_is_there():
 
 
 @pytest.mark.parametrize("made", ["in one run", "from the normalised stack"])
-def test_the_mean_of_a_sample_holds_what_is_in_it(data_dir, made):
+def test_the_mean_of_a_sample_holds_what_is_in_it(whole_data, made):
     """Thin pixels, of which there are many, are mostly noise; and of four compounds two do not explain the mean."""
-    folder = data_dir / "phantom_fe_4ref"
+    folder = whole_data / "phantom_fe_4ref"
     stack = read_stack(folder / "absorbance.tif")
     steps = [{"do": "normalize"}, {"do": "element"}]
     if made == "from the normalised stack":

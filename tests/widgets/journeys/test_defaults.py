@@ -66,9 +66,9 @@ def test_full_field_tiff_with_flats_in_files(open_scan, data_dir, whole_or_piece
     assert known > 0.95 and speckle < SPECKLE
 
 
-def test_iron_with_a_library(open_scan, workflow, data_dir):
+def test_iron_with_a_library(open_scan, workflow, whole_data):
     """Its pre-edge is short and its post-edge curved.  Attainable with lines along: 0.0162."""
-    folder = data_dir / "phantom_fe_4ref"
+    folder = whole_data / "phantom_fe_4ref"
     names = ("LiFe(II)PO4", "Pyrite", "StainlessSteelNP", "Hematite_NP")
     scan, steps = nx.read_stack(folder / "absorbance.tif"), ("normalize", "fit")
     maps = open_scan(scan, steps, [folder / "refs_at_energies.txt"])
@@ -80,12 +80,12 @@ def test_iron_with_a_library(open_scan, workflow, data_dir):
     )
 
 
-def test_measured_stxm_with_its_beam_beside_it(open_scan, workflow, data_dir, run_step):
+def test_measured_stxm_with_its_beam_beside_it(open_scan, workflow, whole_data, run_step):
     """Where there is most iron the spectra have the peaks of Fe(II) and Fe(III) at L3, and the first of L2.
 
     Where the rise at L3 is in the noise there is no peak to be mapped.
     """
-    folder = data_dir / "stxm_fe_l"
+    folder = whole_data / "stxm_fe_l"
     scan = nx.read_stack(folder / "stack_transmission.tif")
     maps = open_scan(scan, ("preprocess", "align", "normalize"), [], "i0_counts.txt")
     assert "Fe L3" in workflow.panels["normalize"].result.text()
