@@ -504,7 +504,7 @@ FROM_ARRAYS = {
 def small_pieces(monkeypatch):
     """Let work go over so small pieces that a tiny stack is many of them."""
     for module, name, value in (
-        (blocks, "CHUNK_PIXELS", 3 * X),
+        (blocks, "CHUNK_PIXELS", X),
         (blocks, "BAND_MEGABYTES", 0.002),
         (source, "BAND_MEGABYTES", 0.002),
         (base_unread, "BLOCK_BYTES", 512),

@@ -26,11 +26,12 @@ class Double:
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (9000,), (13, 11), (200, 240), (3, 5000), (4, 33, 65)])
-def test_chunks_cover_every_pixel_once(shape):
+@pytest.mark.parametrize(("n", "most"), [(1, 16384), (40, 10240), (100, 4096), (500, 4096)])
+def test_chunks_cover_every_pixel_once(shape, n, most):
     seen = np.zeros(int(np.prod(shape)), int)
-    for chunk in blocks.pixel_chunks(shape):
+    for chunk in blocks.pixel_chunks(shape, n):
         seen[chunk] += 1
-        assert chunk.stop - chunk.start <= blocks.CHUNK_PIXELS
+        assert chunk.stop - chunk.start <= most
     assert (seen == 1).all()
 
 
@@ -38,7 +39,7 @@ def test_chunks_cover_every_pixel_once(shape):
 @pytest.mark.parametrize("megabytes", [0.01, 1, 48])
 def test_bands_begin_where_chunks_begin(shape, megabytes):
     width = int(np.prod(shape[1:]))
-    starts = {chunk.start for chunk in blocks.pixel_chunks(shape)}
+    starts = {chunk.start for chunk in blocks.pixel_chunks(shape, 61)}
     bands = blocks.row_blocks(shape, 61, megabytes=megabytes)
     assert [b.start for b in bands[1:]] == [b.stop for b in bands[:-1]]
     assert bands[0].start == 0 and bands[-1].stop == shape[0]

@@ -183,12 +183,12 @@ def test_a_stack_that_goes_while_it_is_looked_for_what_is_kept(volumes, monkeypa
 
 def test_rows_of_a_piece_are_computed_once_and_take_what_is_counted():
     computed.looked_at.cache_clear()
-    data, reads = np.random.default_rng(0).random((3, 130, 64)).astype(np.float32), []
+    data, reads = np.random.default_rng(0).random((3, 520, 64)).astype(np.float32), []
     view = ComputedStack(lambda i, rows: reads.append(rows) or data[i, rows].copy(), data.shape)
-    rows = [view[1, y : y + 1] for y in range(130)]
+    rows = [view[1, y : y + 1] for y in range(520)]
     np.testing.assert_array_equal(np.concatenate(rows), data[1])
     assert not view[1, 5:5].size
-    assert len(reads) == 3  # pieces of 64 rows of 64 pixels
+    assert len(reads) == 3  # pieces of 256 rows of 64 pixels
     kept = list(computed.looked_at().values())
     owners = {id(one): one.nbytes for one in (one if one.base is None else one.base for one in kept)}
     assert sum(owners.values()) == computed.looked_at().currsize == data[1].nbytes

@@ -3,7 +3,7 @@
 Nothing else in the project starts threads for numerics.  BLAS is held to one thread meanwhile (see `base.blas`), because
 the pieces are the parallelism.
 
-The pieces depend on the image's shape alone, never on memory, threads or where the data lie: so a result
+The pieces depend on the stack's shape alone, never on memory, threads or where the data lie: so a result
 is the same to the last bit in memory, streamed from a file, in the window and on the command line.
 """
 
@@ -27,6 +27,10 @@ from napari_xanes._core.base.unread import only_thread
 
 CHUNK_PIXELS = 4096
 """Pixels that are worked on at once: with 100 energies in float32 they fill 1.6 MB, about a core's cache."""
+
+FULL = 100
+"""Energies below which more pixels are worked on at once, up to `MOST_FOLD` as many, as what is done once a piece counts for more."""
+MOST_FOLD = 4
 
 BAND_MEGABYTES = 12.0
 """Of a band of rows that is read at once, in float32."""
@@ -92,34 +96,36 @@ def default_workers() -> int:
     return max(1, min(os.cpu_count() or 1, 8))
 
 
-def pixel_chunks(image_shape: Sequence[int]) -> list[slice]:
-    """Split the flattened image into ranges of about `CHUNK_PIXELS`.
+def chunk_pixels(n_energies: int) -> int:
+    """Return how many pixels are worked on at once."""
+    return min(max(FULL * CHUNK_PIXELS // max(n_energies, 1), CHUNK_PIXELS), MOST_FOLD * CHUNK_PIXELS)
+
+
+def pixel_chunks(image_shape: Sequence[int], n_energies: int) -> list[slice]:
+    """Split the flattened image into ranges of about `chunk_pixels`.
 
     Rows are kept whole where they are short, and no range goes on into the next plane of a volume, so
     that every band of `row_blocks` is a whole number of them.
     """
     if len(image_shape) > 2:
-        plane, size = pixel_chunks(image_shape[1:]), prod(image_shape[1:])
+        plane, size = pixel_chunks(image_shape[1:], n_energies), prod(image_shape[1:])
         return [slice(z + c.start, z + c.stop) for z in range(0, image_shape[0] * size, size) for c in plane]
     width = image_shape[-1] if image_shape else 1
-    total = prod(image_shape)
-    if width >= CHUNK_PIXELS:
+    total, most = prod(image_shape), chunk_pixels(n_energies)
+    if width >= most:
         return [
-            slice(line + start, line + min(start + CHUNK_PIXELS, width))
+            slice(line + start, line + min(start + most, width))
             for line in range(0, total, width)
-            for start in range(0, width, CHUNK_PIXELS)
+            for start in range(0, width, most)
         ]
-    size = _rows_per_chunk(width) * width
-    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
+    size = most // max(width, 1) * width
+    return [slice(start, min(start + size, total)) for start in range(0, total, max(size, 1))]
 
 
-def _rows_per_chunk(width: int) -> int:
-    return max(1, CHUNK_PIXELS // max(width, 1))
-
-
-def chunk_rows(image_shape: Sequence[int]) -> int:
+def chunk_rows(image_shape: Sequence[int], n_energies: int) -> int:
     """Return of how many rows every band is a multiple, so that it is a whole number of `pixel_chunks`."""
-    return {1: CHUNK_PIXELS, 2: _rows_per_chunk(image_shape[-1])}.get(len(image_shape), 1)
+    most = chunk_pixels(n_energies)
+    return {1: most, 2: max(1, most // max(image_shape[-1], 1))}.get(len(image_shape), 1)
 
 
 def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float | None = None) -> list[slice]:
@@ -129,7 +135,7 @@ def row_blocks(image_shape: Sequence[int], n_energies: int, *, megabytes: float 
     """
     row_bytes = prod(image_shape[1:]) * n_energies * 4
     rows_wanted = max(1, int((megabytes or BAND_MEGABYTES) * 2**20 / max(row_bytes, 1)))
-    unit = chunk_rows(image_shape)
+    unit = chunk_rows(image_shape, n_energies)
     rows = max(unit, rows_wanted // unit * unit)
     return [slice(a, min(a + rows, image_shape[0])) for a in range(0, image_shape[0], rows)]
 
@@ -203,8 +209,9 @@ def run_kernels(
     maps = allocate_maps(kernels, mu.shape[1:], mu.dtype, wanted)
     source = mu.reshape(mu.shape[0], -1)
     target = source if out is mu else (None if out is None else out.reshape(source.shape))
-    chunks = pixel_chunks(mu.shape[1:])
-    groups = [chunks[i : i + 8] for i in range(0, len(chunks), 8)]
+    chunks = pixel_chunks(mu.shape[1:], len(mu))
+    together = max(1, min(8, len(chunks) // (2 * (workers or default_workers()))))
+    groups = [chunks[i : i + together] for i in range(0, len(chunks), together)]
     scratch = Scratch()
 
     def work(group: Iterable[slice]) -> None:

@@ -162,18 +162,18 @@ class ComputedStack(LazyArray):
 
     def _whole(self, start: int, stop: int) -> slice:
         """Return the rows of the whole pieces of the image in which some rows lie."""
-        unit = blocks.chunk_rows(self.image_shape)
+        unit = blocks.chunk_rows(self.image_shape, self.shape[0])
         return slice(start // unit * unit, min(-(-stop // unit) * unit, self.image_shape[0]))
 
     def frame(self, index: int, rows: slice = slice(None), workers: int | None = None) -> Float32:
         """Return rows of a frame, computed anew; whole pieces of the image are."""
         start, stop, _ = rows.indices(self.image_shape[0])
         whole = self._whole(start, stop)
-        first, last = whole.start, whole.stop
+        first, last, n = whole.start, whole.stop, self.shape[0]
         out = np.empty((max(last - first, 0), *self.image_shape[1:]), np.float32)
         bands = [
             slice(first + band.start, first + band.stop)
-            for band in blocks.row_blocks(out.shape, 1)
+            for band in blocks.row_blocks(out.shape, n, megabytes=n * blocks.BAND_MEGABYTES)
             if out.size
         ]
 
@@ -190,7 +190,7 @@ class ComputedStack(LazyArray):
         rows = self.read(index, band)
         values = rows.reshape(-1)
         begin = band.start * prod(self.image_shape[1:])
-        for piece in blocks.pixel_chunks(rows.shape):
+        for piece in blocks.pixel_chunks(rows.shape, self.shape[0]):
             for kernel in self.kernels:
                 kernel.frame(index, values[piece], slice(begin + piece.start, begin + piece.stop))
         return values.reshape(rows.shape)
@@ -215,7 +215,10 @@ class ComputedStack(LazyArray):
 
     def _lines(self) -> int:
         """Return how many lines of an image, or of a plane, are read around a pixel: whole pieces of the image."""
-        unit, line = blocks.chunk_rows(self.image_shape[-2:]), 4 * self.shape[0] * self.image_shape[-1]
+        unit, line = (
+            blocks.chunk_rows(self.image_shape[-2:], self.shape[0]),
+            4 * self.shape[0] * self.image_shape[-1],
+        )
         most = NEAR_BYTES if len(self.image_shape) == 2 else int(looked_at().maxsize) // 2
         return int(min(max(unit, most // line // unit * unit), self.image_shape[-2]))
 
@@ -240,7 +243,7 @@ class ComputedStack(LazyArray):
 
             blocks.run(one, range(self.shape[0]))
             lines = (stop - start) // self.image_shape[-1]
-            for piece in blocks.pixel_chunks((lines, self.image_shape[-1])):
+            for piece in blocks.pixel_chunks((lines, self.image_shape[-1]), self.shape[0]):
                 at = slice(start + piece.start, start + piece.stop)
                 passes.apply_repeated(self.kernels, spectra[:, piece], at)
             return spectra
@@ -269,7 +272,7 @@ def spectra_of_rows(
     """Return the spectra (E, pixels) of rows, whole pieces of the image, after kernels whose maps nobody wants."""
     spectra = passes.read_band(read, shape[0], rows, shape[2:])
     begin = rows.start * prod(shape[2:])
-    for piece in blocks.pixel_chunks((rows.stop - rows.start, *shape[2:])):
+    for piece in blocks.pixel_chunks((rows.stop - rows.start, *shape[2:]), shape[0]):
         at = slice(begin + piece.start, begin + piece.stop)
         passes.apply_repeated(kernels, spectra[:, piece], at)
     return spectra

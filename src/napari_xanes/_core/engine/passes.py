@@ -145,7 +145,7 @@ def run_bands(
     n, image_shape = shape[0], tuple(shape[1:])
     maps = blocks.allocate_maps(kernels, image_shape, wanted=wanted)
     width = prod(image_shape[1:])
-    chunks = blocks.pixel_chunks(image_shape)
+    chunks = blocks.pixel_chunks(image_shape, n)
     starts = [chunk.start for chunk in chunks]
 
     def work(band: slice) -> None:

@@ -173,7 +173,7 @@ class SlabPass:
     ) -> None:
         """Fill the maps of groups of planes by their slabs; `put` puts each group before the next takes its place."""
         width = prod(self.image_shape[1:])
-        chunks = blocks.pixel_chunks(self.image_shape)
+        chunks = blocks.pixel_chunks(self.image_shape, self.n)
         inside = [[c for c in chunks if s.start * width <= c.start < s.stop * width] for _, s in slabs]
         spectra = np.empty((self.n, max((s.stop - s.start for _, s in slabs), default=0) * width), np.float32)
         scratch = blocks.Scratch()

@@ -30,7 +30,7 @@ def run_kernels(kernels: Sequence[blocks.PixelKernel], mu: Values) -> list[dict[
     def work(band: slice) -> None:
         first = band.start * width
         spectra = mu[:, band].reshape(len(mu), -1)
-        for chunk in chunks_of(mu.shape[1:], band):
+        for chunk in chunks_of(mu.shape, band):
             part = spectra[:, chunk.start - first : chunk.stop - first]
             y = scratch.like(part)
             np.copyto(y, part)
@@ -58,7 +58,7 @@ def run_changing(kernel: blocks.PixelKernel, mu: Values) -> tuple[dict[str, Floa
     if hasattr(kernel, "remember"):
         kernel.remember()
     (maps,) = run_kernels([kernel], mu)
-    again, unit = repeated(kernel, maps, known=True), blocks.chunk_rows(mu.shape[1:])
+    again, unit = repeated(kernel, maps, known=True), blocks.chunk_rows(mu.shape[1:], len(mu))
 
     def changed(frames: NDArray[np.intp], rows: slice) -> NDArray[Any]:
         """Return rows of some frames, computed in the pieces that the maps were."""
@@ -67,7 +67,7 @@ def run_changing(kernel: blocks.PixelKernel, mu: Values) -> tuple[dict[str, Floa
         values = np.array(mu[slice(frames[0], frames[0] + 1) if alone else slice(None), band])
         flat, first = values.reshape(len(values), -1), band.start * prod(mu.shape[2:])
         with one_blas_thread:
-            for chunk in chunks_of(mu.shape[1:], band):
+            for chunk in chunks_of(mu.shape, band):
                 part = flat[:, chunk.start - first : chunk.stop - first]
                 if alone:
                     again.frame(int(frames[0]), part[0], chunk)
@@ -85,10 +85,10 @@ def bands_of(mu: Unread) -> list[slice]:
     return reading_bands(mu.shape[1:], len(mu), cheap=rows_are_cheap(mu), workers=None)
 
 
-def chunks_of(image_shape: Sequence[int], band: slice) -> list[slice]:
-    """Return the pieces of a band of rows, as ranges of the flattened image."""
-    first, there = band.start * prod(image_shape[1:]), (band.stop - band.start, *image_shape[1:])
-    return [slice(first + chunk.start, first + chunk.stop) for chunk in blocks.pixel_chunks(there)]
+def chunks_of(shape: Sequence[int], band: slice) -> list[slice]:
+    """Return the pieces of a band of rows of a stack (E, ...), as ranges of the flattened image."""
+    first, there = band.start * prod(shape[2:]), (band.stop - band.start, *shape[2:])
+    return [slice(first + chunk.start, first + chunk.stop) for chunk in blocks.pixel_chunks(there, shape[0])]
 
 
 def spectra_by_bands(mu: Values) -> Iterator[tuple[slice, FloatArray]]:
