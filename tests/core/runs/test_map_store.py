@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from collections import Counter
 
 import cloudpickle
 import h5py
 import numpy as np
 import pytest
+from zarr.storage import LocalStore
 
 import napari_xanes as nx
 from napari_xanes._core.base.files import write_text
 from napari_xanes._core.engine import slabs
-from napari_xanes._core.runs import batch, result_zarr
+from napari_xanes._core.runs import batch, map_store, result_zarr
 from napari_xanes._core.runs.map_store import MADE_FROM, MapStore, begun_folder, forget_begun, maps_beside
 from napari_xanes._core.runs.pipeline import run_steps
 
@@ -111,6 +113,52 @@ def test_steps_that_count_and_look_back_find_the_same_where_others_work(tmp_path
         assert sink.planes
         check_same(result, expected)
     assert sorted(one.suffix for one in tmp_path.iterdir()) == [".h5", ".txt", ".txt"]
+
+
+@pytest.fixture
+def moved(monkeypatch):
+    """How many chunks are read and written of each array; an array of 20 x 20 x 24 voxels has twelve."""
+    chunks = {2: (64, 64), 3: (8, 16, 16)}
+    monkeypatch.setattr(result_zarr, "CHUNK", chunks)
+    monkeypatch.setattr(map_store, "CHUNK", chunks)
+    seen = {"get": Counter(), "set": Counter()}
+
+    def counted(name, call):
+        async def noted(self, key, *args, **kwargs):
+            if "/c/" in key:
+                seen[name][f"{self.root.name}/{key.split('/c/')[0]}"] += 1
+            return await call(self, key, *args, **kwargs)
+
+        return noted
+
+    for name in seen:
+        monkeypatch.setattr(LocalStore, name, counted(name, getattr(LocalStore, name)))
+    return seen
+
+
+CHUNKS = 12
+
+
+@pytest.mark.parametrize(
+    ("second", "times"),
+    [
+        ({"do": "white_line", "window": [8330, 8360]}, 1),
+        ({"do": "edge_position"}, 1),
+        ({"do": "peak", "window": [8325, 8365], "smoothing": 0.1}, 1),
+        ({"do": "shift_map", "references": ["Ni_reduced.txt", "Ni_oxidised.txt"]}, 1),
+        ({"do": "fit", "references": ["Ni_reduced.txt", "Ni_oxidised.txt"], "solver": "admm"}, 3),
+    ],
+    ids=lambda one: one["do"] if isinstance(one, dict) else "",
+)
+def test_what_is_counted_in_maps_reads_them_once(tmp_path, moved, second, times):
+    """But for the diagnosis of a fit, which looks at pixels of what was divided by, and at those around them."""
+    scan, _ = write_scan(tmp_path, (20, 20, 24))
+    table = {"schema": 1, "input": {"signal": "optical_density"}, "step": [{"do": "normalize"}, second]}
+    recipe = nx.Recipe.from_dict(table, folder=tmp_path)
+    with maps_beside(tmp_path / "scan.zarr") as sink:
+        run_steps(nx.read_stack(scan, signal="optical_density"), recipe.steps, sink=sink)
+    read = moved["get"]
+    assert read["1/0/invalid"] == CHUNKS and max(read.values()) == times * CHUNKS
 
 
 def test_memory_does_not_grow_with_the_volume(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from threading import current_thread, local, main_thread
@@ -71,6 +71,29 @@ def _computed(part: Any) -> Any:
     alone = current_thread() is main_thread() and not getattr(_here, "only", False)
     alone |= get_scheduler() not in (None, threaded.get)
     return part.compute() if alone else part.compute(scheduler="synchronous")
+
+
+def at_once(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was made of maps, by name: of those that are not read yet all together, so that each is read once."""
+    if not any(hasattr(one, "compute") for one in numbers.values()):
+        return dict(numbers)
+    from dask.base import compute
+
+    (made,) = compute(dict(numbers))
+    return dict(made)
+
+
+def at_pixels(image: Any, shape: Sequence[int], numbers: NDArray[np.intp]) -> NDArray[Any]:
+    """Return values of an image, or of several (K, ...), in pixels given as indices into the flattened image (..., n).
+
+    Of what is on the disk the blocks around them are read, each once.
+    """
+    lead = image.shape[: image.ndim - len(shape)]
+    if isinstance(image, np.ndarray):
+        return image.reshape(*lead, -1).take(numbers, axis=-1)
+    index, where = np.unique(numbers, return_inverse=True)
+    found = image.vindex[(*map(slice, lead), *np.unravel_index(index, shape))]  # where the pixels come first
+    return np.moveaxis(np.asarray(found), 0, -1)[..., where.reshape(numbers.shape)]
 
 
 def whole(source: Any) -> NDArray[Any]:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.unread import at_once
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.edge.doubts import doubts_of
 from napari_xanes._core.edge.handover import Normalization
 from napari_xanes._core.edge.kernel import NormalizeKernel
-from napari_xanes._core.edge.normalize import SIGMAS, count_flags, resolve
+from napari_xanes._core.edge.normalize import SIGMAS, resolve
 from napari_xanes._core.edge.params import FloatArray, NormalizeParams
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.code import Before, Lines, call
@@ -45,8 +46,8 @@ def normalize_step(
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         wanted = ("thickness", "edge_step", *(SIGMAS if resolved.uncertainty else ()))
         maps = {name: NamedMap(raw[name], name, unit_of(name)) for name in wanted}
-        found = Found(_facts(raw))
-        if "gated" in raw and raw["invalid"].all():
+        found = Found(facts := _facts(raw))
+        if "gated" in raw and facts["invalid_pixels"] == raw["invalid"].size:
             found.warn(
                 f"no pixel has an edge step of {resolved.gate:g} times its uncertainty, so all are invalid; lower gate"
             )
@@ -63,17 +64,18 @@ def _facts(raw: Mapping[str, FloatArray]) -> dict[str, int]:
     what is divided by is not above 0 at all energies though the step is, are all that are invalid.
     """
     step, invalid = raw["edge_step"], raw["invalid"].astype(bool)
-    gated = {"pixels_below_gate": count_flags(raw["gated"])} if "gated" in raw else {}
+    gated = {"pixels_below_gate": raw["gated"].sum()} if "gated" in raw else {}
     rest = invalid & (step > 0)
     if gated:
         rest = rest & (raw["gated"] == 0)
-    return {
-        "invalid_pixels": int(invalid.sum()),
-        "pixels_without_data": int((invalid & np.isnan(step)).sum()),
-        "pixels_without_step": int((invalid & (step <= 0)).sum()),
+    counts = {
+        "invalid_pixels": invalid.sum(),
+        "pixels_without_data": (invalid & np.isnan(step)).sum(),
+        "pixels_without_step": (invalid & (step <= 0)).sum(),
         **gated,
-        "pixels_without_divisor": int(rest.sum()),
+        "pixels_without_divisor": rest.sum(),
     }
+    return {name: int(count) for name, count in at_once(counts).items()}
 
 
 def _normalize_code(given: dict[str, Any], before: Before) -> Lines:

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from napari_xanes._core.base.unread import at_once
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
 from napari_xanes._core.data.stack import Signal
-from napari_xanes._core.engine.chain import Chain, count_invalid
-from napari_xanes._core.fit.library import count_unconverged, gave_up
+from napari_xanes._core.engine.chain import Chain
+from napari_xanes._core.fit.library import gave_up
 from napari_xanes._core.fit.verdict import FitDiagnosis
 from napari_xanes._core.solve.design import FloatArray
+
+RESIDUALS = ("primal_residual", "dual_residual")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +61,9 @@ class Collect:
         if thickness is not None and self.chain.wants("amount"):
             for name, fraction in zip(self.names, raw["fractions"], strict=True):
                 maps[f"amount_{name}"] = NamedMap(fraction * thickness, "amount", unit_of("amount"), name)
-        found = Found(
-            {
-                "invalid_pixels": count_invalid(raw["error"]),
-                "invalid_fractions": count_invalid(raw["fractions"][0]),
-            }
-        )
+        invalid = {"invalid_pixels": raw["error"], "invalid_fractions": raw["fractions"][0]}
+        told = at_once({name: np.isnan(one).sum() for name, one in invalid.items()} | _told_of_admm(raw))
+        found = Found({name: int(told[name]) for name in invalid})
         if self.uncertainty:
             maps |= self._amount_sigma(raw, thickness, found)
         if diagnosis is not None:
@@ -72,26 +72,30 @@ class Collect:
             self.chain.extra["diagnosis"] = diagnosis
         if "iterations" in raw:
             maps["admm_iterations"] = NamedMap(raw["iterations"], "iterations")
-            facts = _admm_facts(raw)
+            facts = _admm_facts(told)
             found["admm"] = facts
             found.warn(*gave_up(facts["unconverged_pixels"], raw["error"].size))
         return maps, found
 
 
-def _admm_facts(raw: Mapping[str, FloatArray]) -> dict[str, Any]:
+def _told_of_admm(raw: Mapping[str, FloatArray]) -> dict[str, Any]:
+    """Return what is to be known of the maps that iterations leave, if there are any."""
+    if "iterations" not in raw:
+        return {}
+    residuals = {name: np.fmax(raw[name], 0).max() for name in RESIDUALS}
+    unconverged = np.nansum(raw["unconverged"], dtype=np.float64)
+    return {"iterations": raw["iterations"], "unconverged": unconverged, **residuals}
+
+
+def _admm_facts(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return how far the iterations came, over all pixels."""
-    unconverged = count_unconverged(raw)
-    names = ("primal_residual", "dual_residual")
-    iterations, *residuals = (np.asarray(raw[name]) for name in ("iterations", *names))
+    iterations = told["iterations"]
     valid = np.isfinite(iterations)
-    largest = {
-        name: float(one.max(where=valid, initial=0)) for name, one in zip(names, residuals, strict=True)
-    }
     return {
         "median_iterations": float(np.median(iterations[valid])) if valid.any() else 0.0,
         "most_iterations": int(iterations.max(where=valid, initial=0)),
-        "unconverged_pixels": unconverged,
-        **largest,
+        "unconverged_pixels": int(told["unconverged"]),
+        **{name: float(told[name]) for name in RESIDUALS},
     }
 
 

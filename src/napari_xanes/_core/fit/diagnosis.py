@@ -144,9 +144,7 @@ def diagnose(
         taps = WIDE if float(np.median(pixels.unsure[pixels.enough])) > NOISY else SHARP
         return slopes_at(amounts, leftover.image_shape, pixels.numbers, thickness, taps)
 
-    return _told(
-        pixels, leftover, references, energy, basis, constraint, divisor, normalized, measured, slopes
-    )
+    return _told(pixels, leftover, references, energy, basis, constraint, normalized, measured, slopes)
 
 
 def _told(
@@ -156,7 +154,6 @@ def _told(
     energy: Matrix,
     basis: Design,
     constraint: Constraint,
-    divisor: Divisor | None,
     normalized: bool,
     measured: Sequence[Reference] | None,
     slopes: Callable[[], FloatArray],
@@ -165,9 +162,9 @@ def _told(
     if np.sqrt(np.mean(pixels.noise**2)) < ROUNDING * np.abs(pixels.coefficients).mean():
         return None
     residuals, coefficients = pixels.residuals, pixels.coefficients
+    divisor = pixels.divisor
     if divisor is not None and normalized:
-        residuals = residuals * divisor.at(energy, pixels.numbers)
-        coefficients = coefficients * np.asarray(divisor.step.reshape(-1)[pixels.numbers])
+        residuals, coefficients = residuals * divisor.at(energy), coefficients * divisor.step
     mean = coefficients.mean(axis=1).astype(np.float64)
     columns = explained_columns(patterns, mean / mean.sum(), normalized)
     found = name_causes(_sampled(pixels, residuals, coefficients, slopes, leftover), columns, patterns)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.unread import at_pixels
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.fit.leftover import Index, Leftover
 from napari_xanes._core.fit.patterns import Matrix
@@ -24,18 +26,30 @@ CLEARLY = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Divisor:
-    """What normalised spectra were divided by: the edge step at `e0` (...), and by how much it rises per eV (...)."""
+    """What normalised spectra were divided by: the edge step (...) at `e0`, and where it rises its value so many eV `after`."""
 
     step: FloatArray
-    rise: FloatArray
+    later: FloatArray | None = None
+    after: float = 0.0
     e0: float = 0.0
 
-    def at(self, energy: Matrix, numbers: NDArray[np.intp]) -> FloatArray:
-        """Return it at the energies (e,) for some pixels (n,): (e, n)."""
-        step, rise = (np.asarray(image.reshape(-1)[numbers]) for image in (self.step, self.rise))
-        if not rise.any():
-            return step[None]
-        divisor: FloatArray = step + rise * (energy - self.e0).astype(step.dtype)[:, None]
+    def of(self, pick: Callable[[FloatArray], FloatArray]) -> Divisor:
+        """Return that of some pixels."""
+        return replace(self, step=pick(self.step), later=None if self.later is None else pick(self.later))
+
+    @cached_property
+    def rise(self) -> FloatArray:
+        """Return by how much it rises per eV."""
+        if self.later is None:
+            return np.zeros_like(self.step)
+        rise: FloatArray = (self.later - self.step) / self.later.dtype.type(self.after)
+        return rise
+
+    def at(self, energy: Matrix) -> FloatArray:
+        """Return it at the energies (e,): (e, n)."""
+        if not self.rise.any():
+            return self.step[None]
+        divisor: FloatArray = self.step + self.rise * (energy - self.e0).astype(self.step.dtype)[:, None]
         return divisor
 
 
@@ -44,7 +58,7 @@ class Pixels:
     """The pixels that are looked at: numbers (n,), residuals (e, n), coefficients (K, n), their errors, noise (n,), and pairs.
 
     `clear` (n,): those that hold enough of the element, also beside the noise of the step that was divided out.  `unsure` (n,):
-    relative error of their amount.
+    relative error of their amount.  `divisor`: what they were divided by, if that is known.
     """
 
     numbers: NDArray[np.intp]
@@ -55,6 +69,7 @@ class Pixels:
     clear: NDArray[np.bool_]
     unsure: FloatArray
     pairs: tuple[tuple[Index, Index], ...]
+    divisor: Divisor | None
 
     @cached_property
     def enough(self) -> NDArray[np.bool_] | slice:
@@ -75,13 +90,15 @@ def significant_pixels(leftover: Leftover, basis: Design, divisor: Divisor | Non
         unsure = errors[-1] / total
         clear = (total > 0) & (unsure < 1 / SIGNIFICANT)
     if divisor is not None:
-        part = np.asarray(divisor.step.reshape(-1)[numbers])
+        divisor = divisor.of(partial(at_pixels, shape=leftover.image_shape, numbers=numbers))
         with np.errstate(invalid="ignore"):
-            good &= (part > 0) & np.isfinite(np.asarray(divisor.rise.reshape(-1)[numbers]))
+            good &= (divisor.step > 0) & np.isfinite(divisor.rise)
     if not good.all():
         residuals, coefficients, errors = residuals[:, good], coefficients[:, good], errors[:, good]
         numbers, noise, clear, unsure = numbers[good], noise[good], clear[good], unsure[good]
-    return Pixels(numbers, residuals, coefficients, errors[:-1], noise, clear, unsure, leftover.pairs(good))
+        divisor = None if divisor is None else divisor.of(lambda values: values[good])
+    pairs = leftover.pairs(good)
+    return Pixels(numbers, residuals, coefficients, errors[:-1], noise, clear, unsure, pairs, divisor)
 
 
 def clearly_negative(pixels: Pixels, basis: Design, constraint: Constraint) -> int:

@@ -18,6 +18,7 @@ from napari_xanes._core.base.door import Limits, StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.unread import at_once
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
@@ -157,16 +158,25 @@ def shift_map_step(chain: Chain, params: ShiftMapParams, progress: Progress) -> 
         }
         known, sure = np.isfinite(raw["shift"]), np.isfinite(raw["sigma"])
         weights = np.where(sure, 1 / np.maximum(raw["sigma"], 1e-6) ** 2, 0)
-        mean = (
-            float((weights * np.where(sure, raw["shift"], 0)).sum() / weights.sum()) if sure.any() else None
+        told = at_once(
+            {
+                "shifts": (weights * np.where(sure, raw["shift"], 0)).sum(),
+                "weights": weights.sum(),
+                "at_limit": raw["at_limit"].sum(),
+                "unknown": (~known).sum(),
+                "unsure": (known & ~sure).sum(),
+            }
         )
+        weight, unsure = float(told["weights"]), int(told["unsure"])
         facts = {
-            "mean_shift": None if mean is None else round(mean, 6),  # eV; sums differ by rounding
-            "pixels_at_limit": int(raw["at_limit"].sum()),
-            "invalid_pixels": int((~known).sum()),
+            "mean_shift": round(float(told["shifts"] / weight), 6)
+            if weight
+            else None,  # eV; sums differ by rounding
+            "pixels_at_limit": int(told["at_limit"]),
+            "invalid_pixels": int(told["unknown"]),
         }
         found = Found(facts)
-        if (unsure := int((known & ~sure).sum())) > NOT_TOLD * known.size:
+        if unsure > NOT_TOLD * known.size:
             found.warn(
                 f"the shift of {unsure} of {known.size} pixels has no sigma, as a shift by the limit of {params.limit:g} eV would do "
                 "nearly as well; measure at more energies, or fit fewer references"

@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from napari_xanes._core.base.unread import at_pixels
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.fit.leftover import Index
 
@@ -41,8 +42,6 @@ def slopes_at(
     taps : tuple
         `SHARP`, or `WIDE` where amounts are noisy.
     """
-    layers = parts.reshape(-1, prod(shape))
-    whole = None if thickness is None else thickness.reshape(-1)
     across, along = taps
     reach = len(along) // 2
     around = list(product(range(-reach, reach + 1), repeat=len(shape)))
@@ -50,9 +49,9 @@ def slopes_at(
     wanted = np.stack(
         [numbers, *(sum((m[o] for m, o in zip(moved, one, strict=True)), numbers) for one in around)]
     )
-    found = _read(layers, wanted)
-    if whole is not None:
-        found = found.clip(-WILDEST, WILDEST) * _read(whole, wanted)
+    found = at_pixels(parts, shape, wanted)
+    if thickness is not None:
+        found = found.clip(-WILDEST, WILDEST) * at_pixels(thickness, shape, wanted)
     values = found[:, 1:]
     if not np.isfinite(found).all():
         values = np.where(np.isfinite(values), values, np.nan_to_num(found[:, :1]))
@@ -74,11 +73,3 @@ def _moved(shape: tuple[int, ...], numbers: Index, reach: int) -> list[dict[int,
         )
         stride *= size
     return moved[::-1]
-
-
-def _read(values: FloatArray, wanted: Index) -> FloatArray:
-    """Return values at pixels, the last axis; of what is on the disk each once, in order."""
-    if isinstance(values, np.ndarray):
-        return values.take(wanted, axis=-1)
-    index, where = np.unique(wanted, return_inverse=True)
-    return np.asarray(values[..., index])[..., where.reshape(wanted.shape)]

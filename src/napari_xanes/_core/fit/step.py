@@ -246,12 +246,12 @@ def _divisor(chain: Chain) -> Divisor | None:
     made = normalization_of(chain)
     params = None if made is None else made.params
     if params is None or step is None or params.divide_by == "area":
-        return Divisor(thickness, np.zeros_like(thickness))
+        return Divisor(thickness)
     assert params.e0 and params.post_edge
     after = chain.energy[in_window(chain.energy, params.post_edge)].mean() - params.e0
     if params.divide_by != "line" or after <= 0:
-        return Divisor(step.data, np.zeros_like(thickness))
-    return Divisor(step.data, (thickness - step.data) / after.astype(thickness.dtype), params.e0)
+        return Divisor(step.data)
+    return Divisor(step.data, thickness, float(after), params.e0)
 
 
 FIT = Step(

@@ -19,6 +19,7 @@ from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.unread import at_once
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
@@ -278,8 +279,10 @@ def edge_position_step(
     found["degrees_of_freedom"] = search.spline.freedom(search.smoothing)
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
-        edge, without = raw["edge_energy"], int(raw["without"].sum(dtype=np.float64))
-        total, unknown = edge.size, count_invalid(edge) - without
+        edge = raw["edge_energy"]
+        told = at_once({"invalid": np.isnan(edge).sum(), "without": raw["without"].sum(dtype=np.float64)})
+        without, total = int(told["without"]), edge.size
+        unknown = int(told["invalid"]) - without
         lo, hi = search.window
         warnings = []
         if without > MANY_WITHOUT * (total - unknown):

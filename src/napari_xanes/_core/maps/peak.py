@@ -16,6 +16,7 @@ from napari_xanes._core.base.checks import check_mu, check_window, window_indice
 from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.unread import at_once
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
@@ -215,8 +216,10 @@ def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[Pea
 
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         maps = {name: NamedMap(raw[name], name, unit_of(name, chain.signal)) for name in kernel.maps}
-        invalid, total = count_invalid(raw["peak_energy"]), raw["peak_energy"].size
-        ends = int(np.nansum(raw["peak_at_boundary"], dtype=np.float64))
+        energy, at_boundary = raw["peak_energy"], raw["peak_at_boundary"]
+        ends_of = np.nansum(at_boundary, dtype=np.float64)
+        told = at_once({"invalid": np.isnan(energy).sum(), "ends": ends_of})
+        invalid, ends, total = int(told["invalid"]), int(told["ends"]), energy.size
         warnings = []
         if ends > MANY_AT_BOUNDARY * (total - invalid):
             lo, hi = params.window

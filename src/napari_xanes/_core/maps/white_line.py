@@ -18,6 +18,7 @@ from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
+from napari_xanes._core.base.unread import at_once
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
@@ -229,7 +230,8 @@ def white_line_step(
     def collect(raw: Mapping[str, FloatArray]) -> tuple[dict[str, NamedMap], Found]:
         maps = {name: NamedMap(raw[name], name, unit_of(name)) for name in kernel.maps}
         area = raw["white_line_area"]
-        invalid, total, without = count_invalid(area), area.size, int((area == 0).sum())
+        told = at_once({"invalid": np.isnan(area).sum(), "without": (area == 0).sum()})
+        invalid, without, total = int(told["invalid"]), int(told["without"]), area.size
         warnings = []
         if without > MANY_WITHOUT * (total - invalid):
             warnings.append(
