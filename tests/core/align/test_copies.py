@@ -8,7 +8,9 @@ from scipy import ndimage
 
 from napari_xanes import estimate_drift
 from napari_xanes._core.align import copies
-from napari_xanes._core.align.copies import _choose_bins, _detailed_window, binned
+from napari_xanes._core.align.binning import binned, binned_by_rows
+from napari_xanes._core.align.copies import _choose_bins, _detailed_window
+from napari_xanes._core.align.view import RegionView
 
 
 def moved(shape, shifts, grains=(2, 6, 20), seed=0, weights=None):
@@ -207,3 +209,40 @@ def test_thin_volumes_are_measured():
     found = estimate_drift(frames, reference=0).shifts
     np.testing.assert_allclose(found[:, 1:], shifts[:, 1:], atol=0.1)
     assert np.abs(found[:, 0]).max() < 1.5  # of twelve planes little can be said, but nothing wild
+
+
+@pytest.mark.parametrize("bins", [(1, 2, 2), (4, 2, 1), (8, 8, 8)])
+@pytest.mark.parametrize("tall", [1, 2, 5])
+@pytest.mark.parametrize("holes", ["none", "early", "late", "everywhere"])
+def test_a_volume_is_binned_to_the_same_bits_a_few_planes_at_a_time(bins, tall, holes):
+    volume = np.random.default_rng(0).normal(size=(67, 16, 24)).astype(np.float32)
+    if holes != "none":
+        volume[
+            {"early": slice(3, 9), "late": slice(50, 52), "everywhere": slice(None)}[holes], 4:15, 3:20
+        ] = np.nan
+    volume[66] = np.inf  # beyond the last whole bin
+    height = tall * bins[0]
+    slabs = (volume[start : start + height] for start in range(0, len(volume), height))
+    np.testing.assert_array_equal(binned_by_rows(slabs, len(volume), bins), binned(volume, bins))
+
+
+@pytest.mark.parametrize("packed", [1, 12, 64])
+def test_volumes_are_read_once_and_not_whole_where_they_need_not_be(packed, monkeypatch):
+    monkeypatch.setattr(copies, "_AT_ONCE", 2**18)
+    frames = moved((64, 96, 96), [(0, 0, 0), (1.5, -0.7, 0.2), (0, 0, 0)], grains=(2, 5))
+    asked = []
+
+    def read(i, planes):
+        asked.append((i, planes))
+        return frames[i, planes]
+
+    volume = RegionView(read, (0, 96, 0, 96), frames.shape[1:], packed)
+    found = copies.small_copies(volume, 3, lambda *_: None, 1)
+    for i in range(3):
+        of_one = [planes for j, planes in asked if j == i]
+        assert [planes.start for planes in of_one] == [0, *(planes.stop for planes in of_one[:-1])]
+        assert of_one[-1].stop == 64
+        assert max(planes.stop - planes.start for planes in of_one) == {1: 6, 12: 12, 64: 64}[packed]
+    whole = copies.small_copies(lambda i: frames[i], 3, lambda *_: None, 1)
+    for one, other in zip(found.frames, whole.frames, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -70,9 +70,16 @@ def test_a_stack_that_does_not_fit_is_refused_with_the_way_that_does(tmp_path, f
         needs.needs_of(recipe, claimed(100, 4000, 4000), tmp_path / "scan.h5", workers=2)
 
 
-def test_threads_hold_whole_volumes_where_they_are_aligned(tmp_path, free):
-    stack, recipe = claimed(40, 500, 1000, 1000), make_recipe("align", "normalize")
-    one, four = (needs.memory_needed(recipe, stack, n, tmp_path / "scan.zarr") for n in (1, 4))
+def test_threads_hold_some_planes_where_they_are_aligned_and_whole_volumes_by_gradients(tmp_path, free):
+    stack = claimed(40, 500, 1000, 1000)
+
+    def needed(on, workers):
+        steps = [{"do": "align", "on": on}, {"do": "normalize"}]
+        recipe = nx.Recipe.from_dict({"schema": 1, "step": steps})
+        return recipe, needs.memory_needed(recipe, stack, workers, tmp_path / "scan.zarr")
+
+    assert 0 < needed("values", 4)[1] - needed("values", 1)[1] < 3 * 2 * 2**26
+    (recipe, four), (_, one) = needed("gradient", 4), needed("gradient", 1)
     assert four - one > 2 * 4 * 500 * 1000**2
     free(int(1.05 * (one + four) / 2))
     with pytest.raises(nx.ResourceError, match=r"one thread \(--workers 1\) needs"):

@@ -81,6 +81,7 @@ def _known_or_measured(
             params.on,
             params.magnification,
             params.least,
+            chain.packed_rows,
         )
         drift, more = _measured_once(read, chain, how, progress)
         found.update(more.facts)

@@ -1,20 +1,22 @@
 """Small copies of frames, all that is kept of them to find their drift.
 
-Frames are read once, one by one, and binned to some 130 to 250 pixels a side: a hundredth of a pixel is found
-there in a fraction of the time, and fine dirt on the detector weighs less.  Of large frames a window with much
-detail is kept besides, at finer binning, for the last digits.
+Frames are read once, one by one, volumes a few planes at a time, and binned to some 130 to 250 pixels a side: a hundredth
+of a pixel is found there in a fraction of the time, and fine dirt on the detector weighs less.  Of large frames a window
+with much detail is kept besides, at finer binning, for the last digits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import lcm, prod
 
 import numpy as np
 from scipy.ndimage import uniform_filter
 
+from napari_xanes._core.align.binning import binned, binned_by_rows
 from napari_xanes._core.align.move import grow_valid
+from napari_xanes._core.align.view import RegionView, ViewReader
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.drift import FloatMatrix
 from napari_xanes._core.data.stack import Float32
@@ -26,6 +28,7 @@ _DEEPEST = 16  # px of the small copies to which holes are filled
 _SAMPLED = 3  # every how many pixels an axis the range of values is looked at
 _LARGE = 8  # binning from which on a window is measured in detail besides
 _DETAIL = 2  # binning of that window
+_AT_ONCE = 64 * 2**20  # bytes of planes of a volume that are read at once
 _MOST_IN_DETAIL = {2: 512**2, 3: 96**3}  # pixels of that window when it is binned
 
 
@@ -42,30 +45,54 @@ class Copies:
     finer: FloatMatrix
 
 
-def small_copies(read: Callable[[int], Float32], n: int, progress: Progress, workers: int | None) -> Copies:
+def small_copies(read: ViewReader, n: int, progress: Progress, workers: int | None) -> Copies:
     """Read n frames and return their small copies."""
     clear = 3 * n // 4  # after the edge, most likely
-    example = read(clear)
-    nothing = np.empty(0, np.float32)
-    bins = _choose_bins(example.shape)
+    view = read if isinstance(read, RegionView) else RegionView.whole(read, clear)
+    bins = _choose_bins(view.shape)
     fine = [min(b, _DETAIL) for b in bins]
+    nothing = np.empty(0, np.float32)
     frames = [nothing] * n
-    frames[clear] = _small(example, bins)
+    frames[clear] = _small(_looked_at(view, clear, bins)[0])
     window = _detailed_window(frames[clear], bins) if max(bins) >= _LARGE else None
     details = [nothing] * n if window else []
     if window:
-        details[clear] = _small(example[window], fine)
-    del example  # not to be held besides those that are being looked at
+        details[clear] = _small(binned(view.rows(clear, window[0])[:, *window[1:]], fine))
 
     def load(i: int) -> None:
-        frame = read(i)
-        frames[i] = _small(frame, bins)
+        small, part = _looked_at(view, i, bins, window)
+        frames[i] = _small(small)
         if window:
-            details[i] = _small(frame[window], fine)
+            details[i] = _small(binned(part, fine))
 
     others = [i for i in range(n) if i != clear]
     blocks.run(load, others, progress=progress, text="Reading frames", workers=workers)
     return Copies(frames, np.array(bins, float), details, np.array(bins) / np.array(fine))
+
+
+def rows_at_once(shape: tuple[int, ...], packed: int) -> int:
+    """Return how many rows of a frame are looked at at once, of which `packed` lie together in the source."""
+    unit = lcm(_choose_bins(shape)[0], packed)
+    return min(shape[0], max(1, _AT_ONCE // (4 * prod(shape[1:]) * unit)) * unit)
+
+
+def _looked_at(
+    view: RegionView, i: int, bins: Sequence[int], window: tuple[slice, ...] | None = None
+) -> tuple[Float32, Float32]:
+    """Return a frame binned, and a window as it is, from rows that are read not more than `_AT_ONCE` at a time."""
+    n, tall = view.shape[0], rows_at_once(view.shape, view.packed)
+    inside = [np.empty((0, *(s.stop - s.start for s in window[1:])) if window else 0, np.float32)]
+
+    def slabs() -> Iterator[Float32]:
+        for start in range(0, n, tall):
+            slab = view.rows(i, slice(start, min(start + tall, n)))
+            if window:
+                here = slice(max(window[0].start - start, 0), max(window[0].stop - start, 0))
+                inside.append(slab[here, *window[1:]].copy())
+            yield slab
+
+    small = binned_by_rows(slabs(), n, bins)
+    return small, np.concatenate(inside)
 
 
 def _detailed_window(small: Float32, bins: Sequence[int]) -> tuple[slice, ...]:
@@ -98,9 +125,8 @@ def _choose_bins(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(bins)
 
 
-def _small(frame: Float32, bins: Sequence[int]) -> Float32:
-    """Return the frame binned, its mean off and holes filled from around them; all 0 if it has no structure."""
-    small = binned(frame, bins)
+def _small(small: Float32) -> Float32:
+    """Return a binned frame, its mean off and holes filled from around them; all 0 if it has no structure."""
     valid = np.isfinite(small)
     whole = bool(valid.all())
     values = small.ravel() if whole else small[valid]
@@ -116,43 +142,3 @@ def _small(frame: Float32, bins: Sequence[int]) -> Float32:
     if not whole:
         grow_valid(small, _DEEPEST)
     return small
-
-
-def binned(frame: Float32, bins: Sequence[int]) -> Float32:
-    """Return the frame with every `bins`-th sample an axis, of the valid ones where some are not.
-
-    Each is a mean with flanks over its neighbours.  Of plain blocks, detail finer than them would come back as
-    coarse structure that moves otherwise than the sample.
-    """
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities are dealt with below
-        small = _decimated(frame, bins)
-    if np.isfinite(small).all():
-        return small
-    valid = np.isfinite(frame)
-    share = _decimated(valid.astype(np.float32), bins)
-    total = _decimated(np.where(valid, frame, np.float32(0)), bins)
-    return np.where(share > 0, total / np.maximum(share, np.float32(1e-6)), np.float32(np.nan))
-
-
-def _decimated(frame: Float32, bins: Sequence[int]) -> Float32:
-    """Return along every axis sums over blocks of half the size, and of these the weighted mean of four."""
-    small = frame
-    for axis, (size, step) in enumerate(zip(frame.shape, bins, strict=True)):
-        if step == 1:
-            continue
-        half, lead = step // 2, (slice(None),) * axis
-        end = size // step * step
-        total, *others = (small[(*lead, slice(start, end, half))] for start in range(half))
-        if others:
-            total = total + others[0]
-        for other in others[1:]:
-            total += other
-        left, right = total[(*lead, slice(0, None, 2))], total[(*lead, slice(1, None, 2))]
-        small = left + right
-        small *= 3
-        small[(*lead, slice(1, None))] += right[(*lead, slice(0, -1))]
-        small[(*lead, slice(0, 1))] += left[(*lead, slice(0, 1))]
-        small[(*lead, slice(0, -1))] += left[(*lead, slice(1, None))]
-        small[(*lead, slice(-1, None))] += right[(*lead, slice(-1, None))]
-        small /= np.float32(8 * half)
-    return frame.copy() if small is frame else small

@@ -24,7 +24,7 @@ from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.base.words import no_such_frame
 from napari_xanes._core.data.drift import Drift, Method, ReferenceFrame, Transform
 from napari_xanes._core.data.history import Found
-from napari_xanes._core.data.stack import EnergyStack, FrameReader
+from napari_xanes._core.data.stack import EnergyStack, FrameReader, pieces
 from napari_xanes._core.engine.judge import named_energies
 
 
@@ -97,7 +97,8 @@ def estimate_drift(
     given = as_stack(stack)
     if magnification and not isinstance(stack, EnergyStack):
         raise InputError("magnification changes with the energy; give an EnergyStack, which has energies.")
-    how = How(method, transform, reference, roi, mask, on, magnification, least)
+    packed = pieces(given.data)[1]
+    how = How(method, transform, reference, roi, mask, on, magnification, least, packed)
     read = given.peek
     return measure(read, given.energy, given.shape, how, progress or no_progress, workers)[0]
 
@@ -114,6 +115,8 @@ class How:
     on: On = "values"
     magnification: bool = False
     least: float = LEAST
+    packed: int = 1
+    """Rows that lie together in the source, which are best read together."""
 
 
 def measure(
@@ -127,12 +130,12 @@ def measure(
     """Return the drift and what was found besides."""
     _check_fits(how, shape)
     reference = _check_reference(how.reference, shape[0])
-    look, roi = view(read, shape, how.roi, how.on)
+    look, roi = view(read, shape, how.roi, how.on, how.packed)
     if how.mask is not None:
         inside = check_mask(how.mask, shape[1:])
         for _ in range(MASK_ROUNDS):  # the mask goes with what it follows, so that must be known about
             rough = measure_drift(look, shape[0], reference, progress=progress, workers=workers).shifts
-            whole_view, roi = view(read, shape, roi_around(inside, rough), how.on)
+            whole_view, roi = view(read, shape, roi_around(inside, rough), how.on, how.packed)
             look = masked(whole_view, inside, roi, rough)
     whole = roi == check_roi(None, shape[1:])
     kept: dict[str, Any] = {

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xanes._core.align.copies import SHORTEST, binned
+from napari_xanes._core.align.binning import binned
+from napari_xanes._core.align.copies import SHORTEST
 from napari_xanes._core.align.correlation import Matcher
 from napari_xanes._core.align.frames import Search, by_chance, doubtful
 from napari_xanes._core.align.frequencies import Vector

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -34,25 +35,51 @@ MARGIN = 8
 """px around a mask that are kept in view."""
 
 
+@dataclass(frozen=True)
+class RegionView:
+    """Reads a region (y0, y1, x0, x1) of frames, all rows of it (y, or z of a volume) or some."""
+
+    read: FrameReader
+    roi: Roi
+    shape: tuple[int, ...]
+    """Of what is looked at of a frame."""
+    packed: int = 1
+    """How many rows lie together in the source, which are best read together."""
+
+    @classmethod
+    def whole(cls, look: ViewReader, example: int) -> RegionView:
+        """Return how to read rows of frames that are made whole, of the shape of one of them."""
+        shape = look(example).shape
+        return cls(lambda i, rows: look(i)[rows], (0, shape[-2], 0, shape[-1]), shape, shape[0])
+
+    def __call__(self, i: int) -> Float32:
+        return self.rows(i, slice(0, self.shape[0]))
+
+    def rows(self, i: int, rows: slice) -> Float32:
+        """Return rows start:stop of the region of a frame."""
+        y0, y1, x0, x1 = self.roi
+        if len(self.shape) > 2:
+            return self.read(i, rows)[:, y0:y1, x0:x1]
+        return self.read(i, slice(y0 + rows.start, y0 + rows.stop))[:, x0:x1]
+
+
 def view(
-    read: FrameReader, shape: tuple[int, ...], roi: Roi | None, on: On = "values"
+    read: FrameReader, shape: tuple[int, ...], roi: Roi | None, on: On = "values", packed: int = 1
 ) -> tuple[ViewReader, Roi]:
-    """Return how to read the region of a frame, and the region (y0, y1, x0, x1), all of the frame for None."""
+    """Return how to read the region of a frame, and the region (y0, y1, x0, x1), all of the frame for None.
+
+    `packed` rows lie together in the source, which are best read together.
+    """
     y0, y1, x0, x1 = check_roi(roi, shape[1:])
     if min(y1 - y0, x1 - x0) < SMALLEST:
         raise InputError(
             f"{'the image' if roi is None else 'roi'} is {y1 - y0} x {x1 - x0} px, at least "
             f"{SMALLEST} x {SMALLEST} are needed to measure drift; choose a larger region."
         )
-    volume = len(shape) == 4
-
-    def look(i: int) -> Float32:
-        frame = read(i, slice(None))[:, y0:y1, x0:x1] if volume else read(i, slice(y0, y1))[:, x0:x1]
-        if on == "gradient":
-            return np.asarray(gaussian_gradient_magnitude(frame, BLUR), np.float32)
-        return frame
-
-    return look, (y0, y1, x0, x1)
+    region = RegionView(read, (y0, y1, x0, x1), (*shape[1:-2], y1 - y0, x1 - x0), packed)
+    if on == "values":
+        return region, region.roi
+    return lambda i: np.asarray(gaussian_gradient_magnitude(region(i), BLUR), np.float32), region.roi
 
 
 def check_mask(mask: NDArray[Any], image_shape: tuple[int, ...]) -> NDArray[np.bool_]:

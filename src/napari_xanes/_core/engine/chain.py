@@ -23,7 +23,7 @@ from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.data.history import Entry, Found
 from napari_xanes._core.data.kept_rows import kept_rows
 from napari_xanes._core.data.named_map import NamedMap
-from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader, Signal
+from napari_xanes._core.data.stack import EnergyStack, Float32, FrameReader, Signal, pieces
 from napari_xanes._core.engine import blocks, judge, passes, slabs
 from napari_xanes._core.engine.computed import ComputedStack, spectra_of_rows
 from napari_xanes._core.engine.judge import Sample
@@ -104,6 +104,11 @@ class Chain:
     def shape(self) -> tuple[int, ...]:
         """Shape of the stack by now, (E, ...)."""
         return (self.energy.size, *self.image_shape)
+
+    @property
+    def packed_rows(self) -> int:
+        """How many rows of a frame are best read together; all, where a few cost as much."""
+        return pieces(self.stack.data)[1] if self._cheap else self.image_shape[0]
 
     def wants(self, kind: str) -> bool:
         """Whether maps of a kind are wanted in the end."""

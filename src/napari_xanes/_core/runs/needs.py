@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_xanes._core.align.copies import rows_at_once
+from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.errors import ResourceError
 from napari_xanes._core.base.files import check_disk
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.kinds import kind
-from napari_xanes._core.data.stack import EnergyStack
+from napari_xanes._core.data.stack import EnergyStack, pieces
 from napari_xanes._core.engine.blocks import default_workers
 from napari_xanes._core.engine.slabs import working_bytes
 from napari_xanes._core.fit.fit import FitParams, choose_references
@@ -111,10 +113,18 @@ def memory_needed(
     else:
         held = held_bytes(stack)
         held += working_bytes(_unpacked(stack) if is_awkward(stack.data) else stack, workers)
-        if any(STEPS[name].moves_pixels for name, _ in recipe.steps):  # whose frames are looked at whole
-            frame = (4 + np.dtype(stack.data.dtype).itemsize) * prod(stack.image_shape)
-            held += (workers or default_workers()) * frame
+        rows = max(
+            (_rows_looked_at(p, stack) for _, p in recipe.steps if isinstance(p, AlignParams)), default=0
+        )
+        row = (4 + np.dtype(stack.data.dtype).itemsize) * prod(stack.image_shape[1:])
+        held += (workers or default_workers()) * rows * row
     return AND_MORE + held + (0 if _puts_maps(stack, target) else 4 * _count_maps(recipe) * pixels)
+
+
+def _rows_looked_at(params: AlignParams, stack: EnergyStack) -> int:
+    """Return how many rows of a frame are held while its drift is measured."""
+    by_rows = params.mask is None and params.on == "values" and not params.magnification and stack.cheap_rows
+    return rows_at_once(stack.image_shape, pieces(stack.data)[1]) if by_rows else stack.image_shape[0]
 
 
 def _unpacked(stack: EnergyStack) -> EnergyStack:
