@@ -229,7 +229,9 @@ def test_one_doubtful_frame_is_one_everywhere(window, scan_file, tmp_path, qtbot
         qtbot.waitUntil(lambda: not panel.runner.background.running)  # noqa: B023
     energy = f"{nx.read_stack(odd).energy[12]:.2f} eV"
     assert "; 1 frame is doubtful" in panel.result.text()
-    assert workflow.sections["align"].headline.text().endswith("1 doubtful, 1 note")
+    section = workflow.sections["align"]
+    assert section.headline.text().endswith("1 doubtful")
+    assert section.noted.text().startswith("Note: the drift of 1 of 41 frames is doubtful")
     assert "1 of 41 frames is doubtful" in panel.warned.text() and energy in panel.warned.text()
     window.dims.set_current_step(0, 30)
     qtbot.mouseClick(workflow.sections["align"].button, left)

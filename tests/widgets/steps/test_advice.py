@@ -168,7 +168,7 @@ def test_warnings_stay_in_the_step_and_a_button_follows_them(
     assert "would bend spectra" in panel.warned.text()
     wait_for(qtbot, panel, lambda: click(panel.warned, "Divide by: line"))
     assert "Divide by" in panel.warned.text() and "divide_by" not in panel.warned.text()
-    assert "note" in workflow.sections["normalize"].headline.text()
+    assert "Divide by" in workflow.sections["normalize"].noted.text()
     history = workflow.results.text.toPlainText()
     assert "Divide by: step" in history and "divide_by" not in history, "in the words of the form there, too"
     workflow.panels["fit"].refresh()

@@ -113,6 +113,13 @@ def test_what_a_fit_leaves_is_seen_at_a_click(window, density, references, run_s
     panel.forms["fit"].editors["references"].set_value(references)
     run_step(panel)
     assert "frames seem to be displaced" in panel.warned.text()
+    section = workflow.sections["fit"]
+    assert (
+        not section.is_open()
+        and section.noted.isVisible()
+        and "Show what is left" not in section.noted.text()
+    )
+    assert section.noted.text().startswith("Note: frames seem to be displaced"), "read without unfolding"
     qtbot.mouseClick(panel.warned.button("Show what is left"), Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "residual_1" in layers_by_map(window), timeout=30_000)
     _, dock = window.window.add_plugin_dock_widget("napari-xanes", "Fit residual")

@@ -22,7 +22,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.words import no_such_frame
 from napari_xanes._core.data.drift import Drift
-from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.history import Found, Grave
 from napari_xanes._core.data.stack import FrameReader
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.code import Before, Lines, call, literal
@@ -132,10 +132,8 @@ def _facts(
     if drift.is_translation:  # by these, later steps tell noise that stays on the detector from the sample's
         facts["shifts"] = [s.round(3).tolist() if ok else [] for s, ok in zip(shifts, known, strict=True)]
     if unsure.any():
-        found.warn(
-            f"the drift of {int(unsure.sum())} of {len(known)} frames is doubtful, look at them: "
-            f"{named_energies(energy[unsure])}"
-        )
+        said = f"the drift of {int(unsure.sum())} of {len(known)} frames is doubtful, look at them"
+        found.warn(Grave(f"{said}: {named_energies(energy[unsure])}"))
     if bridged.any():
         found.warn(
             f"{int(bridged.sum())} of {len(known)} frames show nothing to align by and are moved like the frames beside "
@@ -147,7 +145,7 @@ def _facts(
             f"{named_energies(energy[~known])}"
         )
     if any(lo >= hi for lo, hi in valid):
-        found.warn("no pixel is in view at all energies; check the drift")
+        found.warn(Grave("no pixel is in view at all energies; check the drift"))
     return facts
 
 

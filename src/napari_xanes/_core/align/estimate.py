@@ -23,7 +23,7 @@ from napari_xanes._core.base.params import Roi
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.base.words import no_such_frame
 from napari_xanes._core.data.drift import Drift, Method, ReferenceFrame, Transform
-from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.history import Found, Grave
 from napari_xanes._core.data.stack import EnergyStack, FrameReader, pieces
 from napari_xanes._core.engine.judge import named_energies
 
@@ -208,7 +208,7 @@ def _name_blind(measured: Measured, found: Found) -> None:
             f"the sample looks the same along {names}, so its drift in that direction cannot be told and is taken to be 0; "
             "choose a region that holds an end or a corner of something, or give the drift"
         )
-    found.warn(text)
+    found.warn(Grave(text))
 
 
 def _name_opening(measured: Measured, roi: Roi, found: Found) -> None:
@@ -228,17 +228,15 @@ def _name_misfit(measured: Measured, energy: NDArray[np.float64], found: Found) 
     """Say what displacements alone do not take back."""
     if measured.turned:
         found["turned_degrees"] = round(measured.turned, 3)
-        found.warn(
-            f"the sample turns, by up to {measured.turned:.2g} degrees, which displacements do not take back; use "
-            "method = 'stackreg' with transform = 'rigid'"
+        said = (
+            f"the sample turns, by up to {measured.turned:.2g} degrees, which displacements do not take back"
         )
+        found.warn(Grave(f"{said}; use method = 'stackreg' with transform = 'rigid'"))
     if measured.reversed:
         at = energy[list(measured.reversed)]
         found["reversed_frames"] = at.tolist()
-        found.warn(
-            f"in {at.size} of {energy.size} frames bright and dark are exchanged, so they match no other: {named_energies(at)}; "
-            "compare outlines, with on = 'gradient'"
-        )
+        said = f"in {at.size} of {energy.size} frames bright and dark are exchanged, so they match no other: {named_energies(at)}"
+        found.warn(Grave(f"{said}; compare outlines, with on = 'gradient'"))
 
 
 def _direction(along: list[float], axes: tuple[str, ...]) -> str:

@@ -9,6 +9,12 @@ from typing import Any
 from napari_xanes._core.base.errors import InputError
 
 
+class Grave(str):
+    """A warning that the result may be wrong: it is told before those that say what was chosen or left out."""
+
+    __slots__ = ()
+
+
 class Found:
     """What a step notes while it runs: facts by name, as json can write them, and warnings for the user."""
 
@@ -41,7 +47,7 @@ class Entry:
     facts : mapping
         What it found, such as counts of invalid pixels.
     warnings : tuple of str
-        Sentences about what was not as it should be but did not stop it.
+        Sentences about what was not as it should be but did not stop it, the grave ones first.
     """
 
     step: str
@@ -51,7 +57,9 @@ class Entry:
 
     def having(self, found: Found) -> Entry:
         """Return the entry with more that was found."""
-        return replace(self, facts={**self.facts, **found.facts}, warnings=(*self.warnings, *found.warnings))
+        said = (*self.warnings, *found.warnings)
+        warnings = tuple(sorted(said, key=lambda one: not isinstance(one, Grave)))
+        return replace(self, facts={**self.facts, **found.facts}, warnings=warnings)
 
     def __getitem__(self, key: str) -> Any:
         """Return "do", "params" or "found" as files keep them, which scripts may have read before there was this class."""

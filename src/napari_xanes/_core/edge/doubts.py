@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.data.history import Grave
 from napari_xanes._core.edge.kernel import NormalizeKernel
 from napari_xanes._core.edge.params import FloatArray, NormalizeParams
 
@@ -42,10 +43,11 @@ def doubts_of(
         )
     if params.slope == "pixel" and params.divide_by != "area" and kernel.divisor_noise > NOISY:
         lower = f"post_order = {params.post_order - 1} or " if params.post_order == 2 else ""
-        doubts.append(
+        said = (
             f"the lines are fitted to so few energies that the edge step has {kernel.divisor_noise:.0f} times the noise of one "
             f"frame; {lower}slope = 'shared' has far less"
         )
+        doubts.append(Grave(said))
     if asked.divide_by is None and params.divide_by == "step" and not asked.flatten:
         doubts.append(
             f"between the lines the step changes by more than {100 * STEEP:.0f} % from e0 to the middle of post_edge; dividing by the "
@@ -55,10 +57,11 @@ def doubts_of(
         )
     if params.divide_by in ("line", "post") and (bend := change_after_edge(kernel, mean)) > STEEP:
         what = "the step between the lines" if params.divide_by == "line" else "the post-edge line"
-        doubts.append(
+        said = (
             f"{what} changes by {100 * bend:.0f} % from e0 to the middle of post_edge, and dividing "
             "by it bends spectra where references are not bent; divide_by = 'step' or a fit with a background does not"
         )
+        doubts.append(Grave(said))
     return doubts + _negative(kernel, spectra)
 
 
@@ -69,13 +72,12 @@ def _negative(kernel: NormalizeKernel, spectra: FloatArray) -> list[str]:
     known, below = int(np.isfinite(step).sum()), int((step < -CLEARLY * sigma).sum())
     if below <= MANY_NEGATIVE * known:
         return []
-    return [
-        (
-            f"the edge step of about {100 * below / known:.0f} % of the pixels is clearly negative, by more than {CLEARLY:g} times its error, "
-            "which no amount of the element is: their absorption is not as the lines take it (shared slopes let all that is not the "
-            "element fall at one rate); give another pre_edge, or fit with a background"
-        )
-    ]
+    said = (
+        f"the edge step of about {100 * below / known:.0f} % of the pixels is clearly negative, by more than {CLEARLY:g} times its error, "
+        "which no amount of the element is: their absorption is not as the lines take it (shared slopes let all that is not the "
+        "element fall at one rate); give another pre_edge, or fit with a background"
+    )
+    return [Grave(said)]
 
 
 def change_after_edge(kernel: NormalizeKernel, mean: NDArray[np.float64]) -> float:

@@ -13,6 +13,7 @@ from napari_xanes._core.base.checks import check_window, in_window, window_indic
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.data.history import Grave
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine.pooled import learned_from
@@ -167,10 +168,11 @@ def doubts_of(references: Sequence[Reference], basis: Design, energy: NDArray[np
     names = ", ".join(r.name for r in references)
     doubts = [hole for r in references if (hole := _hole(r, energy))]
     if basis.condition_number > ILL_CONDITIONED:
-        doubts.append(
+        said = (
             f"the references {names} are nearly combinations of one another or of the background (condition number "
             f"{basis.condition_number:.0f}), so small noise gives large errors of the fractions; use fewer"
         )
+        doubts.append(Grave(said))
     return doubts
 
 
@@ -222,4 +224,4 @@ def gave_up(unconverged: int, pixels: int) -> list[str]:
         f"{unconverged} of {pixels} pixels did not converge in {MOST_ITERATIONS} iterations, because the references are "
         "nearly alike; use solver = 'direct' or fewer references"
     )
-    return [text]
+    return [Grave(text)]

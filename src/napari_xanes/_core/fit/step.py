@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.checks import in_window
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.progress import Progress
-from napari_xanes._core.data.history import Found
+from napari_xanes._core.data.history import Found, Grave
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.edge.handover import normalization_of, sampled_thickness
 from napari_xanes._core.edge.references import normalize_references
@@ -211,10 +211,8 @@ def _choose_shifts(
             text = f"the mean spectrum holds nothing of '{name}', so no energy shift of it was found"
             found.warn(text)
         elif at_limit:
-            found.warn(
-                f"the energy shift of '{name}' went to its limit of {shift:+.2f} eV; check the energy scales, or whether "
-                "it is the right compound"
-            )
+            text = f"the energy shift of '{name}' went to its limit of {shift:+.2f} eV"
+            found.warn(Grave(f"{text}; check the energy scales, or whether it is the right compound"))
     return tuple(float(s) for s in np.nan_to_num(shifts.shifts).round(4))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.data.history import Grave
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.fit.patterns import Cause
 
@@ -106,7 +107,7 @@ def sentences(found: FitDiagnosis) -> list[str]:
             f"{found.clearly_negative} of {found.pixels} pixels with enough of the element have, or without the bound at "
             f"zero would have, a clearly negative amount of a reference{why}"
         )
-    return said
+    return [Grave(one) for one in said]
 
 
 def _moves(found: FitDiagnosis) -> str:

@@ -7,7 +7,8 @@ superqt's collapsible fixes the height of its content, which cuts sentences that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
 from typing import Generic, TypeVar
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
@@ -77,6 +78,15 @@ class FoldedSection(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(line)
+        self.noted = QElidingLabel()
+        self.noted.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.noted.setWordWrap(True)
+        self.noted.setEllipsesWidth(20)  # else the dots would often stand in a third line
+        self.noted.hide()
+        below = QHBoxLayout()
+        below.addSpacing(10)
+        below.addWidget(self.noted)
+        layout.addLayout(below)
         self._held: QWidget | None = None
         self.button.toggled.connect(self.unfold)
         self.unfold(False)
@@ -108,7 +118,13 @@ class FoldedSection(QWidget):
         """Whether the panel is shown."""
         return self.button.isChecked()
 
-    def say(self, text: str) -> None:
-        """Show a result behind the title."""
+    def say(self, text: str, notes: Sequence[str] = ()) -> None:
+        """Show a result behind the title, and the first of some notes on it below; all of them are in its tooltip."""
         self.headline.setText(text)
         self.headline.setToolTip(text)
+        count = f"{len(notes)} notes: " if len(notes) > 1 else "Note: "
+        self.noted.ensurePolished()  # else it is measured in another font than it is drawn in
+        self.noted.setFixedHeight(2 * self.noted.fontMetrics().height())
+        self.noted.setText(count + notes[0] if notes else "")
+        self.noted.setToolTip("".join(f"<p>{escape(one)}</p>" for one in notes))
+        self.noted.setVisible(bool(notes))

@@ -76,14 +76,14 @@ class FitPanel(StepPanel):
         self.viewer.window.add_plugin_dock_widget("napari-xanes", "Find references", tabify=True)
 
     def linked(self, result: Result, notes: list[Told]) -> list[Told]:
-        """Return what the fit warned of; what it says of its residuals is seen at a click."""
+        """Return what the fit warned of; what it says of its residuals, which is grave, is seen at a click."""
         diagnosis = facts(result, "fit").get("diagnosis", {})
         if not (notes and diagnosis.get("causes")):
             return notes
         way = Way(
             "Show what is left", "Spectra of what the fit leaves, and maps of where they are.", self.show_left
         )
-        return [*notes[:-1], replace(notes[-1], ways=(*notes[-1].ways, way))]
+        return [replace(notes[0], ways=(*notes[0].ways, way)), *notes[1:]]
 
     def show_left(self) -> None:
         """Open the dock that looks at what the fit leaves, and look."""
@@ -177,11 +177,11 @@ class FitPanel(StepPanel):
             np.isfinite(r_factor) & np.isfinite(first)
         ]  # elsewhere there is nothing to be fitted
         quality = f"median R-factor {np.median(valid):.2g}" if valid.size else "no valid pixel"
-        text = f"{len(fractions)} references, {found['fitted_energies']} energies, {quality}"
+        short = f"{len(fractions)} reference{'s' * (len(fractions) > 1)}"
+        text = f"{short}, {found['fitted_energies']} energies, {quality}"
         if none := found.get("invalid_fractions", 0):
             text += f"; {none} of {result.maps['r_factor'].size} pixels hold no element that stands out, or lie outside the view"
-        short = f"{len(fractions)} references" + (f", R {np.median(valid):.2g}" if valid.size else "")
-        return short, text + "."
+        return short + (f", R {np.median(valid):.2g}" if valid.size else ""), text + "."
 
     def what_is_fitted(self) -> str | None:
         """Return "normalised" or "optical density", where there is a choice; None where there is none."""

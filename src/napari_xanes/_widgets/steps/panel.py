@@ -47,7 +47,7 @@ from napari_xanes._widgets.parts.buttons import make_words
 from napari_xanes._widgets.parts.notices import report_error
 from napari_xanes._widgets.steps.automatic import automatic
 from napari_xanes._widgets.steps.sections import what_is_missing
-from napari_xanes._widgets.steps.warned import warnings_of
+from napari_xanes._widgets.steps.warned import NOTE, warnings_of
 
 Steps = Sequence[tuple[str, Params]]
 
@@ -57,8 +57,8 @@ class StepPanel(QWidget):
 
     Signals
     -------
-    headline(text)
-        The result in a few words, for the title of the collapsed panel.
+    headline(text, notes)
+        The result in a few words, and what is to be known of it, the gravest first, for the title of the collapsed panel.
     done(layer)
         The step's result was put into layers; `layer` is the stack to go on with.
     asked()
@@ -81,7 +81,7 @@ class StepPanel(QWidget):
     thinned_preview = True
     """Whether a preview may leave pixels out, as of steps that look at each pixel by itself."""
 
-    headline = Signal(str)
+    headline = Signal(str, object)
     done = Signal(object)
     asked = Signal()
 
@@ -210,7 +210,7 @@ class StepPanel(QWidget):
             self._show(found)
         elif layer is not None and has_old_result(layer, key):
             self._say("Out of date: its stack has changed since. Run this step again.")
-            self.headline.emit("out of date")
+            self.headline.emit("out of date", ())
             self.result.setProperty("told", True)
         elif changed or self.result.property("told"):
             for form in self.forms.values():
@@ -325,7 +325,7 @@ class StepPanel(QWidget):
         )
         self.warned.tell(notes)
         self.result.setProperty("told", True)
-        self.headline.emit(f"{short}, {len(notes)} note{'s' * (len(notes) > 1)}" if notes else short)
+        self.headline.emit(short, [one.sentence.removeprefix(NOTE) for one in notes])
 
     def _say(self, sentence: str) -> None:
         self.result.setText(sentence)
@@ -333,7 +333,7 @@ class StepPanel(QWidget):
         self.result.setProperty("told", False)
         self.warned.tell([])
         if not sentence:
-            self.headline.emit("")
+            self.headline.emit("", ())
 
     def follow(self, step: str, name: str, value: Any) -> None:
         """Set a parameter as a sentence advises, as if it were typed, and run the step again."""

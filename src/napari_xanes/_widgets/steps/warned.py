@@ -18,6 +18,9 @@ NAMED = re.compile(r"\b([a-z][a-z0-9_]*) ?= ?(?:'(\w+)'|(\d+(?:\.\d+)?))")
 """A parameter and the value that a sentence of the library advises."""
 
 
+NOTE = "Note: "
+
+
 def warnings_of(
     history: History,
     steps: Collection[str],
@@ -37,7 +40,7 @@ def warnings_of(
 
 def _sentence(text: str) -> str:
     sentence = spoken(text)
-    return f"Note: {sentence}{'' if sentence.endswith('.') else '.'}"
+    return f"{NOTE}{sentence}{'' if sentence.endswith('.') else '.'}"
 
 
 def _ways(
