@@ -1,6 +1,6 @@
 """The whole job from raw counts in a file to non-negative fractions, thickness and error: time and memory.
 
-    python benchmarks/main_job.py [--size 2048] [--energies 100] [--folder .]
+    python benchmarks/main_job.py [--size 2048] [--energies 100] [--layout plain] [--folder .]
 
 Writes a scan of uint16 counts (about 840 MB at the default size, and removed afterwards), runs it streamed and in
 memory, each in a process of its own that has done a small one before, and checks that both give the same bits.
@@ -17,13 +17,23 @@ from hashlib import sha256
 from pathlib import Path
 
 import h5py
+import hdf5plugin
 import numpy as np
 import psutil
 from scipy import ndimage
 
 
-def write_scan(folder: Path, size: int, energies: int) -> Path:
+SMALL = 128
+"""Pixels a side of small chunks."""
+PACKINGS = {"gzip": {"compression": "gzip", "compression_opts": 1}, "blosc": hdf5plugin.Blosc()}
+LAYOUTS = ("plain", *(f"{packing}-{chunks}" for packing in PACKINGS for chunks in ("frames", "small")))
+
+
+def write_scan(folder: Path, size: int, energies: int, layout: str) -> Path:
     """Write counts, one flat, one dark, energies and two references; return the recipe."""
+    packing, _, chunks = layout.partition("-")
+    side = min(size, SMALL if chunks == "small" else size)
+    packed = {"chunks": (1, side, side), **PACKINGS[packing]} if chunks else {}
     rng = np.random.default_rng(0)
     energy = np.linspace(8230, 8580, energies)
     spectra = [
@@ -33,7 +43,7 @@ def write_scan(folder: Path, size: int, energies: int) -> Path:
     texture = [ndimage.gaussian_filter(rng.random((size + 16, size + 16), np.float32), 3) for _ in spectra]
     texture = [np.clip((t - t.mean()) / t.std() * 0.2 + 0.3, 0, None) for t in texture]
     with h5py.File(folder / "scan.h5", "w") as file:
-        counts = file.create_dataset("img_xanes", (energies, size, size), "u2")
+        counts = file.create_dataset("img_xanes", (energies, size, size), "u2", **packed)
         file["img_bkg"] = np.full((1, size, size), 12100, np.uint16)
         file["img_dark"] = np.full((1, size, size), 100, np.uint16)
         file["X_eng"] = energy / 1000
@@ -75,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--energies", type=int, default=100)
+    parser.add_argument("--layout", choices=LAYOUTS, default="plain", help="packing and chunks of the counts")
     parser.add_argument(
         "--folder", type=Path, default=None, help="where the scan is written for the time being"
     )
@@ -84,12 +95,12 @@ def main() -> None:
         recipes = []
         for part, size, energies in (("small", 64, 20), ("whole", args.size, args.energies)):
             (folder / part).mkdir()
-            recipes.append(write_scan(folder / part, size, energies))
+            recipes.append(write_scan(folder / part, size, energies, args.layout))
         scan = folder / "whole" / "scan.h5"
         start = time.perf_counter()
         scan.read_bytes()
         read = time.perf_counter() - start
-        print(f"{args.energies} x {args.size} x {args.size} uint16, {scan.stat().st_size / 2**20:.0f} MiB")
+        print(f"{args.energies} x {args.size} x {args.size} uint16, {args.layout}, {scan.stat().st_size / 2**20:.0f} MiB")
         print(f"{'':18}{'seconds':>8}{'busy':>8}{'/ reading':>11}{'MiB in all':>12}{'MiB more':>10}")
         print(f"{'reading the file':18}{read:8.2f}")
         digests = []
