@@ -332,6 +332,38 @@ def test_folders_that_are_no_scan_are_refused(tmp_path):
         read_stack(tmp_path / "none.h5")
 
 
+def test_the_only_scan_of_a_folder_is_taken_and_said(tmp_path):
+    """A truth, a mask and a spectrum lie beside it; of two scans none is chosen, nor of those within a file."""
+    frames = np.random.default_rng(1).integers(1000, 9999, (5, 7, 9)).astype(np.uint16)
+    for name, images in (
+        ("scan", {"one": frames}),
+        ("truth", {"amount": frames[:2], "fraction": frames[:2]}),
+    ):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["X_eng"] = EV
+            file.update(images)
+    tifffile.imwrite(tmp_path / "mask.tif", np.ones((7, 9), np.uint8))
+    np.save(tmp_path / "spectrum.npy", np.stack([EV, EV], 1))
+    stack = read_stack(tmp_path)
+    np.testing.assert_array_equal(stack.data[:], frames)
+    (said,) = [text for text in stack.warnings if "taken" in text]
+    assert said.startswith(
+        f"scan.h5 was taken, the only file in {tmp_path.name} with an image for each energy; left out: "
+    )
+    assert all(name in said for name in ("truth.h5", "mask.tif", "spectrum.npy"))
+    np.testing.assert_array_equal(reopened(stack).data[:], frames)
+    with h5py.File(tmp_path / "truth.h5", "a") as file:
+        file["also"] = frames
+    with pytest.raises(DataFileError, match="no clear series"):
+        read_stack(tmp_path)
+    (tmp_path / "truth.h5").write_bytes(b"\x89HDF\r\n\x1a\n damaged")
+    assert read_stack(tmp_path).name == stack.name == "scan"
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
+        file["two"] = frames
+    with pytest.raises(DataFileError, match=r"holds several stacks: /one .*, /two"):
+        read_stack(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("keywords", "said"),
     [

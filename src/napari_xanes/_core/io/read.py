@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike as Numbers
 
 from napari_xanes._core.base.arrays import marks_of, measured
 from napari_xanes._core.base.door import Positive, public
-from napari_xanes._core.base.errors import DataFileError, InputError
+from napari_xanes._core.base.errors import DataFileError, InputError, XanesError
 from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import SIGNALS, EnergyStack, Signal
 from napari_xanes._core.io import energies as lists
@@ -159,8 +159,29 @@ def _open(
     named = words if words is None or lists.from_range(words) is None else ""
     wanted = Wanted(images, named, _text(flat), _text(dark), None if axis == "" else axis)
     if isinstance(path, (str, Path)) or not isinstance(path, Iterable):
-        return open_images(absolute(path), wanted)
+        return open_images(absolute(path), wanted, lambda file: _can_be_scan(file, wanted, energy))
     return open_list([absolute(p) for p in path], wanted)
+
+
+def _can_be_scan(path: Path, wanted: Wanted, energy: Any) -> bool:
+    """Whether the images of a file, or any of those it holds, have an energy each."""
+    try:
+        kind = scan_format(path)
+        held = kind.contents(path) if kind is not None and kind.contents and wanted.images is None else ()
+    except XanesError:
+        return False
+    images = [wanted.images, *(one.name for one in held if len(one.shape) > 2)]
+    return any(_have_energies(path, replace(wanted, images=name), energy) for name in images)
+
+
+def _have_energies(path: Path, wanted: Wanted, energy: Any) -> bool:
+    try:
+        opened = open_images(path, wanted)
+        found = _energies(opened, energy)
+        _settle_axis(opened, found, wanted.axis)
+    except XanesError:
+        return False
+    return found.values.size > 1
 
 
 def _text(given: PathLike | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +38,10 @@ SUM = "SUM_"
 """How PyXRF begins the name of the sum of a stack, which lies beside it."""
 
 
-def open_images(path: Path, wanted: Wanted) -> Opened:
-    """Open a file or folder."""
+def open_images(path: Path, wanted: Wanted, is_scan: Callable[[Path], bool] | None = None) -> Opened:
+    """Open a file or folder; `is_scan` says which files of a folder without a series can be a scan by themselves."""
     if path.is_dir() and scan_format(path) is None:
-        return _open_folder(path, wanted)
+        return _open_folder(path, wanted, is_scan)
     kind = need_scan_format(path)
     _check_named(path, kind, wanted)
     opened = kind.open(path, wanted)
@@ -89,8 +89,8 @@ def _check_named(path: Path, kind: ScanFormat, wanted: Wanted) -> None:
     )
 
 
-def _open_folder(folder: Path, wanted: Wanted) -> Opened:
-    """Open the series of files in a folder; files that are named otherwise are left out, and that is said."""
+def _open_folder(folder: Path, wanted: Wanted, is_scan: Callable[[Path], bool] | None) -> Opened:
+    """Open the series of files in a folder, or the one that is a scan; others are left out, and that is said."""
     suffixes = scan_suffixes()
     within = sorted(
         (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()),
@@ -101,17 +101,27 @@ def _open_folder(folder: Path, wanted: Wanted) -> Opened:
     files = [path for path in files if path not in sums]
     if not files:
         raise DataFileError(f"{folder} {_nothing_in(within)}")
-    series = _series(folder, files)
+    groups = _groups(files)
+    if (only := _only_scan(groups, is_scan)) is not None:
+        opened = open_images(only, wanted)
+        listed = _listed([path for path in files if path != only])
+        said = f"{only.name} was taken, the only file in {folder.name} with an image for each energy"
+        opened.warnings.append(f"{said}; left out: {listed}")
+        return opened
+    series = _series(folder, files, groups)
     opened = open_list(series, wanted)
     opened.path, opened.name = str(folder), folder.name
     left = [path for path in files if path not in series]
     left = _add_calibrations(opened, left, series)
     if left:
-        listed = ", ".join(path.name for path in left[:3]) + (", ..." if len(left) > 3 else "")
         opened.warnings.append(
-            f"{len(left)} of {len(files)} files in {folder.name} left out, with another file-name pattern: {listed}"
+            f"{len(left)} of {len(files)} files in {folder.name} left out, with another file-name pattern: {_listed(left)}"
         )
     return opened
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in files[:3]) + (", ..." if len(files) > 3 else "")
 
 
 def _add_calibrations(opened: Opened, left: Sequence[Path], series: Sequence[Path]) -> list[Path]:
@@ -160,13 +170,25 @@ def _nothing_in(files: Sequence[Path]) -> str:
     return f"holds no files of images, expected {scan_titles()}."
 
 
-def _series(folder: Path, files: list[Path]) -> list[Path]:
-    """Return the files whose names differ only in their numbers, in order: the largest such group."""
+def _groups(files: Sequence[Path]) -> list[list[Path]]:
+    """Return files whose names differ only in their numbers, the largest group first; flats and darks if there are no others."""
     groups: dict[str, list[Path]] = {}
     for path in files:
         groups.setdefault(pattern_of(path.stem) + path.suffix.lower(), []).append(path)
-    samples = {key: group for key, group in groups.items() if not _is_calibration(group[0].stem)} or groups
-    ranked = sorted(samples.values(), key=len, reverse=True)
+    samples = [group for group in groups.values() if not _is_calibration(group[0].stem)] or groups.values()
+    return sorted(samples, key=len, reverse=True)
+
+
+def _only_scan(ranked: Sequence[Sequence[Path]], is_scan: Callable[[Path], bool] | None) -> Path | None:
+    """Return the one file that can be a scan, where there are several and no series."""
+    if is_scan is None or len(ranked) == 1 or len(ranked[0]) > 1:
+        return None
+    scans = [path for (path,) in ranked if is_scan(path)]
+    return scans[0] if len(scans) == 1 else None
+
+
+def _series(folder: Path, files: Sequence[Path], ranked: Sequence[Sequence[Path]]) -> list[Path]:
+    """Return the files of the largest group in order."""
     if len(ranked) > 1 and len(ranked[0]) == len(ranked[1]):
         raise DataFileError(
             f"{folder} holds {len(files)} files but no clear series: {ranked[0][0].name}, {ranked[1][0].name}, ...; "
