@@ -206,6 +206,22 @@ def test_run_writes_what_the_library_computes(call, scans, tmp_path):
     assert not [name for name in names if name.endswith(".part")]
 
 
+def test_a_reference_of_another_element_that_reaches_into_the_scan_is_told_before_any_work(
+    call, scans, tmp_path, monkeypatch
+):
+    energy = np.arange(7600.0, 8900.0, 2)
+    np.savetxt(tmp_path / "cobalt.txt", np.stack([energy, 1 / (1 + np.exp(-(energy - 7712) / 2))], 1))
+    recipe = FIT.replace("references/Ni_reduced.txt", str(tmp_path / "cobalt.txt"))
+    (scans / "cobalt.toml").write_text(recipe)
+
+    def stopped(*_, **__):
+        raise nx.InputError("no work")
+
+    monkeypatch.setattr(batch, "run_job", stopped)
+    code, _, err = call("run", scans / "cobalt.toml", scans / "one.h5", "--out", tmp_path / "maps")
+    assert code == 1 and "edge outside of the scan's 8223 to 8578 eV: 'cobalt' at 7712 eV (Co K)" in err
+
+
 def test_the_recipe_beside_a_result_makes_it_again(call, scans, tmp_path):
     assert call("run", scans / "recipe.toml", scans / "one.h5", "--out", tmp_path)[0] == 0
     again = nx.run_recipe(tmp_path / "one.toml", scans / "one.h5")

@@ -24,6 +24,7 @@ from napari_xanes._core.base.files import shown
 if TYPE_CHECKING:
     from napari_xanes._core.base.progress import Progress
     from napari_xanes._core.data.result import Result
+    from napari_xanes._core.data.stack import EnergyStack
     from napari_xanes._core.recipe.recipe import Recipe
     from napari_xanes._core.runs.batch import Job
     from napari_xanes._core.runs.watch import Seen, Watch
@@ -191,6 +192,8 @@ def run_here(
     for what in ("flat", "dark"):
         if stack.source.get(what):
             say(f"  {what}s: {stack.source[what]}, {stack.source.get(f'{what}_reason')}")
+    for warning in _doubts(loaded, stack):
+        note(f"warning: {warning}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
     try:
         with rows.progress(job.scan) as progress:
@@ -202,6 +205,16 @@ def run_here(
     tell(loaded, job, result, place)
     rows.tell_done(job, result)
     return result
+
+
+def _doubts(loaded: Recipe, stack: EnergyStack) -> list[str]:
+    """Return what is doubtful of references at the energies of a scan, as is known before any work."""
+    from napari_xanes._core.fit.library import choose_references
+    from napari_xanes._core.fit.other_edge import strangers
+    from napari_xanes._core.fit.params import LibraryParams
+
+    libraries = [choose_references(params) for _, params in loaded.steps if isinstance(params, LibraryParams)]
+    return [said for library in libraries for said in strangers(library, stack.energy)]
 
 
 def tell(loaded: Recipe, job: Job, result: Result, place: str) -> None:

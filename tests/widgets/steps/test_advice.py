@@ -129,6 +129,38 @@ def test_references_of_another_element_are_told_before_the_run(
     assert panel.forms["fit"].values()["names"] == ("Ni_oxidised", "Ni_reduced") and panel.advice.text() == ""
 
 
+def test_an_edge_outside_of_the_scan_is_told_of_spectra_that_reach_into_it(
+    workflow, viewer, density, references, tmp_path
+):
+    """As those of a lighter element do, measured far beyond its edge."""
+    energy = np.arange(7600.0, 8900.0, 2)
+    np.savetxt(tmp_path / "cobalt.txt", np.stack([energy, 1 / (1 + np.exp(-(energy - 7712) / 2))], 1))
+    add_stack(viewer, density)
+    panel = workflow.panels["fit"]
+    panel.forms["fit"].editors["references"].set_value([str(tmp_path / "cobalt.txt"), *references])
+    assert panel.advice.text().startswith("cobalt: 7600 to 8898 eV, edge at 7712 eV (Co K), while the scan")
+
+
+def test_how_many_references_are_fitted_and_what_noise_then_does_is_told_before_the_run(
+    workflow, viewer, density, references, tmp_path
+):
+    one, other = nx.read_references(*references)
+    energy, parts = density.energy, np.linspace(0, 1, 7)[:, None]
+    mixed = (1 - parts) * np.interp(energy, one.energy, one.mu) + parts * np.interp(
+        energy, other.energy, other.mu
+    )
+    mixed += np.random.default_rng(1).normal(0, 0.02, mixed.shape)
+    names = " ".join(f"mix{i}" for i in range(7))
+    np.savetxt(tmp_path / "library.txt", np.vstack([energy, mixed]).T, header=f"energy {names}")
+    add_stack(viewer, density)
+    panel, editors = workflow.panels["fit"], workflow.panels["fit"].forms["fit"].editors
+    editors["references"].set_value([str(tmp_path / "library.txt")])
+    assert "with 7 references" in panel.plan.text()
+    assert panel.advice.text().startswith("7 references at once") and "noise of 1 %" in panel.advice.text()
+    editors["names"].set_value(("mix0", "mix6"))
+    assert "with 2 references" in panel.plan.text() and panel.advice.text() == ""
+
+
 def test_spectra_of_a_library_and_maps_are_ticked_in_lists(
     workflow, viewer, density, data_dir, qtbot, run_step
 ):

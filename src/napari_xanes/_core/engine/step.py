@@ -64,7 +64,7 @@ class Step(Generic[P]):
     code : callable
         Returns the lines of Python that do the same, or None where only the recipe does.
     check : callable
-        Refuses a stack of a signal that lacks what the step needs, before any work is done.
+        Refuses a stack of a signal that lacks what the step needs, or parameters that cannot be for it, before any work is done.
     usual : bool
         It is part of the main job, so that the template of a recipe has it without a comment sign.
     starts : mapping
@@ -88,7 +88,7 @@ class Step(Generic[P]):
     looks_back: bool = False
     after: tuple[str, ...] = ()
     code: Callable[[dict[str, Any], Before], Lines | None] = no_lines
-    check: Callable[[EnergyStack, Signal], None] = lambda stack, signal: None
+    check: Callable[[EnergyStack, Signal, P], None] = lambda stack, signal, params: None
     usual: bool = False
     starts: Mapping[str, Any] = field(default_factory=dict)
 

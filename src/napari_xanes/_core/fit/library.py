@@ -15,9 +15,11 @@ from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.unread import Unread
 from napari_xanes._core.data.history import Grave
 from napari_xanes._core.data.reference import Reference, interpolate_reference
+from napari_xanes._core.data.stack import EnergyStack, Signal
 from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine.pooled import learned_from
 from napari_xanes._core.engine.sampling import sampled_pixels, sampled_spectra
+from napari_xanes._core.fit.other_edge import FOREIGN, covered, foreign, of_another_edge
 from napari_xanes._core.fit.params import Extrapolate, LibraryParams
 from napari_xanes._core.fit.shifts import shifted_reference
 from napari_xanes._core.io.references import read_references
@@ -30,8 +32,8 @@ ILL_CONDITIONED = 1000.0
 HALF, NOTICED = 0.5, 0.02
 """Part of a reference's maximum above which its height is compared; change of it from which on that is said."""
 
-FOREIGN = 0.1
-"""Share of the fitted energies of which a reference covers less if it is of another edge."""
+NAMED = 3
+"""References that are all named in a sentence, of more only their number."""
 
 COARSE = 5.0
 """Distance between two points of a reference, in spacings of the data, from which it is said to have a hole."""
@@ -53,6 +55,18 @@ def choose_references(params: LibraryParams) -> list[Reference]:
     if twice:
         raise InputError(f"two references are named '{twice[0]}'; rename a file or choose one by names.")
     return found
+
+
+def check_library(stack: EnergyStack, signal: Signal, params: LibraryParams) -> None:
+    """Refuse references of another edge, before any work is done.
+
+    Which energies are fitted is not known yet, as steps may leave some out.
+    """
+    energy = stack.energy
+    for one in choose_references(params):
+        known = covered(one, energy)
+        if known.sum() < 2 or (known.mean() < FOREIGN and of_another_edge(one, energy)):
+            raise foreign(one, energy)
 
 
 def usable_frames(values: FloatArray | Unread) -> NDArray[np.bool_]:
@@ -100,14 +114,10 @@ def covered_indices(
         If a reference covers hardly any of the energies.
     """
     wanted = energy[fitted]
-    inside = [in_window(wanted, (float(r.energy[0]), float(r.energy[-1]))) for r in references]
-    for r, covered in zip(references, inside, strict=True):
-        if fitted.size and covered.mean() < FOREIGN:
-            raise InputError(
-                f"reference '{r.name}' covers {r.energy[0]:.2f} to {r.energy[-1]:.2f} eV, the scan is fitted from "
-                f"{wanted[0]:.2f} to {wanted[-1]:.2f} eV: is it of another element?  Choose references of the edge that was "
-                "scanned, or check the unit of the energies."
-            )
+    inside = [covered(r, wanted) for r in references]
+    for r, known in zip(references, inside, strict=True):
+        if fitted.size and known.mean() < FOREIGN:
+            raise foreign(r, wanted)
     if asked is not None or extrapolate is not None or not inside or all(c.all() for c in inside):
         return fitted, []
     kept = fitted[np.logical_and.reduce(inside)]
@@ -165,11 +175,12 @@ def shifted_references(references: Sequence[Reference], shifts: Sequence[float])
 
 def doubts_of(references: Sequence[Reference], basis: Design, energy: NDArray[np.float64]) -> list[str]:
     """Return what makes the fit doubtful before it is done."""
-    names = ", ".join(r.name for r in references)
+    count = len(references)
+    which = f"references {', '.join(r.name for r in references)}" if count <= NAMED else f"{count} references"
     doubts = [hole for r in references if (hole := _hole(r, energy))]
     if basis.condition_number > ILL_CONDITIONED:
         said = (
-            f"the references {names} are nearly combinations of one another or of the background (condition number "
+            f"the {which} are nearly combinations of one another or of the background (condition number "
             f"{basis.condition_number:.0f}), so small noise gives large errors of the fractions; use fewer"
         )
         doubts.append(Grave(said))

@@ -28,7 +28,13 @@ from napari_xanes._core.edge.params import EdgeNormalization
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.step import Step
 from napari_xanes._core.engine.streamed import run_kernels
-from napari_xanes._core.fit.library import fitted_indices, sampled_divisor, sampled_pixels_of, usable_frames
+from napari_xanes._core.fit.library import (
+    check_library,
+    fitted_indices,
+    sampled_divisor,
+    sampled_pixels_of,
+    usable_frames,
+)
 from napari_xanes._core.fit.origin import origin_of
 from napari_xanes._core.fit.params import Extrapolate, LibraryParams
 from napari_xanes._core.fit.shift_kernel import ShiftKernel
@@ -197,6 +203,7 @@ SHIFT_MAP = Step(
     takes=("optical_density", "normalized"),
     makes=("energy_shift", "energy_shift_sigma"),
     map_count=lambda params: 2,
+    check=check_library,
     measures=True,
     after=("flat_field", "optical_density", "normalize"),
 )

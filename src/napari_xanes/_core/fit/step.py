@@ -22,6 +22,7 @@ from napari_xanes._core.fit.collect import Collect, divided_out
 from napari_xanes._core.fit.diagnosis import diagnose
 from napari_xanes._core.fit.leftover import Leftover
 from napari_xanes._core.fit.library import (
+    check_library,
     choose_references,
     covered_indices,
     doubts_of,
@@ -31,6 +32,7 @@ from napari_xanes._core.fit.library import (
     shifted_references,
 )
 from napari_xanes._core.fit.origin import origin_of
+from napari_xanes._core.fit.other_edge import strangers
 from napari_xanes._core.fit.params import FitParams, LibraryParams
 from napari_xanes._core.fit.pixels import Divisor
 from napari_xanes._core.fit.shifts import check_shifts, fit_reference_shifts
@@ -67,7 +69,7 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
     if shifts:
         references = shifted_references(references, shifts)
         fitted, narrowed = covered_indices(chain.energy, every, references, *limits)
-    found.warn(*narrowed)
+    found.warn(*narrowed, *map(Grave, strangers(references, chain.energy)))
     energy = chain.energy[fitted]
     weights = _step_weights(params, chain, fitted, found)
     basis = make_basis(references, energy, params.extrapolate, params.background, weights)
@@ -263,6 +265,7 @@ FIT = Step(
     makes=("fraction", "sigma", "coefficient", "amount", "amount_sigma", "error", "rms", "r_factor"),
     map_count=lambda params: (4 + params.uncertainty) * len(choose_references(params)) + 4,
     measures=True,
+    check=check_library,
     after=("flat_field", "optical_density", "normalize"),
     code=fit_code,
     usual=True,

@@ -209,7 +209,7 @@ def flat_field_step(
     stack = chain.stack
     if chain.signal != "counts":
         return params, Found({"skipped": f"the data are {chain.signal.replace('_', ' ')} already"})
-    check_flats(stack, chain.signal)
+    check_flats(stack, chain.signal, params)
     assert stack.flat is not None
     read = chain.frames(progress)
     dark = mean_dark(stack.dark, chain.image_shape)
@@ -244,7 +244,7 @@ def flat_field_step(
     return params, found
 
 
-def check_flats(stack: EnergyStack, signal: Signal) -> None:
+def check_flats(stack: EnergyStack, signal: Signal, params: FlatFieldParams) -> None:
     """Refuse counts without flats."""
     if signal == "counts" and stack.flat is None:
         raise InputError(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_xanes._core.base.checks import check_energy, check_mu
+from napari_xanes._core.base.checks import check_energy, check_mu, in_window
 from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
@@ -147,6 +147,27 @@ def check_references(
     return ReferenceCheck(
         **{**vars(check), "sentences": tuple(_sentences(check, fitted, coarse, extrapolate))}
     )
+
+
+def noise_of_fractions(
+    references: Sequence[Reference], energy: NDArray[np.float64], background: Sequence[int] = ()
+) -> float:
+    """Return the largest standard error of a fraction in an even mixture of all references, for noise of one.
+
+    Raises
+    ------
+    InputError
+        If there are no references, or they share too few of the energies.
+    """
+    if not references:
+        raise InputError("there are no references.")
+    inside = np.logical_and.reduce([in_window(energy, (r.energy[0], r.energy[-1])) for r in references])
+    shared = energy[inside]
+    if shared.size < len(references) + len(background):
+        raise InputError(f"the references share {shared.size} of the {energy.size} energies.")
+    spectra = np.stack([interpolate_reference(r, shared) for r in references])
+    columns, _ = _columns(shared, spectra, [r.name for r in references], background)
+    return float(_mixture_sigma(columns, range(len(references))).max())
 
 
 @public

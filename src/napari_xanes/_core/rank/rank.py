@@ -19,7 +19,7 @@ from napari_xanes._core.data.reference import Reference
 from napari_xanes._core.engine import blocks
 from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.step import Step
-from napari_xanes._core.fit.library import choose_references, covered_indices, fitted_indices
+from napari_xanes._core.fit.library import check_library, choose_references, covered_indices, fitted_indices
 from napari_xanes._core.fit.params import LibraryParams
 from napari_xanes._core.fit.step import treated_references
 from napari_xanes._core.rank.ranking import (
@@ -230,5 +230,6 @@ RANK = Step(
     makes=("chosen_fraction",),
     map_count=lambda params: len(choose_references(params)) + 1,
     measures=True,
+    check=check_library,
     after=("flat_field", "optical_density", "normalize"),
 )

@@ -77,11 +77,11 @@ def check_steps(
     `complain` is called with the name of the step and the error.
     """
     signal = stack.signal
-    for name, _ in steps:
+    for name, params in steps:
         step = STEPS[name]
         try:
             check_takes(step, signal)
-            step.check(stack, signal)
+            step.check(stack, signal, params)
         except InputError as error:
             complain(name, error)
         if step.gives and SIGNALS.index(step.gives) > SIGNALS.index(signal):

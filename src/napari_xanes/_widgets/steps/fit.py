@@ -11,16 +11,17 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QWidget
 
 from napari_xanes._core.base.params import make_params
+from napari_xanes._core.data.history import last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.fit.params import FitParams
 from napari_xanes._core.recipe.steps import STEPS
-from napari_xanes._widgets.layers.layers import about, results_of, show_maps
+from napari_xanes._widgets.layers.layers import about, history_of, results_of, show_maps
 from napari_xanes._widgets.layers.tuples import More, thinned
 from napari_xanes._widgets.layers.words import facts, frames_text
 from napari_xanes._widgets.parts.advice import Told, Way
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
-from napari_xanes._widgets.steps.library_advice import advice_on
+from napari_xanes._widgets.steps.library_advice import advice_on, chosen_in, many_at_once
 from napari_xanes._widgets.steps.on_the_way import normalized_first
 from napari_xanes._widgets.steps.panel import StepPanel, Steps
 from napari_xanes._widgets.steps.sections import FIT
@@ -102,8 +103,8 @@ class FitPanel(StepPanel):
 
     def will(self, layer: Layer) -> str:
         """Say what Run will do."""
-        files = len(self.forms["fit"].editors["references"].value())
-        text = f"Fits {frames_text(layer)} with the spectra of {files} file{'s' if files > 1 else ''}"
+        count = len(chosen_in(self.forms["fit"]))
+        text = f"Fits {frames_text(layer)} with {count} reference{'' if count == 1 else 's'}"
         editor = self.forms["fit"].editors["background"]
         if orders := editor.value():
             text += f" and a {editor.as_text(orders)} background"
@@ -116,7 +117,10 @@ class FitPanel(StepPanel):
 
     def proposals(self, layer: Layer) -> list[Told]:
         """Return what is to be known of references that do not fit the scan."""
-        return advice_on(self.forms["fit"], np.array(about(layer)["energy"]))
+        form, energy = self.forms["fit"], np.array(about(layer)["energy"])
+        made = last_entry(history_of(layer), "normalize")
+        e0 = None if made is None else made.params.get("e0")
+        return [*advice_on(form, energy, e0), *many_at_once(form, energy)]
 
     def automatic(self, step: str, name: str) -> Any:
         """Return what a parameter would be, were it left automatic."""

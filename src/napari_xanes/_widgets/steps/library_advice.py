@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from napari_xanes._core.base.checks import in_window
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.data.reference import Reference
-from napari_xanes._core.edge.elements import edge_near
-from napari_xanes._core.edge.energy import find_e0
+from napari_xanes._core.fit.other_edge import covered, edge_text, of_another_edge
+from napari_xanes._core.rank.check import noise_of_fractions
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.forms.library import spectra_in
 from napari_xanes._widgets.parts.advice import Told, Way
@@ -21,28 +21,54 @@ LEAST = 0.5
 """Fraction of the scan's energies that a reference of the same edge covers at least."""
 
 
-def advice_on(form: ParamsForm, energy: NDArray[np.float64]) -> list[Told]:
-    """Return what is to be known of the references in a form for a scan at these energies."""
+MANY = 6
+"""References from which on their number is said with what it does to the fractions."""
+APART = 20.0
+"""Error of a fraction per error of a value from which it is said of fewer: 20 % where the noise is 1 %."""
+
+
+def chosen_in(form: ParamsForm) -> list[Reference]:
+    """Return the references that a form names."""
     values = form.values()
-    found = spectra_in(values["references"])
     names = values["names"]
-    chosen = [one for one in found if not names or one.name in names]
+    return [one for one in spectra_in(values["references"]) if not names or one.name in names]
+
+
+def advice_on(form: ParamsForm, energy: NDArray[np.float64], e0: float | None = None) -> list[Told]:
+    """Return what is to be known of the references in a form for a scan at these energies, whose edge may be known."""
+    values = form.values()
+    chosen = chosen_in(form)
     if not chosen:
         return []
     window = values["energy_range"]
     wanted = energy if window is None else energy[in_window(energy, window)]
     if wanted.size < 2:
         return []
-    strange = [one for one in chosen if _covered(one, wanted).mean() < LEAST]
+    strange = [
+        one for one in chosen if covered(one, wanted).mean() < LEAST or of_another_edge(one, energy, e0)
+    ]
     fitting = [one for one in chosen if all(one is not other for other in strange)]
     if strange:
-        return [_of_another_edge(form, strange, fitting, wanted)]
-    narrow = [one for one in fitting if not _covered(one, wanted).all()]
+        return [_of_another_edge(form, strange, fitting, wanted, e0)]
+    narrow = [one for one in fitting if not covered(one, wanted).all()]
     return [_narrow(form, narrow, fitting, wanted)] if narrow and values.get("extrapolate") is None else []
 
 
-def _covered(reference: Reference, energy: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return in_window(energy, (float(reference.energy[0]), float(reference.energy[-1])))
+def many_at_once(form: ParamsForm, energy: NDArray[np.float64]) -> list[Told]:
+    """Say what noise does to the fractions where a form names many references, or ones that are alike."""
+    chosen = chosen_in(form)
+    try:
+        noise = noise_of_fractions(chosen, energy, form.values()["background"])
+    except InputError:
+        return []
+    if len(chosen) < MANY and noise < APART:
+        return []
+    size = f"an error of {noise:.0f} %" if noise < 100 else "an error of more than 100 %"
+    sentence = (
+        f"{len(chosen)} references at once: the more they are, and the more alike, the less is known of each. Of noise of 1 % a "
+        f"fraction gets {size}. Find references... ranks which of them the data ask for."
+    )
+    return [Told(sentence)]
 
 
 def _listed(references: Sequence[Reference]) -> str:
@@ -51,13 +77,17 @@ def _listed(references: Sequence[Reference]) -> str:
 
 
 def _of_another_edge(
-    form: ParamsForm, strange: Sequence[Reference], fitting: Sequence[Reference], energy: NDArray[np.float64]
+    form: ParamsForm,
+    strange: Sequence[Reference],
+    fitting: Sequence[Reference],
+    energy: NDArray[np.float64],
+    e0: float | None,
 ) -> Told:
     one = strange[0]
-    edge = _edge_of(one)
+    edge = edge_text(one)
     sentence = (
-        f"{_listed(strange)}: {one.energy[0]:.0f} to {one.energy[-1]:.0f} eV{f' ({edge})' if edge else ''}, while the scan "
-        f"goes from {energy[0]:.0f} to {energy[-1]:.0f} eV. "
+        f"{_listed(strange)}: {one.energy[0]:.0f} to {one.energy[-1]:.0f} eV{f', edge at {edge}' if edge else ''}, while the scan "
+        f"goes from {energy[0]:.0f} to {energy[-1]:.0f} eV{f', edge at {e0:.0f} eV' if e0 else ''}. "
     )
     if not fitting:
         remove = Way(
@@ -76,7 +106,7 @@ def _of_another_edge(
 def _narrow(
     form: ParamsForm, narrow: Sequence[Reference], chosen: Sequence[Reference], energy: NDArray[np.float64]
 ) -> Told:
-    inside = energy[np.logical_and.reduce([_covered(one, energy) for one in chosen])]
+    inside = energy[np.logical_and.reduce([covered(one, energy) for one in chosen])]
     outside = energy.size - inside.size
     first, last = max(one.energy[0] for one in narrow), min(one.energy[-1] for one in narrow)
     sentence = (
@@ -101,14 +131,6 @@ def _narrow(
         )
     )
     return Told(sentence, tuple(ways))
-
-
-def _edge_of(reference: Reference) -> str:
-    try:
-        edge = edge_near(find_e0(reference.energy, reference.mu))
-    except InputError:
-        return ""
-    return str(edge or "")
 
 
 def _set(form: ParamsForm, **values: object) -> None:
