@@ -57,10 +57,9 @@ def files(tmp_path_factory):
     return [str(folder / f"{r.name}.txt") for r in REFERENCES]
 
 
-def run(stack, *steps, **more):
-    return nx.run_recipe(
-        nx.Recipe.from_dict({"schema": 1, "step": [{"do": "optical_density"}, *steps]}), stack, **more
-    )
+def run(stack, *steps, maps=(), **more):
+    table = {"schema": 1, "step": [{"do": "optical_density"}, *steps], "output": {"maps": [*maps]}}
+    return nx.run_recipe(nx.Recipe.from_dict(table), stack, **more)
 
 
 def covered(result, f):
@@ -187,6 +186,18 @@ def test_amounts_have_errors(files, slope, counted):
             made.normalized, stack.energy, REFERENCES, normalization=made, uncertainty=True
         )
     np.testing.assert_allclose(one.amount_sigma[0], maps["amount_sigma_a"], rtol=2e-2)
+
+
+@pytest.mark.parametrize("slope", [None, "pixel"], ids=["fit with a line", "normalised"])
+def test_errors_of_amounts_can_be_had_alone(files, slope):
+    fit = {"do": "fit", "references": files, "uncertainty": True}
+    steps = [NORMALIZE | {"uncertainty": True}, fit] if slope else [fit | {"background": [0, 1]}]
+    stack = scene(32, 0.01, False)[0]
+    every = run(stack, *steps).maps
+    alone = run(stack, *steps, maps=["amount_sigma"]).maps
+    assert [*alone] == [name for name in every if name.startswith("amount_sigma")]
+    for name, data in alone.items():
+        assert data.tobytes() == every[name].tobytes()
 
 
 def test_amounts_without_the_error_of_their_thickness_have_none(files):

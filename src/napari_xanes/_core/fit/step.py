@@ -100,6 +100,8 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
     _learn_noise(kernel, chain, direct, found)
     if not direct:  # else the thickness is their sum
         kernel.optional = {**kernel.optional, "coefficients": "coefficient"}
+    if params.uncertainty:
+        _leave_what_amounts_need(kernel, direct)
     names = tuple(r.name for r in references)
 
     diagnosed = _Diagnose(chain, params, leftover, references, shifts, energy, basis, direct)
@@ -112,6 +114,14 @@ def add_fit(chain: Chain, params: FitParams, references: Sequence[Reference]) ->
         "shift_references": False,
     }
     return params.model_copy(update=resolved), found
+
+
+def _leave_what_amounts_need(kernel: FitKernel, direct: bool) -> None:
+    """Leave the maps of which the errors of amounts are made, and no others for them; see `amount_sigma`."""
+    spare = "with_thickness" if direct else "coefficient_sigma"
+    kernel.maps = {name: lead for name, lead in kernel.maps.items() if name != spare}
+    if not direct:
+        kernel.optional = {name: kind for name, kind in kernel.optional.items() if name != "sigma"}
 
 
 def _learn_noise(kernel: FitKernel, chain: Chain, direct: bool, found: Found) -> None:

@@ -283,6 +283,7 @@ class FitKernel:
         if "coefficient_sigma" in out:  # the error of a fraction of nothing, times the sum
             none, one = np.zeros_like(x), np.ones_like(noise)
             sigma.fill(x, z, none, noise, free, features, terms, out["coefficient_sigma"], one)
+        if "with_thickness" in out:
             together = self._with_thickness[data.dtype] @ features
             out["with_thickness"][...] = together - out["fractions"] * together.sum(axis=0)
             out["with_thickness"] *= noise**2 / x.sum(axis=0)
