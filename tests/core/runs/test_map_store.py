@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import cloudpickle
 import h5py
@@ -18,7 +20,8 @@ from zarr.storage import LocalStore
 import napari_xanes as nx
 from napari_xanes._core.base.files import write_text
 from napari_xanes._core.engine import slabs
-from napari_xanes._core.runs import batch, map_store, result_zarr
+from napari_xanes._core.runs import batch, map_store, needs, result_zarr
+from napari_xanes._core.runs.chunks import Packed
 from napari_xanes._core.runs.map_store import MADE_FROM, MapStore, begun_folder, forget_begun, maps_beside
 from napari_xanes._core.runs.pipeline import run_steps
 
@@ -47,11 +50,16 @@ def make_recipe(references, *before, maps=(), **fit):
 
 
 @pytest.mark.parametrize(
-    ("kind", "height", "solver"), [("h5", 16, "direct"), ("zarr", 3, "direct"), ("zarr", 16, "admm")]
+    ("kind", "height", "solver", "alike"),
+    [("h5", 16, "direct", True), ("zarr", 3, "direct", True), ("zarr", 16, "admm", False)],
 )
-def test_results_are_the_same_as_in_memory_to_the_last_bit(tmp_path, monkeypatch, kind, height, solver):
+def test_results_are_the_same_as_in_memory_to_the_last_bit(
+    tmp_path, monkeypatch, kind, height, solver, alike
+):
+    """Also where the maps are put in other chunks than the result has."""
     monkeypatch.setattr(slabs, "slab_height", lambda *_: height)
-    monkeypatch.setattr(result_zarr, "CHUNK", {2: (64, 64), 3: (8, 16, 16)})
+    for module in (result_zarr, map_store)[: 1 + alike]:
+        monkeypatch.setattr(module, "CHUNK", {2: (64, 64), 3: (8, 16, 16)})
     scan, references = write_scan(tmp_path, (26, 20, 24))
     recipe = make_recipe(references, {"do": "align"}, solver=solver)
     expected = nx.run_recipe(recipe, scan)
@@ -159,6 +167,93 @@ def test_what_is_counted_in_maps_reads_them_once(tmp_path, moved, second, times)
         run_steps(nx.read_stack(scan, signal="optical_density"), recipe.steps, sink=sink)
     read = moved["get"]
     assert read["1/0/invalid"] == CHUNKS and max(read.values()) == times * CHUNKS
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_maps_that_are_written_already_are_not_written_again(tmp_path, monkeypatch, moved, links):
+    """Nor read, where files have a second name, and where they are copied; only amounts are made of two maps."""
+    if not links:
+        monkeypatch.setattr(os, "link", refused(os.link))
+    scan, references = write_scan(tmp_path, (20, 20, 24))
+    recipe = make_recipe(references)
+    (job,) = batch.plan(recipe, [scan], tmp_path / "out", results="zarr")
+    result = batch.run_job(recipe, job)
+    amounts = [name for name in result.maps if name.startswith("amount")]
+    written = {key.removeprefix("new/maps/") for key in moved["set"] if key.startswith("new/maps/")}
+    assert len(amounts) == 2 and written == {f"{name}/0" for name in amounts}
+    read = moved["get"]
+    assert not [key for key in read if key.startswith("new/")]
+    assert read["1/0/thickness"] == 2 * CHUNKS  # for the diagnosis, and once for all amounts
+    assert not {"1/1/sigma", "1/1/rms", "1/1/coefficients"} & read.keys()
+    assert max(read.values()) <= 5 * CHUNKS  # of two fractions
+    check_same(result, nx.run_recipe(recipe, scan))
+    files = [path for path in job.target.rglob("*") if path.is_file()]
+    assert {path.stat().st_nlink for path in files} == {1}
+
+
+def refused(link):
+    """Return what refuses to link any file but those that zarr writes."""
+
+    def maybe(source, target):
+        if Path(source).suffix != ".partial":
+            raise PermissionError
+        link(source, target)
+
+    return maybe
+
+
+def test_coarser_copies_of_what_is_linked_are_made_of_it(tmp_path, monkeypatch, moved):
+    monkeypatch.setattr(result_zarr, "COARSE", {2: 2048, 3: 20})
+    scan, references = write_scan(tmp_path, (20, 20, 24))
+    recipe = make_recipe(references, maps=["thickness"])
+    (job,) = batch.plan(recipe, [scan], tmp_path / "out", results="zarr")
+    result = batch.run_job(recipe, job)
+    assert moved["get"]["new/maps/thickness/0"] == CHUNKS and "new/maps/thickness/0" not in moved["set"]
+    nx.save_result(nx.run_recipe(recipe, scan), tmp_path / "whole.zarr")
+    (level,) = (one.levels["thickness"][1] for one in (nx.load_result(tmp_path / "whole.zarr"),))
+    assert np.asarray(result.levels["thickness"][1]).tobytes() == np.asarray(level).tobytes()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"chunks": (8, 8, 8)},
+        {"dtype": "f8"},
+        {"fill_value": 0.0},
+        {"shape": (16, 16, 9)},
+        {"compressors": None},
+    ],
+)
+def test_chunks_that_are_packed_otherwise_are_not_taken(tmp_path, other):
+    root = result_zarr.new_store(tmp_path / "maps")
+    given = {"shape": (16, 16, 16), "chunks": (8, 16, 16), "dtype": "f4", "fill_value": np.nan}
+    several = {"shape": (2, 16, 16, 16), "chunks": (1, 8, 16, 16)}
+    root.create_array("made", **(given | result_zarr.packing() | several))[:] = 1
+    packed = Packed(tmp_path / "maps/made", (1,))
+    root.create_array("wanted", **(given | result_zarr.packing() | other))
+    assert not packed.link_into(tmp_path / "maps/wanted")
+    same = root.create_array("same", **(given | result_zarr.packing()))
+    assert packed.link_into(tmp_path / "maps/same") and (same[:] == 1).all()
+
+
+@pytest.mark.parametrize("maps", [[], ["fraction", "thickness", "error"], ["amount"]])
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+def test_the_disk_that_volumes_take_is_what_was_said(tmp_path, monkeypatch, kind, maps):
+    """When the result is whole, and the maps that it was made of are there still; each file once."""
+    scan, references = write_scan(tmp_path, (24, 64, 64))
+    recipe = make_recipe(references, maps=maps)
+    (job,) = batch.plan(recipe, [scan], tmp_path / "out", results=kind)
+    said = needs.disk_needed(recipe, batch.open_scan(recipe, job), job.target)
+    taken, save = [], batch.save_made
+
+    def save_and_look(*args):
+        save(*args)
+        paths = [path for path in (tmp_path / "out").rglob("*") if {"maps", "scan.h5"} & {*path.parts}]
+        taken.append(sum({one.st_ino: one.st_size for one in map(os.stat, paths)}.values()))
+
+    monkeypatch.setattr(batch, "save_made", save_and_look)
+    batch.run_job(recipe, job)
+    assert 0.7 * said < taken[0] < 1.1 * said
 
 
 def test_memory_does_not_grow_with_the_volume(tmp_path, monkeypatch):
@@ -316,6 +411,44 @@ def progress(done, total, text):
 (job,) = batch.plan(recipe, [scan], sys.argv[5], results=kind, resume=True)
 batch.run_job(recipe, job, workers=1, progress=progress)
 """
+
+
+KILLED_LATE = """
+import os, signal
+from napari_xanes._core.runs import chunks, result_zarr
+left, call = int(sys.argv[6]), {module}.{name}
+def die(*args):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return call(*args)
+{module}.{name} = die
+"""
+
+
+@pytest.mark.parametrize(("module", "name", "calls"), [("chunks", "_link", 9), ("result_zarr", "_stamps", 0)])
+def test_a_run_that_is_killed_while_its_result_is_put_together_goes_on(
+    tmp_path, monkeypatch, module, name, calls
+):
+    """When some of the links are there, and when all are and the result has no name yet."""
+    scan, references = write_scan(tmp_path, (20, 20, 24))
+    recipe = make_recipe(references)
+    recipe.save(tmp_path / "recipe.toml")
+    first, second = KILLED.split("def progress", 1)
+    script = f"{first}{KILLED_LATE.format(module=module, name=name)}def progress{second}"
+    words = [tmp_path / "recipe.toml", scan, "zarr", 10**9, tmp_path / "out", calls]
+    done = subprocess.run([sys.executable, "-c", script, *map(str, words)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    begun = {path: path.read_bytes() for path in tmp_path.rglob("*.begun/maps/**/c/**/*") if path.is_file()}
+    assert begun and any(path.stat().st_nlink == 2 for path in begun)
+    assert list((tmp_path / "out").glob("*.part")) and not (tmp_path / "out/scan.zarr").exists()
+    planes = []
+    monkeypatch.setattr(MapStore, "put", put_and_note(MapStore.put, planes))
+    (job,) = batch.plan(recipe, [scan], tmp_path / "out", results="zarr", resume=True)
+    check_same(batch.run_job(recipe, job), nx.run_recipe(recipe, scan))
+    assert not planes
+    assert {one.name for one in (tmp_path / "out").iterdir()} == {"scan.zarr", "scan.toml"}
 
 
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same(tmp_path):

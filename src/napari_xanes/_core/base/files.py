@@ -200,6 +200,20 @@ def check_folder(folder: str | Path) -> None:
         ) from None
 
 
+def can_link(path: str | Path) -> bool:
+    """Whether a file beside `path` can have two names, as on most file systems; the folder is not made."""
+    one, other = (_new_part(_there(path)) for _ in range(2))
+    try:
+        os.close(os.open(one, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.link(one, other)
+    except OSError:
+        return False
+    finally:
+        for part in (one, other):
+            part.unlink(missing_ok=True)
+    return True
+
+
 def check_no_link(path: Path, what: str) -> None:
     """Refuse a link where something of this program's own is to be: what is written there would be elsewhere."""
     if path.is_symlink():
@@ -215,15 +229,20 @@ def has_links(folder: Path) -> bool:
 
 def check_disk(n_bytes: int, path: str | Path) -> None:
     """Refuse with a ResourceError to write more than the disk of `path` has room for, or this process may write."""
-    folder = Path(path).absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    free = min(shutil.disk_usage(folder).free, file_limit())
+    free = min(shutil.disk_usage(_there(path)).free, file_limit())
     if n_bytes > free:
         raise ResourceError(
             f"{shown(path)} needs {n_bytes / 2**20:.0f} MiB of disk, {free / 2**20:.0f} MiB are free; "
             "make room or choose another folder."
         )
+
+
+def _there(path: str | Path) -> Path:
+    """Return the folder that a path is to be in, as far as it is there."""
+    folder = Path(path).absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def check_regular(path: str | Path, what: str = "file") -> Path:

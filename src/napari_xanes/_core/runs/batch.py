@@ -40,6 +40,7 @@ from napari_xanes._core.runs.result_file import (
     is_result_file,
     load_result,
     open_result,
+    save_made,
     save_result,
 )
 
@@ -309,7 +310,7 @@ def run_job(
         )
         head = f"{MARK}: how {shown(job.target.name)} was made"
         write_text(job.target.with_suffix(".toml"), f"{head}\n{resolved.to_toml()}")
-        save_result(result, job.target)
+        save_made(result, job.target, None if sink is None else sink.packed)
     all_in_place(job.target)
     return open_result(job.target) if volumes else result
 

@@ -25,6 +25,7 @@ from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.engine.passes import RawMaps
 from napari_xanes._core.engine.slabs import SlabPass
+from napari_xanes._core.runs.chunks import Packed, packed_images
 from napari_xanes._core.runs.result_zarr import CHUNK, lazy, new_store, packing
 
 MADE_FROM = "made_from.json"
@@ -47,6 +48,8 @@ class MapStore:
         self.folder = folder
         self._passes, self._facts = 0, 0
         self._arrays: list[dict[str, Any]] = []
+        self.packed: dict[str, Packed] = {}
+        """The chunks of maps that were returned, by the names that dask has for them."""
         self._whole: NDArray[np.bool_] = np.zeros(0, np.bool_)
 
     @property
@@ -129,7 +132,12 @@ class MapStore:
 
     def maps(self) -> RawMaps:
         """Return the maps of the last pass, read where they are looked at."""
-        return [{name: lazy(array) for name, array in kernel.items()} for kernel in self._arrays]
+        maps = [{name: lazy(array) for name, array in kernel.items()} for kernel in self._arrays]
+        folder = self.folder / "maps" / str(self._passes)
+        for number, kernel in enumerate(maps):
+            for name, one in kernel.items():
+                self.packed.update(packed_images(folder / str(number) / name, one))
+        return maps
 
 
 def _new_arrays(root: Any, image_shape: Sequence[int], like: RawMaps) -> list[dict[str, Any]]:

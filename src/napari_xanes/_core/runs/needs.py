@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from napari_xanes._core.align.copies import rows_at_once
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.errors import ResourceError
-from napari_xanes._core.base.files import check_disk
+from napari_xanes._core.base.files import can_link, check_disk
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.kinds import kind
@@ -24,12 +24,18 @@ from napari_xanes._core.fit.fit import FitParams, choose_references
 from napari_xanes._core.prepare.crop import BinParams, CropParams
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS
+from napari_xanes._core.runs.result_file import is_store_name
+from napari_xanes._core.runs.result_zarr import COARSE, COARSER
 from napari_xanes._core.runs.unpack import check_scratch, held_bytes, is_awkward, scratch_bytes
 
 OF_A_JOB = 0.9
 """Of the memory that is free, for one job."""
 AND_MORE = 128 * 2**20
 """Bytes of libraries that are loaded while a job runs, of what is written at once, and of small arrays."""
+OF_TWO = ("amount", "amount_sigma")
+"""Kinds of maps that are made of others when the result is written."""
+IF_ASKED_FOR = ("coefficient", "rms", "r_factor", *OF_TWO)
+"""Kinds of maps, besides errors, that a fit leaves out where nobody asks for them."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +163,13 @@ def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequen
     """
     energies, *image_shape = shape_after(recipe.steps, stack)
     pixels = prod(image_shape)
-    copies = 1 + ("tiff" in (*recipe.output.export, *export)) + _puts_maps(stack, target)
-    values = copies * _count_maps(recipe) * pixels + (energies * pixels if recipe.output.stack else 0)
-    check_disk(4 * values, target)
-    return 4 * values
+    copies: float = 1 + ("tiff" in (*recipe.output.export, *export))
+    if is_store_name(target) and max(image_shape, default=0) > COARSE.get(len(image_shape), 2**62):
+        copies += COARSER
+    maps = copies * _count_maps(recipe) + (_count_beside(recipe, target) if _puts_maps(stack, target) else 0)
+    needed = int(4 * pixels * (maps + (energies if recipe.output.stack else 0)))
+    check_disk(needed, target)
+    return needed
 
 
 def _puts_maps(stack: EnergyStack, target: Path | None) -> bool:
@@ -172,5 +181,24 @@ def _count_maps(recipe: Recipe) -> int:
     """Return how many maps the steps make, about; none of those that are not kept."""
     if not recipe.output.maps:
         return sum(STEPS[name].map_count(params) for name, params in recipe.steps)
+    return _count_kinds(recipe, recipe.output.maps)
+
+
+def _count_beside(recipe: Recipe, target: Path) -> int:
+    """Return how many maps of volumes are on the disk beside the result, about, while it is made.
+
+    Those that a store holds itself it has by links, unless a mask changes all of them.
+    """
+    masked = any(name == "mask" for name, _ in recipe.steps)
+    linked = is_store_name(target) and not masked and can_link(target)
+    if not recipe.output.maps:
+        return 0 if linked else _count_maps(recipe)
+    makes = {kind for name, _ in recipe.steps for kind in STEPS[name].makes if not kind.endswith("sigma")}
+    always, asked = makes - {*IF_ASKED_FOR}, {*recipe.output.maps}
+    return _count_kinds(recipe, always - asked if linked else always | asked - {*OF_TWO})
+
+
+def _count_kinds(recipe: Recipe, kinds: Collection[str]) -> int:
+    """Return how many maps of some kinds the steps make, about."""
     of_references = [len(choose_references(p)) for _, p in recipe.steps if isinstance(p, FitParams)]
-    return sum(max(of_references, default=1) if kind(one).prefix else 1 for one in recipe.output.maps)
+    return sum(max(of_references, default=1) if kind(one).prefix else 1 for one in kinds)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from napari_xanes._core.base.hdf5_heaps import check_attributes, check_heaps, ch
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.io.hdf5 import Hdf5Array
 from napari_xanes._core.runs import result_layout as layout
+from napari_xanes._core.runs.chunks import Packed
 from napari_xanes._core.runs.result_seal import check_seal, seal
 from napari_xanes._core.runs.result_zarr import about_file, is_result_store, lazy, load_store, save_store
 
@@ -56,6 +58,11 @@ def save_result(result: Result, path: str | Path) -> None:
     ResourceError
         If the disk is too full.
     """
+    save_made(result, path)
+
+
+def save_made(result: Result, path: str | Path, packed: Mapping[str, Packed] | None = None) -> None:
+    """Write a result as `save_result` does; in a store with links to chunks that are `packed` already, see `save_store`."""
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
@@ -63,7 +70,7 @@ def save_result(result: Result, path: str | Path) -> None:
         )
     _check_not_input(result, path)
     try:
-        _save(result, path)
+        _save(result, path, packed)
     except XanesError:
         raise
     except ValueError as error:
@@ -72,9 +79,9 @@ def save_result(result: Result, path: str | Path) -> None:
         ) from error
 
 
-def _save(result: Result, path: Path) -> None:
+def _save(result: Result, path: Path, packed: Mapping[str, Packed] | None) -> None:
     if is_store_name(path):
-        save_store(result, path)
+        save_store(result, path, packed)
         return
     check_disk(_size(result), path)
     with whole_hdf5(path, signed=True) as file:

@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_xanes._core.base.errors import DataFileError, InputError
-from napari_xanes._core.base.files import check_disk, checked_path, has_links, scratch_folder, shown
+from napari_xanes._core.base.files import can_link, check_disk, checked_path, has_links, scratch_folder, shown
 from napari_xanes._core.base.hdf5_heaps import check_heaps
 from napari_xanes._core.data.history import history_to_json
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.io.zarr_array import open_store
 from napari_xanes._core.runs import result_layout as layout
+from napari_xanes._core.runs.chunks import Packed, fill, fill_coarser, step_of
 from napari_xanes._core.runs.result_seal import check_seal, seal
 
 MARK = "napari_xanes"
@@ -38,6 +38,8 @@ SCHEMA = 1
 CHUNK = {2: (1024, 1024), 3: (8, 256, 256)}
 COARSE = {2: 2048, 3: 512}
 """The coarsest copy of an image or volume has at most so many pixels a side."""
+COARSER = 0.2
+"""Of what an image takes, what all its coarser copies take at most."""
 KINDS = ("maps", "labels")
 STAMPS = "entry/process/files"
 CRC = 4
@@ -57,8 +59,10 @@ def is_result_store(path: str | Path) -> bool:
         return False
 
 
-def save_store(result: Result, path: str | Path) -> None:
+def save_store(result: Result, path: str | Path, packed: Mapping[str, Packed] | None = None) -> None:
     """Write a result into a new folder, which gets its name when it is whole; a result that is there is replaced.
+
+    Chunks that are written already, of images of dask by their `packed` names, are linked to and stay where they are.
 
     Raises
     ------
@@ -76,18 +80,21 @@ def save_store(result: Result, path: str | Path) -> None:
         raise DataFileError(
             f"{shown(path)} is no result of this program and is not replaced; choose another name."
         )
-    check_disk(int(1.2 * sum(a.nbytes for a in (*result.maps.values(), *result.labels.values()))), path)
+    packed = packed or {}
+    images, linked = (*result.maps.values(), *result.labels.values()), packed if can_link(path) else {}
+    anew = sum(a.nbytes for a in images if getattr(a, "name", "") not in linked)
+    check_disk(int(anew + COARSER * sum(a.nbytes for a in images)), path)
     with scratch_folder(path.parent) as scratch:
         new, old = scratch / "new", scratch / "old"
-        _write(result, new)
+        _write(result, new, packed)
         if path.exists():
             path.replace(old)
         new.replace(path)
 
 
-def _write(result: Result, folder: Path) -> None:
+def _write(result: Result, folder: Path, packed: Mapping[str, Packed]) -> None:
     root = new_store(folder)
-    keys = {}
+    keys, whole, levels = {}, [], []
     for kind in KINDS:
         images: dict[str, NDArray[Any]] = getattr(result, kind)
         keys[kind] = layout.unique_keys(list(images))
@@ -95,7 +102,13 @@ def _write(result: Result, folder: Path) -> None:
         if kind == "labels" and images:
             group.attrs["ome"] = {"version": "0.5", "labels": list(keys[kind].values())}
         for name, data in images.items():
-            _write_image(group.create_group(keys[kind][name]), name, data, result, labels=kind == "labels")
+            key = keys[kind][name]
+            arrays = _new_image(group.create_group(key), name, data, result, labels=kind == "labels")
+            whole.append((data, arrays[0], folder / kind / key / "0"))
+            levels.append(arrays)
+    fill(whole, packed)
+    for arrays in levels:
+        fill_coarser(arrays)
     about = np.frombuffer(_about(result, _stamps(folder)), np.uint8)
     array = root.create_array(ABOUT, shape=about.shape, chunks=about.shape, dtype=about.dtype, **packing())
     array[:] = about
@@ -204,11 +217,11 @@ def about_file(path: Path) -> Iterator[h5py.File]:
             raise DataFileError(str(error).replace(str(copy), f"{shown(path)}/{ABOUT}")) from None
 
 
-def _write_image(group: Any, name: str, data: Any, result: Result, *, labels: bool) -> None:
-    """Write an image and its coarser copies, chunk by chunk."""
+def _new_image(group: Any, name: str, data: Any, result: Result, *, labels: bool) -> list[Any]:
+    """Return new arrays for an image and its coarser copies."""
     shapes, factors = [data.shape], [(1,) * data.ndim]
     while max(shapes[-1]) > COARSE.get(data.ndim, 2**62):
-        step = tuple(2 if n > 1 else 1 for n in shapes[-1])
+        step = step_of(shapes[-1])
         shapes.append(tuple(-(-n // s) for n, s in zip(shapes[-1], step, strict=True)))
         factors.append(tuple(f * s for f, s in zip(factors[-1], step, strict=True)))
     info = result.info.get(name, {})
@@ -218,51 +231,19 @@ def _write_image(group: Any, name: str, data: Any, result: Result, *, labels: bo
         "multiscales": [_multiscale(name, factors, result.pixel_size_um)],
         **({"image-label": {}} if labels else {}),
     }
-    source = data
-    for level, shape in enumerate(shapes):
-        chunks = tuple(min(c, n) for c, n in zip(CHUNK.get(data.ndim, data.shape), shape, strict=True))
-        array = group.create_array(
+    chunks = CHUNK.get(data.ndim, data.shape)
+    return [
+        group.create_array(
             str(level),
             shape=shape,
-            chunks=chunks,
+            chunks=tuple(min(c, n) for c, n in zip(chunks, shape, strict=True)),
             dtype=data.dtype,
             fill_value=np.nan if data.dtype.kind == "f" else 0,
             dimension_names=list(layout.AXES[-data.ndim :]),
             **packing(),
         )
-        step = (1,) * data.ndim if level == 0 else _ratio(factors[level - 1], factors[level])
-        for block in blocks_of(shape, chunks):
-            wide = tuple(slice(b.start * s, b.stop * s) for b, s in zip(block, step, strict=True))
-            array[block] = _coarser(np.asarray(source[wide]), step)
-        source = array
-
-
-def _ratio(before: Sequence[int], after: Sequence[int]) -> tuple[int, ...]:
-    return tuple(b // a for a, b in zip(before, after, strict=True))
-
-
-def blocks_of(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice, ...]]:
-    """Yield where the chunks of an array lie."""
-    starts = (range(0, n, c) for n, c in zip(shape, chunks, strict=True))
-    for start in product(*starts):
-        yield tuple(slice(a, min(a + c, n)) for a, c, n in zip(start, chunks, shape, strict=True))
-
-
-def _coarser(values: NDArray[Any], step: Sequence[int]) -> NDArray[Any]:
-    """Return means over `step` pixels along each axis, of the valid ones; of whole numbers every so many."""
-    if max(step, default=1) == 1:
-        return values
-    if values.dtype.kind != "f":
-        return values[tuple(slice(None, None, s) for s in step)]
-    missing = [(0, -n % s) for n, s in zip(values.shape, step, strict=True)]
-    parts = np.pad(values, missing, constant_values=np.nan)
-    parts = parts.reshape([m for n, s in zip(parts.shape, step, strict=True) for m in (n // s, s)])
-    axes = tuple(range(1, parts.ndim, 2))
-    valid = np.isfinite(parts)
-    count = valid.sum(axis=axes)
-    total = np.where(valid, parts, 0).sum(axis=axes, dtype=np.float64)
-    mean: NDArray[Any] = np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(values.dtype)
-    return mean
+        for level, shape in enumerate(shapes)
+    ]
 
 
 def _multiscale(name: str, factors: Sequence[Sequence[int]], pixel: float | None) -> dict[str, Any]:
