@@ -22,7 +22,6 @@ import numpy as np
 import psutil
 from scipy import ndimage
 
-
 SMALL = 128
 """Pixels a side of small chunks."""
 PACKINGS = {"gzip": {"compression": "gzip", "compression_opts": 1}, "blosc": hdf5plugin.Blosc()}
@@ -100,7 +99,9 @@ def main() -> None:
         start = time.perf_counter()
         scan.read_bytes()
         read = time.perf_counter() - start
-        print(f"{args.energies} x {args.size} x {args.size} uint16, {args.layout}, {scan.stat().st_size / 2**20:.0f} MiB")
+        print(
+            f"{args.energies} x {args.size} x {args.size} uint16, {args.layout}, {scan.stat().st_size / 2**20:.0f} MiB"
+        )
         print(f"{'':18}{'seconds':>8}{'busy':>8}{'/ reading':>11}{'MiB in all':>12}{'MiB more':>10}")
         print(f"{'reading the file':18}{read:8.2f}")
         digests = []

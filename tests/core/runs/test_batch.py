@@ -150,7 +150,7 @@ def test_an_export_that_was_changed_by_hand_is_not_replaced(scan, tmp_path):
     assert (out / "scan_maps" / "statistics.csv").read_text() == "edited"
 
 
-@pytest.mark.parametrize("stage", ["write_text", "save_result", "all_in_place"])
+@pytest.mark.parametrize("stage", ["write_text", "save_made", "all_in_place"])
 def test_exports_of_a_run_that_was_killed_are_known_again(scan, tmp_path, monkeypatch, stage):
     out = tmp_path / "out"
 

@@ -19,7 +19,6 @@ import pytest
 import napari_xanes as nx
 from napari_xanes import cli
 from napari_xanes._core.runs import batch, cluster
-from napari_xanes._core.runs.map_store import begun_folder
 
 DOCS = Path(__file__).parents[3] / "docs"
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
