@@ -540,7 +540,7 @@ def test_watch_keeps_warnings_and_where_wanted_what_others_made(call, tmp_path):
         return code, known["state"], known["said"], made.read_bytes()
 
     code, state, said, first = watch([8360, 8400], "--no-overwrite")
-    assert (code, state) == (0, "done") and "42 of 42 valid pixels are highest at an end" in said
+    assert (code, state) == (0, "done") and "42 of 42 valid pixels (100.0 %) are highest at an end" in said
     _, state, said, kept = watch([8365, 8400], "--no-overwrite")
     assert state == "failed" and "made by another recipe" in said and kept == first
     _, state, _, kept = watch([8360, 8400], "--no-overwrite")

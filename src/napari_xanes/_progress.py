@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 from rich.console import Console
@@ -13,9 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress as Report
-from napari_xanes._core.base.words import LONGEST, fact_text
+from napari_xanes._core.base.words import LONGEST, fact_text, part_text
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.edited import UNTOLD
+from napari_xanes._core.recipe.steps import STEPS
 
 LONG = 10.0
 """Seconds of a stage after which it is said how long it will take."""
@@ -73,19 +75,27 @@ def _duration(seconds: float) -> str:
 
 
 def describe_steps(result: Result, asked: Sequence[tuple[str, Params]]) -> list[str]:
-    """Return a line for each step of a run: what it chose for itself, and what it found."""
-    lines = []
-    for entry, (name, params) in zip(result.history[-len(asked) :], asked, strict=True):
+    """Return a line for each step of a run: what it chose for itself, and what it found; of pixels, which part of all."""
+    lines, done = [], result.history[-len(asked) :]
+    total = max((prod(values.shape) for values in result.maps.values()), default=0)
+    for number, (entry, (name, params)) in enumerate(zip(done, asked, strict=True)):
+        whole = total * (not any(STEPS[later.step].moves_pixels for later in done[number + 1 :]))
         given = params.model_dump(mode="json", exclude_none=True)
         chose = {key: value for key, value in entry.params.items() if given.get(key) != value}
         facts = {key: value for key, value in entry.facts.items() if key not in UNTOLD}
         told = [
-            f"{key} = {_short(key, value)}"
+            f"{key} = {_short(key, value)}{_part(key, value, whole)}"
             for key, value in {**chose, **facts}.items()
             if _is_short(key, value)
         ]
         lines.append(f"{name}: {', '.join(told) or 'done'}")
     return lines
+
+
+def _part(key: str, value: Any, whole: int) -> str:
+    """Return which part of all pixels a count is, "" of what is none."""
+    counts = key.startswith("pixels_") or key.endswith("_pixels") or key == "invalid_fractions"
+    return f" ({part_text(value, whole)})" if whole and counts and isinstance(value, int) and value else ""
 
 
 def _is_short(key: str, value: Any) -> bool:

@@ -130,7 +130,10 @@ def test_empty_pixels_rule_neither_components_nor_clusters(in_memory):
     assert result.tables["scree"]["explained"][0] > 0.3
     left_out = result.history[-1].facts["pixels_without_signal"]
     assert left_out > 200
-    assert any(f"{left_out} of 3000 pixels have an edge step below 4 times" in w for w in result.warnings)
+    assert any(
+        f"{left_out} of 3000 pixels ({left_out / 30:.1f} %) have an edge step below 4 times" in w
+        for w in result.warnings
+    )
 
 
 def test_a_pixel_whose_lines_nearly_meet_at_an_end_is_left_out():

@@ -176,7 +176,7 @@ def test_the_step_counts_pixels_without_an_edge_and_warns():
     found = result.history[-1]["found"]
     assert (found["invalid_pixels"], found["pixels_without_edge"]) == (1750, 250)
     for text in (
-        "250 of 1250 valid pixels show no edge",
+        "250 of 1250 valid pixels (20.0 %) show no edge",
         "% of the pixels with data have none at some",
         "1 of 81 frames",
     ):

@@ -189,7 +189,7 @@ def test_the_step_counts_what_is_no_peak_and_warns():
     assert (found["invalid_pixels"], found["boundary_pixels"]) == (1750, 250)
     assert found["unusable_frames"] == [8352.0]
     for text in (
-        "250 of 1250 valid pixels are highest at an end",
+        "250 of 1250 valid pixels (20.0 %) are highest at an end",
         "% of the pixels with data have none at some",
         "1 of 65 frames",
     ):

@@ -108,7 +108,9 @@ def test_the_step_gives_the_functions_maps_streamed_or_not():
 def test_the_step_warns_of_pixels_without_a_white_line():
     result = run_steps(make_stack(empty=30), [("white_line", WhiteLineParams(window=WINDOW))])
     assert result.history[-1]["found"]["pixels_without_white_line"] == 1500
-    assert any("1500 of 3000 valid pixels nowhere exceed the baseline" in text for text in result.warnings)
+    assert any(
+        "1500 of 3000 valid pixels (50.0 %) nowhere exceed the baseline" in text for text in result.warnings
+    )
     assert any("1 of 78 frames hold no valid pixel" in text for text in result.warnings)
 
 

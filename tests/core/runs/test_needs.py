@@ -17,6 +17,8 @@ from napari_xanes._core.data.history import Entry
 from napari_xanes._core.data.lazy import LazyArray
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.engine import slabs
+from napari_xanes._core.fit.params import FitParams
+from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._core.runs import keeping, needs, unpack
 from napari_xanes._core.runs.pipeline import run_steps
 
@@ -127,6 +129,26 @@ def test_doubtful_frames_are_counted_however_many_there_are(n, told):
     history = (Entry("align", facts={"doubtful_frames": energy[:n].tolist()}),)
     result = Result(maps={}, info={}, energy=energy, history=history, source={})
     assert _progress.describe_steps(result, [("align", AlignParams())]) == [f"align: {told}"]
+
+
+def test_counts_of_pixels_are_told_with_their_part_of_all_unless_pixels_were_put_together_since():
+    entries = [
+        Entry("flat_field", facts={"pixels_without_beam": 5}),
+        Entry("crop"),
+        Entry("normalize", facts={"invalid_pixels": 24, "pixels_without_data": 0, "pixels_without_step": 1}),
+        Entry("fit", facts={"invalid_fractions": 4000, "fitted_energies": 41}),
+    ]
+    maps = {"edge_step": np.zeros((60, 80), np.float32)}
+    result = Result(maps=maps, info={}, energy=np.arange(3.0), history=tuple(entries), source={})
+    asked = [(one.step, STEPS[one.step].params()) for one in entries[:3]] + [
+        ("fit", FitParams(references=("a",)))
+    ]
+    assert _progress.describe_steps(result, asked) == [
+        "flat_field: pixels_without_beam = 5",
+        "crop: done",
+        "normalize: invalid_pixels = 24 (0.5 %), pixels_without_data = 0, pixels_without_step = 1 (under 0.1 %)",
+        "fit: invalid_fractions = 4000 (83.3 %), fitted_energies = 41",
+    ]
 
 
 MEASURE = """if True:

@@ -127,7 +127,7 @@ def test_step_warns_of_pixels_that_did_not_converge(files, monkeypatch):
     mu = random_spectra(2, n=600)[0].reshape(-1, 20, 30)
     step = ("fit", FitParams(references=files, constraint="sum_to_one", solver="admm"))
     result = run_steps(EnergyStack(mu, ENERGY, "normalized"), [step])
-    assert "600 of 600 pixels did not converge" in " ".join(result.warnings)
+    assert "600 of 600 pixels (100.0 %) did not converge" in " ".join(result.warnings)
     fit = fit_references(mu, ENERGY, make_references(2), constraint="sum_to_one", solver="admm")
     assert fit.n_unconverged == 600 and "did not converge" in " ".join(fit.warnings)
 

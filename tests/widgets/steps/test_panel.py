@@ -374,16 +374,41 @@ def test_pixels_without_the_element_are_said_to_have_none(fitted, viewer):
     step, fraction = maps["edge_step"], maps["fraction_" + next(m for m in maps if "fraction_" in m)[9:]]
     empty, total = int((step <= 0).sum()), step.size
     assert empty > 100
+    normalize = fitted.panels["normalize"].result.text()
     assert (
-        f"{empty} of {total} pixels hold no element that stands out, or lie outside the view"
-        in fitted.panels["normalize"].result.text()
+        f"{empty} of {total} pixels ({100 * empty / total:.1f} %) hold no element that stands out"
+        in normalize
     )
     without = int(np.isnan(fraction).sum())
+    fit = fitted.panels["fit"].result.text()
     assert (
-        f"{without} of {total} pixels hold no element that stands out, or lie outside the view"
-        in fitted.panels["fit"].result.text()
+        f"{without} of {total} pixels ({100 * without / total:.1f} %) hold no element that stands out" in fit
     )
+    assert "view" not in normalize + fit, "all of this stack is seen"
     assert not any("invalid" in fitted.panels[key].result.text() for key in ("normalize", "fit"))
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_pixels_outside_the_view_are_counted_apart(
+    workflow, viewer, density, references, run_step, normalized
+):
+    """Two columns that alignment has left without data, and what of the rest has no fraction."""
+    density.data[3, :, :2] = np.nan
+    add_stack(viewer, density)
+    add_references(workflow, references)
+    if normalized:
+        run_step(workflow.panels["normalize"])
+    run_step(workflow.panels["fit"])
+    made, unseen = maps(viewer), 2 * density.data.shape[1]
+    none = int(np.isnan(made["fraction_Ni_oxidised"].data).sum()) - unseen
+    told = f"{unseen} ({unseen / 46.08:.1f} %) have no data, as outside the view"
+    assert none > 100
+    for key in ("normalize", "fit") if normalized else ("fit",):
+        empty = int((made["edge_step"].data <= 0).sum()) if key == "normalize" else none
+        said = workflow.panels[key].result.text()
+        assert (
+            f"{empty} of 4608 pixels ({empty / 46.08:.1f} %) hold no element that stands out; {told}" in said
+        )
 
 
 def test_fractions_are_where_there_is_significantly_something(
@@ -399,8 +424,7 @@ def test_fractions_are_where_there_is_significantly_something(
     assert fit["params"]["significance"] == 3.0 and panel.forms["fit"].values()["significance"] is None
     none = int(np.isnan(maps(viewer)["fraction_Ni_oxidised"].data).sum())
     assert (
-        f"{none} of 4608 pixels hold no element that stands out, or lie outside the view"
-        in panel.result.text()
+        f"{none} of 4608 pixels ({none / 46.08:.1f} %) hold no element that stands out" in panel.result.text()
     )
     panel.forms["fit"].editors["significance"].set_value(0.0)
     run_step(panel)

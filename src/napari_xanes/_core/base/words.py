@@ -22,6 +22,17 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
+def of_pixels(count: int, total: int, what: str = "pixels") -> str:
+    """Return how many of all pixels something is true of, and which part of them that is."""
+    return f"{count} of {total} {what} ({part_text(count, total)})"
+
+
+def part_text(count: int, total: int) -> str:
+    """Return a part in per cent."""
+    part = 100 * count / max(total, 1)
+    return "under 0.1 %" if 0 < part < 0.05 else f"{part:.1f} %"
+
+
 def frame_text(index: int) -> str:
     """Return which frame an index means, counted from 1 as forms count."""
     return f"frame no. {index + 1}" if index >= 0 else f"frame no. {-index} from the end"

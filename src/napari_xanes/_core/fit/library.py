@@ -13,6 +13,7 @@ from napari_xanes._core.base.checks import check_window, in_window, window_indic
 from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.base.words import of_pixels
 from napari_xanes._core.data.history import Grave
 from napari_xanes._core.data.reference import Reference, interpolate_reference
 from napari_xanes._core.data.stack import EnergyStack, Signal
@@ -232,7 +233,7 @@ def gave_up(unconverged: int, pixels: int) -> list[str]:
     if not unconverged:
         return []
     text = (
-        f"{unconverged} of {pixels} pixels did not converge in {MOST_ITERATIONS} iterations, because the references are "
+        f"{of_pixels(unconverged, pixels)} did not converge in {MOST_ITERATIONS} iterations, because the references are "
         "nearly alike; use solver = 'direct' or fewer references"
     )
     return [Grave(text)]

@@ -19,6 +19,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import at_once
+from napari_xanes._core.base.words import of_pixels
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
@@ -184,7 +185,7 @@ def shift_map_step(chain: Chain, params: ShiftMapParams, progress: Progress) -> 
         found = Found(facts)
         if unsure > NOT_TOLD * known.size:
             found.warn(
-                f"the shift of {unsure} of {known.size} pixels has no sigma, as a shift by the limit of {params.limit:g} eV would do "
+                f"the shift of {of_pixels(unsure, known.size)} has no sigma, as a shift by the limit of {params.limit:g} eV would do "
                 "nearly as well; measure at more energies, or fit fewer references"
             )
         return maps, found

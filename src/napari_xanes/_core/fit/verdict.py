@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_xanes._core.base.words import of_pixels
 from napari_xanes._core.data.history import Grave
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.fit.patterns import Cause
@@ -104,7 +105,7 @@ def sentences(found: FitDiagnosis) -> list[str]:
             else ", so references may be wrong there, or normalised in another way than the data"
         )
         said.append(
-            f"{found.clearly_negative} of {found.pixels} pixels with enough of the element have, or without the bound at "
+            f"{of_pixels(found.clearly_negative, found.pixels)} with enough of the element have, or without the bound at "
             f"zero would have, a clearly negative amount of a reference{why}"
         )
     return [Grave(one) for one in said]

@@ -19,6 +19,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Window
 from napari_xanes._core.base.progress import Progress, no_progress
 from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.base.words import of_pixels
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import FloatArray
 from napari_xanes._core.edge.handover import normalization_of
@@ -144,7 +145,7 @@ def _holding_something(chain: Chain, usable: NDArray[np.bool_], found: Found) ->
         return np.ones_like(inside)
     found["pixels_without_signal"] = empty
     found.warn(
-        f"{empty} of {inside.size} pixels have an edge step below {limit:.2g} times its noise and are left out, as their "
+        f"{of_pixels(empty, inside.size)} have an edge step below {limit:.2g} times its noise and are left out, as their "
         "spectra would outweigh all others"
     )
     return inside

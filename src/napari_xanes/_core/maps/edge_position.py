@@ -20,6 +20,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import at_once
+from napari_xanes._core.base.words import of_pixels
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
@@ -287,7 +288,7 @@ def edge_position_step(
         warnings = []
         if without > MANY_WITHOUT * (total - unknown):
             warnings.append(
-                f"{without} of {total - unknown} valid pixels show no edge between {lo:g} and {hi:g} eV; widen the window, or "
+                f"{of_pixels(without, total - unknown, 'valid pixels')} show no edge between {lo:g} and {hi:g} eV; widen the window, or "
                 "mask pixels without the element"
             )
         facts = {"invalid_pixels": unknown, "pixels_without_edge": without}

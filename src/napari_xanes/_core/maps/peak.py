@@ -17,6 +17,7 @@ from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import at_once
+from napari_xanes._core.base.words import of_pixels
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
@@ -224,7 +225,7 @@ def peak_step(chain: Chain, params: PeakParams, progress: Progress) -> tuple[Pea
         if ends > MANY_AT_BOUNDARY * (total - invalid):
             lo, hi = params.window
             warnings.append(
-                f"{ends} of {total - invalid} valid pixels are highest at an end of the window ({lo:g}, {hi:g}) eV and show "
+                f"{of_pixels(ends, total - invalid, 'valid pixels')} are highest at an end of the window ({lo:g}, {hi:g}) eV and show "
                 "no peak; move the window, or mask pixels without the element"
             )
         return maps, Found({"invalid_pixels": invalid, "boundary_pixels": ends}, warnings)

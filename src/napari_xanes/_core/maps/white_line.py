@@ -19,6 +19,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params, Window, field
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import at_once
+from napari_xanes._core.base.words import of_pixels
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
@@ -235,7 +236,7 @@ def white_line_step(
         warnings = []
         if without > MANY_WITHOUT * (total - invalid):
             warnings.append(
-                f"{without} of {total - invalid} valid pixels nowhere exceed the baseline of {params.baseline:g} and have no "
+                f"{of_pixels(without, total - invalid, 'valid pixels')} nowhere exceed the baseline of {params.baseline:g} and have no "
                 "centroid; mask pixels without the element, or lower the baseline"
             )
         return maps, Found({"invalid_pixels": invalid, "pixels_without_white_line": without}, warnings)

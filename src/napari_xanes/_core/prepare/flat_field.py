@@ -6,6 +6,7 @@ The beam is known from flats (images without sample) or from a spectrum I0(E).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from napari_xanes._core.base.errors import InputError
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.base.unread import Unread
+from napari_xanes._core.base.words import of_pixels
 from napari_xanes._core.data.as_dask import computed
 from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.stack import ArrayLike, EnergyStack, Float32, Signal
@@ -224,7 +226,7 @@ def flat_field_step(
     warn_of_darkness(float(black[~blank].mean()), found)
     if bad := check_beam(beam, dark, chain.energy.size):
         found["pixels_without_beam"] = bad
-        text = f"{bad} pixels have no beam above the dark and are invalid"
+        text = f"{of_pixels(bad, prod(chain.image_shape))} have no beam above the dark and are invalid"
         found.warn(text)
 
     changes = beam_changes(stack.flat, chain.energy.size, chain.image_shape)

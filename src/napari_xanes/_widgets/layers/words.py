@@ -8,7 +8,7 @@ from typing import Any
 
 from napari.layers import Layer
 
-from napari_xanes._core.base.words import fact_text
+from napari_xanes._core.base.words import fact_text, of_pixels, part_text
 from napari_xanes._core.data.history import Entry, last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.data.stack import SIGNAL_WORDS, EnergyStack
@@ -70,6 +70,15 @@ def resolved(result: Result, step: str) -> Mapping[str, Any]:
     """Return the parameters of a step as they were resolved, the last time it ran."""
     entry = last_entry(result.history, step)
     return {} if entry is None else entry.params
+
+
+def without_text(empty: int, unseen: int, total: int) -> str:
+    """Return how many of all pixels hold nothing, and how many have no data, to be put behind a result; "" if none."""
+    parts = [f"{of_pixels(empty, total)} hold no element that stands out"] if empty else []
+    if unseen:
+        count = f"{unseen} ({part_text(unseen, total)})" if empty else of_pixels(unseen, total)
+        parts.append(f"{count} have no data, as outside the view")
+    return "".join(f"; {part}" for part in parts)
 
 
 def history_text(name: str, source: dict[str, Any], history: Sequence[Entry]) -> str:

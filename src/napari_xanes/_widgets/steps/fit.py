@@ -11,13 +11,14 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QWidget
 
 from napari_xanes._core.base.params import make_params
+from napari_xanes._core.base.words import of_pixels
 from napari_xanes._core.data.history import last_entry
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.fit.params import FitParams
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.layers.layers import about, history_of, results_of, show_maps
 from napari_xanes._widgets.layers.tuples import More, thinned
-from napari_xanes._widgets.layers.words import facts, frames_text
+from napari_xanes._widgets.layers.words import facts, frames_text, without_text
 from napari_xanes._widgets.parts.advice import Told, Way
 from napari_xanes._widgets.parts.buttons import in_line, make_button
 from napari_xanes._widgets.parts.eliding_combo import ElidingCombo
@@ -183,9 +184,20 @@ class FitPanel(StepPanel):
         quality = f"median R-factor {np.median(valid):.2g}" if valid.size else "no valid pixel"
         short = f"{len(fractions)} reference{'s' * (len(fractions) > 1)}"
         text = f"{short}, {found['fitted_energies']} energies, {quality}"
-        if none := found.get("invalid_fractions", 0):
-            text += f"; {none} of {result.maps['r_factor'].size} pixels hold no element that stands out, or lie outside the view"
+        text += self._without(result)
         return short + (f", R {np.median(valid):.2g}" if valid.size else ""), text + "."
+
+    def _without(self, result: Result) -> str:
+        """Return how many pixels have no fractions and, where that is known, why."""
+        found, size = facts(result, "fit"), result.maps["r_factor"].size
+        layer = self.input_layer()
+        none = found.get("invalid_fractions", 0)
+        if layer is None or result.maps["r_factor"].shape != layer.data.shape[1:]:  # a part, as of a preview
+            return (
+                f"; {of_pixels(none, size)} hold no element that stands out, or have no data" if none else ""
+            )
+        unseen = facts(result, "normalize").get("pixels_without_data", found.get("invalid_pixels", 0))
+        return without_text(none - unseen, unseen, size)
 
     def what_is_fitted(self) -> str | None:
         """Return "normalised" or "optical density", where there is a choice; None where there is none."""

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer
 
+from napari_xanes._core.base.words import of_pixels, part_text
 from napari_xanes._core.data.result import Result
 from napari_xanes._widgets.layers.layers import about, history_of, results_of
 from napari_xanes._widgets.layers.tuples import thinned
-from napari_xanes._widgets.layers.words import facts, frames_text, resolved
+from napari_xanes._widgets.layers.words import facts, frames_text, resolved, without_text
 from napari_xanes._widgets.steps.choice_panel import ChoicePanel
 from napari_xanes._widgets.steps.on_the_way import is_normalized, normalized_first
 from napari_xanes._widgets.steps.panel import Steps
@@ -120,11 +121,13 @@ class MapsPanel(ChoicePanel):
         step = result.history[-1].step
         found = facts(result, step)
         short, text = _TELL[step](result, found)
+        size = next(iter(result.maps.values())).size
         if none := facts(result, "element").get("pixels_without_element", 0):
-            text += f"; {none} pixels hold no element that stands out, or lie outside the view"
+            text += without_text(none, 0, size)
             found = {**found, "invalid_pixels": found.get("invalid_pixels", 0) - none}
         if (lost := found.get("invalid_pixels", 0)) > 0:
-            text += f"; {lost} more have no value" if none else f"; {lost} pixels have no value"
+            count = f"{lost} more ({part_text(lost, size)})" if none else of_pixels(lost, size)
+            text += f"; {count} have no value, as outside the view"
         return short, f"{text[0].upper()}{text[1:]}."
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from napari.layers import Layer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
+from napari_xanes._core.base.words import part_text
 from napari_xanes._core.data.result import Result
 from napari_xanes._widgets.layers.layers import about
-from napari_xanes._widgets.layers.words import facts, frames_text, resolved
+from napari_xanes._widgets.layers.words import facts, frames_text, resolved, without_text
 from napari_xanes._widgets.steps.panel import StepPanel
 from napari_xanes._widgets.steps.sections import NORMALIZE
 
@@ -62,10 +63,8 @@ class NormalizePanel(StepPanel):
         text = f"Edge {short}, pre-edge {a:.0f} to {b:.0f} eV, post-edge {c:.0f} to {d:.0f} eV"
         size = result.maps["edge_step"].size
         empty = found.get("pixels_below_gate", found.get("pixels_without_step", 0))
-        if empty:
-            text += f"; {empty} of {size} pixels hold no element that stands out, or lie outside the view"
-        if lost := found.get("pixels_without_data", 0):
-            text += f"; {lost} have no data"
+        lost = found.get("pixels_without_data", 0)
+        text += without_text(empty, lost, size)
         if (rest := found.get("invalid_pixels", 0) - empty - lost) > 0:
-            text += f"; {rest} more cannot be normalised"
+            text += f"; {rest} more ({part_text(rest, size)}) cannot be normalised"
         return short, text + "."

@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_xanes._core.base.params import make_params
+from napari_xanes._core.base.words import of_pixels, part_text
 from napari_xanes._core.data.result import Result
 from napari_xanes._core.recipe.steps import STEPS
 from napari_xanes._widgets.layers.layers import about, results_of
@@ -125,10 +126,12 @@ class RankPanel(StepPanel):
         table = result.tables["ranking"]
         best = table["references"][(table["region"] == 0) & table["chosen"]]
         absent = facts(result, "element").get("pixels_without_element", 0)
+        size = next(iter(result.maps.values())).size
         if absent:
-            sentence += f" {absent} pixels hold no element that stands out, or lie outside the view."
+            sentence += f" {of_pixels(absent, size)} hold no element that stands out."
         if none := found.get("pixels_without_combination", 0) - absent:
-            sentence += f" {none}{' more' if absent else ''} pixels have no combination."
+            count = f"{none} more ({part_text(none, size)})" if absent else of_pixels(none, size)
+            sentence += f" {count} have no combination, as outside the view."
         return str(best[0]), f"{sentence[0].upper()}{sentence[1:]}"
 
     # -- the table ------------------------------------------------------------------------------------
