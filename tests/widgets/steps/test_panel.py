@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from types import SimpleNamespace
 
@@ -409,6 +410,22 @@ def test_pixels_outside_the_view_are_counted_apart(
         assert (
             f"{empty} of 4608 pixels ({empty / 46.08:.1f} %) hold no element that stands out; {told}" in said
         )
+
+
+def test_pixels_that_normalise_takes_and_the_fit_has_no_data_of_are_counted_as_such(
+    workflow, viewer, density, references, run_step
+):
+    """Of them a frame between the windows is missing."""
+    density.data[20, :, :5] = np.nan
+    add_stack(viewer, density)
+    add_references(workflow, references)
+    for key in ("normalize", "fit"):
+        run_step(workflow.panels[key])
+    assert "view" not in workflow.panels["normalize"].result.text()
+    none = int(np.isnan(maps(viewer)["fraction_Ni_oxidised"].data).sum())
+    said = re.search(r"; (\d+) of 4608 .* out; (\d+) \(.*no data", workflow.panels["fit"].result.text())
+    empty, unseen = map(int, said.groups())
+    assert empty + unseen == none and 50 < unseen < 320, "the others hold no element anyway"
 
 
 def test_fractions_are_where_there_is_significantly_something(

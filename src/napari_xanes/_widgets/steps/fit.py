@@ -189,14 +189,18 @@ class FitPanel(StepPanel):
 
     def _without(self, result: Result) -> str:
         """Return how many pixels have no fractions and, where that is known, why."""
-        found, size = facts(result, "fit"), result.maps["r_factor"].size
-        layer = self.input_layer()
-        none = found.get("invalid_fractions", 0)
-        if layer is None or result.maps["r_factor"].shape != layer.data.shape[1:]:  # a part, as of a preview
+        found, image = facts(result, "fit"), result.maps["r_factor"]
+        none, size, layer = found.get("invalid_fractions", 0), image.size, self.input_layer()
+        steps = [entry.step for entry in result.history]
+        since = steps[steps.index("normalize") + 1 :] if "normalize" in steps else []
+        masked = not all(STEPS[step].measures for step in since)
+        part = layer is None or image.shape != layer.data.shape[1:]  # as of a preview
+        if masked or part:
             return (
                 f"; {of_pixels(none, size)} hold no element that stands out, or have no data" if none else ""
             )
-        unseen = facts(result, "normalize").get("pixels_without_data", found.get("invalid_pixels", 0))
+        before, lost = facts(result, "normalize"), found.get("invalid_pixels", 0)
+        unseen = before.get("pixels_without_data", 0) + max(0, lost - before.get("invalid_pixels", 0))
         return without_text(none - unseen, unseen, size)
 
     def what_is_fitted(self) -> str | None:
