@@ -95,7 +95,7 @@ def map_tuple(
         LIMITS: limits,
     }
     kw = {
-        "name": map_title(name, info, result.name),
+        "name": layer_name(name, info, result.name),
         **(geometry or _own_geometry(data.ndim, result.pixel_size_um)),
         "rgb": False,
         "multiscale": bool(levels),
@@ -140,7 +140,7 @@ def labels_tuple(
         "pixel_size_um": pixel,
     }
     kw = {
-        "name": f"{name.replace('_', ' ')} ({result.name})" if result.name else name.replace("_", " "),
+        "name": _of_scan(name.replace("_", " "), result.name),
         **(geometry or _own_geometry(data.ndim, pixel)),
         "multiscale": False,
         "opacity": 0.5 if name == "mask" else 1.0,
@@ -207,9 +207,19 @@ def ordered(result: Result, names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: (ranks[name], -names.index(name)))
 
 
+def layer_name(name: str, info: Mapping[str, Any], scan: str) -> str:
+    """Return the name of a map's layer, kept short: narrow layer lists cut the middle."""
+    title = map_title(name, info, "")
+    short = f"{title.removesuffix(' sigma')} σ" if title.endswith(" sigma") else title
+    return _of_scan(short, scan)
+
+
 def map_title(name: str, info: Mapping[str, Any], scan: str) -> str:
-    """Return the name of a map's layer: what it is first, because narrow layer lists cut the end."""
-    title = kinds.title_of(name, info)
+    """Return what a map is called, and of which scan."""
+    return _of_scan(kinds.title_of(name, info), scan)
+
+
+def _of_scan(title: str, scan: str) -> str:
     return f"{title} ({scan})" if scan else title
 
 

@@ -127,7 +127,7 @@ class MapsPanel(ChoicePanel):
             found = {**found, "invalid_pixels": found.get("invalid_pixels", 0) - none}
         if (lost := found.get("invalid_pixels", 0)) > 0:
             count = f"{lost} more ({part_text(lost, size)})" if none else of_pixels(lost, size)
-            text += f"; {count} have no value, as outside the view"
+            text += f"; {count} have no value"
         return short, f"{text[0].upper()}{text[1:]}."
 
 

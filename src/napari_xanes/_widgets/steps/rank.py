@@ -131,7 +131,7 @@ class RankPanel(StepPanel):
             sentence += f" {of_pixels(absent, size)} hold no element that stands out."
         if none := found.get("pixels_without_combination", 0) - absent:
             count = f"{none} more ({part_text(none, size)})" if absent else of_pixels(none, size)
-            sentence += f" {count} have no combination, as outside the view."
+            sentence += f" {count} have no combination."
         return str(best[0]), f"{sentence[0].upper()}{sentence[1:]}"
 
     # -- the table ------------------------------------------------------------------------------------
