@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import cloudpickle
 import h5py
@@ -331,6 +332,31 @@ def test_what_is_whole_is_not_made_again(tmp_path, monkeypatch, kind):
     assert 0 < len(planes) < 20 and planes == list(range(planes[0], 20))
     check_same(nx.load_result(job.target), expected)
     assert {one.name for one in out.iterdir()} == {f"scan.{kind}", "scan.toml"}
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_a_run_that_was_ended_has_left_needs_no_room_again(tmp_path, monkeypatch, resume):
+    """On a disk on which the result fits once."""
+    monkeypatch.setattr(slabs, "slab_height", lambda *_: 4)
+    scan, references = write_scan(tmp_path, (20, 40, 48))
+    recipe, out = make_recipe(references), tmp_path / "out"
+    (job,) = batch.plan(recipe, [scan], out, results="h5")
+    room = 1.1 * needs.disk_needed(recipe, batch.open_scan(recipe, job), job.target)
+
+    def usage(place):
+        return SimpleNamespace(free=room - sum(one.stat().st_size for one in out.rglob("*") if one.is_file()))
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    with pytest.raises(nx.Cancelled):
+        batch.run_job(recipe, job, progress=stop_at("Computing maps", 0.6)[0])
+    assert usage(out).free < 0.9 * room, "the rest alone would fit"
+    (job,) = batch.plan(recipe, [scan], out, results="h5", resume=resume)
+    stack = batch.open_scan(recipe, job)
+    needs.needs_of(recipe, stack, job.target)
+    batch.run_job(recipe, job, stack=stack)
+    room /= 2
+    with pytest.raises(nx.ResourceError, match="MiB of disk"):
+        needs.needs_of(recipe, stack, job.target)
 
 
 def put_and_note(put, planes):

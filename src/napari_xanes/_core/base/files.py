@@ -227,6 +227,16 @@ def has_links(folder: Path) -> bool:
     return any(Path(a, one).is_symlink() for a, bs, cs in os.walk(folder) for one in (*bs, *cs))
 
 
+def bytes_on_disk(folder: Path) -> int:
+    """Return how many bytes the files in a folder have of the disk; none if it is not there."""
+    found = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # as another run of the same result ends just now
+                found += Path(place, name).lstat().st_size
+    return found
+
+
 def check_disk(n_bytes: int, path: str | Path) -> None:
     """Refuse with a ResourceError to write more than the disk of `path` has room for, or this process may write."""
     free = min(shutil.disk_usage(_there(path)).free, file_limit())

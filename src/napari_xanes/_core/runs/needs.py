@@ -13,7 +13,7 @@ import numpy as np
 from napari_xanes._core.align.copies import rows_at_once
 from napari_xanes._core.align.params import AlignParams
 from napari_xanes._core.base.errors import ResourceError
-from napari_xanes._core.base.files import can_link, check_disk
+from napari_xanes._core.base.files import bytes_on_disk, can_link, check_disk
 from napari_xanes._core.base.memory import free_memory
 from napari_xanes._core.base.params import Params
 from napari_xanes._core.data.kinds import kind
@@ -24,6 +24,7 @@ from napari_xanes._core.fit.fit import FitParams, choose_references
 from napari_xanes._core.prepare.crop import BinParams, CropParams
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.recipe.steps import STEPS
+from napari_xanes._core.runs.map_store import begun_folder
 from napari_xanes._core.runs.result_file import is_store_name
 from napari_xanes._core.runs.result_zarr import COARSE, COARSER
 from napari_xanes._core.runs.unpack import check_scratch, held_bytes, is_awkward, scratch_bytes
@@ -159,7 +160,7 @@ def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequen
     Raises
     ------
     ResourceError
-        If they are not free.
+        If they are not free, besides what a run that was ended has left, which is gone on with or removed.
     """
     energies, *image_shape = shape_after(recipe.steps, stack)
     pixels = prod(image_shape)
@@ -168,7 +169,7 @@ def disk_needed(recipe: Recipe, stack: EnergyStack, target: Path, export: Sequen
         copies += COARSER
     maps = copies * _count_maps(recipe) + (_count_beside(recipe, target) if _puts_maps(stack, target) else 0)
     needed = int(4 * pixels * (maps + (energies if recipe.output.stack else 0)))
-    check_disk(needed, target)
+    check_disk(needed - bytes_on_disk(begun_folder(target)), target)
     return needed
 
 
