@@ -120,6 +120,7 @@ class Failed:
 
     def __init__(self, count: int, rows: Rows) -> None:
         self.count, self.rows, self.names = count, rows, list[str]()
+        self._told = set[str]()
 
     @contextmanager
     def noted(self, job: Job) -> Iterator[None]:
@@ -130,8 +131,11 @@ class Failed:
             raise
         except Exception as error:  # noqa: BLE001
             self.names.append(shown(job.scan.name))
-            note(f"error: {sentence(error, job.scan)}")
-            self.rows.tell(job.scan, state="failed", said=sentence(error, job.scan))
+            said = sentence(error, job.scan)
+            if said not in self._told:  # what ends all of them, as a lost scheduler does, is said once
+                self._told.add(said)
+                note(f"error: {said}")
+            self.rows.tell(job.scan, state="failed", said=said)
 
     def end(self) -> None:
         """End with an error if there are any."""
@@ -156,9 +160,15 @@ def run_on_cluster(
 
     local, rows = scheduler == "local", failed.rows
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not local:
+        say(f"asking for the scheduler at {scheduler}, {cluster.PATIENCE} s at most")
     try:
         with cluster.connected(scheduler, workers) as client:
-            say(f"{len(client.nthreads())} workers, {sum(client.nthreads().values())} threads")
+            _quiet()
+            threads = client.nthreads().values()
+            say(f"{len(threads)} workers, {sum(threads)} threads")
+            if not threads:
+                note(f"waiting for workers; start some with dask worker {scheduler}, or end with Ctrl-C")
             done = cluster.run_jobs(
                 client,
                 loaded,
@@ -175,6 +185,12 @@ def run_on_cluster(
                     rows.tell_done(job, outcome)
     except KeyboardInterrupt:
         raise Cancelled from None
+
+
+def _quiet() -> None:
+    """Leave out what dask logs when connections are lost, pages of tracebacks; what came of it is said in a sentence."""
+    for name in ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def run_here(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,6 +23,7 @@ from napari_xanes import cli
 from napari_xanes._core.runs import batch, cluster
 
 DOCS = Path(__file__).parents[3] / "docs"
+ADDRESS = re.compile(r"Scheduler at: +(tcp://\S+:\d+)\s")
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 
@@ -180,7 +183,8 @@ def test_from_the_command_line(client, scan, expected, tmp_path, monkeypatch, ca
         cli.main()
     done = capsys.readouterr()
     said = done.out.splitlines()
-    assert said[0] == "2 workers, 2 threads"
+    assert said[0] == f"asking for the scheduler at {client.scheduler.address}, 20 s at most"
+    assert said[1] == "2 workers, 2 threads"
     rows = [json.loads(line) for line in said if line.startswith("{")]
     ours = [row for row in rows if row["scan"] == str(path)]
     assert [row["state"] for row in ours if "state" in row] == ["running", "done"]
@@ -191,6 +195,60 @@ def test_from_the_command_line(client, scan, expected, tmp_path, monkeypatch, ca
     assert len([line for line in done.err.splitlines() if line.startswith("error")]) == 1
     assert f"[1/2] {tmp_path / 'out' / path.stem}.zarr: {len(expected.maps)} maps" in done.out
     check_same(nx.load_result(tmp_path / "out" / f"{path.stem}.zarr"), expected)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start programs, each with its words in a file, and end them after the test."""
+    begun = []
+
+    def start(*words, said):
+        with open(tmp_path / said, "w") as file:
+            begun.append(subprocess.Popen([sys.executable, "-m", *map(str, words)], stdout=file, stderr=file))
+        return begun[-1]
+
+    yield start
+    for one in reversed(begun):  # workers end with their nannies
+        one.terminate()
+    for one in begun:
+        one.wait(60)
+
+
+def test_a_scheduler_that_is_lost_is_said_in_one_sentence(scan, tmp_path, start):
+    """And that it has no workers, while it has none."""
+    path, recipe = scan
+    recipe.save(tmp_path / "recipe.toml")
+    copy = shutil.copy(path, tmp_path / "another.h5")
+    begun, words = tmp_path / "scheduler.txt", tmp_path / "run.txt"
+    scheduler = start(
+        *("dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"), said=begun.name
+    )
+    wait_until(lambda: ADDRESS.search(begun.read_text()))
+    address = ADDRESS.search(begun.read_text())[1]
+    run = start(
+        *("napari_xanes", "run", tmp_path / "recipe.toml", path, copy, "--out", tmp_path / "out"),
+        *("--results", "zarr", "--scheduler", address),
+        said=words.name,
+    )
+    wait_until(lambda: f"waiting for workers; start some with dask worker {address}" in words.read_text())
+    start(
+        "dask", "worker", address, "--nworkers", "1", "--nthreads", "1", "--no-dashboard", said="worker.txt"
+    )
+    wait_until(lambda: "Measuring drift" in words.read_text())
+    scheduler.kill()
+    assert run.wait(60) == 1
+    told = [line for line in words.read_text().splitlines() if not line.startswith((path.stem, "another"))]
+    assert told[3:] == [
+        "error: the scheduler has ended, or was told to cancel; --resume goes on from what is whole.",
+        f"2 of 2 scans failed: {path.name}, another.h5",
+    ]
+
+
+def wait_until(so, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
