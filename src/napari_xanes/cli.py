@@ -257,7 +257,10 @@ def watch(
 
     batch.check_exports(export or ())
     watched, formats = Watch(folder, out, settle), tuple(export or ())
-    watch_folder(watched, recipe_file, formats, results, workers, once, Rows(as_json), overwrite)
+    try:
+        watch_folder(watched, recipe_file, formats, results, workers, once, Rows(as_json), overwrite)
+    except (Cancelled, KeyboardInterrupt):  # as it is meant to end
+        say("ended; what was being done is gone on with when the same is started again.")
 
 
 @app.command()
