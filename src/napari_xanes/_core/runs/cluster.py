@@ -41,8 +41,12 @@ PATIENCE = 20
 """Seconds until a scheduler must answer."""
 OFTEN = 0.3
 """Seconds from one report of a task to the next."""
-QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
-"""What processes on this machine leave out, which would take 2 % of a processor each from those that work."""
+HERE = {
+    "distributed.worker.profile.enabled": False,  # which take 2 % of a processor each from those that work
+    "distributed.admin.tick.interval": "1s",
+    "distributed.deploy.lost-worker-timeout": "2m",  # one that is started anew loads for long on a busy machine
+}
+"""How processes on this machine are otherwise than by default."""
 
 
 @contextmanager
@@ -66,7 +70,7 @@ def connected(scheduler: str, workers: int | None = None) -> Iterator[Client]:
     if scheduler == "local":
         count = workers or default_workers()
         with (
-            config.set(QUIET),
+            config.set(HERE),
             LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
