@@ -9,7 +9,9 @@ from napari_xanes._core.data.kinds import title_of
     ("name", "title"),
     [
         ("fraction_Ni_oxidised", "Ni_oxidised fraction"),
-        ("sigma_NiO", "NiO sigma"),
+        ("sigma_NiO", "NiO fraction sigma"),
+        ("amount_sigma_NiO", "NiO amount sigma"),
+        ("thickness_sigma", "thickness sigma"),
         ("component_2", "component 2"),
         ("edge_step", "edge step"),
         ("error", "fit error"),

@@ -179,7 +179,7 @@ def test_usual_maps_are_shown_the_others_on_request(viewer):
     assert [layer.visible for layer in viewer.layers] == [False, False, False, True]
     assert tuple(viewer.layers[-1].contrast_limits) == (0, 1)
     assert {layer.name for layer in show_maps(viewer, raw, "fit", more=True)} == {
-        "NiO σ (Ni scan)",
+        "NiO fraction σ (Ni scan)",
         "rms (Ni scan)",
     }
 

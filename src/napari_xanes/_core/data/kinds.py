@@ -100,6 +100,9 @@ KINDS: dict[str, Kind] = {
 TITLES = {"error": "fit error", "r_factor": "R-factor"}
 """What maps are called where their names alone do not say."""
 
+KIND_TITLES = {"sigma": "fraction sigma"}
+"""What kinds of maps of a reference are called where their names do not say of what: those of amounts do."""
+
 PREFIXES = {"chosen_fraction": "chosen"}
 """How names of maps begin that do not begin with their kind."""
 
@@ -111,11 +114,12 @@ def kind(name: str) -> Kind:
 
 def told_by_name(name: str) -> tuple[str, str | None]:
     """Return the kind of a map and its reference, as its name says."""
-    for one, about in KINDS.items():
-        start = f"{PREFIXES.get(one, one)}_"
-        if about.prefix and name.startswith(start) and name not in KINDS:
-            return one, name.removeprefix(start)
-    return name, None
+    starts = {f"{PREFIXES.get(one, one)}_": one for one, about in KINDS.items() if about.prefix}
+    told = [start for start in starts if name.startswith(start)]
+    if not told or name in KINDS:
+        return name, None
+    start = max(told, key=len)  # of "amount_sigma_", not "amount_"
+    return starts[start], name.removeprefix(start)
 
 
 def unit_of(name: str, signal: Signal | None = None) -> str:
@@ -139,5 +143,6 @@ def title_of(name: str, info: Mapping[str, Any] | None = None) -> str:
     """Return what people call a map: its reference first, where it has one."""
     said = info_of(name) if info is None else info
     if said.get("reference"):
-        return f"{said['reference']} {str(said['kind']).replace('_', ' ')}"
+        name = str(said["kind"])
+        return f"{said['reference']} {KIND_TITLES.get(name, name.replace('_', ' '))}"
     return TITLES.get(name, name.replace("_", " "))
