@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLineEdit
 
+import napari_xanes as nx
 from napari_xanes._widgets.forms.form import ParamsForm
 from napari_xanes._widgets.layers.layers import about, add_stack
 from napari_xanes._widgets.layers.session import workflow_of
@@ -62,6 +63,28 @@ def test_one_scan_is_shown_at_a_time_and_comes_into_view(window, density, qtbot,
     assert visible and all(about(one)["name"] == small.name for one in visible)
     second.visible = True  # the eye of the layer list
     assert second.visible and any(about(one)["name"] == small.name for one in window.layers if one.visible)
+
+
+@pytest.mark.viewer
+def test_of_a_result_that_is_opened_beside_another_scan_the_map_alone_is_seen(
+    window, density, scan_file, tmp_path, qtbot
+):
+    """Not the stack below it, which would be seen through its invalid pixels."""
+    recipe = nx.Recipe.from_dict({"schema": 1, "step": [{"do": "optical_density"}, {"do": "normalize"}]})
+    nx.save_result(nx.run_recipe(recipe, scan_file), tmp_path / "result.h5")
+    show_energy(window)
+    first = add_stack(window, density.replace(name="another", source={"path": "another.h5"}))
+    _, workflow = window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    qtbot.wait(300)
+    window.open(str(tmp_path / "result.h5"), plugin="napari-xanes")
+    qtbot.wait(300)
+    assert workflow.chooser.layer() is not first
+    assert [about(one).get("map") for one in window.layers if one.visible] == ["thickness"]
+    for key in (Qt.Key.Key_End, Qt.Key.Key_Home):  # to the other scan and back
+        qtbot.keyClick(workflow.chooser.combo, key)
+        qtbot.wait(100)
+    assert workflow.chooser.layer() is not first
+    assert [about(one)["name"] for one in window.layers if one.visible] == [scan_file.stem]
 
 
 def test_choices_of_another_element_are_said_and_its_energies_forgotten(workflow, viewer, density, qtbot):

@@ -195,14 +195,21 @@ class XanesWorkflow(Dock):
         """Unfold the step that comes next for a stack that was opened from a file."""
         layer = self.chooser.layer()
         chosen = self.chooser.layer_id()
+        reopened = layer is not None and KEY in results_of(layer)
         if layer is not None and chosen != self._shown and not about(layer)["made_from"]:
-            reopened = KEY in results_of(layer)
             self.open_step(RESULTS.key if reopened else first_section(about(layer)["signal"]).key)
         elif layer is None and self._shown is None:
             self.open_step(PREPROCESS.key)
-        if layer is not None and chosen != self._shown:
-            show_scan_of(self.viewer, layer)
+        if layer is not None and chosen != self._shown and reopened:
+            QTimer.singleShot(0, self._show_chosen)  # its maps come behind it, and are what is to be seen
+        elif chosen != self._shown:
+            self._show_chosen()
         self._shown = chosen
+
+    def _show_chosen(self) -> None:
+        layer = self.chooser.layer()
+        if layer is not None:
+            show_scan_of(self.viewer, layer)
 
     def _advance(self, key: str, layer: Any = None) -> None:
         """Unfold the step that comes next, unless this one was run again: whoever tries values goes on with it."""
