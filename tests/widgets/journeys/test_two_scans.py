@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +87,29 @@ def test_of_a_result_that_is_opened_beside_another_scan_the_map_alone_is_seen(
         qtbot.wait(100)
     assert workflow.chooser.layer() is not first
     assert [about(one)["name"] for one in window.layers if one.visible] == [scan_file.stem]
+
+
+@pytest.mark.viewer
+@pytest.mark.parametrize("there", [True, False])
+def test_a_result_of_other_pixels_than_the_scan_beside_it_comes_into_view(
+    window, density, scan_file, tmp_path, qtbot, there
+):
+    """Also where its own scan is gone; a map has an axis less than the stack beside it."""
+    scan_file = Path(shutil.copy(scan_file, tmp_path))
+    steps = [{"do": name} for name in ("flat_field", "optical_density", "normalize")]
+    result = nx.run_recipe(nx.Recipe.from_dict({"schema": 1, "step": steps}), scan_file)
+    nx.save_result(result, tmp_path / "maps.h5")
+    pixel_size_um = nx.read_stack(scan_file).pixel_size_um
+    if not there:
+        scan_file.unlink()
+    text = show_energy(window)
+    window.window.add_plugin_dock_widget("napari-xanes", "XANES workflow")
+    add_stack(window, of_iron(density))
+    qtbot.wait(300)
+    window.open(str(tmp_path / "maps.h5"), plugin="napari-xanes")
+    qtbot.waitUntil(lambda: text.text.startswith("thickness"))
+    assert [about(one).get("map") for one in window.layers if one.visible] == ["thickness"]
+    assert 0.5 < share_in_view(window, pixel_size_um) <= 1.0
 
 
 def test_choices_of_another_element_are_said_and_its_energies_forgotten(workflow, viewer, density, qtbot):

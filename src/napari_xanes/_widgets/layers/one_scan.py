@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Layer
+from numpy.typing import NDArray
 
 from napari_xanes._widgets.layers.layers import about
 
 SMALL, LARGE = 0.2, 5.0
 """Parts of the canvas, or times the canvas, from which on a scan is not seen well."""
+FITTED = 0.95
+"""Part of the canvas that a scan takes when it comes into view."""
 ALIKE = 0.2
 """Part of its size by which a scan may be larger than another, or away from it, to be looked at as that one was."""
 
@@ -36,7 +39,7 @@ def show_one_scan(viewer: Any, layer: Layer) -> None:
         one.visible = False
     stays = any(_alike(one, layer) for one in seen) if seen else _in_view(viewer, layer)
     if others and viewer.dims.ndisplay == 2 and not stays:
-        viewer.fit_to_view(layers=[layer])
+        _fit(viewer, layer)
 
 
 def show_scan_of(viewer: Any, layer: Layer) -> None:
@@ -55,9 +58,21 @@ def _alike(one: Layer, other: Layer) -> bool:
     return bool(np.abs(here - there).max() < ALIKE * np.ptp(here, axis=0).max())
 
 
-def _in_view(viewer: Any, layer: Layer) -> bool:
+def _fit(viewer: Any, layer: Layer) -> None:
+    """Fit a layer into the canvas, also a map beside a stack, which has an axis more: napari fits no such layer."""
+    size, centre = _size_and_centre(layer)
+    viewer.scene.camera.center = (0.0, *centre)
+    viewer.scene.camera.zoom = float(FITTED * (np.array(viewer.canvas.size, float) / size).min())
+
+
+def _size_and_centre(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the size and the centre of a layer in the plane."""
     extent = layer.extent.world[:, -2:]
-    size, centre = extent[1] - extent[0], extent.mean(axis=0)
+    return extent[1] - extent[0], extent.mean(axis=0)
+
+
+def _in_view(viewer: Any, layer: Layer) -> bool:
+    size, centre = _size_and_centre(layer)
     camera, canvas = viewer.scene.camera, np.array(viewer.canvas.size, float)
     seen = canvas / camera.zoom
     share = (size / seen).max()
