@@ -7,9 +7,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import dask
@@ -242,6 +246,55 @@ def test_a_scheduler_that_is_lost_is_said_in_one_sentence(scan, tmp_path, start)
         "error: the scheduler has ended, or was told to cancel; --resume goes on from what is whole.",
         f"2 of 2 scans failed: {path.name}, another.h5",
     ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")
+def test_ctrl_c_in_a_terminal_is_said_in_one_sentence(scan, tmp_path):
+    """Which sends it to the processes on this machine, too, that work for the command."""
+    path, recipe = scan
+    recipe.save(tmp_path / "recipe.toml")
+    words = tmp_path / "run.txt"
+    command = ["run", tmp_path / "recipe.toml", path, "--out", tmp_path / "out", "--scheduler", "local"]
+    with words.open("w") as file:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "napari_xanes", *map(str, command), "--workers", "2"],
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+        )
+    try:
+        wait_until(lambda: "Measuring drift" in words.read_text())
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(60) == 1
+    finally:
+        run.kill()
+    told = [line for line in words.read_text().splitlines() if not line.startswith(f"{path.stem}")]
+    assert told[0] == "2 workers, 2 threads" and told[1].startswith("error: interrupted") and len(told) == 2
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", "is no scheduler"), (b"", "not within 2 s")],
+)
+def test_where_something_else_answers_than_a_scheduler_it_is_said(monkeypatch, says, told):
+    monkeypatch.setattr(cluster, "PATIENCE", 2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with suppress(OSError):
+                while True:
+                    kept.append(server.accept()[0])
+                    kept[-1].sendall(says)
+
+        kept = []
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(nx.DataFileError, match=told), cluster.connected(address):
+            pass
+        assert kept
+    for one in kept:
+        one.close()
 
 
 def wait_until(so, seconds=120):

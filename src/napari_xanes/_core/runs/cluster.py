@@ -7,12 +7,16 @@ made again; and all that passes through the scheduler are names of files.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 from queue import SimpleQueue
 from secrets import token_hex
@@ -62,33 +66,75 @@ def connected(scheduler: str, workers: int | None = None) -> Iterator[Client]:
     """
     try:
         from dask import config
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         raise InputError(
             "a scheduler needs dask.distributed; install it with pip install 'napari-xanes[cluster]'."
         ) from None
     if scheduler == "local":
-        count = workers or default_workers()
         with (
             config.set(HERE),
-            LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
+            _workers_here(workers or default_workers()) as cluster,
             Client(cluster) as client,
         ):
             yield client
         return
-    try:
-        client = Client(scheduler, timeout=PATIENCE)
-    except (OSError, ValueError) as error:
-        raise DataFileError(
-            f"no scheduler answers at {scheduler} ({' '.join(str(error).split())[:100]}); start one with dask scheduler."
-        ) from None
-    with client:
+    with _client_of(scheduler) as client:
         yield client
+
+
+def _workers_here(count: int) -> Any:
+    """Return a cluster of processes on this machine.
+
+    They do not hear of Ctrl-C, which a terminal sends to every process of a command: this one has them end.
+    """
+    from distributed import LocalCluster
+
+    with _deaf():
+        return LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Keep Ctrl-C from threads and processes that are begun meanwhile, and from those that they begin."""
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # begun by the first process it would undo what follows
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _client_of(address: str) -> Client:
+    """Return a client of a scheduler, which is asked before: where something else answers a client may wait for ever."""
+    from distributed import Client, rpc
+    from distributed.security import Security
+
+    async def ask() -> Any:
+        async with rpc(address, connection_args=Security().get_connection_args("client")) as one:
+            return await one.identity()
+
+    try:
+        if asyncio.run(asyncio.wait_for(ask(), PATIENCE))["type"] == "Scheduler":
+            return Client(address, timeout=PATIENCE)
+    except (OSError, ValueError, TypeError) as error:
+        why = " ".join(str(error).split())[:100] or f"not within {PATIENCE} s"
+        raise DataFileError(
+            f"no scheduler answers at {address} ({why}); start one with dask scheduler."
+        ) from None
+    except Exception:  # noqa: BLE001  whatever is read into what others say
+        pass
+    raise DataFileError(
+        f"what answers at {address} is no scheduler; give the address that dask scheduler says when it starts."
+    )
 
 
 def run_jobs(
