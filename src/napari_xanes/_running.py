@@ -162,6 +162,8 @@ def run_on_cluster(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not local:
         say(f"asking for the scheduler at {scheduler}, {cluster.PATIENCE} s at most")
+    for job in places:
+        _tell_begun(job)
     try:
         with cluster.connected(scheduler, workers) as client:
             _quiet()
@@ -210,6 +212,7 @@ def run_here(
             say(f"  {what}s: {stack.source[what]}, {stack.source.get(f'{what}_reason')}")
     for warning in _doubts(loaded, stack):
         note(f"warning: {warning}")
+    _tell_begun(job)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended is like Ctrl-C: cleaned up
     try:
         with rows.progress(job.scan) as progress:
@@ -231,6 +234,16 @@ def _doubts(loaded: Recipe, stack: EnergyStack) -> list[str]:
 
     libraries = [choose_references(params) for _, params in loaded.steps if isinstance(params, LibraryParams)]
     return [said for library in libraries for said in strangers(library, stack.energy)]
+
+
+def _tell_begun(job: Job) -> None:
+    """Say what becomes of what a run of this job has left that was ended."""
+    from napari_xanes._core.runs.map_store import begun_folder
+
+    if begun_folder(job.target).is_dir():
+        goes_on = "goes on from a run that was ended, if recipe, files and version are the same"
+        anew = "a run that was ended is made anew; --resume would go on from it"
+        say(f"  {goes_on if job.resume else anew}")
 
 
 def tell(loaded: Recipe, job: Job, result: Result, place: str) -> None:

@@ -495,3 +495,22 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same(tmp_path):
     check_same(batch.run_job(recipe, job), nx.run_recipe(recipe, scan))
     assert scan.read_bytes() == before
     assert {one.name for one in (tmp_path / "out").iterdir()} == {"scan.zarr", "scan.toml"}
+
+
+def test_the_command_line_says_what_becomes_of_a_run_that_was_killed(tmp_path):
+    scan, references = write_scan(tmp_path, (20, 20, 24))
+    make_recipe(references).save(tmp_path / "recipe.toml")
+    words = [sys.executable, "-m", "napari_xanes", "run", tmp_path / "recipe.toml", scan, "--results", "zarr"]
+    told = {
+        "--resume": "  goes on from a run that was ended",
+        "--overwrite": "  a run that was ended is made anew",
+    }
+    for number, (option, sentence) in enumerate(told.items()):
+        out = tmp_path / f"out{number}"
+        killed = [tmp_path / "recipe.toml", scan, "zarr", 3, out]
+        done = subprocess.run([sys.executable, "-c", KILLED, *map(str, killed)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        for times in (1, 0):  # when it is through, nothing is left
+            run = [*map(str, words), "--out", str(out), option]
+            done = subprocess.run(run, capture_output=True, text=True, check=True)
+            assert [line.startswith(sentence) for line in done.stdout.splitlines()].count(True) == times
