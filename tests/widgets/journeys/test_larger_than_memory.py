@@ -216,6 +216,7 @@ def check_seen(window, dock, tomogram, qtbot):
     window.add_shapes([np.array(corners)], shape_type="rectangle", name="region")
     window.layers.selection.active = normalised
     qtbot.waitUntil(lambda: "region 1" in dock.model.reading.spectra and not dock.waiting(), timeout=30_000)
+    assert dock.tools.message.text() == "tomogram normalised: 'region 1', 400 voxels"
     mean = dock.model.reading.spectra["region 1"].mean
     weights = tomogram.thickness[z, rows, columns]
     truth = ((1 - fraction) * weights).mean() * one + (fraction * weights).mean() * other

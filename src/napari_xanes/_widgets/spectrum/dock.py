@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow
 
 from napari_xanes._widgets.layers.layers import about
+from napari_xanes._widgets.layers.on_demand import SUFFIX
 from napari_xanes._widgets.layers.session import real_viewer
 from napari_xanes._widgets.layers.words import in_voxels
 from napari_xanes._widgets.parts.busy import PatientTimer, wait_for
@@ -154,7 +155,8 @@ class XanesSpectrum(Dock):
         self.plot.set_labels(picture.left)
         self.plot.show_windows(picture.windows, picture.e0)
         self.plot.show_excluded(picture.excluded)
-        self.tools.say(in_voxels(picture.message, self.stack_layer()))
+        said = picture.message.replace(SUFFIX, "")  # which says nothing of spectra, and the line is short
+        self.tools.say(in_voxels(said, self.stack_layer()))
         if self.stack_layer() is None:
             self.plot.show_energy(None)
 
