@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -221,3 +224,19 @@ def test_the_open_beam_is_a_flat(tmp_path, flat):
     images = RNG.integers(300, 900, (7, 8, 9)).astype(np.uint16)
     stack = read_stack(save(tmp_path / "scan", [*(f"Ni_{number(e)}eV" for e in ENERGY), flat], images))
     np.testing.assert_array_equal(np.asarray(stack.flat).reshape(8, 9), images[6])
+
+
+def test_energies_beside_the_folder_of_images_are_not_taken_and_it_is_said_where_they_are_looked_for(
+    tmp_path,
+):
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    for i in range(3):
+        with h5py.File(folder / f"recon_{i}.h5", "w") as file:
+            file["img"] = np.arange(120, dtype=np.float32).reshape(4, 5, 6) + i
+    energies = tmp_path / "energy.txt"
+    np.savetxt(energies, [8300.0, 8340.0, 8380.0])
+    with pytest.raises(DataFileError, match=re.escape(f"a text file beside the images, in {folder}, with")):
+        read_stack(folder)
+    energies.rename(folder / energies.name)
+    assert read_stack(folder, signal="optical_density").energy.tolist() == [8300.0, 8340.0, 8380.0]

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike as Numbers
 from napari_xanes._core.base.arrays import marks_of, measured
 from napari_xanes._core.base.door import Positive, public
 from napari_xanes._core.base.errors import DataFileError, InputError, XanesError
+from napari_xanes._core.base.files import shown
 from napari_xanes._core.data.lazy import gathered
 from napari_xanes._core.data.stack import SIGNALS, EnergyStack, Signal
 from napari_xanes._core.io import energies as lists
@@ -237,8 +238,8 @@ def _not_declared(opened: Opened) -> EnergyList:
     if opened.fault is not None:
         raise opened.fault
     raise DataFileError(
-        f"no energies were found for {opened.name}, neither in the file nor in a text file beside it with "
-        "'energ' in its name; give them with energy= (a file, a dataset, or start:stop:step)."
+        f"no energies were found for {opened.name}, neither in the file nor in a text file beside the images, in "
+        f"{shown(opened.folder)}, with 'energ' in its name; give them with energy= (a file, a dataset, or start:stop:step)."
     )
 
 
