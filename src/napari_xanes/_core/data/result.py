@@ -61,3 +61,9 @@ class Result:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", history_from_json(self.history))
+
+    def __repr__(self) -> str:
+        """Return a line that names what there is: values in all would be pages."""
+        shape = " x ".join(map(str, next(iter(self.maps.values())).shape)) if self.maps else "no"
+        steps = ", ".join(entry.step for entry in self.history)
+        return f"<Result {self.name!r}: {shape} maps {', '.join(self.maps)}; steps {steps}>"
