@@ -248,6 +248,50 @@ def test_a_scheduler_that_is_lost_is_said_in_one_sentence(scan, tmp_path, start)
     ]
 
 
+def test_that_no_worker_is_left_is_said_while_it_is_waited_for_others(scan, expected, tmp_path, start):
+    path, recipe = scan
+    recipe.save(tmp_path / "recipe.toml")
+    begun, words = tmp_path / "scheduler.txt", tmp_path / "run.txt"
+    start(*("dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"), said=begun.name)
+    wait_until(lambda: ADDRESS.search(begun.read_text()))
+    address = ADDRESS.search(begun.read_text())[1]
+    alone = ("dask", "worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    worker = start(*alone, said="worker.txt")
+    run = start(
+        *("napari_xanes", "run", tmp_path / "recipe.toml", path, "--out", tmp_path / "out"),
+        *("--scheduler", address),
+        said=words.name,
+    )
+    wait_until(lambda: "Measuring drift" in words.read_text())
+    worker.kill()
+    wait_until(lambda: f"{path.name}: Waiting for workers, as none is left" in words.read_text())
+    start(*alone, said="another.txt")
+    assert run.wait(60) == 0
+    assert words.read_text().count("Waiting") == 1
+    check_same(nx.load_result(tmp_path / "out" / f"{path.stem}.h5"), expected)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no limit there")
+def test_a_disk_that_is_too_small_is_refused_before_any_work(client, scan, tmp_path):
+    path, recipe = scan
+    before = client.run(limit_files, 2**16)
+    try:
+        with pytest.raises(nx.ResourceError, match="MiB of disk, 0 MiB are free; make room"):
+            nx.run_recipe(recipe, path, into=tmp_path / "out/scan.zarr", client=client)
+    finally:
+        client.run(limit_files, min(before.values()))
+    assert not list(tmp_path.rglob("*.begun"))
+
+
+def limit_files(most):
+    """Let files of this process be so large at most; return what the limit was."""
+    import resource
+
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    return before
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")
 def test_ctrl_c_in_a_terminal_is_said_in_one_sentence(scan, tmp_path):
     """Which sends it to the processes on this machine, too, that work for the command."""

@@ -4,6 +4,8 @@ Each message is one sentence for the user: the thing, what was expected, what ca
 The command line and the window show the message alone; anything else is a fault of ours.
 """
 
+from typing import Any
+
 LONGEST = 1000
 """Characters of a message; what came may have been a whole file."""
 
@@ -15,6 +17,10 @@ class XanesError(Exception):
         text = " ".join(str(message).split())
         half = LONGEST // 2
         super().__init__(text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have copies made by calling the class: tblib, by which workers send errors, would not, and fail of ResourceError."""
+        return type(self), self.args, self.__dict__ or None
 
 
 class InputError(XanesError, ValueError):

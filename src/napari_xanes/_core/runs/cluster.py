@@ -30,8 +30,9 @@ from napari_xanes._core.engine.blocks import default_workers
 from napari_xanes._core.engine.slabs import SlabPass
 from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.recipe.recipe import Recipe
-from napari_xanes._core.runs.batch import Job, run_job
+from napari_xanes._core.runs.batch import Job, open_scan, run_job
 from napari_xanes._core.runs.map_store import MapStore, forget_begun
+from napari_xanes._core.runs.needs import disk_needed
 from napari_xanes._core.runs.result_file import open_result
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ PARTS = 3
 """Parts for each thread at least, so that none waits long for the last one."""
 PATIENCE = 20
 """Seconds until a scheduler must answer."""
+SELDOM = 5
+"""Seconds from one look at whether there are workers to the next."""
 OFTEN = 0.3
 """Seconds from one report of a task to the next."""
 HERE = {
@@ -167,15 +170,21 @@ def run_jobs(
             forget_begun(job.target, SharedStore.patience)
     client.subscribe_topic(topic, lambda event: told.put(event[1]))
     left = {
-        client.submit(task, n, _in_any_folder(job), key=f"{topic}-{n}"): job for n, job in enumerate(jobs)
+        client.submit(task, n, _in_any_folder(job), key=f"{topic}-{n}"): (n, job)
+        for n, job in enumerate(jobs)
     }
+    last, are_gone = dict[int, tuple[int, int, str]](), _AllGone(client)
     try:
         while left:
             while not told.empty():
                 number, report = told.get()
                 callbacks[number](*report)
+                last[number] = report
+            for number in last if are_gone() else ():
+                callbacks[number](*last[number][:2], "Waiting for workers, as none is left")
             for future in [one for one in left if one.done()]:
-                job = left.pop(future)
+                number, job = left.pop(future)
+                last.pop(number, None)
                 failed = _failure(future)
                 future.release()  # or it would be done again, were its worker lost now
                 yield job, failed or _done(job)
@@ -183,6 +192,21 @@ def run_jobs(
     finally:
         client.cancel(list(left))
         client.unsubscribe_topic(topic)
+
+
+class _AllGone:
+    """Tells, once each time, that no worker is left."""
+
+    def __init__(self, client: Client) -> None:
+        self._client, self._gone, self._looked = client, False, time.monotonic()
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._looked < SELDOM or self._client.status != "running":
+            return False
+        before, self._looked = self._gone, time.monotonic()
+        with suppress(OSError):  # of a scheduler that ends now, which is said of its tasks
+            self._gone = not self._client.nthreads()
+        return self._gone and not before
 
 
 def _in_any_folder(job: Job) -> Job:
@@ -235,12 +259,15 @@ def _do_job(
     from distributed import get_client
 
     report = _Report(lambda event: (number, event), topic)
+    stack = open_scan(recipe, job)
+    disk_needed(recipe, stack, job.target, export)
     get_client()  # from which on each chunk of maps would be read by way of the scheduler
     with config.set(scheduler="synchronous"):
         run_job(
             recipe,
             job,
             export=export,
+            stack=stack,
             workers=threads,
             progress=report,
             store=partial(SharedStore, workers=workers),
