@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -92,6 +93,22 @@ def test_nothing_that_fits_is_said_where_nothing_does(tmp_path, free):
     free(2**20)
     with pytest.raises(nx.ResourceError, match="crop or bin it before"):
         needs.needs_of(make_recipe("normalize"), claimed(40, 500, 500, 500), tmp_path / "scan.h5")
+
+
+def test_what_would_just_fit_is_refused_with_how_much_may_be_taken(tmp_path, free):
+    """Or it would be said to need less than is free."""
+    stack, recipe = claimed(40, 500, 500), make_recipe("normalize", stack=True)
+    free(2**40)
+    takes = needs.needs_of(recipe, stack, tmp_path / "scan.h5", workers=1).memory
+    free(int(1.05 * takes))
+    with pytest.raises(nx.ResourceError) as refused:
+        needs.needs_of(recipe, stack, tmp_path / "scan.h5", workers=1)
+    said = re.search(
+        r"needs (\d+) MiB of memory, (\d+) MiB are free, of which (\d+) MiB may", str(refused.value)
+    )
+    assert said is not None
+    needed, there, most = said.groups()
+    assert int(most) < int(needed) < int(there)
 
 
 def test_a_scratch_file_is_told_of(tmp_path, free):

@@ -92,7 +92,8 @@ def _check_memory(needed: int, recipe: Recipe, stack: EnergyStack, target: Path,
         less = {"stack = false in [output]": memory_needed(_without_stack(recipe), stack, workers, target)}
     way = next((f"{way} needs {size_text(n)}" for way, n in less.items() if n <= OF_A_JOB * free), None)
     raise ResourceError(
-        f"{stack.name} {stack.shape} needs {size_text(needed)} of memory, {size_text(free)} are free; "
+        f"{stack.name} {stack.shape} needs {size_text(needed)} of memory, {size_text(free)} are free, of which "
+        f"{size_text(int(OF_A_JOB * free))} may be taken; "
         f"{way or 'crop or bin it before (steps crop and bin), or use a machine with more memory'}."
     )
 
