@@ -189,6 +189,7 @@ def test_from_the_command_line(client, scan, expected, tmp_path, monkeypatch, ca
     said = done.out.splitlines()
     assert said[0] == f"asking for the scheduler at {client.scheduler.address}, 20 s at most"
     assert said[1] == "2 workers, 2 threads"
+    assert "21 x 32 x 20 x 24, optical_density, about 1 MiB of disk" in done.out
     rows = [json.loads(line) for line in said if line.startswith("{")]
     ours = [row for row in rows if row["scan"] == str(path)]
     assert [row["state"] for row in ours if "state" in row] == ["running", "done"]

@@ -32,7 +32,7 @@ from napari_xanes._core.io.hdf5 import files_kept_open
 from napari_xanes._core.recipe.recipe import Recipe
 from napari_xanes._core.runs.batch import Job, open_scan, run_job
 from napari_xanes._core.runs.map_store import MapStore, forget_begun
-from napari_xanes._core.runs.needs import disk_needed
+from napari_xanes._core.runs.needs import disk_needed, size_text
 from napari_xanes._core.runs.result_file import open_result
 
 if TYPE_CHECKING:
@@ -260,7 +260,8 @@ def _do_job(
 
     report = _Report(lambda event: (number, event), topic)
     stack = open_scan(recipe, job)
-    disk_needed(recipe, stack, job.target, export)
+    takes = size_text(disk_needed(recipe, stack, job.target, export))
+    report(0, 1, f"{' x '.join(map(str, stack.shape))}, {stack.signal}, about {takes} of disk")
     get_client()  # from which on each chunk of maps would be read by way of the scheduler
     with config.set(scheduler="synchronous"):
         run_job(
