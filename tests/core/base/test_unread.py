@@ -100,6 +100,22 @@ def test_energies_that_are_given_must_be_those_of_the_coordinate():
         nx.normalize_edge(MU)
 
 
+@pytest.mark.parametrize(
+    "take",
+    [
+        nx.normalize_edge,
+        lambda mu: nx.EnergyStack(mu, None, "optical_density"),
+        lambda mu: nx.fit_references(mu, references=[]),
+    ],
+)
+def test_energies_of_another_name_are_asked_for(take):
+    given = labelled(name="photon")
+    with pytest.raises(
+        nx.InputError, match="dimensions photon, y, x and no coordinate 'energy'; give energy"
+    ):
+        take(given)
+
+
 def test_flats_of_other_energies_are_refused():
     flat, dark = labelled() + 1, 0 * labelled()[:3]
     other = flat.assign_coords(energy=ENERGY + 1)

@@ -73,3 +73,9 @@ def test_rows_are_cheap_unless_a_chunk_is_a_frame(tmp_path):
         assert rows_are_cheap(file["plain"]) and rows_are_cheap(file["bands"])
         assert not rows_are_cheap(file["frames"])
     assert rows_are_cheap(DATA)
+
+
+def test_a_stack_is_shown_in_a_line():
+    images = np.zeros((3, 40, 50), np.float32)
+    stack = EnergyStack(images, np.array([8300.0, 8333.0, 8400.0]), "counts", flat=images, name="scan")
+    assert repr(stack) == "<EnergyStack 'scan': 3 x 40 x 50, counts, 8300 to 8400 eV, with flats>"

@@ -34,7 +34,16 @@ from numpy.typing import ArrayLike
 from napari_xanes._core.base.blas import one_blas_thread
 from napari_xanes._core.base.door_words import ARRAY, words_of
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.base.unread import Unread, agreed, is_labelled, is_lazy, labelled, per_energy, whole
+from napari_xanes._core.base.unread import (
+    Unread,
+    agreed,
+    check_energies_named,
+    is_labelled,
+    is_lazy,
+    labelled,
+    per_energy,
+    whole,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -110,6 +119,9 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
                 energy = agreed(energy, declared, name)
         if energy is not None and "energy" in parameters:
             bound.arguments["energy"] = energy
+        elif "energy" in parameters and parameters["energy"].default is Parameter.empty:
+            for name, value in bound.arguments.items():
+                check_energies_named(value, name)
         for name, value in bound.arguments.items():
             if value is not parameters[name].default:
                 several = parameters[name].kind is Parameter.VAR_POSITIONAL

@@ -208,6 +208,15 @@ def labelled(value: Any) -> tuple[Any, NDArray[np.float64] | None]:
     return value.data, energy
 
 
+def check_energies_named(value: Any, name: str) -> None:
+    """Refuse a DataArray where its energies are needed, as no coordinate has the name that they go by."""
+    if is_labelled(value):
+        raise InputError(
+            f"{name} has the dimensions {', '.join(map(str, value.dims))} and no coordinate 'energy'; give energy, or name "
+            "the coordinate so."
+        )
+
+
 def _ev_per(attributes: Any) -> float:
     """Return how many eV the unit of a coordinate has; eV where none is said."""
     unit = str(attributes.get("units", attributes.get("unit", "eV"))).strip()

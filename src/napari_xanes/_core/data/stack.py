@@ -18,7 +18,7 @@ from napari_xanes._core.base.arrays import marks_of, not_measured, unmasked
 from napari_xanes._core.base.checks import check_energy
 from napari_xanes._core.base.door import check_fields
 from napari_xanes._core.base.errors import InputError
-from napari_xanes._core.base.unread import agreed, labelled, per_energy, read
+from napari_xanes._core.base.unread import agreed, check_energies_named, labelled, per_energy, read
 from napari_xanes._core.data.history import History, history_from_json
 
 Signal = Literal["counts", "transmission", "optical_density", "normalized"]
@@ -101,9 +101,12 @@ class EnergyStack:
 
     def __post_init__(self) -> None:
         for name in ("data", "flat", "dark"):
-            array, energy = labelled(getattr(self, name))
+            given = getattr(self, name)
+            array, energy = labelled(given)
             object.__setattr__(self, name, array)
             if name == "data":
+                if self.energy is None and energy is None:
+                    check_energies_named(given, name)
                 object.__setattr__(self, "energy", agreed(self.energy, energy, name))
             elif energy is not None and per_energy(name, energy):
                 agreed(self.energy, energy, name)
@@ -123,6 +126,13 @@ class EnergyStack:
                 object.__setattr__(self, name, unmasked(getattr(self, name)))
         object.__setattr__(self, "energy", check_energy(self.energy, self.data.shape[0], label))
         object.__setattr__(self, "history", history_from_json(self.history))
+
+    def __repr__(self) -> str:
+        """Return a line that says what there is: values in all would be pages."""
+        size, beside = " x ".join(map(str, self.shape)), {"flats": self.flat, "darks": self.dark}
+        has = " and ".join(name for name, one in beside.items() if one is not None)
+        said = f"{size}, {SIGNAL_WORDS[self.signal]}, {self.energy[0]:g} to {self.energy[-1]:g} eV"
+        return f"<EnergyStack {self.name!r}: {said}{has and f', with {has}'}>"
 
     @property
     def shape(self) -> tuple[int, ...]:
