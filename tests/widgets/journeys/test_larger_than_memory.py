@@ -23,7 +23,7 @@ pytestmark = [
     ),
 ]
 
-E, SHAPE, REACH = 44, (16, 112, 112), 2
+E, SHAPE, REACH = 44, (24, 128, 128), 2
 STACK = 4 * E * int(np.prod(SHAPE))
 GIVEN = int(0.9 * STACK)
 """Bytes that are free when the scan is opened."""
@@ -161,7 +161,7 @@ def check_refused(fit, memory, shown, qtbot):
         fit.runner.run.click()
     (said,) = shown
     assert (
-        f"take 9 MiB, {memory.least / 2**20:.0f} MiB are free; crop or bin it before, or run the recipe"
+        f"take 18 MiB, {memory.least / 2**20:.0f} MiB are free; crop or bin it before, or run the recipe"
         in said
     )
     memory.others, memory.least = (
