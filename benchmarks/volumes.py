@@ -158,7 +158,7 @@ def run_job(folder: Path, into: str, processes: int) -> None:
 
 def run_on_cluster(folder: Path, scan: Path, nx: Any, processes: int) -> None:
     """Run the recipe on processes of a cluster and print what they took in all as json; the memory is that of the larger one."""
-    from napari_xanes._core.runs.cluster import connected
+    from napari_xanes._core.runs.connect import connected
 
     with connected("local", processes) as client:
         before = [client.run(one) for one in (time.process_time, bytes_asked, peak_memory)]

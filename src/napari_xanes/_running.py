@@ -155,17 +155,17 @@ def run_on_cluster(
     failed: Failed,
 ) -> None:
     """Have jobs done by the workers of a scheduler."""
-    from napari_xanes._core.runs import cluster
+    from napari_xanes._core.runs import cluster, connect
     from napari_xanes._progress import lines
 
     local, rows = scheduler == "local", failed.rows
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not local:
-        say(f"asking for the scheduler at {scheduler}, {cluster.PATIENCE} s at most")
+        say(f"asking for the scheduler at {scheduler}, {connect.PATIENCE} s at most")
     for job in places:
         _tell_begun(job)
     try:
-        with cluster.connected(scheduler, workers) as client:
+        with connect.connected(scheduler, workers) as client:
             _quiet()
             threads = client.nthreads().values()
             say(f"{len(threads)} workers, {sum(threads)} threads")

@@ -24,7 +24,7 @@ import pytest
 
 import napari_xanes as nx
 from napari_xanes import cli
-from napari_xanes._core.runs import batch, cluster
+from napari_xanes._core.runs import batch, cluster, connect
 
 DOCS = Path(__file__).parents[3] / "docs"
 ADDRESS = re.compile(r"Scheduler at: +(tcp://\S+:\d+)\s")
@@ -33,7 +33,7 @@ BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 @pytest.fixture(scope="module")
 def connection():
-    with cluster.connected("local", 2) as one:
+    with connect.connected("local", 2) as one:
         yield one
 
 
@@ -172,9 +172,9 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(client, scan, tmp_path, mo
     (tmp_path / "mine.h5").write_text("mine")
     with pytest.raises(nx.DataFileError, match="is no result of this program and is not replaced"):
         nx.run_recipe(recipe, path, into=tmp_path / "mine.h5")
-    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    monkeypatch.setattr(connect, "PATIENCE", 1)
     with pytest.raises(nx.DataFileError, match="no scheduler answers at tcp"):
-        cluster.connected("tcp://127.0.0.1:9").__enter__()
+        connect.connected("tcp://127.0.0.1:9").__enter__()
 
 
 def test_from_the_command_line(client, scan, expected, tmp_path, monkeypatch, capsys):
@@ -327,7 +327,7 @@ def test_ctrl_c_in_a_terminal_is_said_in_one_sentence(scan, tmp_path):
     [(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", "is no scheduler"), (b"", "not within 2 s")],
 )
 def test_where_something_else_answers_than_a_scheduler_it_is_said(monkeypatch, says, told):
-    monkeypatch.setattr(cluster, "PATIENCE", 2)
+    monkeypatch.setattr(connect, "PATIENCE", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer():
@@ -339,7 +339,7 @@ def test_where_something_else_answers_than_a_scheduler_it_is_said(monkeypatch, s
         kept = []
         threading.Thread(target=answer, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(nx.DataFileError, match=told), cluster.connected(address):
+        with pytest.raises(nx.DataFileError, match=told), connect.connected(address):
             pass
         assert kept
     for one in kept:

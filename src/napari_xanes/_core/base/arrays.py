@@ -83,3 +83,8 @@ def valid_mean(images: Iterable[NDArray[Any]]) -> NDArray[np.float64]:
     assert total is not None
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.divide(total, count, out=total))
+
+
+def count_invalid(data: NDArray[Any]) -> int:
+    """Return the number of NaN in a map."""
+    return int(np.isnan(data).sum())

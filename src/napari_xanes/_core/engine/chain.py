@@ -348,8 +348,3 @@ class Chain:
             for one, raw in zip(self._pending, maps, strict=True)
             if one.kernel.writes and not kept
         ]
-
-
-def count_invalid(data: NDArray[Any]) -> int:
-    """Return the number of NaN in a map."""
-    return int(np.isnan(data).sum())

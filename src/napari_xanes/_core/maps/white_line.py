@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_xanes._core.base.arrays import count_invalid
 from napari_xanes._core.base.checks import check_mu, check_window, window_indices
 from napari_xanes._core.base.door import StackLike, public
 from napari_xanes._core.base.errors import InputError
@@ -24,7 +25,7 @@ from napari_xanes._core.data.history import Found
 from napari_xanes._core.data.jacobian import Jacobian
 from napari_xanes._core.data.kinds import unit_of
 from napari_xanes._core.data.named_map import NamedMap
-from napari_xanes._core.engine.chain import Chain, count_invalid
+from napari_xanes._core.engine.chain import Chain
 from napari_xanes._core.engine.code import Before, Lines, call, literal
 from napari_xanes._core.engine.sampling import sampled_spectra
 from napari_xanes._core.engine.step import Step

@@ -7,22 +7,17 @@ made again; and all that passes through the scheduler are names of files.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import logging
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from multiprocessing import resource_tracker
 from pathlib import Path
 from queue import SimpleQueue
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from napari_xanes._core.base.errors import Cancelled, DataFileError, InputError, ResourceError
+from napari_xanes._core.base.errors import Cancelled, DataFileError, ResourceError
 from napari_xanes._core.base.files import whole_file
 from napari_xanes._core.base.progress import Progress
 from napari_xanes._core.data.result import Result
@@ -42,102 +37,10 @@ FEWEST_PLANES, MOST_PLANES = 32, 64
 """Of a part, beside which the planes around it that are read twice are few; of low volumes a quarter at least."""
 PARTS = 3
 """Parts for each thread at least, so that none waits long for the last one."""
-PATIENCE = 20
-"""Seconds until a scheduler must answer."""
 SELDOM = 5
 """Seconds from one look at whether there are workers to the next."""
 OFTEN = 0.3
 """Seconds from one report of a task to the next."""
-HERE = {
-    "distributed.worker.profile.enabled": False,  # which take 2 % of a processor each from those that work
-    "distributed.admin.tick.interval": "1s",
-    "distributed.deploy.lost-worker-timeout": "2m",  # one that is started anew loads for long on a busy machine
-}
-"""How processes on this machine are otherwise than by default."""
-
-
-@contextmanager
-def connected(scheduler: str, workers: int | None = None) -> Iterator[Client]:
-    """Give a client of the scheduler at an address, or with "local" of one with processes on this machine.
-
-    Raises
-    ------
-    InputError
-        If dask.distributed is not installed.
-    DataFileError
-        If no scheduler answers.
-    """
-    try:
-        from dask import config
-        from distributed import Client
-    except ImportError:
-        raise InputError(
-            "a scheduler needs dask.distributed; install it with pip install 'napari-xanes[cluster]'."
-        ) from None
-    if scheduler == "local":
-        with (
-            config.set(HERE),
-            _workers_here(workers or default_workers()) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
-        return
-    with _client_of(scheduler) as client:
-        yield client
-
-
-def _workers_here(count: int) -> Any:
-    """Return a cluster of processes on this machine.
-
-    They do not hear of Ctrl-C, which a terminal sends to every process of a command: this one has them end.
-    """
-    from distributed import LocalCluster
-
-    with _deaf():
-        return LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Keep Ctrl-C from threads and processes that are begun meanwhile, and from those that they begin."""
-    if sys.platform == "win32":
-        yield
-        return
-    resource_tracker.ensure_running()  # begun by the first process it would undo what follows
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _client_of(address: str) -> Client:
-    """Return a client of a scheduler, which is asked before: where something else answers a client may wait for ever."""
-    from distributed import Client, rpc
-    from distributed.security import Security
-
-    async def ask() -> Any:
-        async with rpc(address, connection_args=Security().get_connection_args("client")) as one:
-            return await one.identity()
-
-    try:
-        if asyncio.run(asyncio.wait_for(ask(), PATIENCE))["type"] == "Scheduler":
-            return Client(address, timeout=PATIENCE)
-    except (OSError, ValueError, TypeError) as error:
-        why = " ".join(str(error).split())[:100] or f"not within {PATIENCE} s"
-        raise DataFileError(
-            f"no scheduler answers at {address} ({why}); start one with dask scheduler."
-        ) from None
-    except Exception:  # noqa: BLE001  whatever is read into what others say
-        pass
-    raise DataFileError(
-        f"what answers at {address} is no scheduler; give the address that dask scheduler says when it starts."
-    )
 
 
 def run_jobs(
